@@ -1,0 +1,21 @@
+"""The errors whose text is meant for people, and how any error is put in one line."""
+
+
+class UserError(ValueError):
+    """Something a person can mend: the message says what is wrong and what to do about it."""
+
+
+def why(error: BaseException) -> str:
+    """Why a run ended, for people: a `ValueError` in its own words, anything else with its name."""
+    while error.__cause__ is not None and type(error).__name__ == "InstantiationException":
+        error = error.__cause__  # Hydra's wrapper around what a constructor raised
+    if is_interrupt(error):
+        return "interrupted"
+    if isinstance(error, SystemExit):
+        return "terminated"
+    return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether somebody pressed Ctrl-C; Lightning turns that into a SystemExit."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
