@@ -1,0 +1,208 @@
+"""Decode a corpus once into one int16 memory map that every later run opens at once.
+
+A packed corpus is a folder under the cache, named by a digest of the files that went in::
+
+    samples.i16     all clips one after another, 16 kHz mono, little-endian
+    manifest.csv    one row a clip, in that order
+    report.json     what could not be used, and what can be used but looks wrong
+
+It is written beside and renamed, under a lock: it is whole or it is not there.
+"""
+
+import hashlib
+import logging
+import mmap
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from ser_lightning.data.audio import SAMPLE_RATE_HZ, UnreadableAudio, decode
+from ser_lightning.data.corpora import Corpus
+from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.progress import track
+from ser_lightning.data.report import Report, duplicate_audio
+from ser_lightning.data.scan import BadFile, Scan, SourceFile, how_to_get, scan
+from ser_lightning.errors import UserError
+
+_FORMAT = 1  # raised whenever the same files would be packed into other bytes
+_CHUNK = 64  # clips decoded between two writes: what is in memory at a time
+_SILENT_PEAK = 33  # of 32768: nothing above -60 dB of full scale
+
+log = logging.getLogger(__name__)
+
+
+def cache_root() -> Path:
+    """``$SER_CACHE``, or the user's cache directory."""
+    given = os.environ.get("SER_CACHE")
+    return Path(given).expanduser() if given else user_cache_path("ser_lightning")
+
+
+class PackedCorpus:
+    """A corpus in the cache: its manifest, its report, and its samples by clip."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.manifest = Manifest.read_csv(folder / "manifest.csv")
+        self.report = Report.read_json(folder / "report.json")
+        self.n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
+        self._starts = np.cumsum(self.n_samples) - self.n_samples
+        with (folder / "samples.i16").open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def __reduce__(self) -> tuple[type["PackedCorpus"], tuple[Path]]:
+        return PackedCorpus, (self.folder,)  # a worker process opens the map itself
+
+    def gather(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Copy clips out of the map: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths."""
+        lengths = self.n_samples[indices]
+        waveform = np.zeros((len(lengths), int(lengths.max())), dtype=np.int16)  # (B, T)
+        samples = np.frombuffer(self._map, dtype="<i2")
+        for row, start, length in zip(waveform, self._starts[indices], lengths, strict=True):
+            row[:length] = samples[start : start + length]
+        self._forget_pages()
+        return waveform, lengths
+
+    def _forget_pages(self) -> None:
+        """Keep the resident memory flat: what was read stays in the system's cache, not in ours."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def prepare(corpus: Corpus, root: Path | None, *, on_bad: str = "error") -> PackedCorpus:
+    """Open the packed corpus, packing it first where that has not been done.
+
+    ``root`` None is for corpora that are synthesised. ``on_bad`` is "error" (stop and list every bad file) or
+    "exclude" (go on without them, counted in the report).
+    Raises: UserError, which lists everything that is wrong at once, and the remedy.
+    """
+    if on_bad not in ("error", "exclude"):
+        raise UserError(f"data.on_bad={on_bad} is not known: use error or exclude")
+    found = scan(corpus, _synthesised_root(corpus) if root is None else root)
+    folder = cache_root() / f"{corpus.name}-{_digest(corpus, found)}"
+    with _written_once(folder) as partial:
+        if partial is not None:
+            log.info("preparing %s: %d files of %s, once", corpus.title, len(found.files), found.folder)
+            _pack(corpus, found, partial)
+    packed = PackedCorpus(folder)
+    if packed.report.bad and on_bad == "error":
+        raise UserError(packed.report.complaint(_bad_list(corpus)))
+    return packed
+
+
+def _bad_list(corpus: Corpus) -> Path:
+    return cache_root() / f"{corpus.name}-bad-files.txt"
+
+
+@contextmanager
+def _written_once(folder: Path) -> Iterator[Path | None]:
+    """Yield a folder to write in, renamed to ``folder`` afterwards; or None where ``folder`` is there already.
+
+    Of several processes one writes and the others wait. What a killed one left behind is thrown away.
+    """
+    if folder.is_dir():
+        yield None
+        return
+    partial = folder.with_name(folder.name + ".partial")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(folder.name + ".lock")):
+            if folder.is_dir():
+                yield None
+                return
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            yield partial
+            partial.rename(folder)
+    except OSError as error:
+        remedy = "free room there, or set SER_CACHE to a directory that can be written"
+        raise UserError(
+            f"the cache {folder.parent} cannot be written ({error.strerror or error}): {remedy}"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _synthesised_root(corpus: Corpus) -> Path:
+    """The folder of a corpus that is made rather than found, made now where it is not there yet."""
+    if corpus.synthesise is None:
+        raise UserError(f"{corpus.title} needs data.root=DIR. {how_to_get(corpus)}")
+    root = cache_root() / f"{corpus.name}-{corpus.version}"
+    with _written_once(root) as partial:
+        if partial is not None:
+            log.info("synthesising %d clips of %s, once", corpus.n_clips, corpus.title)
+            corpus.synthesise(partial)
+    return root
+
+
+def _digest(corpus: Corpus, found: Scan) -> str:
+    """A name for what goes in: files by path, size and time, and what their names were read to mean."""
+    facts = [(_FORMAT, SAMPLE_RATE_HZ, corpus.name, corpus.n_clips), *found.files, *found.bad]
+    return hashlib.sha256("\n".join(map(repr, facts)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    file: SourceFile
+    samples: np.ndarray  # (T,) int16; empty where the file is bad
+    bad: str = ""
+
+
+def _decode(folder: Path, file: SourceFile) -> _Decoded:
+    try:
+        return _Decoded(file, decode(folder / file.path))
+    except UnreadableAudio as error:
+        return _Decoded(file, np.zeros(0, np.int16), str(error))
+
+
+def _decode_all(found: Scan) -> Iterator[_Decoded]:
+    """Decode in parallel and in order, a chunk at a time. Threads do: libsndfile works outside Python's lock."""
+    files = iter(track(found.files, "decoding"))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while chunk := list(islice(files, _CHUNK)):
+            yield from pool.map(lambda file: _decode(found.folder, file), chunk)
+
+
+def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
+    rows, silent, bad = [], [], list(found.bad)
+    with (partial / "samples.i16").open("wb") as file:
+        for clip in _decode_all(found):
+            if clip.bad:
+                bad.append(BadFile(path=clip.file.path, reason=clip.bad))
+                continue
+            file.write(clip.samples.astype("<i2").tobytes())
+            rows.append(_row(corpus, clip))
+            if max(clip.samples.max(), -int(clip.samples.min())) < _SILENT_PEAK:
+                silent.append(rows[-1].id)
+    manifest = Manifest(rows)
+    report = Report(
+        folder=str(found.folder),
+        n_files=len(found.files) + len(found.bad),
+        bad=tuple(bad),
+        silent=tuple(silent),
+        duplicate_audio=duplicate_audio(manifest),
+        n_missing=max(0, corpus.n_clips - len(found.files)),
+    )
+    if not rows:
+        raise UserError(report.complaint(_bad_list(corpus)))
+    manifest.write_csv(partial / "manifest.csv")
+    report.write_json(partial / "report.json")
+
+
+def _row(corpus: Corpus, clip: _Decoded) -> Utterance:
+    return Utterance(
+        **asdict(clip.file.facts),
+        path=clip.file.path,
+        corpus=corpus.name,
+        n_samples=len(clip.samples),
+        duration_s=round(len(clip.samples) / SAMPLE_RATE_HZ, 4),
+        audio_hash=hashlib.sha256(clip.samples.tobytes()).hexdigest()[:32],
+    )

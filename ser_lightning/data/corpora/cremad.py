@@ -1,0 +1,65 @@
+"""CREMA-D: 7,442 clips, 91 actors, six emotions (Cao et al., 2014, doi 10.1109/TAFFC.2014.2336244)."""
+
+import re
+
+from ser_lightning.data.corpora.corpus import Corpus, MisnamedFile, NameFacts
+
+EMOTIONS = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+_INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
+_NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_([A-Z]{1,2})")
+
+# VideoDemographics.csv of the corpus: the last two digits of the 43 women's ids; the other 48 actors are men.
+_FEMALE = frozenset(
+    (
+        "02 03 04 06 07 08 09 10 12 13 18 20 21 24 25 28 29 30 37 43 46 47 49 52 53 54 55 56 58 60 61 63 72 "
+        "73 74 75 76 78 79 82 84 89 91"
+    ).split()
+)
+
+
+def parse(name: str) -> NameFacts:
+    """Read ``1001_DFA_ANG_XX``: actor, sentence, emotion, intensity.
+
+    Some copies write an unspecified intensity with one X; the id returned always has two.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise MisnamedFile("is not named like 1001_DFA_ANG_XX (actor, sentence, emotion, intensity)")
+    speaker, sentence, code, level = match.groups()
+    level = "XX" if level == "X" else level
+    if code not in EMOTIONS:
+        raise MisnamedFile(f"has the unknown emotion code {code} (known: {', '.join(EMOTIONS)})")
+    if level not in _INTENSITIES:
+        raise MisnamedFile(f"has the unknown intensity {level} (known: {', '.join(_INTENSITIES)})")
+    if not 1001 <= int(speaker) <= 1091:
+        raise MisnamedFile(f"has the unknown actor {speaker} (known: 1001 to 1091)")
+    return NameFacts(
+        id=f"{speaker}_{sentence}_{code}_{level}",
+        speaker=speaker,
+        emotion=EMOTIONS[code],
+        sentence=sentence,
+        intensity=_INTENSITIES[level],
+        sex="female" if speaker[2:] in _FEMALE else "male",
+    )
+
+
+CORPUS = Corpus(
+    name="cremad",
+    title="CREMA-D",
+    labels=tuple(EMOTIONS.values()),
+    n_clips=7442,
+    audio_folder="AudioWAV",
+    parse=parse,
+    where_to_get=(
+        "the GitHub repository CheyneyComputerScience/CREMA-D (with Git LFS), its GitLab mirror "
+        "cs-cooper-lab/crema-d-mirror, or the Kaggle set ejlok1/cremad"
+    ),
+    licence="Open Database License 1.0, contents under the Database Contents License 1.0",
+)

@@ -1,0 +1,48 @@
+"""Toy: synthetic speech made on the spot, to try the whole engine without any data.
+
+It is no recording of anybody, and nothing measured on it says anything about emotion in real speech.
+"""
+
+import re
+from pathlib import Path
+
+from ser_lightning.data.corpora.corpus import Corpus, MisnamedFile, NameFacts
+from ser_lightning.data.corpora.cremad import EMOTIONS
+
+N_SPEAKERS = 24
+N_SENTENCES = 5
+_NAME = re.compile(r"(s\d{2})_(t\d+)_([A-Z]{3})_(\d+)")
+
+
+def parse(name: str) -> NameFacts:
+    """Read ``s01_t1_ANG_1``: speaker (odd male, even female), sentence, emotion, take."""
+    match = _NAME.fullmatch(name)
+    if match is None or match[3] not in EMOTIONS:
+        raise MisnamedFile("is not named like s01_t1_ANG_1 (speaker, sentence, emotion, take)")
+    speaker, sentence, code, _take = match.groups()
+    return NameFacts(
+        id=name,
+        speaker=speaker,
+        emotion=EMOTIONS[code],
+        sentence=sentence,
+        sex="male" if int(speaker[1:]) % 2 else "female",
+    )
+
+
+def _synthesise(folder: Path) -> None:
+    from ser_lightning.data.synthesis import synthesise_corpus
+
+    synthesise_corpus(folder, speakers=N_SPEAKERS, sentences=N_SENTENCES)
+
+
+CORPUS = Corpus(
+    name="toy",
+    title="synthetic speech",
+    labels=tuple(EMOTIONS.values()),
+    n_clips=N_SPEAKERS * N_SENTENCES * len(EMOTIONS),
+    audio_folder="audio",
+    parse=parse,
+    where_to_get="nowhere: it is synthesised into the cache",
+    licence="MIT, as the program that makes it",
+    synthesise=_synthesise,
+)

@@ -1,0 +1,88 @@
+"""Length-bucketed batches, gathered whole from a packed corpus."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from ser_lightning.data.batch import Batch
+from ser_lightning.data.cache import PackedCorpus
+
+_POOL = 16  # batches' worth of shuffled clips that are sorted by length together
+
+
+class ClipBatches(Dataset[Batch]):
+    """Indexed by a list of manifest rows; an item is a whole `Batch`."""
+
+    def __init__(self, packed: PackedCorpus, labels: Tensor):
+        self._packed = packed
+        self._labels = labels  # (N,) int64
+
+    def __getitem__(self, rows: Sequence[int]) -> Batch:
+        waveform, lengths = self._packed.gather(rows)
+        index = torch.as_tensor(rows)
+        return Batch(torch.from_numpy(waveform), torch.from_numpy(lengths), self._labels[index], index)
+
+
+class LengthBuckets(Sampler[list[int]]):
+    """Batches of clips of about one length, the same for the same seed, epoch and number of processes.
+
+    Shuffled: clips are shuffled, sorted by length within pools of ``_POOL`` batches, and the batches shuffled; of
+    several processes each takes every ``n_ranks``-th, and the few beyond a multiple of ``n_ranks`` sit the epoch
+    out. Unshuffled, for evaluation: every clip is in exactly one process's batch. Either way each process makes
+    the same number of batches, so that none waits for another at the end.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[int],
+        n_samples: np.ndarray,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        n_ranks: int = 1,
+    ):
+        self._rows = np.asarray(rows, dtype=np.int64)
+        self._n_samples = n_samples[self._rows]
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._seed = seed
+        self._rank = rank
+        self._n_ranks = n_ranks
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's order."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        if self._shuffle:
+            return math.ceil(len(self._rows) / self._batch_size) // self._n_ranks
+        return math.ceil(math.ceil(len(self._rows) / self._n_ranks) / self._batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = self._shuffled() if self._shuffle else self._in_order()
+        return iter([self._rows[batch].tolist() for batch in batches])
+
+    def _shuffled(self) -> list[np.ndarray]:
+        random = np.random.default_rng([self._seed, self._epoch])
+        order = random.permutation(len(self._rows))
+        batches = []
+        for pool in _cut(order, _POOL * self._batch_size):
+            by_length = pool[np.argsort(self._n_samples[pool], kind="stable")]
+            batches += _cut(by_length, self._batch_size)
+        shuffled = [batches[number] for number in random.permutation(len(batches))]
+        return shuffled[self._rank :: self._n_ranks][: len(self)]
+
+    def _in_order(self) -> list[np.ndarray]:
+        longest_first = np.argsort(-self._n_samples, kind="stable")
+        return np.array_split(longest_first[self._rank :: self._n_ranks], len(self)) if len(self) else []
+
+
+def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:
+    return [order[start : start + size] for start in range(0, len(order), size)]

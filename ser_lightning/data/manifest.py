@@ -1,0 +1,64 @@
+"""Who says what, how, and where it lies: one row an utterance."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One labelled recording.
+
+    ``id`` names it on every machine (the file name without its ending); ``path`` is relative to the corpus root.
+    ``audio_hash`` is over the decoded 16-bit samples, so two files with the same sound share it.
+    """
+
+    id: str
+    path: str
+    corpus: str
+    speaker: str
+    emotion: str
+    sentence: str = ""
+    intensity: str = ""
+    sex: str = ""
+    n_samples: int = 0
+    duration_s: float = 0.0
+    audio_hash: str = ""
+
+
+_CASTS = {"n_samples": int, "duration_s": float}
+_COLUMNS = [field.name for field in fields(Utterance)]
+
+
+class Manifest(Sequence[Utterance]):
+    """An ordered, immutable list of utterances; its order is that of the sample memory."""
+
+    def __init__(self, utterances: Iterable[Utterance]):
+        self._rows = tuple(utterances)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # int or slice, as tuple takes it
+        return self._rows[index]
+
+    def column(self, name: str) -> list[str]:
+        """One field of every utterance, in order."""
+        return [getattr(row, name) for row in self._rows]
+
+    def write_csv(self, path: Path) -> None:
+        """Write one line an utterance, with a header."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in self._rows)
+
+    @classmethod
+    def read_csv(cls, path: Path) -> "Manifest":
+        """Read what `write_csv` wrote."""
+        with path.open(newline="", encoding="utf-8") as file:
+            return cls(
+                Utterance(**{name: _CASTS.get(name, str)(text) for name, text in row.items()})
+                for row in csv.DictReader(file)
+            )

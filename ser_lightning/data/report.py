@@ -1,0 +1,91 @@
+"""What preparation found: files that cannot be used, and clips that can but look wrong."""
+
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ser_lightning.data.manifest import Manifest
+from ser_lightning.data.scan import BadFile
+
+_NAMED = 20  # bad files a message names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The findings of one preparation of the files under ``folder``."""
+
+    folder: str
+    n_files: int
+    bad: tuple[BadFile, ...]
+    silent: tuple[str, ...] = ()
+    duplicate_audio: tuple[tuple[str, ...], ...] = ()
+    n_missing: int = 0
+
+    def warnings(self) -> dict[str, int]:
+        """How many clips show each oddity, the ones that none shows left out."""
+        counts = {
+            "silent": len(self.silent),
+            "duplicate_audio": sum(len(group) for group in self.duplicate_audio),
+            "missing": self.n_missing,
+            "excluded": len(self.bad),
+        }
+        return {kind: count for kind, count in counts.items() if count}
+
+    def lines(self) -> list[str]:
+        """The oddities in words, a line each."""
+        lines = []
+        if self.n_missing:
+            lines.append(f"{self.n_missing} clips of the corpus are not there: results are on a part of it")
+        if self.silent:
+            lines.append(f"{len(self.silent)} silent: {_some(self.silent)}")
+        if self.duplicate_audio:
+            pairs = [" = ".join(group) for group in self.duplicate_audio]
+            lines.append(f"{len(pairs)} groups of clips are the same sound: {_some(pairs)}")
+        if self.bad:
+            lines.append(f"{len(self.bad)} unusable files are left out: {_some([bad.path for bad in self.bad])}")
+        return lines
+
+    def complaint(self, whole_list: Path) -> str:
+        """Every bad file by reason, and what can be done; more than ``_NAMED`` go to the file ``whole_list``."""
+        by_reason = defaultdict(list)
+        for bad in self.bad:
+            by_reason[bad.reason].append(bad.path)
+        lines = [f"{len(self.bad)} of {self.n_files} files in {self.folder} cannot be used:"]
+        n_each = _NAMED if len(self.bad) <= _NAMED else 5
+        lines += [f"  {_some(paths, n_each)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
+        if len(self.bad) > _NAMED:
+            text = "".join(f"{bad.path}: {bad.reason}\n" for bad in self.bad)
+            whole_list.write_text(text, encoding="utf-8")
+            lines.append(f"  all of them: {whole_list}")
+        return "\n".join([*lines, "Mend or remove them, or go on without them with data.on_bad=exclude."])
+
+    def write_json(self, path: Path) -> None:
+        """Write the report."""
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    @classmethod
+    def read_json(cls, path: Path) -> "Report":
+        """Read what `write_json` wrote."""
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return cls(
+            folder=fields["folder"],
+            n_files=fields["n_files"],
+            bad=tuple(BadFile(**bad) for bad in fields["bad"]),
+            silent=tuple(fields["silent"]),
+            duplicate_audio=tuple(tuple(group) for group in fields["duplicate_audio"]),
+            n_missing=fields["n_missing"],
+        )
+
+
+def duplicate_audio(manifest: Manifest) -> tuple[tuple[str, ...], ...]:
+    """Groups of ids whose decoded samples are the same, bit for bit."""
+    groups = defaultdict(list)
+    for row in manifest:
+        groups[row.audio_hash].append(row.id)
+    return tuple(tuple(ids) for ids in groups.values() if len(ids) > 1)
+
+
+def _some(names: list[str] | tuple[str, ...], n: int = 5) -> str:
+    more = f" and {len(names) - n} more" if len(names) > n else ""
+    return ", ".join(names[:n]) + more

@@ -1,0 +1,119 @@
+"""Find a corpus's files and read their names."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser_lightning.data.corpora import Corpus, MisnamedFile, NameFacts
+from ser_lightning.errors import UserError
+
+# What corpora ship beside their audio. Anything else is taken for audio until decoding says otherwise.
+_NO_AUDIO = frozenset(
+    (
+        ".csv .tsv .txt .md .rst .pdf .json .jsonl .xml .yaml .yml .html .htm .py .r .sh .log .zip .tar .gz "
+        ".tgz .lab .textgrid .eaf .png .jpg .jpeg .flv .mp4 .avi .ini .db .doc .docx .xls .xlsx .cff .bib"
+    ).split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadFile:
+    """A file that cannot be used, and why (the reason reads on after the file's name)."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """A file with a name that was understood; ``path`` is relative to the audio folder."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    facts: NameFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What lies under a root: files to decode, in the order of their ids, and files that cannot be placed."""
+
+    folder: Path
+    files: tuple[SourceFile, ...]
+    bad: tuple[BadFile, ...]
+
+
+def scan(corpus: Corpus, root: Path) -> Scan:
+    """List and parse every file of ``corpus`` under ``root``.
+
+    Raises: UserError where the folder is missing or holds nothing that could be the corpus.
+    """
+    folder = _audio_folder(corpus, root)
+    files: dict[str, SourceFile] = {}
+    bad = []
+    for name, stat in _walk(folder):
+        try:
+            facts = corpus.parse(_stem(name))
+        except MisnamedFile as error:
+            bad.append(BadFile(path=name, reason=str(error)))
+            continue
+        if facts.id in files:
+            bad.append(BadFile(path=name, reason=f"has the same clip name as {files[facts.id].path}"))
+            continue
+        files[facts.id] = SourceFile(path=name, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, facts=facts)
+    if not files:
+        raise UserError(f"{folder} holds no {corpus.title} audio{_example(bad)}. {how_to_get(corpus)}")
+    return Scan(folder=folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad))
+
+
+def how_to_get(corpus: Corpus) -> str:
+    """Where the corpus comes from and which override points to it."""
+    return (
+        f"{corpus.title} can be had from {corpus.where_to_get}; then point to it with data.root=DIR, "
+        f"where DIR holds {corpus.audio_folder}/ or is it."
+    )
+
+
+def _audio_folder(corpus: Corpus, root: Path) -> Path:
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise UserError(f"data.root={root} {what}. {how_to_get(corpus)}")
+    inside = root / corpus.audio_folder
+    return inside if inside.is_dir() else root
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Every file that may be audio: its path below ``folder`` with forward slashes, and its size and times."""
+    seen_folders = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        stat = os.stat(here)
+        if (stat.st_dev, stat.st_ino) in seen_folders:  # a link that leads back up
+            folders.clear()
+            continue
+        seen_folders.add((stat.st_dev, stat.st_ino))
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        below = os.path.relpath(here, folder).replace(os.sep, "/")
+        prefix = "" if below == "." else below + "/"
+        for name in sorted(names):
+            if not _hidden(name) and os.path.splitext(name)[1].lower() not in _NO_AUDIO:
+                yield prefix + name, _stat(os.path.join(here, name))
+
+
+def _stat(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError:  # a link to nowhere: decoding will name it
+        return os.lstat(path)
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(path.rsplit("/", 1)[-1])[0]
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _example(bad: list[BadFile]) -> str:
+    return f" ({len(bad)} files, such as {bad[0].path}, which {bad[0].reason})" if bad else ""

@@ -1,0 +1,214 @@
+"""Preparation: once, whole, honest about what it found."""
+
+import json
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import make_clip, make_cremad
+
+from ser_lightning.data import cache
+from ser_lightning.data.audio import decode
+from ser_lightning.data.cache import PackedCorpus, prepare
+from ser_lightning.data.corpora import load_corpus
+from ser_lightning.errors import UserError
+
+CREMAD = load_corpus("cremad")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A corpus of twelve clips that a test may spoil, with a cache of its own."""
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    return make_cremad(tmp_path / "corpus", speakers=("1001",))
+
+
+def test_what_is_packed_is_what_was_decoded(root):
+    packed = prepare(CREMAD, root)
+    rows = [5, 0, 11]
+    waveform, lengths = packed.gather(rows)
+    assert waveform.dtype == np.int16
+    for clip, length, row in zip(waveform, lengths, rows, strict=True):
+        expected = decode(root / "AudioWAV" / packed.manifest[row].path)
+        assert np.array_equal(clip[:length], expected)
+        assert not clip[length:].any()
+    assert waveform.shape[1] == lengths.max()
+
+
+def test_the_manifest_says_what_the_names_say(root):
+    row = prepare(CREMAD, root).manifest[0]
+    assert (row.id, row.speaker, row.sentence, row.emotion) == ("1001_DFA_ANG_XX", "1001", "DFA", "anger")
+    assert (row.sex, row.intensity, row.n_samples) == ("male", "unspecified", 4800)
+
+
+def test_the_folder_itself_may_be_given(root):
+    assert prepare(CREMAD, root / "AudioWAV").folder == prepare(CREMAD, root).folder
+
+
+def test_a_second_call_decodes_nothing(root, monkeypatch):
+    prepare(CREMAD, root)
+    monkeypatch.setattr(cache, "decode", lambda path: pytest.fail("decoded again"))
+    assert len(prepare(CREMAD, root).manifest) == 12
+
+
+def test_a_changed_file_is_prepared_anew(root):
+    before = prepare(CREMAD, root).folder
+    make_clip(root / "AudioWAV" / "1001_DFA_ANG_XX.wav", seed=99)
+    assert prepare(CREMAD, root).folder != before
+
+
+def _prepare_and_report(root, cache_dir, queue):
+    import os
+
+    os.environ["SER_CACHE"] = cache_dir
+    calls = []
+    original = cache.decode
+    cache.decode = lambda path: calls.append(path) or original(path)
+    packed = prepare(CREMAD, Path(root))
+    queue.put((len(calls), len(packed.manifest)))
+
+
+def test_processes_started_together_prepare_once(root, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    arguments = (str(root), str(tmp_path / "shared"), queue)
+    processes = [context.Process(target=_prepare_and_report, args=arguments) for _ in range(3)]
+    for process in processes:
+        process.start()
+    answers = [queue.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join()
+    assert sorted(answers) == [(0, 12), (0, 12), (12, 12)]
+
+
+def test_a_killed_preparation_leaves_nothing_that_passes_for_whole(root, monkeypatch):
+    def killed(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "decode", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(CREMAD, root)
+    assert len(prepare(CREMAD, root).manifest) == 12
+
+
+def test_left_overs_of_a_kill_are_thrown_away(root):
+    folder = prepare(CREMAD, root).folder
+    partial = folder.with_name(folder.name + ".partial")
+    folder.rename(partial)
+    (partial / "samples.i16").write_bytes(b"half")
+    assert prepare(CREMAD, root).gather([0])[0].any()
+    assert not partial.exists()
+
+
+def test_everything_that_is_wrong_is_listed_at_once(root):
+    folder = root / "AudioWAV"
+    (folder / "1001_DFA_ANG_XX.wav").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (folder / "1001_DFA_DIS_XX.wav").write_bytes(b"")
+    cut = folder / "1001_DFA_FEA_XX.wav"
+    cut.write_bytes(cut.read_bytes()[:3000])
+    soundfile.write(folder / "1001_DFA_HAP_XX.wav", np.full(1000, np.nan, np.float32), 16_000, subtype="FLOAT")
+    make_clip(folder / "1001_DFA_JOY_XX.wav", seed=50)
+    make_clip(folder / "holiday_in_rome_1.wav", seed=51)
+    make_clip(folder / "1001_DFA_NEU_X.wav", seed=52)
+    with pytest.raises(UserError) as caught:
+        prepare(CREMAD, root)
+    message = str(caught.value)
+    for said in (
+        "7 of 15 files",
+        "1001_DFA_ANG_XX.wav: is a Git LFS pointer",
+        "git lfs pull",
+        "1001_DFA_DIS_XX.wav: is empty",
+        "1001_DFA_FEA_XX.wav: is truncated",
+        "1001_DFA_HAP_XX.wav: holds NaN",
+        "1001_DFA_JOY_XX.wav: has the unknown emotion code JOY",
+        "holiday_in_rome_1.wav: is not named like 1001_DFA_ANG_XX",
+        "1001_DFA_NEU_XX.wav: has the same clip name as 1001_DFA_NEU_X.wav",
+        "data.on_bad=exclude",
+    ):
+        assert said in message
+    packed = prepare(CREMAD, root, on_bad="exclude")
+    assert len(packed.manifest) == 8
+    assert packed.report.warnings()["excluded"] == 7
+
+
+def test_thousands_of_pointers_are_one_line(root):
+    for actor in range(1002, 1014):
+        make_clip(root / "AudioWAV" / f"{actor}_DFA_ANG_XX.wav", seed=0)
+    for path in (root / "AudioWAV").iterdir():
+        path.write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(UserError) as caught:
+        prepare(CREMAD, root, on_bad="exclude")
+    summary, pointers, *_, whole_list, remedy = str(caught.value).splitlines()
+    assert summary.startswith("24 of 24 files")
+    assert "and 19 more: is a Git LFS pointer" in pointers
+    assert len(Path(whole_list.split(": ")[1]).read_text().splitlines()) == 24
+    assert "on_bad" in remedy
+
+
+def test_oddities_are_warned_of_and_counted(root):
+    folder = root / "AudioWAV"
+    shutil.copy(folder / "1001_DFA_ANG_XX.wav", folder / "1001_DFA_SAD_XX.wav")
+    soundfile.write(folder / "1001_IEO_SAD_XX.wav", np.zeros(4000), 16_000)
+    report = prepare(CREMAD, root).report
+    assert report.warnings() == {"silent": 1, "duplicate_audio": 2, "missing": 7430}
+    said = "\n".join(report.lines())
+    assert "1001_IEO_SAD_XX" in said
+    assert "1001_DFA_ANG_XX = 1001_DFA_SAD_XX" in said
+
+
+def test_documents_beside_the_audio_are_no_clips(root):
+    (root / "AudioWAV" / "README.md").write_text("hello")
+    (root / "AudioWAV" / ".DS_Store").write_bytes(b"\0\0")
+    assert len(prepare(CREMAD, root).manifest) == 12
+
+
+def test_a_missing_corpus_says_where_to_get_it(tmp_path):
+    for root in (tmp_path / "nowhere", tmp_path, None):
+        with pytest.raises(UserError, match=r"CheyneyComputerScience/CREMA-D.*data\.root=DIR"):
+            prepare(CREMAD, root)
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(root, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UserError, match="SER_CACHE"):
+        prepare(CREMAD, root)
+
+
+def test_a_full_disk_leaves_nothing_behind(root, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.Manifest, "write_csv", full)
+        with pytest.raises(UserError, match="No space left"):
+            prepare(CREMAD, root)
+    left = [path for path in cache.cache_root().iterdir() if path.is_dir()]
+    assert left == []
+
+
+def test_the_report_survives_the_disk(root):
+    packed = prepare(CREMAD, root)
+    assert PackedCorpus(packed.folder).report == packed.report
+    assert json.loads((packed.folder / "report.json").read_text())["n_files"] == 12
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's accounts of memory")
+def test_resident_memory_does_not_grow_with_what_is_read(root):
+    def resident_bytes():
+        line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("RssFile"))
+        return int(line.split()[1]) * 1024
+
+    for number in range(12):
+        path = sorted((root / "AudioWAV").iterdir())[number]
+        soundfile.write(path, np.random.default_rng(number).uniform(-0.5, 0.5, 1_000_000), 16_000)
+    packed = prepare(CREMAD, root)
+    packed.gather([0])
+    before = resident_bytes()
+    for row in range(12):
+        packed.gather([row])
+    assert resident_bytes() - before < 4_000_000  # of the 24 MB that were read
