@@ -1,0 +1,173 @@
+"""What makes more of the training clips: batched tensor operations, the identity outside training.
+
+B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Gain(nn.Module):
+    """Make each clip louder or quieter by its own random gain: (B, T) -> (B, T)."""
+
+    def __init__(self, *, min_gain_db: float = -6.0, max_gain_db: float = 6.0, p: float = 0.5):
+        super().__init__()
+        self._range_db = (min_gain_db, max_gain_db)
+        self._p = p
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """``waveform`` is float; full scale is ±1."""
+        if not self.training:
+            return waveform
+        gain_db = torch.empty(len(waveform), 1, device=waveform.device).uniform_(*self._range_db)
+        chosen = torch.rand_like(gain_db) < self._p
+        return waveform * torch.where(chosen, 10 ** (gain_db / 20), 1.0)
+
+
+class TimeStretch(nn.Module):
+    """Slow down or speed up a whole batch by interpolating along time, pitch kept: F becomes F × rate."""
+
+    def __init__(self, *, min_rate: float = 0.85, max_rate: float = 1.15, p: float = 1.0):
+        super().__init__()
+        self._range = (min_rate, max_rate)
+        self._p = p
+
+    def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, M, F), (B,) -> (B, M, F'), (B,)."""
+        chance, position = torch.rand(2).tolist()  # on the CPU: it decides a shape
+        if not self.training or chance >= self._p:
+            return features, frames
+        low, high = self._range
+        n_frames = max(1, round(features.shape[-1] * (low + (high - low) * position)))
+        stretched = functional.interpolate(features, size=n_frames, mode="linear")
+        frames = (frames * n_frames / features.shape[-1]).round().long().clamp(1, n_frames)
+        return stretched, frames
+
+
+class MelShift(nn.Module):
+    """Shift a whole batch up or down by a few mel bins, as another vocal tract would; the edge bin is repeated."""
+
+    def __init__(self, *, max_bins: int = 3, p: float = 1.0):
+        super().__init__()
+        self._max_bins = max_bins
+        self._p = p
+
+    def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, M, F), (B,) -> the same shapes."""
+        if not self.training or torch.rand(()).item() >= self._p:
+            return features, frames
+        shift = int(torch.randint(-self._max_bins, self._max_bins + 1, ()))
+        bins = (torch.arange(features.shape[1], device=features.device) - shift).clamp(0, features.shape[1] - 1)
+        return features[:, bins], frames
+
+
+class SpecAugment(nn.Module):
+    """Set random bands of frequency and stretches of time to each clip's mean.
+
+    Park et al., "SpecAugment", Interspeech 2019, without the warp; a time mask covers at most ``max_share`` of its
+    clip.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_frequency_masks: int = 2,
+        max_bins: int = 16,
+        n_time_masks: int = 2,
+        max_frames: int = 32,
+        max_share: float = 0.25,
+        p: float = 1.0,
+    ):
+        super().__init__()
+        self._frequency = (n_frequency_masks, max_bins)
+        self._time = (n_time_masks, max_frames)
+        self._max_share = max_share
+        self._p = p
+
+    def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, M, F), (B,) -> the same shapes."""
+        if not self.training:
+            return features, frames
+        n_clips, n_mels, n_frames = features.shape
+        widest = (frames * self._max_share).clamp(max=self._time[1])
+        in_time = _bands(self._time[0], widest, frames, n_frames)  # (B, F)
+        all_bins = torch.full((n_clips,), n_mels, device=features.device)
+        in_frequency = _bands(
+            self._frequency[0], all_bins.clamp(max=self._frequency[1]), all_bins, n_mels
+        )  # (B, M)
+        chosen = torch.rand(n_clips, 1, 1, device=features.device) < self._p
+        hidden = (in_time[:, None, :] | in_frequency[:, :, None]) & chosen
+        mean = features.sum((1, 2), keepdim=True) / (frames * n_mels)[:, None, None]
+        beyond = torch.arange(n_frames, device=frames.device) >= frames[:, None]  # padding stays as it is
+        return torch.where(hidden & ~beyond[:, None], mean, features), frames
+
+
+def _bands(n_bands: int, widest: Tensor, extent: Tensor, size: int) -> Tensor:
+    """(B, size) bool: ``n_bands`` random runs a clip, up to ``widest`` (B,) long, within its ``extent`` (B,)."""
+    shape = (len(extent), n_bands, 1)
+    width = torch.rand(shape, device=extent.device) * widest[:, None, None]
+    start = torch.rand(shape, device=extent.device) * (extent[:, None, None] - width)
+    position = torch.arange(size, device=extent.device)
+    return ((position >= start.round()) & (position < (start + width).round())).any(1)
+
+
+class Mixup(nn.Module):
+    """Blend each clip and its target with another of the batch (Zhang et al., "mixup", ICLR 2018)."""
+
+    def __init__(self, *, alpha: float = 0.3, p: float = 1.0):
+        super().__init__()
+        self._alpha = alpha
+        self._p = p
+
+    def forward(self, features: Tensor, frames: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, M, F), (B,), (B, K) -> the same shapes; a blend is as long as the longer of its two."""
+        if not self.training:
+            return features, frames, target
+        n_clips = len(features)
+        share = torch.distributions.Beta(self._alpha, self._alpha).sample((n_clips,)).to(features)
+        share = torch.where(torch.rand_like(share) < self._p, share, 1.0)
+        other = torch.randperm(n_clips, device=features.device)
+        mixed = torch.lerp(features[other], features, share[:, None, None])
+        longer = torch.where(share < 1, torch.maximum(frames, frames[other]), frames)
+        return mixed, longer, torch.lerp(target[other], target, share[:, None])
+
+
+class Augmentation(nn.Module):
+    """Named steps on the waveform, then on the features, in the order given, then mixup; None switches one off."""
+
+    def __init__(
+        self,
+        *,
+        waveform: Mapping[str, nn.Module | None] | None = None,
+        features: Mapping[str, nn.Module | None] | None = None,
+        mixup: Mixup | None = None,
+    ):
+        super().__init__()
+        self.waveform = _present(waveform)
+        self.features = _present(features)
+        self.mixup = mixup
+
+    def on_waveform(self, waveform: Tensor) -> Tensor:
+        """(B, T) -> (B, T); int16 becomes float only where there is something to do."""
+        if not self.training or not self.waveform:
+            return waveform
+        samples = waveform / 32_768 if waveform.dtype == torch.int16 else waveform
+        for step in self.waveform.values():
+            samples = step(samples)
+        return samples
+
+    def on_features(self, features: Tensor, frames: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, M, F), (B,), (B, K) -> the same, F at will."""
+        if self.training:
+            for step in self.features.values():
+                features, frames = step(features, frames)
+            if self.mixup is not None:
+                features, frames, target = self.mixup(features, frames, target)
+        return features, frames, target
+
+
+def _present(steps: Mapping[str, nn.Module | None] | None) -> nn.ModuleDict:
+    return nn.ModuleDict({name: step for name, step in (steps or {}).items() if step is not None})

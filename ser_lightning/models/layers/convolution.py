@@ -1,0 +1,57 @@
+"""The convolutional front of the notebook's networks, mended so that padding never reaches a clip.
+
+B: clips.  C: channels.  M: mel bins.  F: frames.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ser_lightning.models.layers.masking import clear_padding, halved
+
+
+class ConvStack(nn.Module):
+    """Blocks of convolution, 2×2 maximum, batch norm and ReLU: (B, M, F) -> (B, C, M / 2^n, F / 2^n), rounded up.
+
+    As in the notebook, the second block adds the input itself, carried by a 1×1 convolution of stride 2.
+    The input is padded to whole windows, and every block's output is cleared beyond the clip's end: what a clip's
+    last window sees is then the same in every batch.
+    """
+
+    def __init__(self, channels: Sequence[int]):
+        """``channels``: of each block's output; two blocks at least."""
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(n_in, n_out, 3, padding=1) for n_in, n_out in zip([1, *channels], channels, strict=False)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for n_out in channels)
+        self.shortcut = nn.Linear(1, channels[1])
+        self.stride = 2 ** len(channels)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the maps, and each clip's length (B,) in their frames."""
+        _, n_mels, n_frames = features.shape
+        whole = (0, -n_frames % self.stride, 0, -n_mels % self.stride)
+        spectrogram = functional.pad(clear_padding(features, lengths), whole)[:, None]  # (B, 1, M, F)
+        x = spectrogram
+        for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = conv(x)  # (B, C, M, F)
+            if number == 1:
+                x = x + carried(spectrogram, self.shortcut)
+            x = functional.relu(norm(functional.max_pool2d(x, 2)))  # (B, C, M / 2, F / 2)
+            lengths = halved(lengths)
+            x = clear_padding(x, lengths)
+        return x, lengths
+
+    def n_rows(self, n_mels: int) -> int:
+        """Rows of the output for ``n_mels`` mel bins."""
+        return -(-n_mels // self.stride)
+
+
+def carried(spectrogram: Tensor, weights: nn.Linear) -> Tensor:
+    """A 1×1 convolution of stride 2: (B, 1, M, F) -> (B, C, M / 2, F / 2), channels last.
+
+    Done as a matrix product, because convolutions of a single channel are slow on a CPU.
+    """
+    return weights(spectrogram[:, 0, ::2, ::2, None]).permute(0, 3, 1, 2)

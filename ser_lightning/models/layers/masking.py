@@ -1,0 +1,25 @@
+"""Where a clip ends inside a padded batch.
+
+B: clips.  C: channels.  M: mel bins.  F: frames of the longest clip.
+"""
+
+import torch
+from torch import Tensor
+
+
+def frame_mask(lengths: Tensor, n_frames: int) -> Tensor:
+    """(B, F) bool, true on a clip's own frames, for ``lengths`` (B,) and F = ``n_frames``."""
+    return torch.arange(n_frames, device=lengths.device) < lengths[:, None]
+
+
+def clear_padding(x: Tensor, lengths: Tensor) -> Tensor:
+    """Zero all frames beyond each clip's length; frames are the last axis of ``x`` (B, …, F)."""
+    mask = frame_mask(lengths, x.shape[-1])
+    return x * mask.view(len(x), *[1] * (x.dim() - 2), -1).to(x.dtype)
+
+
+def halved(lengths: Tensor, times: int = 1) -> Tensor:
+    """Lengths after ``times`` poolings by two that keep a last odd frame (``ceil_mode``)."""
+    for _ in range(times):
+        lengths = (lengths + 1) // 2
+    return lengths

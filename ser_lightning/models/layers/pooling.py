@@ -1,0 +1,60 @@
+"""From a sequence of any length to one vector, over a clip's own frames only.
+
+B: clips.  C: channels.  F: frames of the longest clip.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ser_lightning.models.layers.masking import frame_mask
+
+
+class MeanMaxPooling(nn.Module):
+    """Mean and maximum over time, joined: (B, C, F) -> (B, 2C)."""
+
+    def __init__(self, n_channels: int):
+        super().__init__()
+        self.n_outputs = 2 * n_channels
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """``lengths`` (B,) in frames of ``x``, each at least 1."""
+        mask = frame_mask(lengths, x.shape[-1])[:, None]  # (B, 1, F)
+        mean = (x * mask).sum(-1) / lengths[:, None].to(x.dtype)
+        largest = x.masked_fill(~mask, torch.finfo(x.dtype).min).amax(-1)
+        return torch.cat([mean, largest], dim=1)
+
+
+class AttentiveStatisticsPooling(nn.Module):
+    """Mean and standard deviation weighted by learnt attention: (B, C, F) -> (B, 2C).
+
+    Okabe, Koshinaka and Shinoda, "Attentive statistics pooling for deep speaker embedding", Interspeech 2018,
+    equations 2 to 6, one weight a frame.
+    """
+
+    def __init__(self, n_channels: int, n_hidden: int = 64):
+        super().__init__()
+        self.n_outputs = 2 * n_channels
+        self.score = nn.Sequential(nn.Conv1d(n_channels, n_hidden, 1), nn.Tanh(), nn.Conv1d(n_hidden, 1, 1))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """``lengths`` (B,) in frames of ``x``, each at least 1."""
+        mask = frame_mask(lengths, x.shape[-1])[:, None]  # (B, 1, F)
+        scores = self.score(x).float().masked_fill(~mask, -torch.inf)
+        weights = scores.softmax(-1)  # (B, 1, F)
+        x = x.float()
+        mean = (weights * x).sum(-1)
+        variance = (weights * (x - mean[..., None]).square()).sum(-1)
+        return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
+
+
+POOLINGS = {"mean_max": MeanMaxPooling, "attentive": AttentiveStatisticsPooling}
+
+
+def make_pooling(name: str, n_channels: int) -> MeanMaxPooling | AttentiveStatisticsPooling:
+    """The pooling head of that name.
+
+    Raises: ValueError for a name that is not in `POOLINGS`.
+    """
+    if name not in POOLINGS:
+        raise ValueError(f"pooling={name} is not known: use {' or '.join(POOLINGS)}")
+    return POOLINGS[name](n_channels)

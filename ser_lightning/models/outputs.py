@@ -1,0 +1,32 @@
+"""A model's answers to every clip of a subset, brought together from all processes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+
+class Outputs(Metric):
+    """Collects (B,) rows and (B, K) logits; `compute` returns them for all clips, in the order of their rows."""
+
+    full_state_update = False
+    rows: list[Tensor]
+    logits: list[Tensor]
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.add_state("rows", [], dist_reduce_fx="cat")
+        self.add_state("logits", [], dist_reduce_fx="cat")
+
+    def update(self, rows: Tensor, logits: Tensor) -> None:
+        """Add a batch."""
+        self.rows.append(rows)
+        self.logits.append(logits.float())
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """((N,) int64, (N, K) float32)."""
+        rows = dim_zero_cat(self.rows)
+        order = torch.argsort(rows)
+        return rows[order], dim_zero_cat(self.logits)[order]

@@ -1,0 +1,105 @@
+"""Augmentations: identity in eval, within their bounds in training."""
+
+import pytest
+import torch
+
+from ser_lightning.models.augment import Augmentation, Gain, MelShift, Mixup, SpecAugment, TimeStretch
+
+FRAMES = torch.tensor([100, 60, 30, 4])
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def features():
+    x = torch.rand(4, 40, 100) + 1
+    for clip, n_frames in zip(x, FRAMES, strict=True):
+        clip[:, n_frames:] = 0
+    return x
+
+
+@pytest.mark.parametrize("step", [TimeStretch(), MelShift(), SpecAugment()])
+def test_nothing_happens_in_eval(step):
+    x = features()
+    same, frames = step.eval()(x, FRAMES)
+    assert same is x and frames is FRAMES
+
+
+def test_gain_stays_in_its_range_and_differs_by_clip():
+    x = torch.ones(1000, 3)
+    gained = Gain(min_gain_db=-6, max_gain_db=6, p=0.5)(x)
+    gain_db = 20 * gained[:, 0].log10()
+    assert gain_db.abs().max() <= 6.001
+    assert 0.4 < (gain_db.abs() > 1e-6).float().mean() < 0.6
+    assert Gain(p=1).eval()(x) is x
+
+
+def test_stretch_moves_length_and_content_together():
+    step = TimeStretch(min_rate=1.5, max_rate=1.5)
+    x = torch.arange(100.0).expand(2, 3, 100)
+    stretched, frames = step(x, torch.tensor([100, 50]))
+    assert stretched.shape == (2, 3, 150)
+    assert frames.tolist() == [150, 75]
+    assert stretched[0, 0, 75].item() == pytest.approx(50, abs=1)
+    assert step(x[..., :1], torch.tensor([1, 1]))[1].min() >= 1
+
+
+def test_shift_moves_bins_and_repeats_the_edge():
+    x = torch.arange(10.0)[None, :, None].expand(1, 10, 5)
+    seen = set()
+    for _ in range(40):
+        shifted, _ = MelShift(max_bins=2)(x, torch.tensor([5]))
+        by = int(5 - shifted[0, 5, 0])
+        seen.add(by)
+        expected = (torch.arange(10) - by).clamp(0, 9).float()
+        assert torch.equal(shifted[0, :, 0], expected)
+    assert seen == {-2, -1, 0, 1, 2}
+
+
+def test_masks_are_the_mean_and_keep_to_the_clip():
+    step = SpecAugment(n_frequency_masks=0, n_time_masks=1, max_frames=20, max_share=0.25)
+    x = features()
+    widths = []
+    for _ in range(50):
+        masked, _ = step(x, FRAMES)
+        changed = (masked != x).any(1)  # (B, F)
+        widths.append(changed.sum(1))
+        assert not (changed & (torch.arange(100) >= FRAMES[:, None])).any()
+        means = x.sum((1, 2)) / (FRAMES * 40)
+        for clip, mean in enumerate(means):
+            assert torch.allclose(masked[clip][:, changed[clip]], mean)
+    widest = torch.stack(widths).amax(0)
+    assert (widest <= torch.minimum(torch.tensor(20), (FRAMES + 3) // 4)).all()
+    assert widest[0] >= 15
+
+
+def test_frequency_masks_cover_bands_of_all_frames():
+    step = SpecAugment(n_frequency_masks=2, max_bins=10, n_time_masks=0)
+    x = features()
+    changed = step(x, FRAMES)[0] != x
+    assert 0 < changed[0, :, 0].sum() <= 20
+    assert torch.equal(changed[0].any(1), changed[0].all(1))
+
+
+def test_mixup_blends_targets_as_it_blends_clips():
+    x = torch.eye(4)[:, :, None].expand(4, 4, 100).clone()
+    target = torch.eye(4)
+    mixed, frames, mixed_target = Mixup(alpha=1.0)(x, FRAMES, target)
+    torch.testing.assert_close(mixed[:, :, 0], mixed_target)
+    torch.testing.assert_close(mixed_target.sum(1), torch.ones(4))
+    assert (mixed_target.max(1).values < 0.999).any()
+    assert (frames >= FRAMES).all()
+    plain, frames, plain_target = Mixup(p=0.0)(x, FRAMES, target)
+    assert torch.equal(plain, x) and torch.equal(plain_target, target) and torch.equal(frames, FRAMES)
+
+
+def test_steps_run_in_order_and_can_be_switched_off():
+    both = Augmentation(features={"shift": MelShift(), "mask": None}, waveform={"gain": Gain(p=1.0)})
+    assert list(both.features) == ["shift"]
+    waveform = torch.full((2, 10), 16_384, dtype=torch.int16)
+    assert both.on_waveform(waveform).dtype == torch.float32
+    assert both.eval().on_waveform(waveform) is waveform
+    x, target = features(), torch.eye(4)
+    assert all(a is b for a, b in zip(both.on_features(x, FRAMES, target), (x, FRAMES, target), strict=True))

@@ -1,0 +1,90 @@
+"""The front-end against torchaudio's, one clip at a time."""
+
+import pytest
+import torch
+import torchaudio
+
+from ser_lightning.models.frontend import LogMel
+
+LENGTHS = torch.tensor([16_001, 9_999, 1_600, 3])
+
+
+def clips():
+    generator = torch.Generator().manual_seed(0)
+    waveform = (torch.randn(4, int(LENGTHS.max()), generator=generator) * 3000).to(torch.int16)
+    for clip, length in zip(waveform, LENGTHS, strict=True):
+        clip[length:] = 0
+    return waveform
+
+
+def reference(clip, *, n_fft, window, hop, n_mels, min_hz, reflect):
+    mel = torchaudio.transforms.MelSpectrogram(
+        16_000, n_fft, window, hop, f_min=min_hz, n_mels=n_mels, pad_mode="reflect" if reflect else "constant"
+    )
+    samples = clip / 32_768
+    return 10 * mel(samples - samples.mean()).clamp_min(1e-10).log10()
+
+
+@pytest.mark.parametrize("normalise", ["none", "standard", "min_max"])
+@pytest.mark.parametrize(
+    ("n_fft", "window", "hop", "n_mels", "min_hz", "reflect"),
+    [(1024, 400, 256, 80, 50.0, False), (512, 512, 160, 64, 0.0, False), (2048, 2048, 512, 128, 0.0, True)],
+)
+def test_every_clip_is_as_torchaudio_makes_it_alone(n_fft, window, hop, n_mels, min_hz, reflect, normalise):
+    frontend = LogMel(
+        sample_rate_hz=16_000,
+        n_fft=n_fft,
+        window_samples=window,
+        hop_samples=hop,
+        n_mels=n_mels,
+        min_hz=min_hz,
+        pad_mode="reflect" if reflect else "zeros",
+        normalise=normalise,
+    )
+    features, frames = frontend(clips(), LENGTHS)
+    for clip, length, got, n_frames in zip(clips(), LENGTHS, features, frames, strict=True):
+        assert not got[:, n_frames:].any()
+        if reflect and length <= n_fft // 2:
+            continue  # torchaudio refuses to reflect a clip shorter than half a window
+        expected = reference(
+            clip[:length], n_fft=n_fft, window=window, hop=hop, n_mels=n_mels, min_hz=min_hz, reflect=reflect
+        )
+        if normalise == "standard":
+            expected = (expected - expected.mean()) / expected.std(correction=0)
+        elif normalise == "min_max":
+            expected = (expected - expected.min()) / (expected.max() - expected.min())
+        assert expected.shape[1] == n_frames
+        torch.testing.assert_close(got[:, :n_frames], expected, atol=2e-3, rtol=1e-3)
+
+
+def test_a_short_clip_is_reflected_again_and_again():
+    frontend = LogMel(
+        sample_rate_hz=16_000, n_fft=64, window_samples=64, hop_samples=16, n_mels=8, pad_mode="reflect"
+    )
+    waveform = torch.tensor([[1.0, 0.5, -1.0]])
+    padded = frontend._centred(waveform, torch.tensor([3]))[0]
+    mean = waveform.mean()
+    expected = torch.tensor([1.0, 0.5, -1.0, 0.5] * 17)[:67] - mean  # 32 before, 3, 32 after: period 4
+    torch.testing.assert_close(padded, expected)
+
+
+@pytest.mark.parametrize("normalise", ["none", "standard", "min_max"])
+def test_silence_and_a_constant_are_finite(normalise):
+    frontend = LogMel(sample_rate_hz=16_000, normalise=normalise)
+    waveform = torch.zeros(2, 1600, dtype=torch.int16)
+    waveform[1] = 1000
+    features, _ = frontend(waveform, torch.tensor([1600, 1600]))
+    assert features.isfinite().all()
+    torch.testing.assert_close(features[0], features[1])  # a constant offset is removed
+
+
+def test_level_does_not_matter_once_normalised():
+    frontend = LogMel(sample_rate_hz=16_000)
+    loud, _ = frontend(clips()[:2], LENGTHS[:2])
+    quiet, _ = frontend(clips()[:2] / 32_768 / 2, LENGTHS[:2])
+    torch.testing.assert_close(loud, quiet, atol=1e-3, rtol=0)
+
+
+def test_options_that_are_not_there_are_named():
+    with pytest.raises(ValueError, match="normalise=max is not known"):
+        LogMel(sample_rate_hz=16_000, normalise="max")

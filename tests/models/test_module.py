@@ -1,0 +1,133 @@
+"""The loss options, the schedules, and the notebook's network against its literal form."""
+
+import pytest
+import torch
+from conftest import config
+from omegaconf import OmegaConf
+from torch.nn import functional
+
+from ser_lightning.errors import UserError
+from ser_lightning.experiment import make_module
+from ser_lightning.models.layers.convolution import ConvStack
+from ser_lightning.models.layers.masking import frame_mask, halved
+from ser_lightning.models.layers.pooling import AttentiveStatisticsPooling, MeanMaxPooling, make_pooling
+from ser_lightning.models.nets.notebook import NotebookCNN
+from ser_lightning.models.outputs import Outputs
+
+LABELS = ("a", "b", "c")
+COUNTS = torch.tensor([10, 30, 60])
+
+
+def module(*overrides, counts=COUNTS):
+    return make_module(config(*overrides), labels=LABELS, sample_rate_hz=16_000, class_counts=counts)
+
+
+def test_balanced_weights_count_every_class_alike():
+    weight = module("model.class_weights=balanced").class_weight
+    torch.testing.assert_close(weight * COUNTS, torch.full((3,), 100 / 3))
+    assert module().class_weight is None
+    with pytest.raises(UserError, match="balanced or null"):
+        module("model.class_weights=balancd")
+
+
+def test_label_smoothing_and_weights_reach_the_loss():
+    logits = torch.tensor([[2.0, -1.0, 0.0], [0.0, 1.0, 1.0]])
+    target = functional.one_hot(torch.tensor([0, 2]), 3).float()
+    weighted = module("model.class_weights=balanced")
+    expected = functional.cross_entropy(logits, torch.tensor([0, 2]), weighted.class_weight, reduction="sum") / 2
+    torch.testing.assert_close(weighted._loss(logits, target), expected)
+    smoothed = -(torch.tensor([[0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3]]) * logits[:1].log_softmax(1)).sum()
+    torch.testing.assert_close(module()._loss(logits[:1], target[:1], smoothing=0.1), smoothed)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "interval"),
+    [
+        ("{_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.1}", "step"),
+        ("{_target_: torch.optim.lr_scheduler.CosineAnnealingLR, _partial_: true, T_max: 5}", "epoch"),
+        ("{_target_: torch.optim.lr_scheduler.ReduceLROnPlateau, _partial_: true, mode: max}", "epoch"),
+    ],
+)
+def test_schedules_by_step_and_by_epoch(scheduler, interval):
+    cfg = config()
+    cfg.model.scheduler = OmegaConf.create(scheduler)
+    made = make_module(cfg, labels=LABELS, sample_rate_hz=16_000)
+    made.trainer = type("Trainer", (), {"estimated_stepping_batches": 100})()
+    _, (schedule,) = made.configure_optimizers()
+    assert schedule["interval"] == interval
+
+
+def test_poolings_see_a_clips_own_frames_only():
+    x = torch.randn(2, 5, 7)
+    lengths = torch.tensor([7, 3])
+    spoiled = x.clone()
+    spoiled[1, :, 3:] = 1e4
+    for name in ("mean_max", "attentive"):
+        torch.manual_seed(0)
+        pool = make_pooling(name, 5)
+        torch.testing.assert_close(pool(x, lengths), pool(spoiled, lengths))
+        assert pool(x, lengths).shape == (2, pool.n_outputs)
+    by_hand = torch.cat([x[1, :, :3].mean(1), x[1, :, :3].amax(1)])
+    torch.testing.assert_close(MeanMaxPooling(5)(x, lengths)[1], by_hand)
+    with pytest.raises(ValueError, match="pooling=median is not known"):
+        make_pooling("median", 5)
+
+
+def test_attention_without_preference_is_mean_and_deviation():
+    pool = AttentiveStatisticsPooling(5)
+    torch.nn.init.zeros_(pool.score[2].weight)
+    x = torch.randn(1, 5, 9)
+    expected = torch.cat([x.mean(2), (x.var(2, correction=0) + 1e-5).sqrt()], dim=1)
+    torch.testing.assert_close(pool(x, torch.tensor([9])), expected)
+
+
+def test_masks_and_halves():
+    assert frame_mask(torch.tensor([0, 2, 3]), 3).int().tolist() == [[0, 0, 0], [1, 1, 0], [1, 1, 1]]
+    assert halved(torch.tensor([1, 2, 3, 16, 17]), 2).tolist() == [1, 1, 1, 4, 5]
+
+
+@pytest.mark.parametrize("n_frames", [1, 15, 16, 17, 50])
+def test_the_stack_is_that_of_plain_layers_where_nothing_is_padded(n_frames):
+    torch.manual_seed(0)
+    stack = ConvStack((4, 6)).eval()
+    features = torch.randn(1, 9, n_frames)
+    got, lengths = stack(features, torch.tensor([n_frames]))
+    x = spectrogram = functional.pad(features, (0, -n_frames % 4, 0, 3))[:, None]
+    for number, (conv, norm) in enumerate(zip(stack.convs, stack.norms, strict=True)):
+        x = conv(x)
+        if number == 1:
+            weight = stack.shortcut.weight[:, :, None, None]
+            x = x + functional.conv2d(spectrogram, weight, stack.shortcut.bias, stride=2)
+        x = functional.relu(norm(functional.max_pool2d(x, 2)))
+        end = -(-n_frames // 2 ** (number + 1))
+        x[..., end:] = 0
+    torch.testing.assert_close(got, x)
+    assert lengths.item() == -(-n_frames // 4)
+    assert stack.n_rows(9) == got.shape[2] == 3
+
+
+def test_the_notebooks_cnn_to_the_letter():
+    torch.manual_seed(0)
+    net = NotebookCNN(n_mels=128, n_classes=6)
+    features = torch.rand(2, 128, 130)
+    spectrogram = functional.pad(features, (0, 30))[:, None]  # (2, 1, 128, 160)
+    x = spectrogram
+    for number, (conv, norm) in enumerate(zip(net.stack.convs, net.stack.norms, strict=True)):
+        x = conv(x)
+        if number == 1:
+            weight = net.stack.residual.weight[:, :, None, None]
+            residual = functional.conv2d(spectrogram, weight, net.stack.residual.bias, stride=2, padding=1)
+            assert residual.shape[2:] == (65, 81)
+            x = functional.pad(x, (0, 1)) + residual[:, :, :64, :81]
+        x = norm(functional.max_pool2d(functional.relu(x), 2))
+    assert x.shape == (2, 256, 8, 10)
+    torch.testing.assert_close(net(features, torch.tensor([130, 130])), net.head(x.amax((2, 3))))
+
+
+def test_outputs_come_in_the_order_of_the_manifest():
+    outputs = Outputs()
+    outputs.update(torch.tensor([7, 2]), torch.tensor([[7.0, 0], [2.0, 0]]))
+    outputs.update(torch.tensor([5]), torch.tensor([[5.0, 0]]))
+    rows, logits = outputs.compute()
+    assert rows.tolist() == [2, 5, 7]
+    assert logits[:, 0].tolist() == [2, 5, 7]
