@@ -1,0 +1,282 @@
+"""The two pictures of a run: confusion.png and curves.png.
+
+Matplotlib's object interface, so nothing global is touched and no display is needed. K classes, E epochs.
+Positions and sizes are in inches from the lower left corner; the saved picture is cropped to what was drawn.
+"""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import ArrayLike, NDArray
+
+_DPI = 200
+_INK, _MUTED, _FAINT, _ACCENT = "#1b2430", "#66717f", "#dde3ea", "#d4691e"
+_TRAIN, _VAL, _SECOND = "#98a2af", "#245795", "#2a8c80"
+
+# Even steps of OKLCH lightness from 0.98 to 0.35 at hue 255°: equal differences look equal, in grey as well.
+_BLUES = LinearSegmentedColormap.from_list(
+    "ser_blues",
+    ["#f5f9fe", "#cae2ff", "#a4c9fa", "#80b0ee", "#6097dc", "#457ec5", "#3066a9", "#215089", "#183b66"],
+)
+
+History = Sequence[Mapping[str, float]]
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Read metrics.csv: one dict an epoch, without the cells that are empty."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {column: float(text) for column, text in row.items() if column and text} for row in csv.DictReader(file)
+        ]
+
+
+def draw_confusion(path: Path, *, matrix: ArrayLike, labels: Sequence[str], title: str, subtitle: str) -> None:
+    """Draw a confusion matrix: per cent of each true class, counts below, and a recall bar per class.
+
+    Args:
+        path: the PNG to write.
+        matrix: (K, K) counts, rows = true class.
+        labels: K class names.
+        title: one line.
+        subtitle: one or several lines.
+    """
+    counts = np.asarray(matrix)
+    support = counts.sum(axis=1, keepdims=True)  # (K, 1)
+    shares = counts / np.maximum(support, 1)  # (K, K)
+    cell = float(np.clip(5.2 / len(labels), 0.8, 1.2))
+    side = cell * len(labels)
+
+    figure = _figure()
+    axes = _place(figure, left=2.0, bottom=1.5, width=side, height=side)
+    axes.pcolormesh(shares, cmap=_BLUES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+    axes.invert_yaxis()
+    _name_classes(axes, labels, cell=cell)
+    _fill_cells(axes, counts, shares)
+    _draw_recall(figure, axes, shares.diagonal(), support[:, 0], left=2.0 + side + 0.15, height=side)
+    _entitle(figure, axes, title, subtitle, gap=0.4)
+    _save(figure, path)
+
+
+def _name_classes(axes: Axes, labels: Sequence[str], *, cell: float) -> None:
+    ticks = np.arange(len(labels)) + 0.5
+    slanted = max(map(len, labels)) * 0.09 > cell
+    axes.set_yticks(ticks, labels, fontsize=10)
+    axes.set_xticks(ticks, labels, fontsize=10)
+    if slanted:
+        for label in axes.get_xticklabels():
+            label.set(rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_xlabel("predicted", color=_MUTED, fontsize=10, labelpad=8)
+    axes.set_ylabel("true", color=_MUTED, fontsize=10, labelpad=8)
+    axes.tick_params(length=0, colors=_INK, pad=6)
+    axes.spines[:].set_visible(False)
+
+
+def _fill_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+    for (row, column), count in np.ndenumerate(counts):
+        share = float(shares[row, column])
+        write = partial(
+            axes.annotate, xy=(column + 0.5, row + 0.5), textcoords="offset points", ha="center", va="center"
+        )
+        if not count:
+            write("0" if counts[row].any() else "–", xytext=(0, 0), color=_MUTED, fontsize=8)
+            continue
+        percent = f"{share:.0%}" if share >= 0.005 else "<1%"
+        weight = "bold" if row == column else "normal"
+        write(percent, xytext=(0, 4), color=_readable(share), fontsize=12, weight=weight)
+        write(f"{count:,}", xytext=(0, -10), color=_readable(share), fontsize=7.5)
+
+
+def _readable(share: float) -> str:
+    """White or ink, whichever has the higher contrast (WCAG relative luminance) on the cell's colour."""
+    channels = np.asarray(_BLUES(share)[:3])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    return "white" if luminance < 0.21 else _INK
+
+
+def _draw_recall(
+    figure: Figure,
+    beside: Axes,
+    recall: NDArray[np.float64],
+    support: NDArray[np.int64],
+    *,
+    left: float,
+    height: float,
+) -> None:
+    axes = _place(figure, left=left, bottom=1.5, width=0.95, height=height, sharey=beside)
+    axes.axis("off")
+    axes.set_xlim(0, 1)
+    rows = np.arange(len(recall)) + 0.5
+    axes.barh(rows, np.ones_like(recall), height=0.13, color=_FAINT)
+    axes.barh(rows, recall, height=0.13, color=_VAL)
+    for row, share, total in zip(rows, recall, support, strict=True):
+        text = f"{share:.1%}" if total else "absent"
+        axes.text(0, row - 0.14, text, color=_INK, fontsize=9.5, va="bottom")
+        axes.text(0, row + 0.12, f"of {total:,}", color=_MUTED, fontsize=7.5, va="top")
+    axes.text(0, 1.01, "recall", color=_MUTED, fontsize=10, va="bottom", transform=axes.transAxes)
+
+
+def draw_curves(path: Path, *, history: History, chosen_epoch: int | None, title: str, subtitle: str) -> None:
+    """Draw a training: loss, validation UAR and accuracy, learning rate and speed over epochs.
+
+    Args:
+        path: the PNG to write.
+        history: E rows of metrics.csv, as `read_history` gives them; validation columns may be missing.
+        chosen_epoch: the epoch whose weights were tested, marked in the curves; None marks nothing.
+        title: one line.
+        subtitle: one or several lines.
+    """
+    figure = _figure()
+    loss, scores = (_place(figure, left=left, bottom=1.5, width=4.5, height=2.7) for left in (1.0, 7.1))
+    strips = [_place(figure, left=left, bottom=0.6, width=4.5, height=0.5) for left in (1.0, 7.1)]
+    _draw_lines(loss, history, {"train/loss": ("train", _TRAIN), "val/loss": ("validation", _VAL)}, span=0.2)
+    _head(loss, "loss")
+    _draw_lines(scores, history, {"val/uar": ("UAR", _VAL), "val/accuracy": ("accuracy", _SECOND)}, span=0.1)
+    scores.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    _head(scores, "validation UAR and accuracy")
+    if not scores.lines:
+        scores.set_yticks([])
+        scores.text(0.5, 0.5, "no validation set", color=_MUTED, ha="center", transform=scores.transAxes)
+    _draw_strip(strips[0], history, "lr", "learning rate")
+    _draw_strip(strips[1], history, "train/clips_per_s", "clips/s in training")
+    for axes in (loss, scores, *strips):
+        _frame_epochs(axes, history)
+        axes.tick_params(labelbottom=axes in strips)
+    if chosen_epoch is not None:
+        _mark_epoch(loss, scores, history, chosen_epoch)
+    _entitle(figure, loss, title, subtitle, gap=0.35)
+    _save(figure, path)
+
+
+def _series(history: History, column: str) -> tuple[list[float], list[float]]:
+    """Epochs and values of a column, where it has a finite one."""
+    points = [(row["epoch"], row[column]) for row in history if math.isfinite(row.get(column, math.nan))]
+    return [epoch for epoch, _ in points], [value for _, value in points]
+
+
+def _draw_lines(axes: Axes, history: History, columns: Mapping[str, tuple[str, str]], *, span: float) -> None:
+    """Draw and name a line per column; the axis covers at least ``span``, so that noise does not fill it."""
+    ends = []
+    for column, (name, colour) in columns.items():
+        epochs, values = _series(history, column)
+        if values:
+            dot = 3.5 if len(values) <= 25 else 0
+            axes.plot(epochs, values, color=colour, linewidth=1.8, marker="o", markersize=dot)
+            ends.append((values[-1], name, colour))
+    if not ends:
+        return
+    axes.margins(y=0.12)
+    low, high = axes.get_ylim()
+    slack = max(span - (high - low), 0) / 2
+    axes.set_ylim(low - slack, high + slack)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    _label_ends(axes, ends)
+
+
+def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
+    """Name each line at its right end, pushing names apart that would touch."""
+    low, high = axes.get_ylim()
+    floor = -1.0
+    for value, name, colour in sorted(ends):
+        floor = height = max((value - low) / (high - low), floor + 0.08)
+        axes.text(
+            1.01,
+            height,
+            name,
+            color=colour,
+            fontsize=9.5,
+            weight="bold",
+            va="center",
+            transform=axes.transAxes,
+        )
+
+
+def _draw_strip(axes: Axes, history: History, column: str, name: str) -> None:
+    epochs, values = _series(history, column)
+    if values:
+        axes.fill_between(epochs, values, color=_FAINT)
+        axes.plot(epochs, values, color=_MUTED, linewidth=1.2, marker="o", markersize=2 if len(values) == 1 else 0)
+        axes.set_ylim(0, max(values) * 1.15 or 1)
+        axes.set_yticks([max(values)], [_brief(max(values))])
+    else:
+        axes.set_yticks([])
+    _head(axes, name, size=9)
+    axes.set_xlabel("epoch", color=_MUTED, fontsize=9)
+
+
+def _brief(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _head(axes: Axes, text: str, *, size: float = 10.5) -> None:
+    axes.set_title(text, loc="left", fontsize=size, color=_MUTED, pad=6)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_FAINT)
+    axes.grid(axis="y", color=_FAINT, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=8.5, colors=_MUTED)
+
+
+def _frame_epochs(axes: Axes, history: History) -> None:
+    """Give every panel the same whole-numbered epochs, however few they are."""
+    epochs = [row["epoch"] for row in history] or [0.0]
+    margin = max(0.03 * (max(epochs) - min(epochs)), 0.5 if len(epochs) == 1 else 0.1)
+    axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+
+
+def _mark_epoch(loss: Axes, scores: Axes, history: History, epoch: int) -> None:
+    judged = scores if scores.lines else loss
+    for axes in {loss, judged}:
+        axes.axvline(epoch, color=_ACCENT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    note = f"epoch {epoch} tested"
+    value = dict(zip(*_series(history, "val/uar"), strict=True)).get(epoch)
+    if value is not None:
+        scores.plot(epoch, value, marker="o", markersize=7, color=_VAL, markeredgecolor=_ACCENT, mew=1.8)
+        note = f"epoch {epoch} chosen, UAR {value:.1%}"
+    judged.set_title(note, loc="right", fontsize=9, color=_ACCENT, pad=6)
+
+
+def _figure() -> Figure:
+    figure = Figure(figsize=(12, 12), dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _place(
+    figure: Figure, *, left: float, bottom: float, width: float, height: float, sharey: Axes | None = None
+) -> Axes:
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up), sharey=sharey)
+
+
+def _entitle(figure: Figure, axes: Axes, title: str, subtitle: str, *, gap: float) -> None:
+    """Set title and subtitle above the axes, flush with the leftmost thing drawn beside it."""
+    across, up = figure.get_size_inches()
+    box = axes.get_tightbbox()
+    left = box.x0 / _DPI if box else 0.0
+    top = axes.get_position().y1 * up + gap
+    lines = subtitle.count("\n") + 1
+    figure.text(left / across, top / up, subtitle, color=_MUTED, fontsize=10, va="bottom", linespacing=1.45)
+    figure.text(
+        left / across,
+        (top + 0.21 * lines + 0.08) / up,
+        title,
+        color=_INK,
+        fontsize=15,
+        weight="bold",
+        va="bottom",
+    )
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, format="png", bbox_inches="tight", pad_inches=0.3)

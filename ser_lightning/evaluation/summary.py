@@ -1,0 +1,186 @@
+"""What a person sees of a finished run: two pictures in its directory and a few tables on the console.
+
+Everything is read from the run directory, so both can be made again at any time.
+"""
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
+
+_SYNTHETIC = "synthetic speech: says nothing about emotion"
+_SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
+
+
+def finish(run_dir: Path) -> None:
+    """Draw confusion.png and curves.png of a run; of a failed one, the curves it got to."""
+    result = _read_result(run_dir)
+    title = _title(result)
+    if result.get("confusion_matrix"):
+        draw_confusion(
+            run_dir / "confusion.png",
+            matrix=result["confusion_matrix"],
+            labels=result["labels"],
+            title=title,
+            subtitle="\n".join(_subtitle(result)),
+        )
+    history = read_history(run_dir / "metrics.csv") if (run_dir / "metrics.csv").exists() else []
+    if history:
+        draw_curves(
+            run_dir / "curves.png",
+            history=history,
+            chosen_epoch=result.get("epochs", {}).get("chosen"),
+            title=title,
+            subtitle="\n".join(_subtitle(result)),
+        )
+
+
+def print_summary(run_dir: Path, console: Console | None = None) -> None:
+    """Print how a run went: per class, overall, the protocol it holds for, and where everything lies.
+
+    Args:
+        run_dir: the run's directory.
+        console: where to; a new console on stdout by default, plain text where that is no terminal.
+    """
+    console = console or Console()
+    result = _read_result(run_dir)
+    console.print()
+    console.print(Text(_title(result), style="bold"))
+    if result["status"] != "finished":
+        console.print(Text(f"failed: {result.get('reason', 'no reason recorded')}", style="bold red"))
+    else:
+        for part in _tables(result):
+            console.print(part)
+            console.print()
+    for line in _notes(result):
+        console.print(line)
+    for line in _places(run_dir):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _read_result(run_dir: Path) -> dict[str, Any]:
+    return json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+
+
+def _title(result: dict[str, Any]) -> str:
+    model, corpus = result.get("model", {}).get("name"), result.get("protocol", {}).get("corpus")
+    return f"{model} on {corpus}" if model and corpus else "run"
+
+
+def _subtitle(result: dict[str, Any]) -> Iterator[str]:
+    """The result, then what it holds for."""
+    test = (result.get("metrics") or {}).get("test")
+    if test:
+        n_clips = result["protocol"]["n_test"]
+        yield f"test UAR {test['uar']:.1%}  ·  accuracy {test['accuracy']:.1%}  ·  {n_clips:,} clips"
+    elif result.get("status") == "failed":
+        yield "failed before the test"
+    if result.get("protocol"):
+        yield "  ·  ".join(_protocol(result))
+
+
+def _protocol(result: dict[str, Any]) -> Iterator[str]:
+    protocol = result["protocol"]
+    fold = protocol.get("fold")
+    yield f"split {protocol['split']}" + (f", fold {fold}" if fold is not None else "")
+    yield "speaker-disjoint" if protocol["speaker_independent"] else "SPEAKERS SHARED"
+    if result.get("synthetic"):
+        yield "synthetic speech"
+
+
+def _tables(result: dict[str, Any]) -> Iterator[RenderableType]:
+    yield _class_table(result["confusion_matrix"], result["labels"], result["metrics"]["test"]["recall"])
+    yield _overall_table(result["metrics"])
+
+
+def _class_table(matrix: Sequence[Sequence[int]], labels: Sequence[str], recall: dict[str, float | None]) -> Table:
+    table = _table("class", "recall", "test clips")
+    table.add_column("most often taken for", overflow="fold")
+    for index, (label, row) in enumerate(zip(labels, matrix, strict=True)):
+        table.add_row(label, _percent(recall[label]), f"{sum(row):,}", _taken_for(row, index, labels))
+    return table
+
+
+def _taken_for(row: Sequence[int], index: int, labels: Sequence[str]) -> str:
+    wrong = max((other for other in range(len(row)) if other != index), key=lambda other: row[other])
+    return f"{labels[wrong]} ({row[wrong] / sum(row):.0%})" if row[wrong] else "–"
+
+
+def _overall_table(metrics: dict[str, Any]) -> Table:
+    table = _table("overall", "UAR", "accuracy", "macro-F1", "loss")
+    for part, name in (("val", "validation"), ("test", "test")):
+        values = metrics.get(part)
+        if values:
+            shares = [_percent(values[key]) for key in ("uar", "accuracy", "macro_f1")]
+            table.add_row(name, *shares, f"{values['loss']:.3f}", style="bold" if part == "test" else "")
+    return table
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim", title_justify="left")
+    table.add_column(first, min_width=12, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "absent" if share is None else f"{share:.1%}"
+
+
+def _notes(result: dict[str, Any]) -> Iterator[RenderableType]:
+    yield from filter(None, (_training(result), _cost(result)))
+    if result.get("protocol"):
+        yield from _caveats(result)
+    for kind, count in (result.get("warnings") or {}).items():
+        yield Text(f"data warning: {kind} × {count:,}", style="yellow")
+
+
+def _places(run_dir: Path) -> Iterator[str]:
+    """Where the run lies, and the command that uploads what W&B kept offline, in pieces if it was resumed."""
+    yield f"run   {run_dir}"
+    kept = sorted((run_dir / "wandb").glob("offline-run-*"))
+    if kept:
+        yield f"W&B   wandb sync {shlex.join(map(str, kept))}"
+
+
+def _training(result: dict[str, Any]) -> str:
+    epochs, parts = result.get("epochs") or {}, []
+    if epochs.get("chosen") is not None:
+        parts.append(f"epoch {epochs['chosen']} chosen, {epochs['trained']} trained")
+    if result.get("seconds") is not None:
+        parts.append(_duration(result["seconds"]))
+    return "  ·  ".join(parts)
+
+
+def _cost(result: dict[str, Any]) -> str:
+    speed, parts = (result.get("throughput") or {}).get("train_clips_per_s"), []
+    if speed:
+        parts.append(f"{speed:,.0f} clips/s in training")
+    if (result.get("model") or {}).get("parameters"):
+        parts.append(f"{result['model']['parameters']:,} parameters")
+    return "  ·  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0) + [f"{rest} s"] * (hours == 0)
+    return " ".join(parts)
+
+
+def _caveats(result: dict[str, Any]) -> Iterator[RenderableType]:
+    split = next(_protocol(result))
+    if result["protocol"]["speaker_independent"]:
+        yield f"{split}: no test speaker was heard in training"
+    else:
+        yield Text(f"{split}: {_SHARED}", style="bold yellow")
+    if result.get("synthetic"):
+        yield Text(_SYNTHETIC, style="bold yellow")

@@ -1,0 +1,313 @@
+"""Weights & Biases: what it is told, and that it can never stop or cost a training.
+
+Offline by default, never a login prompt, nothing outside the run directory. Whatever goes wrong with W&B is
+one logged warning, and the training goes on without it: metrics.csv and result.json are the record, W&B is a
+copy.
+"""
+
+import json
+import logging
+import netrc
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from ser_lightning.evaluation.predictions import read_predictions
+
+if TYPE_CHECKING:
+    from wandb.sdk.wandb_run import Run
+
+Mode = Literal["online", "offline", "disabled"]
+
+_log = logging.getLogger(__name__)
+_MODES: dict[str, Mode] = {
+    "online": "online",
+    "offline": "offline",
+    "disabled": "disabled",
+    "run": "online",  # W&B's older names
+    "dryrun": "offline",
+}
+_UPLOAD_PATIENCE_S = 300.0
+
+# No console capture, source code, git diff or description of the machine: environment.json has what matters.
+_QUIET: dict[str, Any] = {
+    "silent": True,
+    "console": "off",
+    "save_code": False,
+    "disable_code": True,
+    "disable_git": True,
+    "disable_job_creation": True,
+    "host": "",
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "x_disable_machine_info": True,
+    "x_save_requirements": False,
+}
+
+
+class TolerantWandbLogger(WandbLogger):
+    """Lightning's W&B logger, except that it falls silent, with one warning, when W&B breaks in mid-run."""
+
+    _broken = False
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log scalars at a training step."""
+        self._try(lambda: WandbLogger.log_metrics(self, metrics, step))
+
+    def log_hyperparams(self, params: Any) -> None:
+        """Add to the run's config."""
+        self._try(lambda: WandbLogger.log_hyperparams(self, params))
+
+    def _try(self, action: Callable[[], None]) -> None:
+        if self._broken:
+            return
+        try:
+            action()
+        except Exception as error:
+            self._broken = True
+            _log.warning("W&B stopped working and is left out from here on: %s", _one_line(error))
+
+
+def wandb_logger(
+    *,
+    run_dir: Path,
+    config: Mapping[str, Any],
+    project: str = "ser_lightning",
+    mode: str = "offline",
+    entity: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+    name: str | None = None,
+    job_type: str = "train",
+) -> WandbLogger | None:
+    """Start, or go on with, the W&B run of a run directory.
+
+    Its id is kept in ``run_dir/wandb_id.txt``: a resumed training continues the same W&B run. Only rank zero
+    starts one. Online without credentials, or without a server that answers, becomes offline.
+
+    Args:
+        run_dir: where everything W&B writes is kept, under ``wandb/``.
+        config: plain nested data; it is logged flat, with keys like ``model/dropout``, and with ``run_dir``.
+        project: W&B project.
+        mode: ``online``, ``offline`` or ``disabled``; the environment's WANDB_MODE wins over it.
+        entity: W&B user or team; the account's default where None.
+        group: what W&B groups runs by.
+        tags: W&B tags.
+        name: shown in W&B; the directory's name where None.
+        job_type: ``train``, ``eval`` and so on.
+
+    Returns:
+        A Lightning logger; None where W&B is disabled or does not work.
+
+    Raises:
+        ValueError: if the mode is none of the three.
+    """
+    chosen = _mode(mode)
+    if chosen == "disabled":
+        return None
+    shared: dict[str, Any] = {"project": project, "save_dir": run_dir, "name": name or run_dir.name}
+    if getattr(rank_zero_only, "rank", 0) != 0:  # Lightning hangs it on the function
+        return TolerantWandbLogger(**shared)
+    options = {
+        "project": project,
+        "entity": entity,
+        "run_group": group,
+        "run_tags": tuple(tags),
+        "run_name": shared["name"],
+        "run_job_type": job_type,
+    }
+    run = _start(run_dir, chosen, options, {**_flat(config), "run_dir": str(run_dir.resolve())})
+    return None if run is None else TolerantWandbLogger(experiment=run, id=run.id, **shared)
+
+
+def _mode(argument: str) -> Mode:
+    asked = os.environ.get("WANDB_MODE") or argument
+    if asked not in _MODES:
+        raise ValueError(f"W&B mode {asked!r} is unknown: use online, offline or disabled (logger or WANDB_MODE)")
+    return _MODES[asked]
+
+
+def _start(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, Any]) -> "Run | None":
+    """Open a W&B run in the best mode that works: online, else offline, else none."""
+    with _inside(run_dir):
+        try:
+            import wandb
+
+            if mode == "online" and not _has_credentials(wandb.setup().settings.base_url):
+                _log.warning("no W&B credentials: logging offline. Set WANDB_API_KEY or run `wandb login`")
+                mode = "offline"
+            if mode == "online":
+                try:
+                    return _init(run_dir, mode, options, config)
+                except Exception as error:
+                    _log.warning("W&B does not answer, logging offline: %s", _one_line(error))
+                    wandb.teardown()  # its process would hold on to the run's id
+            return _init(run_dir, "offline", options, config)
+        except Exception as error:
+            _log.warning("W&B does not work here, training without it: %s", _one_line(error))
+            return None
+
+
+def _init(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, Any]) -> "Run":
+    import wandb
+
+    settings = {
+        "mode": mode,
+        "root_dir": str(run_dir),
+        "run_id": _run_id(run_dir),
+        "resume": "allow",
+        "allow_val_change": True,  # a resumed run may have been given more epochs
+        "reinit": "finish_previous",  # one process of a sweep trains one run after another
+        "finish_timeout": _UPLOAD_PATIENCE_S,
+        **_QUIET,
+    }
+    known = wandb.Settings.model_fields  # W&B refuses settings that another version of it has
+    wanted = {key: value for key, value in {**settings, **options}.items() if key in known}
+    run = wandb.init(config=config, settings=wandb.Settings(**wanted))
+    run.define_metric("trainer/global_step")  # as Lightning does for the runs that it starts itself
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    return run
+
+
+@contextmanager
+def _inside(run_dir: Path) -> Iterator[None]:
+    """Keep what W&B configures by environment alone in the run directory, and its chatter off the console."""
+    place = (run_dir / "wandb").resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    wanted = {
+        "WANDB_DATA_DIR": str(place),
+        "WANDB_CACHE_DIR": str(place / "cache"),
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+    }
+    added = {key: value for key, value in wanted.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)
+
+
+def _run_id(run_dir: Path) -> str:
+    path = run_dir / "wandb_id.txt"
+    known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    if not known:
+        known = secrets.token_hex(4)
+        path.write_text(known + "\n", encoding="utf-8")
+    return known
+
+
+def _has_credentials(base_url: str) -> bool:
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc").expanduser()
+    try:
+        entry = netrc.netrc(path).authenticators(urlsplit(base_url).netloc)
+    except (OSError, netrc.NetrcParseError):
+        return False
+    return bool(entry and entry[2])
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings to ``a/b`` keys; W&B's filters cannot address keys that contain a dot."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        nested = isinstance(value, Mapping) and value
+        flat.update(_flat(value, f"{prefix}{key}/") if nested else {f"{prefix}{key}": value})
+    return flat
+
+
+def log_result(run: "Run | None", run_dir: Path) -> None:
+    """Tell W&B what a run directory says: summary scores, confusion matrix, recall, pictures and predictions.
+
+    Call it on rank zero, after result.json, predictions.csv and the pictures are written. What a failed run
+    lacks is left out. Never raises; None is ignored.
+    """
+    if run is None:
+        return
+    try:
+        result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+        with _inside(run_dir):
+            charts = {**_pictures(run_dir), **_charts(run_dir, result)}
+            if charts:
+                run.log(charts)
+            run.summary.update(_summary(result))
+    except Exception as error:
+        _log.warning("the result was not logged to W&B: %s", _one_line(error))
+
+
+def _pictures(run_dir: Path) -> dict[str, Any]:
+    import wandb
+
+    names = ("confusion", "curves")
+    return {
+        f"figures/{name}": wandb.Image(str(run_dir / f"{name}.png"))
+        for name in names
+        if (run_dir / f"{name}.png").exists()
+    }
+
+
+def _charts(run_dir: Path, result: dict[str, Any]) -> dict[str, Any]:
+    import wandb
+
+    test = (result.get("metrics") or {}).get("test")
+    if not test or not (run_dir / "predictions.csv").exists():
+        return {}
+    said = read_predictions(run_dir / "predictions.csv")
+    names = list(said.names)
+    recall = wandb.Table(columns=["class", "recall"], data=[list(pair) for pair in test["recall"].items()])
+    rows = zip(said.ids, said.speakers, said.labels, said.predicted, said.probabilities.tolist(), strict=True)
+    return {
+        "test/confusion_matrix": wandb.plot.confusion_matrix(
+            y_true=said.labels.tolist(),
+            preds=said.predicted.tolist(),
+            class_names=names,
+            title="test confusion",
+        ),
+        "test/recall": wandb.plot.bar(recall, "class", "recall", title="test recall per class"),
+        "test/predictions": wandb.Table(
+            columns=["id", "speaker", "label", "predicted", *(f"p_{name}" for name in names)],
+            data=[[clip, speaker, names[label], names[guess], *row] for clip, speaker, label, guess, row in rows],
+        ),
+    }
+
+
+def _summary(result: dict[str, Any]) -> dict[str, Any]:
+    """One row of W&B's run table; ``val/*`` become those of the chosen epoch instead of the last."""
+    summary = {"status": result["status"]}
+    for part, values in (result.get("metrics") or {}).items():
+        for name, value in (values or {}).items():
+            scores = {f".{label}": share for label, share in value.items()} if name == "recall" else {"": value}
+            summary |= {f"{part}/{name}{label}": share for label, share in scores.items()}
+    for key in ("reason", "seconds", "seed", "synthetic", "epochs", "throughput", "model", "protocol"):
+        if key in result:
+            summary |= _flat({key: result[key]})
+    return {key: value for key, value in summary.items() if value is not None}
+
+
+def current_run() -> "Run | None":
+    """The W&B run in progress, if there is one; never imports W&B for nothing."""
+    wandb = sys.modules.get("wandb")
+    return None if wandb is None else wandb.run
+
+
+def finish(exit_code: int = 0) -> None:
+    """Close the W&B run in progress, if there is one; never raises and never imports W&B for nothing."""
+    try:
+        if (run := current_run()) is not None:
+            run.finish(exit_code=exit_code)
+    except Exception as error:
+        _log.warning("W&B was not closed properly: %s", _one_line(error))
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

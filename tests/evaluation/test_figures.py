@@ -1,0 +1,151 @@
+import re
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from ser_lightning.evaluation import figures
+from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
+
+WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list[Figure]:
+    """The figures that are drawn, kept instead of being written."""
+    kept: list[Figure] = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.append(figure))
+    return kept
+
+
+def words_of(figure: Figure) -> list[str]:
+    """Every text in a figure but the tick labels."""
+    texts = [text for axes in figure.axes for text in (*axes.texts, axes.xaxis.label, axes.yaxis.label)]
+    titles = [axes.get_title(loc) for axes in figure.axes for loc in ("left", "center", "right")]
+    return [text.get_text() for text in (*texts, *figure.texts)] + titles
+
+
+def history(epochs: int, **columns: list[float]) -> list[dict[str, float]]:
+    return [{"epoch": float(e), **{name: values[e] for name, values in columns.items()}} for e in range(epochs)]
+
+
+def test_pictures_are_sharp_and_hold_more_than_paper(tmp_path):
+    draw_confusion(tmp_path / "confusion.png", matrix=[[3, 1], [0, 4]], labels=["a", "b"], **WORDS)
+    draw_curves(
+        tmp_path / "curves.png",
+        history=history(2, lr=[1.0, 2.0], **{"train/loss": [2.0, 1.0]}),
+        chosen_epoch=1,
+        **WORDS,
+    )
+    for name in ("confusion", "curves"):
+        pixels = imread(tmp_path / f"{name}.png")
+        assert min(pixels.shape[:2]) > 600
+        assert (pixels[..., :3] < 0.5).any(axis=2).mean() > 0.002
+
+
+def test_confusion_shows_shares_of_the_true_class_counts_and_recall(drawn):
+    draw_confusion("unused", matrix=[[30, 10], [0, 1200]], labels=["a", "b"], **WORDS)
+    words = words_of(drawn[0])
+    assert {"75%", "30", "25%", "10", "0", "100%", "1,200"} <= set(words)
+    assert {"75.0%", "of 40", "100.0%", "of 1,200"} <= set(words)
+    assert {"cnn on toy", "predicted", "true"} <= set(words)
+
+
+def test_a_class_without_clips_is_called_absent(drawn):
+    draw_confusion("unused", matrix=[[3, 1], [0, 0]], labels=["a", "b"], **WORDS)
+    words = words_of(drawn[0])
+    assert "absent" in words
+    assert words.count("–") == 2
+
+
+@pytest.mark.parametrize("n_classes", [2, 6, 8])
+def test_class_names_do_not_overlap_however_long(drawn, n_classes):
+    labels = [f"quite a long emotion {number}" for number in range(n_classes)]
+    draw_confusion("unused", matrix=np.eye(n_classes, dtype=int), labels=labels, **WORDS)
+    axes = drawn[0].axes[0]
+    anchors = [label.get_window_extent().x1 for label in axes.get_xticklabels()]
+    widths = [label.get_window_extent().width for label in axes.get_xticklabels()]
+    slanted = axes.get_xticklabels()[0].get_rotation() > 0
+    assert slanted or max(widths) < min(np.diff(anchors))
+    assert [label.get_text() for label in axes.get_yticklabels()] == labels
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0])
+def test_cell_text_has_a_contrast_of_at_least_four(share):
+    def luminance(colour: str | tuple[float, ...]) -> float:
+        from matplotlib.colors import to_rgb
+
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(figures._BLUES(share)[:3]), luminance(figures._readable(share))))
+    assert (light + 0.05) / (dark + 0.05) >= 4
+
+
+def test_curves_name_their_lines_and_the_chosen_epoch(drawn):
+    rows = history(
+        3,
+        **{
+            "train/loss": [2.0, 1.0, 0.5],
+            "val/loss": [2.0, 1.5, 1.6],
+            "val/uar": [0.2, 0.525, 0.5],
+            "val/accuracy": [0.2, 0.5, 0.5],
+        },
+    )
+    draw_curves("unused", history=rows, chosen_epoch=1, **WORDS)
+    words = words_of(drawn[0])
+    assert {"train", "validation", "UAR", "accuracy", "epoch 1 chosen, UAR 52.5%"} <= set(words)
+    loss, scores, *_ = drawn[0].axes
+    assert [list(line.get_ydata()) for line in loss.lines[:2]] == [[2.0, 1.0, 0.5], [2.0, 1.5, 1.6]]
+    assert list(scores.lines[0].get_ydata()) == [0.2, 0.525, 0.5]
+
+
+def test_names_of_lines_that_end_together_are_pushed_apart(drawn):
+    draw_curves(
+        "unused",
+        history=history(2, **{"val/uar": [0.2, 0.6], "val/accuracy": [0.2, 0.6]}),
+        chosen_epoch=None,
+        **WORDS,
+    )
+    heights = [text.get_position()[1] for text in drawn[0].axes[1].texts]
+    assert len(heights) == 2
+    assert abs(heights[1] - heights[0]) > 0.0799
+
+
+def test_without_validation_the_panel_says_so(drawn):
+    draw_curves("unused", history=history(2, **{"train/loss": [2.0, 1.0]}), chosen_epoch=1, **WORDS)
+    assert {"no validation set", "epoch 1 tested"} <= set(words_of(drawn[0]))
+
+
+def test_one_epoch_is_drawn_as_a_point_on_whole_epochs(drawn):
+    rows = history(1, **{"train/loss": [2.0], "val/uar": [0.3], "val/accuracy": [0.3], "lr": [0.001]})
+    draw_curves("unused", history=rows, chosen_epoch=0, **WORDS)
+    loss, scores, rate, _ = drawn[0].axes
+    assert loss.lines[0].get_markersize() > 0
+    assert np.diff(scores.get_ylim()) >= 0.0999
+    assert [tick for tick in rate.get_xticks() if rate.get_xlim()[0] <= tick <= rate.get_xlim()[1]] == [0]
+
+
+def test_epochs_without_a_value_are_skipped_and_not_numbers_too(drawn):
+    rows = [{"epoch": 0.0, "val/uar": 0.2}, {"epoch": 1.0}, {"epoch": 2.0, "val/uar": float("nan")}]
+    draw_curves("unused", history=[*rows, {"epoch": 3.0, "val/uar": 0.4}], chosen_epoch=None, **WORDS)
+    line = drawn[0].axes[1].lines[0]
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([0.0, 3.0], [0.2, 0.4])
+
+
+def test_history_leaves_out_empty_cells(tmp_path):
+    (tmp_path / "metrics.csv").write_text("epoch,train/loss,val/uar\n0,1.5,\n1,1.25,0.5\n")
+    assert read_history(tmp_path / "metrics.csv") == [
+        {"epoch": 0.0, "train/loss": 1.5},
+        {"epoch": 1.0, "train/loss": 1.25, "val/uar": 0.5},
+    ]
+
+
+def test_drawing_touches_no_global_state():
+    import subprocess
+    import sys
+
+    code = "import sys, ser_lightning.evaluation.figures as f; print('matplotlib.pyplot' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"False\s*", answer)

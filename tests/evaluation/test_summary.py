@@ -1,0 +1,112 @@
+import io
+
+from finished_run import make_run
+from rich.console import Console
+
+from ser_lightning.evaluation.summary import finish, print_summary
+
+
+def said(run_dir) -> str:
+    stream = io.StringIO()
+    print_summary(run_dir, Console(file=stream, width=80))
+    return stream.getvalue()
+
+
+def lines_with(text: str, word: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines() if word in line]
+
+
+def test_finish_draws_both_pictures_from_the_directory_alone(tmp_path):
+    make_run(tmp_path / "run")
+    moved = (tmp_path / "run").rename(tmp_path / "moved")
+    finish(moved)
+    for name in ("confusion.png", "curves.png"):
+        assert (moved / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_finish_of_a_failed_run_draws_the_curves_it_got_to(tmp_path):
+    make_run(tmp_path, status="failed", reason="loss is nan", metrics={}, confusion_matrix=None)
+    finish(tmp_path)
+    assert (tmp_path / "curves.png").exists()
+    assert not (tmp_path / "confusion.png").exists()
+
+
+def test_finish_of_a_run_that_failed_at_once_draws_nothing(tmp_path):
+    (tmp_path / "result.json").write_text('{"status": "failed", "reason": "no corpus"}')
+    finish(tmp_path)
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_summary_tells_recall_clips_and_confusions_per_class(tmp_path):
+    make_run(tmp_path)
+    text = said(tmp_path)
+    assert "anger 75.0% 4 fear (25%)" in lines_with(text, "anger")
+    assert "fear 33.3% 3 neutral (67%)" in lines_with(text, "fear")
+    assert "neutral 66.7% 3 anger (33%)" in lines_with(text, "neutral")
+
+
+def test_summary_tells_the_whole_story_in_plain_eighty_columns(tmp_path):
+    make_run(tmp_path)
+    text = said(tmp_path)
+    assert lines_with(text, "validation") == ["validation 50.0% 60.0% 57.4% 1.250"]
+    assert "test 58.3% 60.0% 57.4% 1.250" in lines_with(text, "test ")
+    for fact in (
+        "epoch 2 chosen, 3 trained",
+        "912 clips/s",
+        "123,456 parameters",
+        "3 min 12 s",
+        str(tmp_path),
+    ):
+        assert fact in text
+    assert "speakers5, fold 2: no test speaker was heard in training" in text
+    assert "\x1b" not in text
+    assert all(len(line) <= 80 for line in text.splitlines() if str(tmp_path) not in line)
+
+
+def test_shared_speakers_and_synthetic_speech_cannot_be_missed(tmp_path):
+    result = make_run(tmp_path)
+    make_run(tmp_path, synthetic=True, protocol={**result["protocol"], "speaker_independent": False})
+    text = said(tmp_path)
+    assert "SPEAKERS SHARED" in text
+    assert "synthetic speech: says nothing about emotion" in text
+    assert "no test speaker" not in text
+
+
+def test_summary_without_a_validation_set(tmp_path):
+    result = make_run(tmp_path)
+    make_run(tmp_path, metrics={"val": None, "test": result["metrics"]["test"]})
+    text = said(tmp_path)
+    assert "validation" not in text
+    assert lines_with(text, "58.3%")
+
+
+def test_summary_of_an_absent_class(tmp_path):
+    result = make_run(tmp_path)
+    test = {**result["metrics"]["test"], "recall": {"anger": 0.75, "fear": None, "neutral": 0.5}}
+    make_run(tmp_path, metrics={"val": None, "test": test}, confusion_matrix=[[4, 0, 0], [0, 0, 0], [0, 0, 3]])
+    assert "fear absent 0 –" in lines_with(said(tmp_path), "fear")
+
+
+def test_summary_of_a_failure_gives_the_reason(tmp_path):
+    (tmp_path / "result.json").write_text('{"status": "failed", "reason": "no corpus in [/data]"}')
+    text = said(tmp_path)
+    assert "failed: no corpus in [/data]" in text
+    assert str(tmp_path) in text
+
+
+def test_data_warnings_are_counted(tmp_path):
+    make_run(tmp_path, warnings={"silent clips": 1, "duplicate audio": 3})
+    assert lines_with(said(tmp_path), "data warning") == [
+        "data warning: silent clips × 1",
+        "data warning: duplicate audio × 3",
+    ]
+
+
+def test_how_to_sync_is_told_only_where_there_is_something_to_sync(tmp_path):
+    run_dir = tmp_path / "a run"
+    make_run(run_dir)
+    assert "wandb sync" not in said(run_dir)
+    for name in ("offline-run-1-x", "offline-run-2-x"):
+        (run_dir / "wandb" / name).mkdir(parents=True)
+    hint = lines_with(said(run_dir), "wandb sync")[0]
+    assert f"'{run_dir}/wandb/offline-run-1-x' '{run_dir}/wandb/offline-run-2-x'" in hint

@@ -1,0 +1,307 @@
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import wandb
+from finished_run import LABELS, TRUE, make_run
+from lightning.pytorch.utilities import rank_zero_only
+from wandb_log import read_run
+
+from ser_lightning import tracking
+from ser_lightning.evaluation.summary import finish as draw
+from ser_lightning.tracking import TolerantWandbLogger, log_result, wandb_logger
+
+CONFIG = {"seed": 7, "model": {"_target_": "a.B", "dropout": 0.5, "channels": [32, 64], "extra": {}}}
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    """No credentials, no settings and no home of whoever runs the tests; nothing left open."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")] + ["NETRC"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    yield
+    tracking.finish()
+
+
+def warnings_of(caplog) -> list[str]:
+    """What we said; pytest also catches what wandb keeps to its own debug.log."""
+    return [record.getMessage() for record in caplog.records if record.name == tracking.__name__]
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory):
+    """A whole run through our functions, read back from its .wandb file."""
+    home, run_dir = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.delenv("WANDB_MODE", raising=False)
+        logger = wandb_logger(
+            run_dir=run_dir,
+            config=CONFIG,
+            group="folds",
+            tags=("cnn", "toy"),
+            job_type="train",
+            name="cnn-toy",
+        )
+        for epoch in range(3):
+            logger.log_metrics({"val/uar": 0.4 + 0.1 * epoch}, step=10 * epoch)
+        make_run(run_dir)
+        draw(run_dir)
+        log_result(logger.experiment, run_dir)
+        tracking.finish(0)
+    return read_run(run_dir), run_dir, home
+
+
+def test_config_is_flat_and_names_the_run_directory(offline):
+    run, run_dir, _ = offline
+    assert run.config["seed"] == 7
+    assert run.config["model/dropout"] == 0.5
+    assert run.config["model/channels"] == [32, 64]
+    assert run.config["model/extra"] == {}
+    assert run.config["run_dir"] == str(run_dir.resolve())
+    assert "model" not in run.config
+
+
+def test_run_carries_project_group_tags_and_job_type(offline):
+    run, run_dir, _ = offline
+    assert (run.run.project, run.run.run_group, run.run.job_type) == ("ser_lightning", "folds", "train")
+    assert (run.run.display_name, list(run.run.tags)) == ("cnn-toy", ["cnn", "toy"])
+    assert run.run.run_id == (run_dir / "wandb_id.txt").read_text().strip()
+    assert run.exit_code == 0
+
+
+def test_history_keeps_every_epoch(offline):
+    run, *_ = offline
+    assert run.column("val/uar") == pytest.approx([0.4, 0.5, 0.6])
+    assert run.column("trainer/global_step")[:3] == [0, 10, 20]
+
+
+def test_summary_holds_the_test_scores_and_those_of_the_chosen_epoch(offline):
+    run, *_ = offline
+    assert run.summary["test/uar"] == pytest.approx((3 / 4 + 1 / 3 + 2 / 3) / 3)
+    assert run.summary["test/recall.fear"] == pytest.approx(1 / 3)
+    assert run.summary["val/uar"] == 0.5
+    assert run.summary["protocol/speaker_independent"] is True
+    assert (run.summary["status"], run.summary["epochs/chosen"]) == ("finished", 2)
+
+
+def read_table(run_dir: Path, entry: dict) -> dict:
+    (path,) = (run_dir / "wandb").glob(f"offline-run-*/files/{entry['path']}")
+    return json.loads(path.read_text())
+
+
+def test_confusion_matrix_is_a_chart_of_its_own_with_the_right_counts(offline):
+    run, run_dir, _ = offline
+    charts = run.config["_wandb"]["visualize"]
+    assert charts["test/confusion_matrix"]["panel_config"]["panelDefId"] == "wandb/confusion_matrix/v1"
+    assert charts["test/recall"]["panel_config"]["panelDefId"] == "wandb/bar/v0"
+    (entry,) = run.column("test/confusion_matrix_table")
+    table = read_table(run_dir, entry)
+    assert table["columns"] == ["Actual", "Predicted", "nPredictions"]
+    assert ["anger", "fear", 1.0] in table["data"]
+    assert ["fear", "neutral", 2.0] in table["data"]
+    assert sum(row[2] for row in table["data"]) == len(TRUE)
+
+
+def test_recall_and_predictions_are_tables(offline):
+    run, run_dir, _ = offline
+    recall = read_table(run_dir, run.column("test/recall_table")[0])
+    assert [row[0] for row in recall["data"]] == list(LABELS)
+    predictions = read_table(run_dir, run.column("test/predictions")[0])
+    assert predictions["columns"] == ["id", "speaker", "label", "predicted", "p_anger", "p_fear", "p_neutral"]
+    assert predictions["data"][3] == ["clip3", "s1", "anger", "fear", 0.1, 0.8, 0.1]
+
+
+@pytest.mark.parametrize("name", ["confusion", "curves"])
+def test_both_pictures_are_in_it(offline, name):
+    run, run_dir, _ = offline
+    (entry,) = run.column(f"figures/{name}")
+    (copy,) = (run_dir / "wandb").glob(f"offline-run-*/files/{entry['path']}")
+    assert copy.read_bytes() == (run_dir / f"{name}.png").read_bytes()
+
+
+def test_nothing_about_the_machine_and_nothing_outside_the_run_directory(offline):
+    run, run_dir, home = offline
+    assert not {"stats", "output", "output_raw", "environment"} & run.kinds
+    assert not run.run.host
+    assert not run.run.git.commit
+    assert not list(home.rglob("*"))
+    files = {path.name for path in (run_dir / "wandb").rglob("*") if path.is_file()}
+    assert not files & {"requirements.txt", "wandb-metadata.json", "output.log", "diff.patch"}
+
+
+def test_a_resumed_run_directory_continues_the_same_run_and_another_does_not(tmp_path):
+    ids = []
+    for place in ("a", "a", "b"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        logger = wandb_logger(run_dir=tmp_path / place, config={})
+        ids.append(logger.experiment.id)
+        tracking.finish()
+    first, again = (read_run(tmp_path / "a", piece=piece).run.run_id for piece in (0, 1))
+    assert ids == [first, again, read_run(tmp_path / "b").run.run_id]
+    assert first == again != ids[2]
+
+
+def test_a_second_run_in_the_same_process_does_not_write_into_the_first(tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        logger = wandb_logger(run_dir=tmp_path / place, config={"place": place})
+        logger.log_metrics({"place": ord(place)}, step=0)
+    tracking.finish()
+    for place in ("a", "b"):
+        run = read_run(tmp_path / place)
+        assert (run.config["place"], run.column("place")) == (place, [ord(place)])
+
+
+def test_online_without_credentials_goes_offline_with_one_warning_and_no_prompt(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked for something"))
+    with caplog.at_level(logging.WARNING, logger=tracking.__name__):
+        logger = wandb_logger(run_dir=tmp_path, config={}, mode="online")
+    assert logger.experiment.offline
+    (warning,) = warnings_of(caplog)
+    assert "WANDB_API_KEY" in warning
+
+
+@pytest.fixture
+def server_that_does_not_answer(monkeypatch):
+    """W&B reads its environment once a process, so it is made to start anew before and after."""
+    wandb.teardown()
+    for name, value in {"BASE_URL": "http://127.0.0.1:9", "API_KEY": "a" * 40, "INIT_TIMEOUT": "1"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    yield
+    tracking.finish()
+    wandb.teardown()
+
+
+def test_a_server_that_does_not_answer_costs_the_upload_and_not_the_run(
+    tmp_path, server_that_does_not_answer, caplog, capfd
+):
+    with caplog.at_level(logging.WARNING, logger=tracking.__name__):
+        logger = wandb_logger(run_dir=tmp_path, config={}, mode="online")
+    logger.log_metrics({"loss": 1.0}, step=0)
+    tracking.finish()
+    (warning,) = warnings_of(caplog)
+    assert "does not answer, logging offline" in warning
+    assert read_run(tmp_path).column("loss") == [1.0]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("netrc", "known"),
+    [
+        ("machine api.wandb.ai login user password secret\n", True),
+        ("machine api.wandb.ai login user\n", False),
+        ("machine github.com login user password secret\n", False),
+        ("not a netrc\n", False),
+        (None, False),
+    ],
+)
+def test_credentials_are_looked_for_where_wandb_keeps_them(tmp_path, monkeypatch, netrc, known):
+    (tmp_path / "home").mkdir()
+    if netrc is not None:
+        (tmp_path / "home" / ".netrc").write_text(netrc)
+        (tmp_path / "home" / ".netrc").chmod(0o600)
+    assert tracking._has_credentials("https://api.wandb.ai") is known
+    assert not tracking._has_credentials("https://wandb.example.org")
+    monkeypatch.setenv("WANDB_API_KEY", "k")
+    assert tracking._has_credentials("https://wandb.example.org")
+
+
+@pytest.mark.parametrize(
+    ("argument", "environment", "mode"),
+    [
+        ("offline", None, "offline"),
+        ("offline", "online", "online"),
+        ("online", "disabled", "disabled"),
+        ("online", "dryrun", "offline"),
+        ("disabled", "", "disabled"),
+    ],
+)
+def test_the_environment_wins_over_the_config(monkeypatch, argument, environment, mode):
+    if environment is not None:
+        monkeypatch.setenv("WANDB_MODE", environment)
+    assert tracking._mode(argument) == mode
+
+
+def test_an_unknown_mode_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'onlin' is unknown: use online, offline or disabled"):
+        wandb_logger(run_dir=tmp_path, config={}, mode="onlin")
+
+
+def test_disabled_makes_nothing(tmp_path):
+    assert wandb_logger(run_dir=tmp_path, config={}, mode="disabled") is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_wandb_that_cannot_be_imported_is_a_warning(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with caplog.at_level(logging.WARNING, logger=tracking.__name__):
+        assert wandb_logger(run_dir=tmp_path, config={}) is None
+    assert "training without it" in caplog.text
+
+
+def test_other_ranks_start_no_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    monkeypatch.setattr(tracking, "_start", lambda *_: pytest.fail("a second run was started"))
+    logger = wandb_logger(run_dir=tmp_path, config={})
+    logger.log_metrics({"loss": 1.0}, step=0)
+    assert logger.save_dir == str(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+class Broken:
+    """A W&B run whose service has died."""
+
+    id = "dead"
+
+    @property
+    def config(self):
+        raise ConnectionResetError("Connection lost")
+
+    def log(self, *_):
+        raise ConnectionResetError("Connection lost")
+
+
+def test_wandb_that_dies_in_mid_run_is_left_out_with_one_warning(tmp_path, caplog):
+    make_run(tmp_path)
+    logger = TolerantWandbLogger(experiment=Broken(), save_dir=tmp_path)
+    with caplog.at_level(logging.WARNING, logger=tracking.__name__):
+        for step in range(3):
+            logger.log_metrics({"loss": 1.0}, step=step)
+        logger.log_hyperparams({"lr": 1.0})
+    (warning,) = warnings_of(caplog)
+    assert "Connection lost" in warning
+    log_result(logger.experiment, tmp_path)
+    assert "the result was not logged" in caplog.text
+
+
+def test_a_failed_run_logs_its_reason_and_a_bad_exit(tmp_path):
+    logger = wandb_logger(run_dir=tmp_path, config={})
+    (tmp_path / "result.json").write_text('{"status": "failed", "reason": "loss is nan"}')
+    log_result(logger.experiment, tmp_path)
+    tracking.finish(1)
+    run = read_run(tmp_path)
+    assert (run.summary["status"], run.summary["reason"], run.exit_code) == ("failed", "loss is nan", 1)
+
+
+def test_finish_and_log_result_are_fine_without_a_run(tmp_path):
+    tracking.finish()
+    log_result(None, tmp_path)
+
+
+def test_wandb_says_nothing_on_the_console(tmp_path, capfd):
+    make_run(tmp_path)
+    logger = wandb_logger(run_dir=tmp_path, config=CONFIG)
+    log_result(logger.experiment, tmp_path)
+    tracking.finish()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_environment_is_left_as_it_was(tmp_path):
+    before = dict(os.environ)
+    wandb_logger(run_dir=tmp_path, config={})
+    assert {key: value for key, value in os.environ.items() if key not in before and key.startswith("WANDB_")} == {}
