@@ -1,0 +1,220 @@
+"""How fast: against the notebook's training loop, against the bare training step, and of the start.
+
+``python -m ser_lightning.bench [--cremad DIR]``: all in one process, in turns, on the same clips.
+"""
+
+import argparse
+import contextlib
+import io
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+import soundfile
+import torch
+import torchaudio
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+import ser_lightning.entry  # registers the resolvers that the configs use
+from ser_lightning.data.batch import Batch
+from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.environment import describe
+from ser_lightning.experiment import make_data, make_module, train
+from ser_lightning.models.nets.notebook import NotebookCNN
+from ser_lightning.precision import choose_precision
+from ser_lightning.run import RunDirectory
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = 5  # counted; one more comes before them, to warm up
+BATCHES = 8  # that the notebook's loop is timed on in a round
+EPOCHS = 2  # of the other ways, in a round
+START_ROUNDS = 7
+SAME_CNN = ("model=notebook_cnn", "model.net.n_frames=null")
+
+assert ser_lightning.entry
+
+
+def main() -> None:
+    """Measure, and print two tables."""
+    parser = argparse.ArgumentParser(description="Measure speed on this machine.")
+    parser.add_argument("--cremad", metavar="DIR", help="CREMA-D or a part of it; synthetic speech without it")
+    given = parser.parse_args().cremad
+    data = ["data=cremad", f"data.root={Path(given).resolve()}"] if given else ["data=toy"]
+    console = Console(width=100)
+    machine = describe(torch.device("cpu"), choose_precision("auto", "auto"))
+    versions = f"torch {machine['packages']['torch']}, lightning {machine['packages']['lightning']}"
+    console.print(f"{machine['device']}, {machine['threads']} threads, {machine['precision']}, {versions}")
+    console.print(_training(data))
+    console.print(_start())
+
+
+def _config(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+def _training(data: list[str]) -> Table:
+    module = make_data(_config(*data))
+    step = BareStep(_config(*data), module)
+    ways: dict[str, Callable[[], float]] = {
+        "the notebook's loop": NotebookLoop(module).clips_per_s,
+        "ours, the notebook's CNN": lambda: _end_to_end(_config(*data, *SAME_CNN)),
+        "ours, cnn": lambda: _end_to_end(_config(*data)),
+        "the bare step of cnn": step.clips_per_s,
+    }
+    for warm_up in ways.values():
+        warm_up()
+    rounds = [{name: measure() for name, measure in ways.items()} for _ in range(ROUNDS)]
+    table = Table("training", "clips/s", "lowest", "highest", title=f"medians of {ROUNDS} rounds")
+    for name in ways:
+        values = [one[name] for one in rounds]
+        table.add_row(name, *(f"{value:.0f}" for value in (statistics.median(values), min(values), max(values))))
+    table.add_section()
+    for name, over, under, aim in (
+        ("ours / the notebook's loop, same CNN", "ours, the notebook's CNN", "the notebook's loop", "aim ≥ 6"),
+        ("end to end / the bare step, cnn", "ours, cnn", "the bare step of cnn", "aim ≥ 0.90"),
+    ):
+        ratios = [one[over] / one[under] for one in rounds]
+        table.add_row(
+            f"{name} ({aim})", *(f"{r:.2f}" for r in (statistics.median(ratios), min(ratios), max(ratios)))
+        )
+    table.add_section()
+    for part, share in step.shares().items():
+        table.add_row(f"of the bare step: {part}", f"{share:.0%}", "", "")
+    return table
+
+
+def _end_to_end(cfg: DictConfig) -> float:
+    """Clips a second of a whole run, as it would be recorded: data, front-end, training, logging."""
+    cfg.trainer.max_epochs = EPOCHS
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        run = RunDirectory(Path(folder))
+        train(cfg, run)
+        result = run.read_result()
+    assert result is not None
+    return result["throughput"]["train_clips_per_s"]
+
+
+class _NotebookClips(Dataset[tuple[Tensor, int]]):
+    """The notebook's preprocessing, clip by clip: decode, mel spectrogram, 160 frames. Items: (1, 128, 160)."""
+
+    def __init__(self, data: EmotionDataModule):
+        self._files = [data.audio_folder / data.manifest[row].path for row in data.split.train]
+        self._labels = [data.labels.index(data.manifest[row].emotion) for row in data.split.train]
+        self._mel = torchaudio.transforms.MelSpectrogram(16_000, n_fft=2048, hop_length=512, n_mels=128)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        samples, _ = soundfile.read(self._files[number], dtype="float32", always_2d=True)  # (T, C)
+        waveform = torch.from_numpy(samples).mean(1)
+        decibels = 10 * self._mel(waveform - waveform.mean()).clamp_min(1e-10).log10()  # (128, F)
+        scaled = (decibels - decibels.min()) / (decibels.max() - decibels.min() + 1e-6)
+        return functional.pad(scaled[:, :160], (0, max(0, 160 - scaled.shape[1])))[None], self._labels[number]
+
+
+class NotebookLoop:
+    """The notebook's training: a DataLoader of such clips, batch 32, 32-bit, Adam, the CNN as it was."""
+
+    def __init__(self, data: EmotionDataModule):
+        self._batches = iter(cycle(DataLoader(_NotebookClips(data), batch_size=32, shuffle=True, drop_last=True)))
+        self._net = NotebookCNN(n_mels=128, n_classes=len(data.labels)).train()
+        self._optimizer = torch.optim.Adam(self._net.parameters(), lr=1e-3)
+
+    def clips_per_s(self) -> float:
+        """Over the next few batches."""
+        start = time.perf_counter()
+        for features, labels in islice(self._batches, BATCHES):  # (32, 1, 128, 160), (32,)
+            loss = functional.cross_entropy(self._net(features[:, 0], torch.full((32,), 160)), labels)
+            self._optimizer.zero_grad()
+            loss.backward()
+            self._optimizer.step()
+        return 32 * BATCHES / (time.perf_counter() - start)
+
+
+class BareStep:
+    """Front-end, augmentation, network and optimiser on batches that are in memory already, and nothing else."""
+
+    def __init__(self, cfg: DictConfig, data: EmotionDataModule):
+        self._module = make_module(cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz).train()
+        self._module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # no trainer listens
+        self._optimizer = self._module._optimizer(self._module.parameters())
+        self._bf16 = choose_precision(cfg.trainer.precision, "cpu") == "bf16-mixed"
+        self._clip = cfg.trainer.gradient_clip_val
+        self._batches = list(data.train_dataloader())
+
+    def clips_per_s(self) -> float:
+        """Over as many epochs as an end-to-end run makes, each epoch's first batch left out as there."""
+        batches = [*self._batches[1:]] * EPOCHS
+        start = time.perf_counter()
+        for batch in batches:
+            self._step(batch)
+        return sum(len(batch.label) for batch in batches) / (time.perf_counter() - start)
+
+    def _step(self, batch: Batch) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+            loss = self._module.training_step(batch, 0)
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._clip)
+        self._optimizer.step()
+
+    def shares(self) -> dict[str, float]:
+        """How a step's time divides, by timing the parts on the same batches."""
+        batches = self._batches[:BATCHES]
+        augmentation = self._module.augment
+        features = [self._module.frontend(batch.waveform, batch.lengths) for batch in batches]
+        targets = [functional.one_hot(batch.label, len(self._module.labels)).float() for batch in batches]
+        whole = _seconds(lambda number: self._step(batches[number]), len(batches))
+        front_end = _seconds(lambda n: self._module.frontend(batches[n].waveform, batches[n].lengths), len(batches))
+        augment = _seconds(
+            lambda n: augmentation.on_features(features[n][0], features[n][1], targets[n]), len(batches)
+        )
+        optimiser = _seconds(lambda n: self._optimizer.step(), len(batches))
+        parts = {"front-end": front_end, "augmentation": augment, "optimiser": optimiser}
+        parts["network, forward and backward"] = whole - sum(parts.values())
+        return {name: seconds / whole for name, seconds in parts.items()}
+
+
+def _seconds(action: Callable[[int], object], n: int) -> float:
+    """Median seconds of ``action`` over 0 … n - 1, three times each."""
+    times = []
+    for number in [*range(n)] * 3:
+        start = time.perf_counter()
+        action(number)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _start() -> Table:
+    """How long `python train.py --cfg job` takes, against importing Lightning."""
+    ours = [sys.executable, str(ROOT / "train.py"), "--cfg", "job"]
+    theirs = [sys.executable, "-c", "import lightning"]
+    rounds = [(_wall_s(ours), _wall_s(theirs)) for _ in range(START_ROUNDS + 1)][1:]
+    table = Table("start", "median s", title=f"{START_ROUNDS} runs of each, in turns")
+    table.add_row("python train.py --cfg job", f"{statistics.median(a for a, _ in rounds):.2f}")
+    table.add_row("python -c 'import lightning'", f"{statistics.median(b for _, b in rounds):.2f}")
+    table.add_row("ratio (aim ≤ 0.6)", f"{statistics.median(a / b for a, b in rounds):.2f}")
+    return table
+
+
+def _wall_s(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""What watches a training: seeds, the clock, the history, the lines that are printed."""
+
+import csv
+import logging
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+
+from ser_lightning.data.batch import Batch
+from ser_lightning.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class SeedEpochs(Callback):
+    """Start every epoch from generators seeded by (seed, epoch, process).
+
+    An epoch then depends on nothing drawn before it, and a resumed run draws what the unbroken one drew.
+    """
+
+    def __init__(self, seed: int):
+        self._seed = seed
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Seed torch's generators, on the CPU and the device, before an epoch's first batch.
+
+        Not in `on_train_epoch_start`: Lightning leaves that out for the epoch after a resumption.
+        """
+        if batch_idx == 0:
+            torch.manual_seed((self._seed * 100_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
+
+
+class Clock(Callback):
+    """Measures training throughput: clips over the time from the end of an epoch's first step to that of its last.
+
+    Validation and checkpoints are not in it. Its state goes with the checkpoints, so a resumed run counts on.
+    """
+
+    def __init__(self) -> None:
+        self._clips = self._epoch_clips = 0
+        self._train_s = 0.0
+        self._epoch_start = self._last_step = 0.0
+
+    @property
+    def clips_per_s(self) -> float | None:
+        """Over all epochs so far."""
+        return round(self._clips / self._train_s, 1) if self._train_s else None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Start the epoch's clock after the first batch, and count the clips of the others."""
+        if (batch_idx == 0 or trainer.is_last_batch) and pl_module.device.type == "cuda":
+            torch.cuda.synchronize()
+        self._last_step = time.perf_counter()
+        if batch_idx == 0:
+            self._epoch_clips, self._epoch_start = 0, self._last_step
+        else:
+            self._epoch_clips += len(batch.label) * trainer.world_size
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the epoch's clips a second."""
+        epoch_s = self._last_step - self._epoch_start
+        self._clips += self._epoch_clips
+        self._train_s += epoch_s
+        pl_module.log("train/clips_per_s", self._epoch_clips / epoch_s if epoch_s else 0.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has been counted."""
+        return {"clips": self._clips, "train_s": self._train_s}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Count on from there."""
+        self._clips, self._train_s = state_dict["clips"], state_dict["train_s"]
+
+
+class History(Callback):
+    """Writes metrics.csv, a row an epoch, and stops a training whose loss is no number.
+
+    The rows go with the checkpoints: a resumed run's file is that of an unbroken one.
+
+    Raises: UserError when the training loss is infinite or NaN.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch's row."""
+        values = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        if not math.isfinite(values["train/loss"]):
+            raise UserError(
+                f"the training loss became {values['train/loss']} in epoch {trainer.current_epoch + 1}: "
+                "lower model.optimizer.lr, or set trainer.precision=32-true"
+            )
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "lr": rate, **values})
+        if trainer.is_global_zero:
+            self._write()
+
+    def _write(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        partial = self._path.with_name(self._path.name + ".partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(partial, self._path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from these rows."""
+        self.rows = list(state_dict["rows"])
+
+
+class FirstCheckpoint(Callback):
+    """Saves a checkpoint before the first step, so that whenever a run is stopped there is one to go on from."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, unless this run goes on from a checkpoint."""
+        if trainer.global_step == 0:
+            trainer.save_checkpoint(self._path)
+
+
+class StampCheckpoints(Callback):
+    """Puts what a checkpoint needs to be understood alone into it, as plain data under ``ser_lightning``."""
+
+    def __init__(self, stamp: dict[str, Any]):
+        self._stamp = stamp
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the stamp."""
+        checkpoint["ser_lightning"] = self._stamp
+
+
+class PlainProgress(ProgressBar):
+    """A line an epoch, for logs and pipes."""
+
+    def disable(self) -> None:
+        """There is no bar to take away."""
+
+    def enable(self) -> None:
+        """There is no bar to bring back."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say how the epoch went."""
+        values = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        shown = ["train/loss", "val/loss", "val/uar", "val/accuracy"]
+        numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
+        rate = values["train/clips_per_s"]
+        log.info("epoch %d of %s  %s  %.0f clips/s", trainer.current_epoch + 1, trainer.max_epochs, numbers, rate)
+
+
+def progress() -> ProgressBar:
+    """A rich bar on a terminal, plain lines elsewhere."""
+    return RichProgressBar() if sys.stdout.isatty() else PlainProgress()

@@ -1,0 +1,90 @@
+"""From the command line to a run: where it goes, what is said on the way, and how a failure ends.
+
+Nothing heavy is imported until a job runs, so that help and ``--cfg job`` answer at once.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from ser_lightning.errors import UserError, is_interrupt, why
+from ser_lightning.run import RunDirectory
+
+log = logging.getLogger("ser_lightning")
+
+# ${first:A,B}: A where it is given, else B
+OmegaConf.register_new_resolver("first", lambda given, otherwise: given or otherwise, replace=True)
+
+
+def run_job(cfg: DictConfig) -> float | None:
+    """Train as ``cfg`` says in the directory that Hydra made. A failure is a line here and a traceback in the log.
+
+    Returns: what a sweep optimises.
+    Raises: SystemExit after a failure; within a sweep the failure itself, for the launcher to see.
+    """
+    run = RunDirectory(Path(HydraConfig.get().runtime.output_dir))
+    _pin(run)
+    _speak(run)
+    try:
+        from ser_lightning.experiment import train
+
+        _hush_lightning()
+        return train(cfg, run, HydraConfig.get().overrides.task)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        _explain(error, run)
+        if HydraConfig.get().mode == RunMode.MULTIRUN and isinstance(error, Exception):
+            raise
+        sys.exit(130 if is_interrupt(error) else 1)
+
+
+def _pin(run: RunDirectory) -> None:
+    """Processes that are started for this job are told its directory, not the rule that made the name."""
+    hydra: Any = HydraConfig.get()
+    with read_write(hydra):
+        hydra.run.dir = str(run.path)
+
+
+def _speak(run: RunDirectory) -> None:
+    """Ours to the screen in plain words; everything, warnings of libraries too, to the run's log."""
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.handlers.clear()
+    root.setLevel(logging.INFO)
+    if int(os.environ.get("LOCAL_RANK", 0)) != 0:
+        root.addHandler(logging.NullHandler())
+        return
+    screen = logging.StreamHandler(sys.stderr)
+    screen.addFilter(lambda record: record.name.startswith("ser_lightning"))
+    screen.setFormatter(logging.Formatter("%(message)s"))
+    file = logging.FileHandler(run.log, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(screen)
+    root.addHandler(file)
+
+
+def _hush_lightning() -> None:
+    """Lightning brings handlers of its own: what it says goes to the log like everybody's."""
+    for name in (
+        "lightning",
+        "lightning.pytorch",
+        "lightning.fabric",
+        "lightning.pytorch.utilities.rank_zero",
+    ):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+def _explain(error: BaseException, run: RunDirectory) -> None:
+    log.error("%s: %s", "stopped" if is_interrupt(error) else "failed", why(error))
+    if not isinstance(error, UserError):
+        logging.getLogger("traceback").error("the whole of it:", exc_info=error)  # to the file alone
+        log.info("the details are in %s", run.log)
+    if run.last.is_file():
+        log.info("to go on from the last whole epoch: python train.py resume=%s", run.path)

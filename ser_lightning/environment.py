@@ -1,0 +1,65 @@
+"""What a run ran on, as plain values."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ser_lightning
+
+_PACKAGES = (
+    "torch",
+    "torchaudio",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "wandb",
+    "numpy",
+    "soundfile",
+)
+
+
+def describe(device: torch.device, precision: str) -> dict[str, Any]:
+    """Versions, device, threads and the commit of the code."""
+    return {
+        "ser_lightning": ser_lightning.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.system() + " " + platform.machine(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}: {_cpu()}",
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+    }
+
+
+def _commit() -> str | None:
+    """The checked-out commit, with a + where files differ from it; None outside a git checkout."""
+    code = Path(__file__).parent
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=code, capture_output=True, text=True, timeout=10)
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=code, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "") if head.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,178 @@
+"""An experiment is a value: a config goes in, a run directory comes out."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from ser_lightning import tracking
+from ser_lightning.callbacks import Clock, FirstCheckpoint, History, SeedEpochs, StampCheckpoints, progress
+from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.environment import describe
+from ser_lightning.errors import why
+from ser_lightning.evaluation import summary
+from ser_lightning.evaluation.predictions import write_predictions
+from ser_lightning.judge import judge
+from ser_lightning.models.module import EmotionModule
+from ser_lightning.precision import choose_precision
+from ser_lightning.run import SCHEMA, RunDirectory, write_json
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> float | None:
+    """Train, choose, test and judge as ``cfg`` says, leaving everything in ``run``.
+
+    A directory that holds an interrupted run of the same config is gone on with; a finished one is left as it is.
+    Returns: the metric that ``cfg.monitor`` names, of the chosen checkpoint; None without a validation set.
+    Raises: whatever went wrong, after writing it to result.json; UserError for what a person can mend.
+    """
+    if not _is_first_process():
+        config = run.agree_on(cfg, overrides)
+        return _monitored(_run(config, run), config)
+    with run.claimed():
+        config = run.agree_on(cfg, overrides)
+        result = run.read_result()
+        if result is not None and result["status"] == "finished":
+            log.info("this run is finished already")
+        else:
+            result = _recorded(config, run)
+        summary.print_summary(run.path)
+        return _monitored(result, config)
+
+
+def make_data(config: DictConfig) -> EmotionDataModule:
+    """The data of a config, prepared and split."""
+    data: EmotionDataModule = instantiate(config.data)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def make_module(
+    config: DictConfig, *, labels: Sequence[str], sample_rate_hz: int, class_counts: Tensor | None = None
+) -> EmotionModule:
+    """The model of a config, for these labels: the one place where the number of classes enters."""
+    make = instantiate(config.model)
+    return make(labels=labels, sample_rate_hz=sample_rate_hz, class_counts=class_counts)
+
+
+def load_model(path: Path | str) -> EmotionModule:
+    """The model in a checkpoint of ours, in eval mode on the CPU; nothing but the file is needed."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    stamp = checkpoint["ser_lightning"]
+    module = make_module(
+        OmegaConf.create(stamp["config"]), labels=stamp["labels"], sample_rate_hz=stamp["sample_rate_hz"]
+    )
+    module.load_state_dict(checkpoint["state_dict"])
+    return module.eval()
+
+
+def _is_first_process() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _monitored(result: Mapping[str, Any], config: DictConfig) -> float | None:
+    subset, metric = config.monitor.metric.split("/")
+    values = result["metrics"][subset]
+    return values[metric] if values else None
+
+
+def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
+    """Run, and leave in the directory how that ended, whichever way."""
+    started = time.perf_counter()
+    result: dict[str, Any] = {"schema": SCHEMA, "status": "failed"}
+    try:
+        result |= _run(config, run)
+        return result
+    except BaseException as error:
+        result |= {"reason": why(error)}
+        raise
+    finally:
+        result |= {
+            "seed": config.seed,
+            "config": run.config.name,
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+        write_json(run.result, result)
+        summary.finish(run.path)
+        tracking.log_result(tracking.current_run(), run.path)
+        tracking.finish(exit_code=int(result["status"] == "failed"))
+
+
+def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
+    """Train and judge. Returns what result.json says of a finished run."""
+    seed_everything(config.seed, verbose=False)
+    data = make_data(config)
+    module = make_module(
+        config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
+    )
+    clock = Clock()
+    trainer = _trainer(config, run, [clock, _stamp(config, data)])
+    _fit(trainer, module, data, run)
+    judgement, predictions = judge(trainer, module, data, run)
+    environment = describe(module.device, str(trainer.precision))
+    if trainer.is_global_zero:
+        write_predictions(run.predictions, predictions)
+        write_json(run.environment, environment)
+    return {
+        "status": "finished",
+        **judgement,
+        "throughput": {"train_clips_per_s": clock.clips_per_s},
+        "environment": environment,
+    }
+
+
+def _stamp(config: DictConfig, data: EmotionDataModule) -> StampCheckpoints:
+    """What a checkpoint carries, so that it can be used, and judged, without its run."""
+    return StampCheckpoints(
+        {
+            "config": OmegaConf.to_container(config),
+            "labels": list(data.labels),
+            "sample_rate_hz": data.sample_rate_hz,
+            "protocol": data.protocol(),
+        }
+    )
+
+
+def _logger(config: DictConfig, run: RunDirectory) -> WandbLogger | None:
+    make = instantiate(config.logger).get("wandb")
+    if make is None or config.trainer.get("fast_dev_run"):
+        return None
+    return make(run_dir=run.path, config=OmegaConf.to_container(config))
+
+
+def _trainer(config: DictConfig, run: RunDirectory, extra: list[Callback]) -> Trainer:
+    chosen = [callback for callback in instantiate(config.callbacks).values() if callback is not None]
+    for callback in chosen:
+        if isinstance(callback, ModelCheckpoint):
+            callback.dirpath = str(run.checkpoints)
+    callbacks = [SeedEpochs(config.seed), *extra, History(run.metrics), *chosen]
+    if not config.trainer.get("fast_dev_run"):
+        callbacks.append(FirstCheckpoint(run.last))
+    if config.trainer.get("enable_progress_bar", True):
+        callbacks.append(progress())
+    make = instantiate(config.trainer, _partial_=True)
+    return make(
+        callbacks=callbacks,
+        logger=_logger(config, run) or False,
+        precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
+        default_root_dir=str(run.path),
+    )
+
+
+def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory) -> None:
+    goes_on = run.last.is_file()
+    if goes_on:
+        log.info("going on from %s", run.last)
+    trainer.fit(module, datamodule=data, ckpt_path=run.last if goes_on else None, weights_only=True)

@@ -1,0 +1,205 @@
+"""Whole experiments on a tiny corpus: what they leave, that they repeat, that they survive."""
+
+import csv
+import json
+import logging
+
+import pytest
+import torch
+from conftest import config
+from lightning.pytorch import Callback
+
+from ser_lightning import experiment
+from ser_lightning.errors import UserError
+from ser_lightning.experiment import load_model, train
+from ser_lightning.run import RunDirectory
+
+SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=3", "data.batch_size=16")
+
+
+@pytest.fixture
+def tiny(cremad_root):
+    def overrides(*more):
+        return config("data=cremad", f"data.root={cremad_root}", *SMALL, "logger=none", *more)
+
+    return overrides
+
+
+def metrics_of(run):
+    return json.loads(run.result.read_text())["metrics"]
+
+
+def test_a_run_leaves_everything(tiny, tmp_path, capsys):
+    run = RunDirectory(tmp_path / "run")
+    value = train(tiny("model=cnn_gru", "model.net.n_projected=16", "model.net.n_units=8"), run)
+    result = json.loads(run.result.read_text())
+    assert result["schema"] == 1
+    assert result["status"] == "finished"
+    assert result["metrics"]["val"]["uar"] == pytest.approx(value)
+    assert set(result["metrics"]["test"]) == {"uar", "accuracy", "macro_f1", "loss", "recall"}
+    assert result["protocol"] | {"split_hash": ""} == {
+        "corpus": "cremad",
+        "split": "actors5",
+        "fold": 0,
+        "split_hash": "",
+        "speaker_independent": True,
+        "label_source": "intended",
+        "n_train": 48,
+        "n_val": 24,
+        "n_test": 24,
+        "selection": "best validation",
+    }
+    assert sum(map(sum, result["confusion_matrix"])) == 24
+    assert result["warnings"] == {"missing": 7346}
+    assert result["model"]["name"] == "cnn_gru"
+    assert result["throughput"]["train_clips_per_s"] > 0
+    assert result["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
+    with run.predictions.open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["speaker"] for row in rows} == {"1001", "1002"}
+    correct = sum(row["label"] == row["predicted"] for row in rows)
+    assert correct / 24 == pytest.approx(result["metrics"]["test"]["accuracy"])
+    with run.metrics.open() as file:
+        epochs = list(csv.DictReader(file))
+    assert [row["epoch"] for row in epochs] == ["1", "2", "3"]
+    best = max(epochs, key=lambda row: float(row["val/uar"]))
+    assert float(best["val/uar"]) == pytest.approx(value)
+    for path in (run.config, run.environment, run.path / "confusion.png", run.path / "curves.png"):
+        assert path.stat().st_size > 100
+    assert "cnn_gru on cremad" in capsys.readouterr().out
+
+
+def test_a_checkpoint_needs_nothing_else(tiny, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    train(tiny(), run)
+    for path in (run.best, run.last):
+        stamp = torch.load(path, weights_only=True)["ser_lightning"]
+        assert stamp["labels"][0] == "anger"
+        assert stamp["protocol"]["corpus"] == "cremad"
+        model = load_model(path)
+        waveform = torch.randn(1, 16_000)
+        assert model(waveform, torch.tensor([16_000])).shape == (1, 6)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(tiny, tmp_path):
+    runs = {name: RunDirectory(tmp_path / name) for name in ("one", "again", "other")}
+    for name, run in runs.items():
+        train(tiny(f"seed={int(name == 'other')}"), run)
+    assert metrics_of(runs["one"]) == metrics_of(runs["again"])
+    assert metrics_of(runs["one"]) != metrics_of(runs["other"])
+    assert runs["one"].predictions.read_text() == runs["again"].predictions.read_text()
+
+
+class Crash(Callback):
+    """Dies in the middle of an epoch."""
+
+    def __init__(self, epoch, error):
+        self.epoch, self.error = epoch, error
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
+            raise self.error
+
+
+@pytest.mark.parametrize(("epoch", "n_workers"), [(0, 0), (1, 0), (2, 0), (1, 1)])
+def test_a_broken_run_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch, epoch, n_workers):
+    whole, broken = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
+    cfg = tiny(f"data.num_workers={n_workers}")
+    train(cfg, whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "progress", lambda: Crash(epoch, RuntimeError("power cut")))
+        with pytest.raises(RuntimeError):
+            train(cfg, broken)
+    failed = json.loads(broken.result.read_text())
+    assert (failed["status"], failed["reason"]) == ("failed", "RuntimeError: power cut")
+    assert broken.last.is_file()
+    train(cfg, broken)
+    assert metrics_of(broken) == metrics_of(whole)
+    assert broken.predictions.read_text() == whole.predictions.read_text()
+
+    def learnt(run):
+        with run.metrics.open() as file:
+            return [row | {"train/clips_per_s": ""} for row in csv.DictReader(file)]
+
+    assert learnt(broken) == learnt(whole)
+
+
+def test_resume_takes_the_config_from_the_directory(tiny, tmp_path, monkeypatch):
+    run = RunDirectory(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "progress", lambda: Crash(1, RuntimeError("power cut")))
+        with pytest.raises(RuntimeError):
+            train(tiny("seed=5"), run)
+    with pytest.raises(UserError, match=r"leave out trainer\.max_epochs=9"):
+        train(config(f"resume={run.path}"), run, [f"resume={run.path}", "trainer.max_epochs=9"])
+    train(config(f"resume={run.path}"), run, [f"resume={run.path}"])
+    result = json.loads(run.result.read_text())
+    assert (result["status"], result["seed"], result["protocol"]["corpus"]) == ("finished", 5, "cremad")
+
+
+def test_a_finished_run_is_left_alone(tiny, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    value = train(tiny(), run)
+    before = run.result.stat().st_mtime_ns
+    assert train(tiny(), run) == value
+    assert run.result.stat().st_mtime_ns == before
+
+
+def test_a_directory_holds_one_config_and_one_process(tiny, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    train(tiny(), run)
+    with pytest.raises(UserError, match=r"differs in model\.optimizer\.lr, .*hydra\.run\.dir"):
+        train(tiny("model.optimizer.lr=0.5"), run)
+    with run.claimed(), pytest.raises(UserError, match="still going"), RunDirectory(run.path).claimed():
+        pass
+    with pytest.raises(UserError, match="holds no run"):
+        train(config(f"resume={tmp_path}"), RunDirectory(tmp_path))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(UserError, match="training loss became"):
+        train(tiny("model.optimizer.lr=1e30", "model.scheduler=null", "trainer.gradient_clip_val=null"), run)
+    assert json.loads(run.result.read_text())["status"] == "failed"
+
+
+def test_without_a_validation_set_the_last_epoch_is_tested(tiny, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    off = ("callbacks.early_stopping=null", "callbacks.best_checkpoint=null")
+    assert train(tiny("data.split=random", "data.splits.random.val_fraction=0", *off), run) is None
+    result = json.loads(run.result.read_text())
+    assert result["metrics"]["val"] is None
+    assert result["protocol"]["selection"] == "last epoch"
+    assert result["protocol"]["speaker_independent"] is False
+    assert result["epochs"] == {"trained": 3, "chosen": 3}
+
+
+def test_early_stopping_by_name(tiny, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    train(tiny("callbacks.early_stopping.patience=1", "trainer.max_epochs=30", "model.optimizer.lr=1e-9"), run)
+    assert json.loads(run.result.read_text())["epochs"]["trained"] < 30
+
+
+def test_debug_takes_one_batch_and_leaves_no_checkpoint(tiny, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    train(tiny("trainer=debug"), run)
+    assert not run.checkpoints.exists()
+    assert json.loads(run.result.read_text())["status"] == "finished"
+
+
+@pytest.mark.parametrize("name", ["notebook_cnn", "notebook_cnn_gru"])
+def test_the_notebooks_protocol(cremad_root, name):
+    cfg = config(f"experiment={name}", f"data.root={cremad_root}")
+    assert cfg.data.split == "random"
+    assert cfg.data.splits.random.val_fraction == 0
+    assert cfg.data.splits.random.n_folds == 5
+    assert cfg.data.batch_size == 32
+    assert (cfg.trainer.max_epochs, cfg.model.optimizer.lr) == {"notebook_cnn": (10, 1e-3)}.get(name, (15, 2.5e-4))
+    assert cfg.callbacks.best_checkpoint is None and cfg.model.scheduler is None and cfg.model.augment is None
+    assert cfg.trainer.gradient_clip_val is None
+
+
+def test_what_is_said_of_the_data_is_logged(tiny, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, "ser_lightning"):
+        train(tiny("trainer=debug"), RunDirectory(tmp_path / "run"))
+    assert "7346 clips of the corpus are not there" in caplog.text
