@@ -13,13 +13,22 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from ser_lightning.errors import UserError, is_interrupt, why
+from ser_lightning.errors import UserError, cause, is_interrupt, why
 from ser_lightning.run import RunDirectory
 
 log = logging.getLogger("ser_lightning")
 
-# ${first:A,B}: A where it is given, else B
-OmegaConf.register_new_resolver("first", lambda given, otherwise: given or otherwise, replace=True)
+
+def _run_directory(resume: str | None, fresh: str) -> str:
+    """What ``${run_directory:RESUME,FRESH}`` in the config stands for."""
+    if resume is None:
+        return fresh
+    if not RunDirectory(Path(resume)).config.is_file():  # said before Hydra makes the folder
+        sys.exit(f"failed: resume={resume} holds no run: there is no config.yaml in it")
+    return resume
+
+
+OmegaConf.register_new_resolver("run_directory", _run_directory, replace=True)
 
 
 def run_job(cfg: DictConfig) -> float | None:
@@ -83,7 +92,7 @@ def _hush_lightning() -> None:
 
 def _explain(error: BaseException, run: RunDirectory) -> None:
     log.error("%s: %s", "stopped" if is_interrupt(error) else "failed", why(error))
-    if not isinstance(error, UserError):
+    if not isinstance(cause(error), UserError):
         logging.getLogger("traceback").error("the whole of it:", exc_info=error)  # to the file alone
         log.info("the details are in %s", run.log)
     if run.last.is_file():

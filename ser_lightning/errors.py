@@ -5,10 +5,16 @@ class UserError(ValueError):
     """Something a person can mend: the message says what is wrong and what to do about it."""
 
 
+def cause(error: BaseException) -> BaseException:
+    """What a constructor raised, out of the wrapper that Hydra puts around it."""
+    while error.__cause__ is not None and type(error).__name__ == "InstantiationException":
+        error = error.__cause__
+    return error
+
+
 def why(error: BaseException) -> str:
     """Why a run ended, for people: a `ValueError` in its own words, anything else with its name."""
-    while error.__cause__ is not None and type(error).__name__ == "InstantiationException":
-        error = error.__cause__  # Hydra's wrapper around what a constructor raised
+    error = cause(error)
     if is_interrupt(error):
         return "interrupted"
     if isinstance(error, SystemExit):

@@ -19,7 +19,7 @@ from ser_lightning import tracking
 from ser_lightning.callbacks import Clock, FirstCheckpoint, History, SeedEpochs, StampCheckpoints, progress
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.environment import describe
-from ser_lightning.errors import why
+from ser_lightning.errors import UserError, why
 from ser_lightning.evaluation import summary
 from ser_lightning.evaluation.predictions import write_predictions
 from ser_lightning.judge import judge
@@ -112,6 +112,8 @@ def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
 
 def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     """Train and judge. Returns what result.json says of a finished run."""
+    if not isinstance(config.seed, int):
+        raise UserError(f"seed={config.seed} is no whole number")
     seed_everything(config.seed, verbose=False)
     data = make_data(config)
     module = make_module(
@@ -125,6 +127,7 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     if trainer.is_global_zero:
         write_predictions(run.predictions, predictions)
         write_json(run.environment, environment)
+        data.report.write_excluded_csv(run.excluded)
     return {
         "status": "finished",
         **judgement,

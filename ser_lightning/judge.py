@@ -41,7 +41,7 @@ def judge(
         "synthetic": data.synthetic,
         "model": {"name": module.name, "parameters": module.n_parameters()},
         "epochs": epochs,
-        "warnings": data.warnings() | ({"untested": untested} if untested else {}),
+        "warnings": data.report.warnings() | ({"untested": untested} if untested else {}),
     }
     return judgement, predictions
 

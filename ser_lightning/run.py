@@ -43,6 +43,11 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def excluded(self) -> Path:
+        """Files that were left out and why, CSV; there only if some were."""
+        return self.path / "excluded.csv"
+
+    @property
     def environment(self) -> Path:
         """Versions, device, commit, JSON."""
         return self.path / "environment.json"

@@ -16,6 +16,7 @@ from ser_lightning.data.cache import PackedCorpus, prepare
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.loading import ClipBatches, LengthBuckets
 from ser_lightning.data.manifest import Manifest
+from ser_lightning.data.report import Report
 from ser_lightning.data.splits import Split, SplitRule, split
 from ser_lightning.errors import UserError
 
@@ -84,7 +85,7 @@ class EmotionDataModule(LightningDataModule):
         self._split = split(self.manifest, self._rule, self._fold)
         position = {label: number for number, label in enumerate(self.labels)}
         self._targets = torch.tensor([position[row.emotion] for row in self.manifest])  # (N,)
-        for line in self._packed.report.lines():
+        for line in self.report.lines():
             log.warning("%s: %s", self.corpus.title, line)
 
     @property
@@ -96,8 +97,7 @@ class EmotionDataModule(LightningDataModule):
     @property
     def audio_folder(self) -> Path:
         """Where the paths of the manifest begin."""
-        assert self._packed is not None, "setup() comes first"
-        return Path(self._packed.report.folder)
+        return Path(self.report.folder)
 
     @property
     def split(self) -> Split:
@@ -122,10 +122,11 @@ class EmotionDataModule(LightningDataModule):
             "n_test": len(self._split.test),
         }
 
-    def warnings(self) -> dict[str, int]:
-        """Clips by kind of oddity, as preparation found them."""
+    @property
+    def report(self) -> Report:
+        """What preparation found."""
         assert self._packed is not None, "setup() comes first"
-        return self._packed.report.warnings()
+        return self._packed.report
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training clips."""

@@ -1,5 +1,6 @@
 """What preparation found: files that cannot be used, and clips that can but look wrong."""
 
+import csv
 import json
 from collections import defaultdict
 from dataclasses import asdict, dataclass
@@ -59,6 +60,14 @@ class Report:
             whole_list.write_text(text, encoding="utf-8")
             lines.append(f"  all of them: {whole_list}")
         return "\n".join([*lines, "Mend or remove them, or go on without them with data.on_bad=exclude."])
+
+    def write_excluded_csv(self, path: Path) -> None:
+        """Write the bad files, path and reason; nothing where there are none."""
+        if self.bad:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                writer.writerow(["path", "reason"])
+                writer.writerows([bad.path, bad.reason] for bad in self.bad)
 
     def write_json(self, path: Path) -> None:
         """Write the report."""

@@ -1,0 +1,161 @@
+"""The program as a person meets it: in a shell, with mistakes, with Ctrl-C, with the power going."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+from conftest import ROOT, config, make_cremad
+
+from ser_lightning.experiment import load_model, make_data
+from ser_lightning.run import RunDirectory
+
+SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "logger=none")
+TRAIN = [sys.executable, str(ROOT / "train.py")]
+PLAIN = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+
+
+def started(*overrides, cwd):
+    return subprocess.Popen(
+        [*TRAIN, *overrides], cwd=cwd, env=PLAIN, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def run(*overrides, cwd):
+    process = started(*overrides, cwd=cwd)
+    said, _ = process.communicate(timeout=240)
+    return process.returncode, said
+
+
+def test_nothing_heavy_is_imported_to_show_a_config():
+    script = "import sys, train; print([name for name in ('torch', 'lightning', 'numpy') if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["data=cremad", "data.root=nowhere"], r"data\.root=nowhere does not exist\. CREMA-D can be had from"),
+        (["resume=nowhere"], "resume=nowhere holds no run"),
+        (["trainer.max_epoch=3"], r"Could not override 'trainer.max_epoch'"),
+        (["data=cremed"], "Could not find 'data/cremed'"),
+    ],
+)
+def test_a_mistake_gets_a_clear_answer_and_no_traceback(tmp_path, overrides, said):
+    code, output = run(*overrides, cwd=tmp_path)
+    assert code == 1
+    assert re.search(said, output)
+    assert "Traceback" not in output
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_bad_files_are_listed_and_may_be_left_out(tmp_path):
+    folder = make_cremad(tmp_path / "corpus") / "AudioWAV"
+    (folder / "1001_DFA_ANG_XX.wav").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (folder / "1002_IEO_SAD_XX.wav").write_bytes(b"")
+    data = ["data=cremad", f"data.root={tmp_path / 'corpus'}", *SMALL, "trainer.max_epochs=1"]
+    code, output = run(*data, "hydra.run.dir=strict", cwd=tmp_path)
+    assert code == 1
+    assert "1001_DFA_ANG_XX.wav: is a Git LFS pointer" in output
+    assert "1002_IEO_SAD_XX.wav: is empty" in output
+    assert "data.on_bad=exclude" in output
+    assert "Traceback" not in output
+    failed = json.loads((tmp_path / "strict" / "result.json").read_text())
+    assert failed["status"] == "failed" and "Git LFS" in failed["reason"]
+    code, output = run(*data, "data.on_bad=exclude", "hydra.run.dir=lenient", cwd=tmp_path)
+    assert code == 0, output
+    assert json.loads((tmp_path / "lenient" / "result.json").read_text())["warnings"]["excluded"] == 2
+    excluded = (tmp_path / "lenient" / "excluded.csv").read_text().splitlines()
+    assert len(excluded) == 3 and excluded[0] == "path,reason"
+
+
+def test_runs_started_together_have_their_own_directories(tmp_path, cremad_root):
+    overrides = ["data=cremad", f"data.root={cremad_root}", *SMALL, "trainer=debug"]
+    processes = [started(*overrides, cwd=tmp_path) for _ in range(2)]
+    assert [process.communicate(timeout=240) and process.returncode for process in processes] == [0, 0]
+    results = list((tmp_path / "outputs" / "cremad" / "cnn").glob("*-seed0/result.json"))
+    assert len(results) == 2
+
+
+def wait_for_epoch(path: Path, number: int, process):
+    deadline = time.monotonic() + 200
+    while not path.is_file() or len(path.read_text().splitlines()) <= number:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def slow_corpus(tmp_path_factory):
+    """Clips long enough for an epoch to be interrupted in."""
+    root = make_cremad(tmp_path_factory.mktemp("slow"), sentences=("DFA",))
+    for path in (root / "AudioWAV").iterdir():
+        samples, rate_hz = soundfile.read(path)
+        soundfile.write(path, list(samples) * 8, rate_hz)
+    return root
+
+
+def test_killed_in_mid_epoch_and_resumed_it_ends_as_if_unbroken(tmp_path, slow_corpus):
+    job = ["data=cremad", f"data.root={slow_corpus}", "logger=none", "data.batch_size=4", "trainer.max_epochs=4"]
+    job += ["model.net.channels=[8,16]"]
+    assert run(*job, "hydra.run.dir=whole", cwd=tmp_path)[0] == 0
+    broken = RunDirectory(tmp_path / "broken")
+    process = started(*job, "hydra.run.dir=broken", cwd=tmp_path)
+    wait_for_epoch(broken.metrics, 2, process)
+    time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    assert broken.read_result() is None
+    code, output = run("resume=broken", cwd=tmp_path)
+    assert code == 0, output
+    whole = RunDirectory(tmp_path / "whole").read_result()
+    resumed = broken.read_result()
+    assert resumed["metrics"] == whole["metrics"]
+    assert resumed["protocol"] == whole["protocol"]
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
+def test_stopped_by_hand_it_says_how_to_go_on(tmp_path, slow_corpus, signal_number, reason):
+    job = ["data=cremad", f"data.root={slow_corpus}", "logger=none", "trainer.max_epochs=1000"]
+    process = started(*job, "callbacks.early_stopping=null", "hydra.run.dir=run", cwd=tmp_path)
+    directory = RunDirectory(tmp_path / "run")
+    wait_for_epoch(directory.metrics, 1, process)
+    process.send_signal(signal_number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode in (1, 130)
+    assert directory.read_result()["reason"] == reason
+    assert directory.last.is_file()
+    assert f"python train.py resume={directory.path}" in output
+    assert "Traceback" not in output
+
+
+def test_two_processes_test_as_one(tmp_path, cremad_root):
+    job = [
+        "data=cremad",
+        f"data.root={cremad_root}",
+        *SMALL,
+        "trainer.accelerator=cpu",
+        "trainer.precision=32-true",
+    ]
+    job += ["data.batch_size=8", "trainer.max_epochs=1", "data.eval_batch_size=5"]
+    code, output = run(*job, "trainer=ddp", "trainer.devices=2", "hydra.run.dir=two", cwd=tmp_path)
+    assert code == 0, output
+    two = RunDirectory(tmp_path / "two")
+    tested = two.read_result()
+    assert len(two.predictions.read_text().splitlines()) == 24 + 1
+    # the same weights, tested by one process
+    data = make_data(config("data=cremad", f"data.root={cremad_root}"))
+    model = load_model(two.best)
+    correct = 0
+    for batch in data.test_dataloader():
+        correct += int((model(batch.waveform, batch.lengths).argmax(1) == batch.label).sum())
+    assert tested["metrics"]["test"]["accuracy"] == pytest.approx(correct / 24)
