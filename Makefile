@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-DATA ?= $(wildcard ../shared/data/cremad-12)
+DATA ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train test lint format bench clean
