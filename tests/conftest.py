@@ -1,6 +1,9 @@
 """A tiny corpus in CREMA-D's layout, made of noise and tones; a cache of the tests' own; composed configs."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run side by side
 
 import numpy as np
 import pytest
