@@ -6,11 +6,13 @@
 import argparse
 import contextlib
 import io
+import logging
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
@@ -50,6 +52,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure speed on this machine.")
     parser.add_argument("--cremad", metavar="DIR", help="CREMA-D or a part of it; synthetic speech without it")
     given = parser.parse_args().cremad
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
     data = ["data=cremad", f"data.root={Path(given).resolve()}"] if given else ["data=toy"]
     console = Console(width=100)
     machine = describe(torch.device("cpu"), choose_precision("auto", "auto"))

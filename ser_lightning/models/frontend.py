@@ -81,20 +81,20 @@ class LogMel(nn.Module):
         mean = samples.sum(1) / lengths  # padding is zero and adds nothing
         samples = clear_padding(samples - mean[:, None], lengths)
         half = self._window_samples // 2
-        if not self._reflect:
-            return functional.pad(samples, (half, half))
-        position = torch.arange(-half, samples.shape[1] + half, device=samples.device)[None]  # (1, T + window)
-        period = (2 * (lengths - 1)).clamp_min(1)[:, None]
-        folded = position.remainder(period)
-        folded = torch.minimum(folded, period - folded).clamp_max(samples.shape[1] - 1)  # (B, T + window)
-        inside = position < (lengths + half)[:, None]
-        return samples.gather(1, folded) * inside
+        padded = functional.pad(samples, (half, half))  # (B, T + window)
+        if self._reflect:
+            beyond = torch.arange(half, device=samples.device)[None]  # (1, window / 2)
+            for position in (beyond - half, lengths[:, None] + beyond):  # before the clip, and after it
+                padded.scatter_(
+                    1, (half + position).expand(len(samples), half), _reflected(samples, position, lengths)
+                )
+        return padded
 
     def _decibels(self, samples: Tensor) -> Tensor:
         """(B, T + window) -> (B, F, M) in dB."""
         frames = samples.unfold(1, self._window_samples, self._hop_samples) * self.window
         spectrum = torch.fft.rfft(frames, n=self._n_fft)  # (B, F, n_fft / 2 + 1)
-        power = spectrum.real.square() + spectrum.imag.square()
+        power = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)
         return 10 * (power @ self.filters).clamp_min(_POWER_FLOOR).log10()
 
     def _normalised(self, decibels: Tensor, frames: Tensor) -> Tensor:
@@ -111,6 +111,13 @@ class LogMel(nn.Module):
             high = decibels.masked_fill(~mask, -math.inf).amax((1, 2), keepdim=True)
             decibels = (decibels - low) / (high - low + _EPS)
         return (decibels * mask).transpose(1, 2)
+
+
+def _reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:
+    """What stands at ``position`` (B or 1, N) of clips that are mirrored at their ends, as often as it takes."""
+    period = (2 * (lengths - 1)).clamp_min(1)[:, None]
+    folded = position.remainder(period)
+    return samples.gather(1, torch.minimum(folded, period - folded).clamp_max(samples.shape[1] - 1))
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:

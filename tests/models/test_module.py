@@ -131,3 +131,9 @@ def test_outputs_come_in_the_order_of_the_manifest():
     rows, logits = outputs.compute()
     assert rows.tolist() == [2, 5, 7]
     assert logits[:, 0].tolist() == [2, 5, 7]
+
+
+@pytest.mark.parametrize("n_frames", [16, 17, 31, 200])
+def test_the_notebooks_cnn_may_be_given_clips_as_long_as_they_are(n_frames):
+    net = NotebookCNN(n_mels=128, n_classes=6, n_frames=None)
+    assert net(torch.rand(2, 128, n_frames), torch.tensor([n_frames] * 2)).shape == (2, 6)

@@ -38,7 +38,7 @@ class ConvStack(nn.Module):
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = conv(x)  # (B, C, M, F)
             if number == 1:
-                x = x + carried(spectrogram, self.shortcut)
+                x += carried(spectrogram, self.shortcut)
             x = functional.relu(norm(functional.max_pool2d(x, 2)))  # (B, C, M / 2, F / 2)
             lengths = halved(lengths)
             x = clear_padding(x, lengths)
