@@ -97,6 +97,8 @@ def test_one_batch_can_be_learnt_by_heart(name):
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
     for _step in range(60):
         loss = loss_of(module, batch)
+        if loss < 0.05:
+            break
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
