@@ -42,7 +42,7 @@ ROUNDS = 5  # counted; one more comes before them, to warm up
 BATCHES = 8  # that the notebook's loop is timed on in a round
 EPOCHS = 2  # of the other ways, in a round
 START_ROUNDS = 7
-SAME_CNN = ("model=notebook_cnn", "model.net.n_frames=null")
+SAME_CNN = ("model=notebook_cnn", "model.net.n_frames=null", "trainer.gradient_clip_val=null")
 
 assert ser_lightning.entry
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 import torch
-from conftest import config
+from conftest import config, names_in
 from lightning.pytorch import Callback
 
 from ser_lightning import experiment
@@ -178,6 +178,13 @@ def test_early_stopping_by_name(tiny, tmp_path):
     run = RunDirectory(tmp_path / "run")
     train(tiny("callbacks.early_stopping.patience=1", "trainer.max_epochs=30", "model.optimizer.lr=1e-9"), run)
     assert json.loads(run.result.read_text())["epochs"]["trained"] < 30
+
+
+@pytest.mark.parametrize("name", names_in("model"))
+def test_every_model_trains_under_the_default_trainer(cremad_root, tmp_path, name):
+    run = RunDirectory(tmp_path / "run")
+    train(config(f"model={name}", "data=cremad", f"data.root={cremad_root}", "trainer=debug"), run)
+    assert json.loads(run.result.read_text())["model"]["name"] == name
 
 
 def test_debug_takes_one_batch_and_leaves_no_checkpoint(tiny, tmp_path):
