@@ -10,7 +10,7 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.models.layers.masking import clear_padding, frame_mask
+from ser_lightning.models.layers.masking import frame_mask
 
 _INT16_SCALE = 1 / 32_768
 _EPS = 1e-6
@@ -71,15 +71,16 @@ class LogMel(nn.Module):
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) int16 or float in [-1, 1], and lengths (B,) -> ((B, M, F) float32, frames (B,)); padding is 0."""
         with torch.autocast(waveform.device.type, enabled=False):
-            samples = waveform * _INT16_SCALE if waveform.dtype == torch.int16 else waveform.float()
+            samples = waveform * (_INT16_SCALE if waveform.dtype == torch.int16 else 1.0)
             frames = lengths // self._hop_samples + 1
             decibels = self._decibels(self._centred(samples, lengths))
             return self._normalised(decibels, frames), frames
 
     def _centred(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        """Remove each clip's offset and pad it by half a window on both sides: (B, T + window)."""
+        """Remove each clip's offset, in place, and pad it by half a window on both sides: (B, T + window)."""
         mean = samples.sum(1) / lengths  # padding is zero and adds nothing
-        samples = clear_padding(samples - mean[:, None], lengths)
+        outside = torch.arange(samples.shape[1], device=samples.device) >= lengths[:, None]
+        samples = samples.sub_(mean[:, None]).masked_fill_(outside, 0.0)
         half = self._window_samples // 2
         padded = functional.pad(samples, (half, half))  # (B, T + window)
         if self._reflect:
@@ -110,7 +111,7 @@ class LogMel(nn.Module):
             low = decibels.masked_fill(~mask, math.inf).amin((1, 2), keepdim=True)
             high = decibels.masked_fill(~mask, -math.inf).amax((1, 2), keepdim=True)
             decibels = (decibels - low) / (high - low + _EPS)
-        return (decibels * mask).transpose(1, 2)
+        return (decibels * mask).transpose(1, 2).contiguous()  # convolutions are slow on the transpose
 
 
 def _reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:

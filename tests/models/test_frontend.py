@@ -62,8 +62,8 @@ def test_a_short_clip_is_reflected_again_and_again():
         sample_rate_hz=16_000, n_fft=64, window_samples=64, hop_samples=16, n_mels=8, pad_mode="reflect"
     )
     waveform = torch.tensor([[1.0, 0.5, -1.0]])
-    padded = frontend._centred(waveform, torch.tensor([3]))[0]
     mean = waveform.mean()
+    padded = frontend._centred(waveform.clone(), torch.tensor([3]))[0]
     expected = torch.tensor([1.0, 0.5, -1.0, 0.5] * 17)[:67] - mean  # 32 before, 3, 32 after: period 4
     torch.testing.assert_close(padded, expected)
 
@@ -83,6 +83,13 @@ def test_level_does_not_matter_once_normalised():
     loud, _ = frontend(clips()[:2], LENGTHS[:2])
     quiet, _ = frontend(clips()[:2] / 32_768 / 2, LENGTHS[:2])
     torch.testing.assert_close(loud, quiet, atol=1e-3, rtol=0)
+
+
+def test_the_waveform_given_is_left_as_it_is():
+    waveform = clips() / 32_768
+    before = waveform.clone()
+    LogMel(sample_rate_hz=16_000)(waveform, LENGTHS)
+    assert torch.equal(waveform, before)
 
 
 def test_options_that_are_not_there_are_named():

@@ -31,8 +31,8 @@ class _NotebookStack(nn.Module):
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = conv(x)
             if number == 1:
-                # stride 2 and padding 1 begin one pixel outside: the residual is one row and column late, and wider
-                x = functional.pad(x, (0, 1))  # (B, 64, M / 2, 81)
+                # Stride 2 and padding 1 begin one pixel outside: the residual is a row and column late, and wider.
+                # The notebook pads x to its 81 columns, of which the maximum below leaves out the last.
                 residual = carried(functional.pad(spectrogram, (1, 1, 1, 1)), self.residual)
                 x += residual[:, :, : x.shape[2], : x.shape[3]]
             x = norm(functional.relu(functional.max_pool2d(x, 2)))  # ReLU and maximum commute
