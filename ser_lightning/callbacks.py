@@ -149,6 +149,28 @@ class StampCheckpoints(Callback):
         checkpoint["ser_lightning"] = self._stamp
 
 
+class MoveCheckpoints(Callback):
+    """Lets a run go on after its directory was moved.
+
+    Lightning forgets which checkpoint was the best one when it finds another directory than it wrote down.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Write today's directory into what the checkpoint says of checkpoints."""
+        for state in checkpoint["callbacks"].values():
+            if "best_k_models" in state:
+                state["dirpath"] = str(self._folder)
+                state["best_k_models"] = {self._here(path): score for path, score in state["best_k_models"].items()}
+                for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+                    state[name] = self._here(state[name])
+
+    def _here(self, path: str) -> str:
+        return str(self._folder / Path(path).name) if path else ""
+
+
 class PlainProgress(ProgressBar):
     """A line an epoch, for logs and pipes."""
 

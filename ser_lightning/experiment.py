@@ -16,7 +16,15 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from ser_lightning import tracking
-from ser_lightning.callbacks import Clock, FirstCheckpoint, History, SeedEpochs, StampCheckpoints, progress
+from ser_lightning.callbacks import (
+    Clock,
+    FirstCheckpoint,
+    History,
+    MoveCheckpoints,
+    SeedEpochs,
+    StampCheckpoints,
+    progress,
+)
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.environment import describe
 from ser_lightning.errors import UserError, why
@@ -160,7 +168,7 @@ def _trainer(config: DictConfig, run: RunDirectory, extra: list[Callback]) -> Tr
     for callback in chosen:
         if isinstance(callback, ModelCheckpoint):
             callback.dirpath = str(run.checkpoints)
-    callbacks = [SeedEpochs(config.seed), *extra, History(run.metrics), *chosen]
+    callbacks = [SeedEpochs(config.seed), *extra, History(run.metrics), MoveCheckpoints(run.checkpoints), *chosen]
     if not config.trainer.get("fast_dev_run"):
         callbacks.append(FirstCheckpoint(run.last))
     if config.trainer.get("enable_progress_bar", True):

@@ -124,6 +124,25 @@ def test_a_broken_run_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch
     assert learnt(broken) == learnt(whole)
 
 
+def test_a_moved_run_still_knows_its_best_epoch(tiny, tmp_path, monkeypatch):
+    falling = (
+        "model.optimizer.lr=1e-12",
+        "model.scheduler=null",
+    )  # nothing is learnt: the first epoch stays the best
+    whole, broken = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
+    train(tiny(*falling), whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "progress", lambda: Crash(2, RuntimeError("power cut")))
+        with pytest.raises(RuntimeError):
+            train(tiny(*falling), broken)
+    moved = RunDirectory(broken.path.rename(tmp_path / "moved"))
+    train(config(f"resume={moved.path}"), moved, [f"resume={moved.path}"])
+    assert metrics_of(moved) == metrics_of(whole)
+    epochs = [json.loads(run.result.read_text())["epochs"] for run in (whole, moved)]
+    assert epochs[0] == epochs[1]
+    assert epochs[0]["chosen"] < 3
+
+
 def test_resume_takes_the_config_from_the_directory(tiny, tmp_path, monkeypatch):
     run = RunDirectory(tmp_path / "run")
     with monkeypatch.context() as patch:
