@@ -62,7 +62,6 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
 def make_data(config: DictConfig) -> EmotionDataModule:
     """The data of a config, prepared and split."""
     data: EmotionDataModule = instantiate(config.data)
-    data.prepare_data()
     data.setup()
     return data
 

@@ -75,7 +75,8 @@ class EmotionDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Decode the corpus into the cache, where that has not been done."""
-        prepare(self.corpus, self._root, on_bad=self._on_bad)
+        if self._packed is None:
+            prepare(self.corpus, self._root, on_bad=self._on_bad)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache and split it; doing so again costs nothing."""
