@@ -3,7 +3,6 @@
 import csv
 import logging
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 
 from ser_lightning.data.batch import Batch
 from ser_lightning.errors import UserError
+from ser_lightning.files import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -110,12 +110,10 @@ class History(Callback):
 
     def _write(self) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        partial = self._path.with_name(self._path.name + ".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with written_whole(self._path) as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(partial, self._path)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""

@@ -1,7 +1,6 @@
 """The run directory: what lies where in it, and who may write there."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.errors import UserError
+from ser_lightning.files import written_whole
 
 SCHEMA = 1  # of result.json
 
@@ -143,6 +143,6 @@ def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON, whole or not at all. NaN is refused: JSON has none."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    text = json.dumps(value, indent=2, allow_nan=False)
+    with written_whole(path) as file:
+        file.write(text + "\n")

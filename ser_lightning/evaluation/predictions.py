@@ -4,13 +4,14 @@ N clips, K classes.
 """
 
 import csv
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ser_lightning.files import written_whole
 
 _DIGITS = 6
 _COLUMNS = ("id", "speaker", "label", "predicted")
@@ -59,15 +60,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
     The file appears whole or not at all.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow([*_COLUMNS, *(_PREFIX + name for name in predictions.names)])
-            writer.writerows(_rows(predictions))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as file:
+        writer = csv.writer(file)
+        writer.writerow([*_COLUMNS, *(_PREFIX + name for name in predictions.names)])
+        writer.writerows(_rows(predictions))
 
 
 def _rows(predictions: Predictions) -> list[list[str]]:
