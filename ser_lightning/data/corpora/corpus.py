@@ -1,9 +1,13 @@
 """What the corpus engine needs to know of a corpus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+
+from ser_lightning.data.votes import Votes
+from ser_lightning.errors import UserError
 
 
 class MisnamedFile(ValueError):
@@ -20,39 +24,87 @@ class NameFacts:
     sentence: str = ""
     intensity: str = ""
     sex: str = ""
+    fold: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Files that are listed rather than found by their names: path below ``folder`` (or absolute) to facts."""
+
+    folder: Path
+    files: Mapping[str, NameFacts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A file of a corpus as it is published; what is None is not known, and so not checked.
+
+    ``path`` is where it lands under the corpus's folder, with forward slashes; for an archive to ``unpack``, the
+    folder that its content lands in. ``urls`` are mirrors in the order to try them. ``digest`` is "sha256:..."
+    or "md5:..." in hexadecimal, of which the end may be cut off down to 128 bits.
+    """
+
+    path: str
+    urls: tuple[str, ...]
+    size_bytes: int | None = None
+    digest: str | None = None
+    unpack: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
     """A corpus as a value: everything the engine does is driven by these fields.
 
+    ``n_speakers`` and ``clips_by_label`` are of the whole corpus; the keys of the latter, in order, are its labels.
     ``audio_folder`` is looked for under the root; without it the root itself is taken for the audio folder.
-    ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`.
+    ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; a corpus with a ``listing``
+    needs none. ``read_votes`` gives what listeners heard, out of the corpus's own tables under its root.
     ``synthesise`` is set where the corpus is made rather than found, and writes it into a folder; ``version``
     is raised whenever it would write something else.
+    ``remote`` is set where the corpus can be downloaded, and lists its files.
     """
 
     name: str
     title: str
-    labels: tuple[str, ...]
-    n_clips: int
+    n_speakers: int
+    clips_by_label: Mapping[str, int]
     audio_folder: str
-    parse: Callable[[str], NameFacts]
     where_to_get: str
     licence: str
+    parse: Callable[[str], NameFacts] | None = None
+    listing: Listing | None = None
+    read_votes: Callable[[Path | None, Path | None], Votes | None] | None = None
     synthesise: Callable[[Path], None] | None = None
     version: int = 1
+    remote: Callable[[], tuple[RemoteFile, ...]] | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its class names."""
+        return tuple(self.clips_by_label)
+
+    @property
+    def n_clips(self) -> int:
+        """Clips of the whole corpus."""
+        return sum(self.clips_by_label.values())
 
 
 def load_corpus(name: str) -> Corpus:
     """The corpus of that name: the ``CORPUS`` of the module ``ser_lightning.data.corpora.<name>``.
 
-    Raises: ValueError where there is no such module.
+    Raises: UserError where there is none.
     """
-    module = f"{__package__}.{name}"
     try:
-        return import_module(module).CORPUS
-    except ModuleNotFoundError as error:
-        if error.name != module:
+        return import_module(f"{__package__}.{name}").CORPUS
+    except (ModuleNotFoundError, AttributeError) as error:
+        known = corpus_names()
+        if name in known:
             raise
-        raise ValueError(f"no corpus is called {name!r}: expected a file {name}.py in {__package__}") from error
+        raise UserError(f"no corpus is called {name!r}: there are {', '.join(known)}, or give a CSV") from error
+
+
+def corpus_names() -> list[str]:
+    """The corpora there are, by name."""
+    folder = Path(__file__).parent
+    names = sorted(module.name for module in iter_modules([str(folder)]))
+    return [name for name in names if hasattr(import_module(f"{__package__}.{name}"), "CORPUS")]

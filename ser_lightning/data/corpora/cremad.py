@@ -1,8 +1,12 @@
 """CREMA-D: 7,442 clips, 91 actors, six emotions (Cao et al., 2014, doi 10.1109/TAFFC.2014.2336244)."""
 
 import re
+from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import Corpus, MisnamedFile, NameFacts
+from ser_lightning.data.corpora.cremad_remote import remote_files
+from ser_lightning.data.corpora.cremad_votes import read_votes
+from ser_lightning.data.votes import Votes
 
 EMOTIONS = {
     "ANG": "anger",
@@ -50,16 +54,22 @@ def parse(name: str) -> NameFacts:
     )
 
 
+def _read_votes(root: Path | None, given: Path | None) -> Votes | None:
+    return read_votes(root, given, id_of=lambda name: parse(name).id)
+
+
 CORPUS = Corpus(
     name="cremad",
     title="CREMA-D",
-    labels=tuple(EMOTIONS.values()),
-    n_clips=7442,
+    n_speakers=91,
+    clips_by_label={emotion: 1087 if emotion == "neutral" else 1271 for emotion in EMOTIONS.values()},
     audio_folder="AudioWAV",
     parse=parse,
+    read_votes=_read_votes,
     where_to_get=(
         "the GitHub repository CheyneyComputerScience/CREMA-D (with Git LFS), its GitLab mirror "
         "cs-cooper-lab/crema-d-mirror, or the Kaggle set ejlok1/cremad"
     ),
     licence="Open Database License 1.0, contents under the Database Contents License 1.0",
+    remote=remote_files,
 )

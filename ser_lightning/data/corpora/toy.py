@@ -38,8 +38,8 @@ def _synthesise(folder: Path) -> None:
 CORPUS = Corpus(
     name="toy",
     title="synthetic speech",
-    labels=tuple(EMOTIONS.values()),
-    n_clips=N_SPEAKERS * N_SENTENCES * len(EMOTIONS),
+    n_speakers=N_SPEAKERS,
+    clips_by_label=dict.fromkeys(EMOTIONS.values(), N_SPEAKERS * N_SENTENCES),
     audio_folder="audio",
     parse=parse,
     where_to_get="nowhere: it is synthesised into the cache",

@@ -1,0 +1,39 @@
+"""Where the files of CREMA-D can be had, and their checksums."""
+
+import csv
+import lzma
+from pathlib import Path
+
+from ser_lightning.data.corpora.corpus import RemoteFile
+
+# The audio is in Git LFS: the first host serves what the pointers point to, the second the repository itself.
+_LFS_FILES = "https://media.githubusercontent.com/media/CheyneyComputerScience/CREMA-D/master"
+_GIT_FILES = "https://raw.githubusercontent.com/CheyneyComputerScience/CREMA-D/master"
+_MIRROR = "https://gitlab.com/cs-cooper-lab/crema-d-mirror/-/raw/master"
+_TABLES = (  # path, size in bytes, sha256 (its first 128 bits), as in commit 1658cd34 of the GitHub repository
+    ("processedResults/tabulatedVotes.csv", 4_057_953, "774d9d759cb5caf2542758a39eca8c0f"),
+    ("processedResults/summaryTable.csv", 449_048, "fb0e382700d32c0d9adc0c6815292215"),
+    ("VideoDemographics.csv", 4_033, "e33ddc8b60bedf98541735801127cbb6"),
+)
+
+
+def remote_files() -> tuple[RemoteFile, ...]:
+    """The tables of votes and of actors, and the 7,442 clips."""
+    tables = [_remote_file(path, _GIT_FILES, size_bytes, sha256) for path, size_bytes, sha256 in _TABLES]
+    clips = [_remote_file(f"AudioWAV/{name}.wav", _LFS_FILES, size, sha256) for name, size, sha256 in _checksums()]
+    return (*tables, *clips)
+
+
+def _remote_file(path: str, first: str, size_bytes: int, sha256: str) -> RemoteFile:
+    urls = (f"{first}/{path}", f"{_MIRROR}/{path}")
+    return RemoteFile(path=path, urls=urls, size_bytes=size_bytes, digest=f"sha256:{sha256}")
+
+
+def _checksums() -> list[tuple[str, int, str]]:
+    """Name, size in bytes and sha256 (its first 128 bits) of the clips.
+
+    The table beside this file was made from the Git LFS pointers under AudioWAV/ in commit 1658cd34 of the GitHub
+    repository: one line a pointer, ``name,size,oid`` with the oid cut to 32 digits, sorted by name, in xz.
+    """
+    with lzma.open(Path(__file__).with_name("cremad_checksums.csv.xz"), "rt", encoding="ascii") as file:
+        return [(name, int(size), sha256) for name, size, sha256 in csv.reader(file)]

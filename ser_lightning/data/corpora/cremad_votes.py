@@ -1,0 +1,55 @@
+"""CREMA-D's crowd votes on the voice alone, out of the tables that come with the corpus.
+
+``processedResults/tabulatedVotes.csv`` counts the votes: a row a clip and modality, of which the rows numbered
+1xxxxx are of the voice (`tabulateVotesV2.r` of the corpus). ``processedResults/summaryTable.csv`` names the winners
+only, several of them joined by colons.
+"""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+from ser_lightning.data.votes import Votes
+from ser_lightning.errors import UserError
+
+_LETTERS = "ADFHNS"  # in the order of the corpus's labels
+_TABLES = ("tabulatedVotes.csv", "summaryTable.csv")
+_FOLDERS = ("processedResults", ".", "../processedResults", "..")  # the root may be AudioWAV itself
+
+
+def read_votes(root: Path | None, given: Path | None, *, id_of: Callable[[str], str]) -> Votes | None:
+    """Votes out of the table ``given``, or out of the first of the corpus's tables found by ``root``, else None.
+
+    ``id_of`` makes a clip's id of the file name in a table.
+    Raises: UserError for a table that is none of the two.
+    """
+    table = given or _find(root)
+    if table is None:
+        return None
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            names = reader.fieldnames or []
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"data.votes={table} cannot be read ({error})") from error
+    if {*_LETTERS, "fileName"} <= set(names):
+        voice = [row for row in rows if row[names[0]].startswith("1")]
+        votes = {id_of(row["fileName"]): tuple(int(row[letter]) for letter in _LETTERS) for row in voice}
+        return Votes(by_clip=votes, counted=True, source=table.name)
+    if {"FileName", "VoiceVote"} <= set(names):
+        votes = {id_of(row["FileName"]): _winners(row["VoiceVote"]) for row in rows}
+        return Votes(by_clip=votes, counted=False, source=table.name)
+    raise UserError(f"data.votes={table} is neither of CREMA-D's tables: give {' or '.join(_TABLES)}")
+
+
+def _find(root: Path | None) -> Path | None:
+    if root is None:
+        return None
+    candidates = [root / folder / name for name in _TABLES for folder in _FOLDERS]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _winners(letters: str) -> tuple[int, ...]:
+    named = letters.split(":")
+    return tuple(int(letter in named) for letter in _LETTERS)

@@ -1,0 +1,62 @@
+"""EmoDB, the Berlin database: 535 clips, 10 actors, seven emotions (Burkhardt et al., Interspeech 2005)."""
+
+import re
+
+from ser_lightning.data.corpora.corpus import Corpus, MisnamedFile, NameFacts, RemoteFile
+
+EMOTIONS = {  # the initials of the German words: Wut, Langeweile, Ekel, Angst, Freude, Trauer
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "T": "sadness",
+    "N": "neutral",
+}
+_SPEAKERS = tuple("03 08 09 10 11 12 13 14 15 16".split())
+_MALE = frozenset("03 10 11 12 15".split())
+_TEXTS = tuple("a01 a02 a04 a05 a07 b01 b02 b03 b09 b10".split())
+_NAME = re.compile(r"(\d\d)([a-z]\d\d)([A-Z])[a-z]?")
+
+
+def parse(name: str) -> NameFacts:
+    """Read ``03a01Fa``: speaker, text, emotion, version."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise MisnamedFile("is not named like 03a01Fa (speaker, text, emotion, version)")
+    speaker, text, code = match.groups()
+    if code not in EMOTIONS:
+        raise MisnamedFile(f"has the unknown emotion code {code} (known: {', '.join(EMOTIONS)})")
+    if speaker not in _SPEAKERS:
+        raise MisnamedFile(f"has the unknown speaker {speaker} (known: {', '.join(_SPEAKERS)})")
+    if text not in _TEXTS:
+        raise MisnamedFile(f"has the unknown text {text} (known: {', '.join(_TEXTS)})")
+    return NameFacts(
+        id=name,
+        speaker=speaker,
+        emotion=EMOTIONS[code],
+        sentence=text,
+        sex="male" if speaker in _MALE else "female",
+    )
+
+
+def _remote() -> tuple[RemoteFile, ...]:
+    """The archive, of which no checksum is published: what guards it is the archive's own."""
+    site = "emodb.bilderbar.info/download/download.zip"
+    return (RemoteFile(path="wav", urls=(f"https://{site}", f"http://{site}"), unpack=True),)
+
+
+CORPUS = Corpus(
+    name="emodb",
+    title="EmoDB",
+    n_speakers=10,
+    clips_by_label=dict(zip(EMOTIONS.values(), (127, 81, 46, 69, 71, 62, 79), strict=True)),
+    audio_folder="wav",
+    parse=parse,
+    where_to_get=(
+        "emodb.bilderbar.info/download/download.zip, "
+        "or the Kaggle set piyushagni5/berlin-database-of-emotional-speech-emodb"
+    ),
+    licence="free for research; its authors ask for a citation of Burkhardt et al. (2005)",
+    remote=_remote,
+)

@@ -1,0 +1,208 @@
+"""All the files of a corpus into one folder."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import Event, Lock
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+from platformdirs import user_data_path
+from requests import Session
+from requests.adapters import HTTPAdapter
+
+from ser_lightning.data.corpora.corpus import Corpus, RemoteFile
+from ser_lightning.data.download.archive import is_unpacked, unpack
+from ser_lightning.data.download.lfs import read_pointer
+from ser_lightning.data.download.meter import Meter, metered
+from ser_lightning.data.download.outcomes import NotHad, Spoilt
+from ser_lightning.data.download.transfer import Part, Patience, Transfer
+from ser_lightning.data.download.verify import verify
+from ser_lightning.errors import UserError
+
+_NAMED = 20  # files a message names
+_HOPELESS = 10  # files in a row that a host fails to give before it is asked no more
+
+log = logging.getLogger(__name__)
+
+
+def default_folder(corpus: Corpus) -> Path:
+    """``$SER_DATA/NAME``, or the corpus's place in the user's data directory."""
+    given = os.environ.get("SER_DATA")
+    root = Path(given).expanduser() if given else user_data_path("ser_lightning") / "corpora"
+    return root / corpus.name
+
+
+def download(
+    corpus: Corpus,
+    folder: Path,
+    *,
+    jobs: int = 8,
+    on_licence: Callable[[str], None] | None = None,
+    patience: Patience | None = None,
+) -> Path:
+    """Bring ``corpus`` into ``folder``; what is there and right is kept, what is there and wrong is replaced.
+
+    ``jobs`` files at a time. ``on_licence`` is told under which licence the corpus is before the first byte, and
+    may raise to refuse; without it that is logged. An interrupted download goes on where it was when called again.
+    Returns: ``folder``, in which every file is whole.
+    Raises: UserError where files could not be had, listing them with the reasons.
+    """
+    if corpus.remote is None:
+        raise UserError(f"{corpus.title} cannot be downloaded: it can be had from {corpus.where_to_get}")
+    if jobs < 1:
+        raise UserError(f"{jobs} downloads at a time do not get anywhere: at least 1 is needed")
+    folder = folder.expanduser()
+    with _writable(folder):
+        missing = _not_whole(corpus.remote(), folder)
+        if missing:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _alone_in(folder):
+                missing = _not_whole(missing, folder)
+                if missing:
+                    (on_licence or log.warning)(_licence_text(corpus))
+                    _name_what_is_replaced(missing, folder)
+                    _fetch_all(corpus, missing, folder, jobs, patience or Patience())
+    log.info("%s is in %s", corpus.title, folder)
+    return folder
+
+
+def _licence_text(corpus: Corpus) -> str:
+    return f"{corpus.title} is published under: {corpus.licence}. To download it is to accept that."
+
+
+def _not_whole(files: Sequence[RemoteFile], folder: Path) -> list[RemoteFile]:
+    return [file for file in files if not _is_whole(file, folder / file.path)]
+
+
+def _is_whole(file: RemoteFile, path: Path) -> bool:
+    if file.unpack:
+        return is_unpacked(path)
+    if not path.is_file() or read_pointer(path):
+        return False
+    try:
+        verify(path, file)
+    except Spoilt:
+        return False
+    return True
+
+
+def _name_what_is_replaced(missing: Sequence[RemoteFile], folder: Path) -> None:
+    wrong = [file.path for file in missing if (folder / file.path).is_file()]
+    if wrong:
+        what = "%d files in %s are not as published, such as %s: they are replaced"
+        log.warning(what, len(wrong), folder, wrong[0])
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = "free room there, or name a folder that can be written"
+        raise UserError(f"{folder} cannot be written ({error.strerror or error}): {remedy}") from error
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / ".download.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("another download into %s is under way: waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fetch_all(corpus: Corpus, files: list[RemoteFile], folder: Path, jobs: int, patience: Patience) -> None:
+    stop = Event()
+    with _session(jobs) as session, metered(corpus.title, files) as meter:
+        transfer = Transfer(session=session, patience=patience, meter=meter, stop=stop)
+        fetch = partial(_fetch, transfer=transfer, hosts=_Hosts(), meter=meter, folder=folder)
+        pool = ThreadPoolExecutor(jobs)
+        try:
+            running = {pool.submit(fetch, file): file.path for file in files}
+            failures = {running[future]: future.result() for future in as_completed(running)}
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    failures = {path: failures[path] for path in running.values() if failures[path]}
+    if failures:
+        raise UserError(_complaint(corpus, failures, len(files), folder))
+
+
+def _session(jobs: int) -> Session:
+    session = Session()
+    session.headers["User-Agent"] = "ser_lightning"
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=jobs))
+    return session
+
+
+class _Hosts:
+    """Which hosts still serve: one that fails for many files in a row is not waited for thousands of times."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._failed_in_a_row: Counter[str] = Counter()
+
+    def serves(self, host: str) -> bool:
+        return self._failed_in_a_row[host] < _HOPELESS
+
+    def had(self, host: str) -> None:
+        with self._lock:
+            self._failed_in_a_row[host] = 0
+
+    def failed(self, host: str, error: NotHad) -> None:
+        with self._lock:
+            self._failed_in_a_row[host] += 1
+            if self._failed_in_a_row[host] == _HOPELESS:
+                log.warning("%s failed for %d files in a row, and is left alone: it %s", host, _HOPELESS, error)
+
+
+def _fetch(file: RemoteFile, *, transfer: Transfer, hosts: _Hosts, meter: Meter, folder: Path) -> str:
+    """Fetch one file from the first address that gives it. Returns: why none does, or nothing."""
+    target = folder / file.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    reasons = []
+    for url in file.urls:
+        host = urlsplit(url).netloc
+        if not hosts.serves(host):
+            reasons.append(f"{host} failed too often before")
+            continue
+        try:
+            transfer.fetch(url, file, Part(target), partial(_settle, file=file, target=target))
+        except NotHad as error:
+            hosts.failed(host, error)
+            reasons.append(f"{host} {error}")
+        else:
+            hosts.had(host)
+            meter.file_done()
+            return ""
+    return "; ".join(reasons)
+
+
+def _settle(content: Path, *, file: RemoteFile, target: Path) -> None:
+    if file.unpack:
+        log.info("unpacking %s; the archive is removed afterwards", target)
+        unpack(content, target)
+    else:
+        os.replace(content, target)
+
+
+def _complaint(corpus: Corpus, failures: dict[str, str], n_files: int, folder: Path) -> str:
+    lines = [f"{len(failures)} of {n_files} files of {corpus.title} could not be had:"]
+    lines += [f"  {path}: {reason}" for path, reason in list(failures.items())[:_NAMED]]
+    if len(failures) > _NAMED:
+        lines.append(f"  and {len(failures) - _NAMED} more")
+    lines.append("Run the same command again: what has come is kept, and it goes on from there.")
+    lines.append(f"Or get {corpus.title} from {corpus.where_to_get}, and put it into {folder}.")
+    return "\n".join(lines)

@@ -1,0 +1,21 @@
+"""How an attempt at a file can end, other than well. The messages read on after a host's name."""
+
+
+class NotHad(Exception):
+    """This address does not give the file: the next may."""
+
+
+class TryLater(NotHad):
+    """This address may give the file yet; ``after_s`` is when to ask, where the server says so."""
+
+    def __init__(self, reason: str, *, after_s: float | None = None):
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+class Spoilt(NotHad):
+    """Everything came, and it is not the file."""
+
+
+class Stopped(Exception):
+    """The download was called off while this file was on its way."""

@@ -1,0 +1,57 @@
+"""What listeners heard: votes for emotions by clip, and how well people do on the very clips a model is tested on.
+
+N: clips.  K: classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ser_lightning.metrics import scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Votes:
+    """Votes by clip id, each (K,) in the order of the corpus's labels.
+
+    ``counted`` is false where only the winners are known: each of them then has one vote.
+    """
+
+    by_clip: Mapping[str, Sequence[int]]
+    counted: bool
+    source: str
+
+    def table(self, ids: Sequence[str], n_classes: int) -> np.ndarray:
+        """(N, K) float64 votes; zeros for a clip that has none."""
+        none = (0,) * n_classes
+        return np.array([self.by_clip.get(id, none) for id in ids], dtype=np.float64).reshape(-1, n_classes)
+
+
+def winners(table: np.ndarray) -> np.ndarray:
+    """(N, K) votes -> (N,) int64: the class with the most, or -1 where two have as many, or nobody voted."""
+    most = table.max(axis=1, keepdims=True)
+    alone = ((table == most).sum(axis=1) == 1) & (most[:, 0] > 0)
+    return np.where(alone, table.argmax(axis=1), -1)
+
+
+def human_scores(table: np.ndarray, labels: np.ndarray, names: Sequence[str], *, counted: bool) -> dict[str, Any]:
+    """How often people hear the label: ``listener``, one at a time, where votes were counted; and ``majority``.
+
+    ``table`` (N, K) votes, ``labels`` (N,) classes. A tied majority is shared out among those who tie.
+    """
+    heard = table.sum(axis=1) > 0
+    table, labels = table[heard], labels[heard]
+    if not len(table):
+        return {}
+    best = (table == table.max(axis=1, keepdims=True)).astype(np.float64)
+    ways = {"majority": best / best.sum(axis=1, keepdims=True)} | ({"listener": table} if counted else {})
+    return {way: _scores(votes, labels, names) for way, votes in ways.items()} | {"n_clips": len(table)}
+
+
+def _scores(votes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    matrix = np.zeros((len(names), len(names)))
+    np.add.at(matrix, labels, votes)
+    judged = scores(matrix, names)
+    return {"uar": judged["uar"], "accuracy": judged["accuracy"]}

@@ -1,0 +1,152 @@
+"""What the corpora's file names say, and what each corpus says of itself."""
+
+from collections import Counter
+from itertools import product
+
+import pytest
+
+from ser_lightning.data.corpora import MisnamedFile, load_corpus
+from ser_lightning.data.corpora.corpus import NameFacts
+from ser_lightning.errors import UserError
+
+SHARED_LABELS = {"anger", "disgust", "fear", "happiness", "neutral", "sadness"}
+NAMES = ("cremad", "ravdess", "emodb", "toy")
+
+
+def ravdess_names():
+    """Every name of the published set: all combinations, but for a strong neutral."""
+    codes = ["01", "02"]
+    for emotion, intensity, statement, repetition in product(range(1, 9), codes, codes, codes):
+        if not (emotion == 1 and intensity == "02"):
+            for actor in range(1, 25):
+                yield f"03-01-{emotion:02d}-{intensity}-{statement}-{repetition}-{actor:02d}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_labels_are_of_the_shared_vocabulary(name):
+    corpus = load_corpus(name)
+    assert corpus.name == name
+    assert len(set(corpus.labels)) == len(corpus.labels)
+    assert set(corpus.labels) >= SHARED_LABELS
+    assert set(corpus.labels) - SHARED_LABELS <= {"calm", "surprise", "boredom"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("text", ["", "holiday_in_rome_1", "1", "a-b-c", "03-01-06-01-02-01-12-x"])
+def test_what_is_of_no_corpus_is_refused_with_an_example(name, text):
+    with pytest.raises(MisnamedFile, match="is not named like"):
+        load_corpus(name).parse(text)
+
+
+def test_ravdess_says_all_it_knows():
+    facts = load_corpus("ravdess").parse("03-01-06-01-02-01-12")
+    assert facts == NameFacts(
+        id="03-01-06-01-02-01-12", speaker="12", emotion="fear", sentence="02", intensity="normal", sex="female"
+    )
+
+
+def test_ravdess_reads_every_published_name():
+    corpus = load_corpus("ravdess")
+    facts = [corpus.parse(name) for name in ravdess_names()]
+    assert len({fact.id for fact in facts}) == len(facts) == corpus.n_clips == 1440
+    emotions = Counter(fact.emotion for fact in facts)
+    assert emotions.pop("neutral") == 96
+    assert emotions == {label: 192 for label in corpus.labels if label != "neutral"}
+    assert Counter(fact.speaker for fact in facts) == {f"{actor:02d}": 60 for actor in range(1, 25)}
+    assert Counter(fact.sex for fact in facts) == {"male": 720, "female": 720}
+    assert Counter(fact.intensity for fact in facts) == {"normal": 768, "strong": 672}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("03-02-06-01-02-01-12", "is song .*only speech"),
+        ("01-01-06-01-02-01-12", "is video with sound .*only sound"),
+        ("02-01-06-01-02-01-12", "is video without sound"),
+        ("04-01-06-01-02-01-12", "no known kind .*modality 04"),
+        ("03-03-06-01-02-01-12", "no known kind .*channel 03"),
+        ("03-01-09-01-02-01-12", "emotion code 09"),
+        ("03-01-06-03-02-01-12", "intensity 03"),
+        ("03-01-01-02-02-01-12", "neutral and strong"),
+        ("03-01-06-01-03-01-12", "statement or repetition"),
+        ("03-01-06-01-01-00-12", "statement or repetition"),
+        ("03-01-06-01-02-01-25", "actor 25"),
+        ("03-01-06-01-02-01-00", "actor 00"),
+        ("3-1-6-1-2-1-12", "is not named like"),
+    ],
+)
+def test_ravdess_says_what_is_wrong(name, reason):
+    with pytest.raises(MisnamedFile, match=reason):
+        load_corpus("ravdess").parse(name)
+
+
+def test_emodb_says_all_it_knows():
+    facts = load_corpus("emodb").parse("03a01Fa")
+    assert facts == NameFacts(id="03a01Fa", speaker="03", emotion="happiness", sentence="a01", sex="male")
+
+
+def test_emodb_reads_every_name_that_its_rule_allows():
+    corpus = load_corpus("emodb")
+    speakers = "03 08 09 10 11 12 13 14 15 16".split()
+    texts = "a01 a02 a04 a05 a07 b01 b02 b03 b09 b10".split()
+    names = [speaker + text + code + "a" for speaker, text, code in product(speakers, texts, "WLEAFTN")]
+    facts = [corpus.parse(name) for name in names]
+    assert len({fact.id for fact in facts}) == 700
+    assert Counter(fact.emotion for fact in facts) == dict.fromkeys(corpus.labels, 100)
+    assert {fact.speaker for fact in facts if fact.sex == "male"} == {"03", "10", "11", "12", "15"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("03a01Xa", "emotion code X"),
+        ("04a01Fa", "speaker 04"),
+        ("03a03Fa", "text a03"),
+        ("03A01FA", "is not named like"),
+        ("03a01Fab", "is not named like"),
+    ],
+)
+def test_emodb_says_what_is_wrong(name, reason):
+    with pytest.raises(MisnamedFile, match=reason):
+        load_corpus("emodb").parse(name)
+
+
+@pytest.mark.parametrize("name", ["cremad", "ravdess", "emodb"])
+def test_what_can_be_downloaded_is_described_safely(name):
+    files = load_corpus(name).remote()
+    assert len({file.path for file in files}) == len(files)
+    for file in files:
+        assert not file.path.startswith("/") and ".." not in file.path
+        assert file.urls and all(url.startswith(("https://", "http://")) for url in file.urls)
+        assert file.digest is None or len(file.digest.split(":")[1]) == 32
+
+
+def test_the_cremad_files_are_its_clips():
+    corpus = load_corpus("cremad")
+    files = [file for file in corpus.remote() if file.path.startswith("AudioWAV/")]
+    facts = [corpus.parse(file.path.removeprefix("AudioWAV/").removesuffix(".wav")) for file in files]
+    assert len({fact.id for fact in facts}) == len(files) == corpus.n_clips
+    emotions = Counter(fact.emotion for fact in facts)
+    assert emotions.pop("neutral") == 1087
+    assert set(emotions.values()) == {1271}
+    assert sum(file.size_bytes for file in files) == 605_899_936
+    assert len({file.digest for file in files}) == 7439  # three pairs are the same sound
+
+
+def test_a_known_clip_has_its_published_checksum():
+    files = {file.path: file for file in load_corpus("cremad").remote()}
+    clip = files["AudioWAV/1001_DFA_ANG_XX.wav"]
+    assert (clip.size_bytes, clip.digest) == (72_862, "sha256:c6f94b2592487c7556bd86df7df6e8f4")
+    assert clip.urls[0].startswith("https://media.githubusercontent.com/") and "/-/raw/" in clip.urls[1]
+
+
+def test_the_whole_corpora_are_as_large_as_published():
+    sizes = {name: load_corpus(name) for name in ("cremad", "ravdess", "emodb")}
+    assert {name: corpus.n_clips for name, corpus in sizes.items()} == {
+        "cremad": 7442,
+        "ravdess": 1440,
+        "emodb": 535,
+    }
+    assert sizes["emodb"].clips_by_label["anger"] == 127
+    with pytest.raises(UserError, match="no corpus is called 'cremad_votes': there are cremad, emodb"):
+        load_corpus("cremad_votes")
