@@ -9,32 +9,33 @@ A packed corpus is a folder under the cache, named by a digest of the files that
 It is written beside and renamed, under a lock: it is whole or it is not there.
 """
 
+import filecmp
 import hashlib
 import logging
 import mmap
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from ser_lightning.data.audio import SAMPLE_RATE_HZ, UnreadableAudio, decode
+from ser_lightning.data.audio import SAMPLE_RATE_HZ, Sound, UnreadableAudio, decode
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.progress import track
 from ser_lightning.data.report import Report, duplicate_audio
-from ser_lightning.data.scan import BadFile, Scan, SourceFile, how_to_get, scan
+from ser_lightning.data.scan import BadFile, Scan, SourceFile, same_name, scan
 from ser_lightning.errors import UserError
 
-_FORMAT = 1  # raised whenever the same files would be packed into other bytes
-_CHUNK = 64  # clips decoded between two writes: what is in memory at a time
+_FORMAT = 2  # raised whenever the same files would be packed into other bytes
+_IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time
 _SILENT_PEAK = 33  # of 32768: nothing above -60 dB of full scale
 
 log = logging.getLogger(__name__)
@@ -80,13 +81,13 @@ class PackedCorpus:
 def prepare(corpus: Corpus, root: Path | None, *, on_bad: str = "error") -> PackedCorpus:
     """Open the packed corpus, packing it first where that has not been done.
 
-    ``root`` None is for corpora that are synthesised. ``on_bad`` is "error" (stop and list every bad file) or
-    "exclude" (go on without them, counted in the report).
+    ``root`` None is for corpora that are synthesised or listed. ``on_bad`` is "error" (stop and list every bad
+    file) or "exclude" (go on without them, counted in the report).
     Raises: UserError, which lists everything that is wrong at once, and the remedy.
     """
     if on_bad not in ("error", "exclude"):
         raise UserError(f"data.on_bad={on_bad} is not known: use error or exclude")
-    found = scan(corpus, _synthesised_root(corpus) if root is None else root)
+    found = scan(corpus, _synthesised_root(corpus) if root is None and corpus.synthesise else root)
     folder = cache_root() / f"{corpus.name}-{_digest(corpus, found)}"
     with _written_once(folder) as partial:
         if partial is not None:
@@ -133,8 +134,7 @@ def _written_once(folder: Path) -> Iterator[Path | None]:
 
 def _synthesised_root(corpus: Corpus) -> Path:
     """The folder of a corpus that is made rather than found, made now where it is not there yet."""
-    if corpus.synthesise is None:
-        raise UserError(f"{corpus.title} needs data.root=DIR. {how_to_get(corpus)}")
+    assert corpus.synthesise is not None
     root = cache_root() / f"{corpus.name}-{corpus.version}"
     with _written_once(root) as partial:
         if partial is not None:
@@ -152,44 +152,62 @@ def _digest(corpus: Corpus, found: Scan) -> str:
 @dataclass(frozen=True)
 class _Decoded:
     file: SourceFile
-    samples: np.ndarray  # (T,) int16; empty where the file is bad
-    bad: str = ""
+    sound: Sound | None  # None where the file is bad
+    reason: str = ""
+    unlike: tuple[str, ...] = ()  # files of the same name and size with other contents
 
 
 def _decode(folder: Path, file: SourceFile) -> _Decoded:
+    unlike = tuple(path for path in file.copies if not _same(folder / file.path, folder / path))
     try:
-        return _Decoded(file, decode(folder / file.path))
+        return _Decoded(file, decode(folder / file.path), unlike=unlike)
     except UnreadableAudio as error:
-        return _Decoded(file, np.zeros(0, np.int16), str(error))
+        return _Decoded(file, None, reason=str(error), unlike=unlike)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _decode_all(found: Scan) -> Iterator[_Decoded]:
-    """Decode in parallel and in order, a chunk at a time. Threads do: libsndfile works outside Python's lock."""
-    files = iter(track(found.files, "decoding"))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while chunk := list(islice(files, _CHUNK)):
-            yield from pool.map(lambda file: _decode(found.folder, file), chunk)
+    """Decode in parallel and in order, a few clips ahead. Threads do: libsndfile works outside Python's lock."""
+    waiting: deque[Future[_Decoded]] = deque()
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for file in track(found.files, "decoding"):
+            waiting.append(pool.submit(_decode, found.folder, file))
+            if len(waiting) == _IN_FLIGHT:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
-    rows, silent, bad = [], [], list(found.bad)
+    rows, copies, bad = [], [], list(found.bad)
     with (partial / "samples.i16").open("wb") as file:
         for clip in _decode_all(found):
-            if clip.bad:
-                bad.append(BadFile(path=clip.file.path, reason=clip.bad))
+            bad += [BadFile(path=path, reason=same_name(clip.file)) for path in clip.unlike]
+            copies += [path for path in clip.file.copies if path not in clip.unlike]
+            if clip.sound is None:
+                bad.append(BadFile(path=clip.file.path, reason=clip.reason))
                 continue
-            file.write(clip.samples.astype("<i2").tobytes())
-            rows.append(_row(corpus, clip))
-            if max(clip.samples.max(), -int(clip.samples.min())) < _SILENT_PEAK:
-                silent.append(rows[-1].id)
+            samples = clip.sound.samples.astype("<i2", copy=False)
+            file.write(samples.data)
+            rows.append(_row(corpus, clip.file, clip.sound))
     manifest = Manifest(rows)
     report = Report(
         folder=str(found.folder),
-        n_files=len(found.files) + len(found.bad),
+        n_files=len(found.files) + sum(len(file.copies) for file in found.files) + len(found.bad),
         bad=tuple(bad),
-        silent=tuple(silent),
+        silent=tuple(row.id for row in rows if row.peak < _SILENT_PEAK),
         duplicate_audio=duplicate_audio(manifest),
         n_missing=max(0, corpus.n_clips - len(found.files)),
+        copies=tuple(copies),
     )
     if not rows:
         raise UserError(report.complaint(_bad_list(corpus)))
@@ -197,12 +215,16 @@ def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
     report.write_json(partial / "report.json")
 
 
-def _row(corpus: Corpus, clip: _Decoded) -> Utterance:
+def _row(corpus: Corpus, file: SourceFile, sound: Sound) -> Utterance:
     return Utterance(
-        **asdict(clip.file.facts),
-        path=clip.file.path,
+        **asdict(file.facts),
+        path=file.path,
         corpus=corpus.name,
-        n_samples=len(clip.samples),
-        duration_s=round(len(clip.samples) / SAMPLE_RATE_HZ, 4),
-        audio_hash=hashlib.sha256(clip.samples.tobytes()).hexdigest()[:32],
+        n_samples=len(sound.samples),
+        duration_s=round(len(sound.samples) / SAMPLE_RATE_HZ, 4),
+        audio_hash=hashlib.sha256(sound.samples.data).hexdigest()[:32],
+        source_rate_hz=sound.source_rate_hz,
+        source_channels=sound.source_channels,
+        n_clipped=sound.n_clipped,
+        peak=max(int(sound.samples.max()), -int(sound.samples.min())),
     )

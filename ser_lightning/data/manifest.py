@@ -11,7 +11,9 @@ class Utterance:
     """One labelled recording.
 
     ``id`` names it on every machine (the file name without its ending); ``path`` is relative to the corpus root.
-    ``audio_hash`` is over the decoded 16-bit samples, so two files with the same sound share it.
+    ``audio_hash`` is over the decoded 16-bit samples, so two files with the same sound share it. ``fold`` is what a
+    user's own list says of it. ``source_…`` and ``n_clipped`` (samples in flat tops) are of the file as it lies
+    there; ``peak`` is of the decoded samples, 32,768 being full scale.
     """
 
     id: str
@@ -22,12 +24,24 @@ class Utterance:
     sentence: str = ""
     intensity: str = ""
     sex: str = ""
+    fold: str = ""
     n_samples: int = 0
     duration_s: float = 0.0
     audio_hash: str = ""
+    source_rate_hz: int = 0
+    source_channels: int = 0
+    n_clipped: int = 0
+    peak: int = 0
 
 
-_CASTS = {"n_samples": int, "duration_s": float}
+_CASTS = {
+    "n_samples": int,
+    "duration_s": float,
+    "source_rate_hz": int,
+    "source_channels": int,
+    "n_clipped": int,
+    "peak": int,
+}
 _COLUMNS = [field.name for field in fields(Utterance)]
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Report:
     silent: tuple[str, ...] = ()
     duplicate_audio: tuple[tuple[str, ...], ...] = ()
     n_missing: int = 0
+    copies: tuple[str, ...] = ()  # files that hold a clip once more, byte for byte
 
     def warnings(self) -> dict[str, int]:
         """How many clips show each oddity, the ones that none shows left out."""
@@ -29,6 +31,7 @@ class Report:
             "silent": len(self.silent),
             "duplicate_audio": sum(len(group) for group in self.duplicate_audio),
             "missing": self.n_missing,
+            "copies": len(self.copies),
             "excluded": len(self.bad),
         }
         return {kind: count for kind, count in counts.items() if count}
@@ -43,6 +46,8 @@ class Report:
         if self.duplicate_audio:
             pairs = [" = ".join(group) for group in self.duplicate_audio]
             lines.append(f"{len(pairs)} groups of clips are the same sound: {_some(pairs)}")
+        if self.copies:
+            lines.append(f"{len(self.copies)} files are copies of others and count once: {_some(self.copies)}")
         if self.bad:
             lines.append(f"{len(self.bad)} unusable files are left out: {_some([bad.path for bad in self.bad])}")
         return lines
@@ -61,14 +66,6 @@ class Report:
             lines.append(f"  all of them: {whole_list}")
         return "\n".join([*lines, "Mend or remove them, or go on without them with data.on_bad=exclude."])
 
-    def write_excluded_csv(self, path: Path) -> None:
-        """Write the bad files, path and reason; nothing where there are none."""
-        if self.bad:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(["path", "reason"])
-                writer.writerows([bad.path, bad.reason] for bad in self.bad)
-
     def write_json(self, path: Path) -> None:
         """Write the report."""
         path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
@@ -84,7 +81,18 @@ class Report:
             silent=tuple(fields["silent"]),
             duplicate_audio=tuple(tuple(group) for group in fields["duplicate_audio"]),
             n_missing=fields["n_missing"],
+            copies=tuple(fields["copies"]),
         )
+
+
+def write_excluded_csv(path: Path, reports: Sequence[Report]) -> None:
+    """Write the bad files, folder, path and reason; nothing where there are none."""
+    rows = [(report.folder, bad.path, bad.reason) for report in reports for bad in report.bad]
+    if rows:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["folder", "path", "reason"])
+            writer.writerows(rows)
 
 
 def duplicate_audio(manifest: Manifest) -> tuple[tuple[str, ...], ...]:

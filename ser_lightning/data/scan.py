@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ser_lightning.data.corpora import Corpus, MisnamedFile, NameFacts
+from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.errors import UserError
 
 # What corpora ship beside their audio. Anything else is taken for audio until decoding says otherwise.
@@ -27,12 +28,16 @@ class BadFile:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """A file with a name that was understood; ``path`` is relative to the audio folder."""
+    """A file with a name that was understood; ``path`` is relative to the audio folder.
+
+    ``copies`` are further files of that name and size, as in archives that hold a corpus twice.
+    """
 
     path: str
     size_bytes: int
     mtime_ns: int
     facts: NameFacts
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +49,16 @@ class Scan:
     bad: tuple[BadFile, ...]
 
 
-def scan(corpus: Corpus, root: Path) -> Scan:
-    """List and parse every file of ``corpus`` under ``root``.
+def scan(corpus: Corpus, root: Path | None) -> Scan:
+    """List and parse every file of ``corpus`` under ``root``, or those that the corpus itself lists.
 
     Raises: UserError where the folder is missing or holds nothing that could be the corpus.
     """
+    if corpus.listing is not None:
+        return _listed(corpus.listing)
+    assert corpus.parse is not None
+    if root is None:
+        raise UserError(f"{corpus.title} needs data.root=DIR. {how_to_get(corpus)}")
     folder = _audio_folder(corpus, root)
     files: dict[str, SourceFile] = {}
     bad = []
@@ -58,19 +68,47 @@ def scan(corpus: Corpus, root: Path) -> Scan:
         except MisnamedFile as error:
             bad.append(BadFile(path=name, reason=str(error)))
             continue
-        if facts.id in files:
-            bad.append(BadFile(path=name, reason=f"has the same clip name as {files[facts.id].path}"))
-            continue
-        files[facts.id] = SourceFile(path=name, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, facts=facts)
+        first = files.get(facts.id)
+        if first is None:
+            files[facts.id] = SourceFile(path=name, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, facts=facts)
+        elif first.size_bytes == stat.st_size:
+            files[facts.id] = replace(first, copies=(*first.copies, name))
+        else:
+            bad.append(BadFile(path=name, reason=same_name(first)))
     if not files:
         raise UserError(f"{folder} holds no {corpus.title} audio{_example(bad)}. {how_to_get(corpus)}")
     return Scan(folder=folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad))
 
 
+def _listed(listing: Listing) -> Scan:
+    files: dict[str, SourceFile] = {}
+    bad = []
+    for path, facts in listing.files.items():
+        try:
+            stat = (listing.folder / path).stat()
+        except (OSError, ValueError) as error:
+            bad.append(BadFile(path=path, reason=f"cannot be found ({getattr(error, 'strerror', None) or error})"))
+            continue
+        file = SourceFile(path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, facts=facts)
+        if facts.id in files:
+            bad.append(BadFile(path=path, reason=same_name(files[facts.id])))
+        else:
+            files[facts.id] = file
+    return Scan(folder=listing.folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad))
+
+
+def same_name(first: SourceFile) -> str:
+    """Why a file that is called like ``first``, and is no copy of it, cannot be used."""
+    return f"has the same clip name as {first.path}, and other contents"
+
+
 def how_to_get(corpus: Corpus) -> str:
     """Where the corpus comes from and which override points to it."""
+    command = (
+        f"`ser data download {corpus.name}` fetches it. Or get it from " if corpus.remote else "It comes from "
+    )
     return (
-        f"{corpus.title} can be had from {corpus.where_to_get}; then point to it with data.root=DIR, "
+        f"{command}{corpus.where_to_get}, and point to it with data.root=DIR, "
         f"where DIR holds {corpus.audio_folder}/ or is it."
     )
 
