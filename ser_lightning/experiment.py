@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -26,8 +27,9 @@ from ser_lightning.callbacks import (
     progress,
 )
 from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.environment import describe
-from ser_lightning.errors import UserError, why
+from ser_lightning.errors import UserError, cause, why
 from ser_lightning.evaluation import summary
 from ser_lightning.evaluation.predictions import write_predictions
 from ser_lightning.judge import judge
@@ -61,16 +63,21 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
 
 def make_data(config: DictConfig) -> EmotionDataModule:
     """The data of a config, prepared and split."""
-    data: EmotionDataModule = instantiate(config.data)
+    data = unsplit_data(config)
     data.setup()
     return data
+
+
+def unsplit_data(config: DictConfig) -> EmotionDataModule:
+    """The data of a config, neither prepared nor split yet."""
+    return _made(config.data)
 
 
 def make_module(
     config: DictConfig, *, labels: Sequence[str], sample_rate_hz: int, class_counts: Tensor | None = None
 ) -> EmotionModule:
     """The model of a config, for these labels: the one place where the number of classes enters."""
-    make = instantiate(config.model)
+    make = _made(config.model)
     return make(labels=labels, sample_rate_hz=sample_rate_hz, class_counts=class_counts)
 
 
@@ -83,6 +90,14 @@ def load_model(path: Path | str) -> EmotionModule:
     )
     module.load_state_dict(checkpoint["state_dict"])
     return module.eval()
+
+
+def _made(config: DictConfig) -> Any:
+    """What a config describes. Raises: what its constructor raised, out of Hydra's wrapping."""
+    try:
+        return instantiate(config)
+    except InstantiationException as error:
+        raise cause(error) from None
 
 
 def _is_first_process() -> bool:
@@ -127,14 +142,14 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
     clock = Clock()
-    trainer = _trainer(config, run, [clock, _stamp(config, data)])
+    trainer = _trainer(config, run, data.protocol(), [clock, _stamp(config, data)])
     _fit(trainer, module, data, run)
     judgement, predictions = judge(trainer, module, data, run)
     environment = describe(module.device, str(trainer.precision))
     if trainer.is_global_zero:
         write_predictions(run.predictions, predictions)
         write_json(run.environment, environment)
-        data.report.write_excluded_csv(run.excluded)
+        write_excluded_csv(run.excluded, data.collection.reports)
     return {
         "status": "finished",
         **judgement,
@@ -155,14 +170,21 @@ def _stamp(config: DictConfig, data: EmotionDataModule) -> StampCheckpoints:
     )
 
 
-def _logger(config: DictConfig, run: RunDirectory) -> WandbLogger | None:
+def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) -> WandbLogger | None:
     make = instantiate(config.logger).get("wandb")
     if make is None or config.trainer.get("fast_dev_run"):
         return None
-    return make(run_dir=run.path, config=OmegaConf.to_container(config))
+    corpus, split, fold = (protocol[key] for key in ("corpus", "split", "fold"))
+    logger = config.logger.wandb
+    return make(
+        run_dir=run.path,
+        config=OmegaConf.to_container(config),
+        group=logger.group or f"{corpus}-{split}",
+        tags=[config.model.name, corpus, f"fold{fold}", *logger.tags],
+    )
 
 
-def _trainer(config: DictConfig, run: RunDirectory, extra: list[Callback]) -> Trainer:
+def _trainer(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any], extra: list[Callback]) -> Trainer:
     chosen = [callback for callback in instantiate(config.callbacks).values() if callback is not None]
     for callback in chosen:
         if isinstance(callback, ModelCheckpoint):
@@ -175,7 +197,7 @@ def _trainer(config: DictConfig, run: RunDirectory, extra: list[Callback]) -> Tr
     make = instantiate(config.trainer, _partial_=True)
     return make(
         callbacks=callbacks,
-        logger=_logger(config, run) or False,
+        logger=_logger(config, run, protocol) or False,
         precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
         default_root_dir=str(run.path),
     )

@@ -38,10 +38,11 @@ def judge(
         "confusion_matrix": matrix.tolist(),
         "labels": list(data.labels),
         "protocol": protocol,
-        "synthetic": data.synthetic,
+        "human": data.collection.human_scores(data.split.test),
+        "synthetic": data.collection.synthetic,
         "model": {"name": module.name, "parameters": module.n_parameters()},
         "epochs": epochs,
-        "warnings": data.report.warnings() | ({"untested": untested} if untested else {}),
+        "warnings": data.collection.warnings() | ({"untested": untested} if untested else {}),
     }
     return judgement, predictions
 

@@ -5,7 +5,6 @@ from conftest import ROOT, config, names_in
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from ser_lightning.data.corpora import load_corpus
 from ser_lightning.experiment import make_data
 
 
@@ -13,8 +12,6 @@ from ser_lightning.experiment import make_data
 def test_every_corpus_can_be_chosen(name):
     cfg = config(f"data={name}")
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    corpus = load_corpus(cfg.data.corpus)
-    assert corpus.name == cfg.data.corpus
     assert cfg.data.split in cfg.data.splits
     rules = instantiate(cfg.data.splits)
     assert rules[cfg.data.split].speaker_independent
@@ -48,8 +45,8 @@ def test_no_class_count_and_no_sample_rate_is_written_in_a_config():
 
 def test_synthetic_speech_is_made_once_and_called_synthetic(capsys):
     data = make_data(config())
-    assert data.synthetic
+    assert data.collection.synthetic
     assert len(data.manifest) == 720
     assert len(set(data.manifest.column("speaker"))) == 24
-    assert data.report.warnings() == {}
+    assert data.collection.warnings() == {}
     assert min(row.duration_s for row in data.manifest) > 0.5

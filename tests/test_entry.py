@@ -73,7 +73,7 @@ def test_bad_files_are_listed_and_may_be_left_out(tmp_path):
     assert code == 0, output
     assert json.loads((tmp_path / "lenient" / "result.json").read_text())["warnings"]["excluded"] == 2
     excluded = (tmp_path / "lenient" / "excluded.csv").read_text().splitlines()
-    assert len(excluded) == 3 and excluded[0] == "path,reason"
+    assert len(excluded) == 3 and excluded[0] == "folder,path,reason"
 
 
 def test_runs_started_together_have_their_own_directories(tmp_path, cremad_root):

@@ -1,8 +1,9 @@
-"""A corpus, a split and a fold as a LightningDataModule of `Batch`es."""
+"""A collection of clips, a split and a fold as a LightningDataModule of `Batch`es."""
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,11 +13,11 @@ from torch.utils.data import DataLoader
 
 from ser_lightning.data.audio import SAMPLE_RATE_HZ
 from ser_lightning.data.batch import Batch
-from ser_lightning.data.cache import PackedCorpus, prepare
-from ser_lightning.data.corpora import load_corpus
+from ser_lightning.data.collection import Collection
 from ser_lightning.data.loading import ClipBatches, LengthBuckets
 from ser_lightning.data.manifest import Manifest
-from ser_lightning.data.report import Report
+from ser_lightning.data.sources import Sources
+from ser_lightning.data.split_rules import TestedElsewhere
 from ser_lightning.data.splits import Split, SplitRule, split
 from ser_lightning.errors import UserError
 
@@ -24,32 +25,28 @@ log = logging.getLogger(__name__)
 
 
 class EmotionDataModule(LightningDataModule):
-    """Prepares a corpus once, splits it, and serves length-bucketed batches.
+    """Opens corpora, splits them, and serves length-bucketed batches.
 
     Args:
-        corpus: name of a file in ``data/corpora``.
-        root: where the corpus lies; None for one that is synthesised.
+        sources: the corpora.
         split: which of ``splits`` to use.
         fold: which fold of it tests.
         splits: the named rules.
-        on_bad: "error" or "exclude", for files that cannot be used.
         batch_size: clips a training batch, in each process.
         eval_batch_size: clips a batch in validation and test.
         num_workers: processes that gather batches; gathering is a copy out of memory, so 0 does.
         seed: of the order of the training clips.
 
-    Raises: UserError from `setup`, for anything about the corpus or the split that a person can mend.
+    Raises: UserError from `setup`, for anything about the corpora or the split that a person can mend.
     """
 
     def __init__(
         self,
         *,
-        corpus: str,
+        sources: Sources,
         split: str,
         splits: Mapping[str, SplitRule],
         fold: int = 0,
-        root: str | None = None,
-        on_bad: str = "error",
         batch_size: int = 32,
         eval_batch_size: int = 64,
         num_workers: int = 0,
@@ -57,95 +54,103 @@ class EmotionDataModule(LightningDataModule):
     ):
         super().__init__()
         if split not in splits:
-            raise UserError(f"data.split={split} is not there: {corpus} has {', '.join(splits)}")
-        self.corpus = load_corpus(corpus)
-        self.labels = self.corpus.labels
+            raise UserError(f"data.split={split} is not there: this corpus has {', '.join(splits)}")
         self.sample_rate_hz = SAMPLE_RATE_HZ
-        self.synthetic = self.corpus.synthesise is not None
-        self._root = Path(root).expanduser() if root is not None else None
-        self._on_bad = on_bad
+        self._splits = dict(splits)
+        self._sources = sources
         self._split_name = split
-        self._rule = splits[split]
         self._fold = fold
         self._batch_size = batch_size
         self._eval_batch_size = eval_batch_size
         self._num_workers = num_workers
         self._seed = seed
-        self._packed: PackedCorpus | None = None
+        self._split: Split | None = None
+
+    @cached_property
+    def collection(self) -> Collection:
+        """The clips, prepared when they are first asked for."""
+        return self._sources.open()
+
+    @property
+    def rules(self) -> dict[str, SplitRule]:
+        """The named splits; where a corpus of its own is tested on, each of them so that it is."""
+        test_corpus = self.collection.test_corpus
+        if test_corpus is None:
+            return self._splits
+        return {name: TestedElsewhere(rule, test_corpus=test_corpus) for name, rule in self._splits.items()}
 
     def prepare_data(self) -> None:
-        """Decode the corpus into the cache, where that has not been done."""
-        if self._packed is None:
-            prepare(self.corpus, self._root, on_bad=self._on_bad)
+        """Decode the corpora into the cache, where that has not been done."""
+        assert self.collection
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache and split it; doing so again costs nothing."""
-        if self._packed is not None:
+        if self._split is not None:
             return
-        self._packed = prepare(self.corpus, self._root, on_bad=self._on_bad)
-        self._split = split(self.manifest, self._rule, self._fold)
-        position = {label: number for number, label in enumerate(self.labels)}
-        self._targets = torch.tensor([position[row.emotion] for row in self.manifest])  # (N,)
-        for line in self.report.lines():
-            log.warning("%s: %s", self.corpus.title, line)
+        self._split = self._judgeable(split(self.manifest, self.rules[self._split_name], self._fold))
+        for part in self.collection.parts:
+            for line in part.packed.report.lines():
+                log.warning("%s: %s", part.corpus.title, line)
+
+    def _judgeable(self, whole: Split) -> Split:
+        """Without the clips that nothing can be judged by: they may train."""
+        known = self.collection.reference >= 0
+        return replace(
+            whole,
+            val=tuple(row for row in whole.val if known[row]),
+            test=tuple(row for row in whole.test if known[row]),
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The K class names."""
+        return self.collection.labels
 
     @property
     def manifest(self) -> Manifest:
-        """Every clip of the corpus; a batch's ``index`` points into it."""
-        assert self._packed is not None, "setup() comes first"
-        return self._packed.manifest
-
-    @property
-    def audio_folder(self) -> Path:
-        """Where the paths of the manifest begin."""
-        return Path(self.report.folder)
+        """Every clip; a batch's ``index`` points into it."""
+        return self.collection.manifest
 
     @property
     def split(self) -> Split:
         """Which clips train, validate and test."""
+        assert self._split is not None, "setup() comes first"
         return self._split
 
     def class_counts(self) -> Tensor:
-        """Training clips a label, (K,) int64."""
-        return torch.bincount(self._targets[list(self._split.train)], minlength=len(self.labels))
+        """Training clips a label, (K,) float; a clip that is taught as shares of several counts as those shares."""
+        return torch.from_numpy(self.collection.target[list(self.split.train)]).sum(0)
 
     def protocol(self) -> dict[str, Any]:
         """What a result on this data was measured on, as plain values."""
         return {
-            "corpus": self.corpus.name,
+            "corpus": self.collection.name,
             "split": self._split_name,
             "fold": self._fold,
-            "split_hash": self._split.hash(self.manifest),
-            "speaker_independent": self._split.speaker_independent,
-            "label_source": "intended",
-            "n_train": len(self._split.train),
-            "n_val": len(self._split.val),
-            "n_test": len(self._split.test),
+            "split_hash": self.split.hash(self.manifest),
+            "speaker_independent": self.split.speaker_independent,
+            **self.collection.facts,
+            "n_train": len(self.split.train),
+            "n_val": len(self.split.val),
+            "n_test": len(self.split.test),
         }
-
-    @property
-    def report(self) -> Report:
-        """What preparation found."""
-        assert self._packed is not None, "setup() comes first"
-        return self._packed.report
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training clips."""
-        return self._loader(self._split.train, self._batch_size, shuffle=True)
+        return self._loader(self.split.train, self._batch_size, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Batches of the validation clips; none where the protocol has no validation set."""
-        return self._loader(self._split.val, self._eval_batch_size) if self._split.val else []
+        return self._loader(self.split.val, self._eval_batch_size) if self.split.val else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the test clips."""
-        return self._loader(self._split.test, self._eval_batch_size)
+        return self._loader(self.split.test, self._eval_batch_size)
 
     def _loader(self, rows: tuple[int, ...], batch_size: int, *, shuffle: bool = False) -> DataLoader[Batch]:
-        assert self._packed is not None, "setup() comes first"
         sampler = LengthBuckets(
             rows,
-            self._packed.n_samples,
+            self.collection.n_samples,
             batch_size=batch_size,
             shuffle=shuffle,
             seed=self._seed,
@@ -154,7 +159,7 @@ class EmotionDataModule(LightningDataModule):
         )
         sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         return DataLoader(
-            ClipBatches(self._packed, self._targets),
+            ClipBatches(self.collection),
             sampler=sampler,
             batch_size=None,  # the dataset makes whole batches
             num_workers=self._num_workers,

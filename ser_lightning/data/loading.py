@@ -1,30 +1,36 @@
-"""Length-bucketed batches, gathered whole from a packed corpus."""
+"""Length-bucketed batches, gathered whole."""
 
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ser_lightning.data.batch import Batch
-from ser_lightning.data.cache import PackedCorpus
+from ser_lightning.data.collection import Collection
 
 _POOL = 16  # batches' worth of shuffled clips that are sorted by length together
 
 
 class ClipBatches(Dataset[Batch]):
-    """Indexed by a list of manifest rows; an item is a whole `Batch`."""
+    """Indexed by a list of a collection's clips; an item is a whole `Batch`."""
 
-    def __init__(self, packed: PackedCorpus, labels: Tensor):
-        self._packed = packed
-        self._labels = labels  # (N,) int64
+    def __init__(self, collection: Collection):
+        self._collection = collection
+        self._labels = torch.from_numpy(collection.reference)  # (N,)
+        self._targets = torch.from_numpy(collection.target)  # (N, K)
 
     def __getitem__(self, rows: Sequence[int]) -> Batch:
-        waveform, lengths = self._packed.gather(rows)
+        waveform, lengths = self._collection.gather(rows)
         index = torch.as_tensor(rows)
-        return Batch(torch.from_numpy(waveform), torch.from_numpy(lengths), self._labels[index], index)
+        return Batch(
+            waveform=torch.from_numpy(waveform),
+            lengths=torch.from_numpy(lengths),
+            label=self._labels[index],
+            target=self._targets[index],
+            index=index,
+        )
 
 
 class LengthBuckets(Sampler[list[int]]):

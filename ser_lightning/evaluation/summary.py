@@ -97,7 +97,7 @@ def _protocol(result: dict[str, Any]) -> Iterator[str]:
 
 def _tables(result: dict[str, Any]) -> Iterator[RenderableType]:
     yield _class_table(result["confusion_matrix"], result["labels"], result["metrics"]["test"]["recall"])
-    yield _overall_table(result["metrics"])
+    yield _overall_table(result["metrics"], result.get("human") or {})
 
 
 def _class_table(matrix: Sequence[Sequence[int]], labels: Sequence[str], recall: dict[str, float | None]) -> Table:
@@ -113,13 +113,16 @@ def _taken_for(row: Sequence[int], index: int, labels: Sequence[str]) -> str:
     return f"{labels[wrong]} ({row[wrong] / sum(row):.0%})" if row[wrong] else "–"
 
 
-def _overall_table(metrics: dict[str, Any]) -> Table:
+def _overall_table(metrics: dict[str, Any], human: dict[str, Any]) -> Table:
     table = _table("overall", "UAR", "accuracy", "macro-F1", "loss")
     for part, name in (("val", "validation"), ("test", "test")):
         values = metrics.get(part)
         if values:
             shares = [_percent(values[key]) for key in ("uar", "accuracy", "macro_f1")]
             table.add_row(name, *shares, f"{values['loss']:.3f}", style="bold" if part == "test" else "")
+    for who, name in (("listener", "one listener"), ("majority", "most listeners")):
+        if who in human:  # on the very clips of the test
+            table.add_row(name, _percent(human[who]["uar"]), _percent(human[who]["accuracy"]), style="dim")
     return table
 
 

@@ -79,8 +79,7 @@ class EmotionModule(LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of an augmented batch."""
         features, frames = self.frontend(self.augment.on_waveform(batch.waveform), batch.lengths)
-        target = functional.one_hot(batch.label, len(self.labels)).float()  # (B, K)
-        features, frames, target = self.augment.on_features(features, frames, target)
+        features, frames, target = self.augment.on_features(features, frames, batch.target)
         loss = self._loss(self.net(features, frames), target, smoothing=self._label_smoothing)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.label))
         return loss

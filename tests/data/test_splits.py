@@ -6,7 +6,15 @@ from hydra.utils import instantiate
 
 from ser_lightning.data.corpora.cremad import EMOTIONS, parse
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.splits import RandomClips, SpeakerFolds, split
+from ser_lightning.data.split_rules import (
+    LeaveOneSpeakerOut,
+    RandomClips,
+    SpeakerFolds,
+    SplitFromFile,
+    StratifiedSpeakerFolds,
+    TestedElsewhere,
+)
+from ser_lightning.data.splits import split
 from ser_lightning.errors import UserError
 
 
@@ -92,3 +100,99 @@ def test_misnamed_clips_are_refused(name):
 
 def test_a_single_x_is_the_official_name():
     assert parse("1040_ITH_SAD_X").id == "1040_ITH_SAD_XX"
+
+
+def test_loso_tests_each_speaker_once_and_the_next_validates():
+    clips = manifest(["03", "08", "09", "10"])
+    rule = LeaveOneSpeakerOut()
+    assert rule.n_folds(clips) == 4
+    for fold, (tested, chosen) in enumerate([("03", "08"), ("08", "09"), ("09", "10"), ("10", "03")]):
+        parts = split(clips, rule, fold)
+        assert {clips[i].speaker for i in parts.test} == {tested}
+        assert {clips[i].speaker for i in parts.val} == {chosen}
+
+
+def uneven(n_speakers=37):
+    """Speakers of two sexes with different numbers of clips, one emotion rare."""
+    rows = []
+    for number in range(n_speakers):
+        for clip in range(5 + number % 7):
+            emotion = "fear" if number % 6 == 0 and clip == 0 else ("anger", "neutral")[clip % 2]
+            name = f"{number:02d}_{clip}"
+            sex = "female" if number % 3 else "male"
+            rows.append(
+                Utterance(id=name, path=name, corpus="x", speaker=f"{number:02d}", emotion=emotion, sex=sex)
+            )
+    return Manifest(rows)
+
+
+def test_kfold_deals_speakers_so_that_every_fold_is_alike():
+    clips = uneven()
+    rule = StratifiedSpeakerFolds(n_folds=5, seed=3)
+    parts = [split(clips, rule, fold) for fold in range(5)]
+    assert sorted(i for part in parts for i in part.test) == list(range(len(clips)))
+    for part in parts:
+        rows = [clips[i] for i in part.test]
+        assert abs(len(rows) - len(clips) / 5) <= 4
+        assert 1 <= sum(row.emotion == "fear" for row in rows) <= 2  # seven in all
+        assert abs(sum(row.sex == "male" for row in rows) / len(rows) - 1 / 3) < 0.12
+        assert part.val == parts[(parts.index(part) + 1) % 5].test
+
+
+def test_kfold_is_the_same_everywhere_and_another_by_seed():
+    clips = uneven()
+    backwards = Manifest(reversed(clips))
+    hashes = {split(clips, StratifiedSpeakerFolds(seed=seed), 0).hash(clips) for seed in range(4)}
+    assert len(hashes) == 4
+    assert split(backwards, StratifiedSpeakerFolds(), 0).hash(backwards) in hashes
+    assert split(clips, StratifiedSpeakerFolds(), 0).hash(clips) == "82f8174756b98c3d"
+    assert split(clips, LeaveOneSpeakerOut(), 0).hash(clips) == "af6bdb553efb9388"
+
+
+def test_kfold_needs_speakers():
+    with pytest.raises(UserError, match=r"5 folds need as many speakers, and there are 2.*n_folds"):
+        split(manifest(["a", "b"]), StratifiedSpeakerFolds(), 0)
+
+
+def test_a_split_of_ones_own(tmp_path):
+    clips = manifest(["a", "b", "c"], clips_each=2)
+    path = tmp_path / "split.csv"
+    path.write_text("id,fold\n" + "".join(f"{row.id},{'abc'.index(row.speaker) + 9}\n" for row in clips))
+    rule = SplitFromFile(path=str(path))
+    assert rule.n_folds(clips) == 3
+    parts = split(clips, rule, 0)  # 9 before 10 and 11
+    assert [{clips[i].speaker for i in part} for part in (parts.test, parts.val, parts.train)] == [
+        {"a"},
+        {"b"},
+        {"c"},
+    ]
+    roles = {"a": "test", "b": "val", "c": "train"}
+    path.write_text("id,fold\n" + "".join(f"{row.id},{roles[row.speaker]}\n" for row in clips))
+    assert rule.n_folds(clips) == 1
+    assert split(clips, rule, 0).test == parts.test
+
+
+def test_a_split_of_ones_own_is_held_to_its_promise(tmp_path):
+    clips = manifest(["a", "b", "c"], clips_each=3)
+    path = tmp_path / "split.csv"
+    path.write_text("id,fold\n" + "".join(f"{row.id},{n % 3}\n" for n, row in enumerate(clips)))
+    with pytest.raises(UserError, match="shares speakers: a, b, c"):
+        split(clips, SplitFromFile(path=str(path)), 0)
+    assert not split(clips, SplitFromFile(path=str(path), speaker_independent=False), 0).speaker_independent
+    path.write_text("id,fold\n")
+    with pytest.raises(UserError, match=r"no line for 9 of 9 clips"):
+        split(clips, SplitFromFile(path=str(path)), 0)
+    path.write_text("name,part\n")
+    with pytest.raises(UserError, match="needs the columns id and fold"):
+        split(clips, SplitFromFile(path=str(path)), 0)
+    with pytest.raises(UserError, match=r"no fold for 9 of 9.*data\.splits\.file\.path=FILE"):
+        split(clips, SplitFromFile(), 0)
+
+
+def test_another_corpus_can_be_the_test():
+    here, there = manifest(["a", "b", "c"]), manifest(["d"])
+    clips = Manifest([*here, *(Utterance(**{**vars(row), "corpus": "other"}) for row in there)])
+    parts = split(clips, TestedElsewhere(LeaveOneSpeakerOut(), test_corpus="other"), 0)
+    assert {clips[i].speaker for i in parts.test} == {"d"}
+    assert {clips[i].speaker for i in parts.val} == {"b"}
+    assert {clips[i].speaker for i in parts.train} == {"a", "c"}

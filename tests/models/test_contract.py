@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import config, names_in
+from torch.nn import functional
 
 from ser_lightning.data.batch import Batch
 from ser_lightning.experiment import make_module
@@ -33,7 +34,8 @@ def clips(lengths=LENGTHS, extra=0):
 
 
 def batch_of(waveform, lengths, label):
-    return Batch(waveform, lengths, label, torch.arange(len(label)))
+    target = functional.one_hot(label, len(LABELS)).float()
+    return Batch(waveform=waveform, lengths=lengths, label=label, target=target, index=torch.arange(len(label)))
 
 
 def loss_of(module, batch):

@@ -1,0 +1,149 @@
+"""Clips of one or of several packed corpora, under one set of labels.
+
+N: clips.  K: classes.  B: clips of a batch.  T: samples of its longest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ser_lightning.data.cache import PackedCorpus
+from ser_lightning.data.corpora import Corpus
+from ser_lightning.data.labels import Labelling
+from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.report import Report
+from ser_lightning.data.votes import Votes, human_scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One corpus of a collection: its clips, how each is labelled, and what listeners heard, if that is known."""
+
+    corpus: Corpus
+    packed: PackedCorpus
+    labelling: Labelling
+    votes: Votes | None = None
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of the corpus's manifest that are used."""
+        return np.flatnonzero(self.labelling.keep)
+
+
+class Collection:
+    """What a data module serves: a manifest, a target for each of its clips, and their samples.
+
+    Clip ids and speakers carry the corpus's name (``cremad:1001``) where several corpora are split, and in a corpus
+    that is for the test alone, so that none is taken for another. An utterance's ``emotion`` is the label that it
+    is judged by.
+
+    Args:
+        parts: the corpora.
+        labels: the K class names.
+        facts: what the protocol of a result says of the labels.
+        test_corpus: the name of the part that is for the test alone, if there is one.
+
+    Attributes:
+        manifest: the N clips; every index below points into it.
+        n_samples: (N,) int64.
+        target: (N, K) float32, what a clip is taught as.
+        reference: (N,) int64, the class a clip is judged by, -1 where it can only train.
+    """
+
+    def __init__(
+        self,
+        *,
+        parts: Sequence[Part],
+        labels: Sequence[str],
+        facts: Mapping[str, Any] | None = None,
+        test_corpus: str | None = None,
+    ):
+        self.parts = tuple(parts)
+        self.labels = tuple(labels)
+        self.facts = dict(facts or {})
+        self.test_corpus = test_corpus
+        self.manifest = Manifest(row for part in self.parts for row in self._utterances(part))
+        self.n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
+        self.target = np.concatenate([part.labelling.target[part.rows] for part in self.parts])
+        self.reference = np.concatenate([part.labelling.reference[part.rows] for part in self.parts])
+        self._part = np.repeat(np.arange(len(self.parts)), [len(part.rows) for part in self.parts])
+        self._row = np.concatenate([part.rows for part in self.parts])
+
+    def _utterances(self, part: Part) -> list[Utterance]:
+        alone = part.corpus.name != self.test_corpus and self._n_training() == 1
+        prefix = "" if alone else f"{part.corpus.name}:"
+        manifest, reference = part.packed.manifest, part.labelling.reference
+        return [
+            replace(
+                manifest[row],
+                id=prefix + manifest[row].id,
+                speaker=prefix + manifest[row].speaker,
+                emotion=self.labels[reference[row]] if reference[row] >= 0 else "",
+            )
+            for row in part.rows.tolist()
+        ]
+
+    def _n_training(self) -> int:
+        return sum(part.corpus.name != self.test_corpus for part in self.parts)
+
+    @property
+    def name(self) -> str:
+        """The corpora's names, joined; one that is for the test alone is not among them."""
+        return "+".join(part.corpus.name for part in self.parts if part.corpus.name != self.test_corpus)
+
+    @property
+    def title(self) -> str:
+        """The same for people."""
+        return " + ".join(part.corpus.title for part in self.parts)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of it was made rather than recorded."""
+        return any(part.corpus.synthesise is not None for part in self.parts)
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """What preparation found, corpus by corpus."""
+        return tuple(part.packed.report for part in self.parts)
+
+    def warnings(self) -> dict[str, int]:
+        """How many clips show each oddity."""
+        counts: dict[str, int] = {}
+        for report in self.reports:
+            for kind, count in report.warnings().items():
+                counts[kind] = counts.get(kind, 0) + count
+        unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
+        return counts | ({"left_out_by_label": unlabelled} if unlabelled else {})
+
+    def file(self, index: int) -> Path:
+        """Where a clip's own file lies."""
+        return Path(self.parts[self._part[index]].packed.report.folder) / self.manifest[index].path
+
+    def gather(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Copy clips out of memory: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths."""
+        rows = np.asarray(indices)
+        if len(self.parts) == 1:
+            return self.parts[0].packed.gather(self._row[rows])
+        lengths = self.n_samples[rows]
+        waveform = np.zeros((len(rows), int(lengths.max())), dtype=np.int16)  # (B, T)
+        for number, part in enumerate(self.parts):
+            mine = np.flatnonzero(self._part[rows] == number)
+            if len(mine):
+                clips, _ = part.packed.gather(self._row[rows[mine]])
+                waveform[mine, : clips.shape[1]] = clips
+        return waveform, lengths
+
+    def human_scores(self, indices: Sequence[int]) -> dict[str, Any] | None:
+        """How well listeners do on these clips; None where any of them is of a corpus without votes."""
+        rows = np.asarray(indices)
+        parts = {int(number) for number in self._part[rows]}
+        votes = self.parts[parts.pop()].votes if len(parts) == 1 else None
+        if votes is None:
+            return None
+        ids = [self.manifest[row].id.rpartition(":")[2] for row in rows]
+        table = votes.table(ids, len(self.labels))
+        scores = human_scores(table, self.reference[rows], self.labels, counted=votes.counted)
+        return {**scores, "source": votes.source} if scores else None

@@ -1,0 +1,73 @@
+"""From what corpora call their clips to what a model is taught: label maps, listeners' votes.
+
+N: clips.  K: classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ser_lightning.data.votes import Votes, winners
+from ser_lightning.errors import UserError
+
+DROP = "drop"
+LABEL_SOURCES = ("intended", "voice_votes", "voice_soft")
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What clips are taught as.
+
+    ``keep`` (N,) bool, false for a clip that has no label at all; ``target`` (N, K) float32, each row's sum 1 where
+    kept; ``reference`` (N,) int64, the class it is judged by, -1 where there is none and it can only train.
+    """
+
+    keep: np.ndarray
+    target: np.ndarray
+    reference: np.ndarray
+
+
+def map_emotions(emotions: Sequence[str], label_map: Mapping[str, str], *, corpus: str) -> list[str | None]:
+    """The joint label of each clip; None for one that is dropped.
+
+    Raises: UserError that lists every emotion without a rule.
+    """
+    missing = sorted(set(emotions) - set(label_map))
+    if missing:
+        remedy = " ".join(f"+data.label_map.{name}={DROP}" for name in missing)
+        raise UserError(
+            f"the label map has no rule for {', '.join(missing)} of {corpus}: name the joint label of each, or "
+            f"drop it, as in {remedy}"
+        )
+    return [None if label_map[name] == DROP else label_map[name] for name in emotions]
+
+
+def by_intention(emotions: Sequence[str | None], labels: Sequence[str]) -> Labelling:
+    """Each clip is what its speaker meant to convey."""
+    reference = np.array([-1 if name is None else labels.index(name) for name in emotions], dtype=np.int64)
+    return Labelling(keep=reference >= 0, target=_one_hot(reference, len(labels)), reference=reference)
+
+
+def by_votes(votes: Votes, ids: Sequence[str], labels: Sequence[str], *, soft: bool) -> Labelling:
+    """Each clip is what most listeners heard; ``soft``: it is taught as the shares of their votes.
+
+    A tie has no majority: such a clip is left out, or, soft, kept for training alone.
+    Raises: UserError where shares are asked for and votes were not counted.
+    """
+    if soft and not votes.counted:
+        raise UserError(
+            f"data.labels=voice_soft needs counted votes, and {votes.source} names only the winners: "
+            "point to tabulatedVotes.csv with data.votes=FILE"
+        )
+    table = votes.table(ids, len(labels))
+    majority = winners(table)
+    if not soft:
+        return Labelling(keep=majority >= 0, target=_one_hot(majority, len(labels)), reference=majority)
+    total = table.sum(axis=1, keepdims=True)
+    target = np.divide(table, total, out=np.zeros_like(table), where=total > 0).astype(np.float32)
+    return Labelling(keep=total[:, 0] > 0, target=target, reference=majority)
+
+
+def _one_hot(reference: np.ndarray, n_classes: int) -> np.ndarray:
+    return (reference[:, None] == np.arange(n_classes)).astype(np.float32)

@@ -1,0 +1,154 @@
+"""Which corpora are opened, where they lie, and how their labels are joined."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ser_lightning.data.cache import PackedCorpus, prepare
+from ser_lightning.data.collection import Collection, Part
+from ser_lightning.data.corpora import Corpus
+from ser_lightning.data.download import default_folder, download
+from ser_lightning.data.labels import LABEL_SOURCES, Labelling, by_intention, by_votes, map_emotions
+from ser_lightning.data.scan import scan
+from ser_lightning.errors import UserError
+
+_POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A corpus and where it lies; ``root`` None: where a download would put it."""
+
+    corpus: Corpus
+    root: Path | None
+
+    def open(self, *, on_bad: str, fetch: bool) -> PackedCorpus:
+        """Prepare it; ``fetch``: download it first, where it is not there."""
+        root = self.root
+        if root is None and self.corpus.remote is not None:
+            root = default_folder(self.corpus)
+            if not root.is_dir() and not fetch:
+                root = None
+        if fetch and root is not None and not self._is_there(root):
+            download(self.corpus, root)
+        return prepare(self.corpus, root, on_bad=on_bad)
+
+    def _is_there(self, root: Path) -> bool:
+        """Whether as many files of sound are there as there should be, whatever they are."""
+        try:
+            found = scan(self.corpus, root)
+        except UserError:
+            return False
+        sounds = [file for file in found.files if file.size_bytes > _POINTER_BYTES]
+        return len(sounds) >= self.corpus.n_clips
+
+
+class Sources:
+    """The corpora of a data module, opened when they are needed.
+
+    Args:
+        training: corpora that are split.
+        test: one that is only tested on; then the test folds of the others train.
+        label_map: joint label by a corpus's own, or "drop"; needed for more than one corpus.
+        labels: "intended", or "voice_votes" or "voice_soft" where a corpus has listeners' votes.
+        votes: table of votes; None: looked for beside the corpus.
+        on_bad: "error" or "exclude", for files that cannot be used.
+        fetch: download what is not there.
+    """
+
+    def __init__(
+        self,
+        *,
+        training: Sequence[Source],
+        test: Source | None = None,
+        label_map: Mapping[str, str] | None = None,
+        labels: str = "intended",
+        votes: Path | None = None,
+        on_bad: str = "error",
+        fetch: bool = False,
+    ):
+        self._all = [*training, *([test] if test else [])]
+        self._test_corpus = test.corpus.name if test else None
+        self._label_map = dict(label_map or {})
+        self._label_source = labels
+        self._votes = votes
+        self._on_bad = on_bad
+        self._fetch = fetch
+        _check(self._all, labels, self._label_map)
+
+    def open(self) -> Collection:
+        """Prepare what is not prepared, and label it. Raises: UserError for what a person can mend."""
+        packed = [source.open(on_bad=self._on_bad, fetch=self._fetch) for source in self._all]
+        parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
+        return Collection(parts=parts, labels=labels, facts=self._facts(), test_corpus=self._test_corpus)
+
+    def _single(self, packed: PackedCorpus) -> tuple[list[Part], tuple[str, ...]]:
+        corpus, root = self._all[0].corpus, self._all[0].root
+        root = root or Path(packed.report.folder)
+        votes = corpus.read_votes(root, self._votes) if corpus.read_votes else None
+        ids, emotions = packed.manifest.column("id"), packed.manifest.column("emotion")
+        if self._label_source == "intended":
+            labelling = by_intention(emotions, corpus.labels)
+        elif votes is None:
+            raise UserError(
+                f"data.labels={self._label_source} needs listeners' votes, and none are found for {corpus.title}: "
+                "point to its table with data.votes=FILE (for CREMA-D, processedResults/tabulatedVotes.csv)"
+            )
+        else:
+            labelling = by_votes(votes, ids, corpus.labels, soft=self._label_source == "voice_soft")
+        return [Part(corpus=corpus, packed=packed, labelling=labelling, votes=votes)], corpus.labels
+
+    def _mapped(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], tuple[str, ...]]:
+        named = [
+            map_emotions(one.manifest.column("emotion"), self._label_map, corpus=source.corpus.title)
+            for source, one in zip(self._all, packed, strict=True)
+        ]
+        taught = {
+            name
+            for source, names in zip(self._all, named, strict=True)
+            if source.corpus.name != self._test_corpus
+            for name in names
+            if name is not None
+        }
+        labels = tuple(sorted(taught))
+        self._refuse_untaught(named[-1], labels)
+        labellings: list[Labelling] = [by_intention(names, labels) for names in named]
+        parts = [
+            Part(corpus=source.corpus, packed=one, labelling=labelling)
+            for source, one, labelling in zip(self._all, packed, labellings, strict=True)
+        ]
+        return parts, labels
+
+    def _refuse_untaught(self, names: Sequence[str | None], labels: tuple[str, ...]) -> None:
+        untaught = sorted({name for name in names if name is not None} - set(labels))
+        if untaught:
+            raise UserError(
+                f"{self._test_corpus} has clips of {', '.join(untaught)}, which no training clip is: "
+                f"map {'it' if len(untaught) == 1 else 'them'} to something that is taught, or to drop"
+            )
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"label_source": self._label_source}
+        if self._label_map:
+            facts["label_map"] = self._label_map
+        if self._test_corpus:
+            facts["test_corpus"] = self._test_corpus
+        return facts
+
+
+def _check(sources: Sequence[Source], labels: str, label_map: Mapping[str, str]) -> None:
+    if labels not in LABEL_SOURCES:
+        raise UserError(f"data.labels={labels} is not known: use {', '.join(LABEL_SOURCES)}")
+    names = [source.corpus.name for source in sources]
+    if len(set(names)) < len(names):
+        raise UserError(f"a corpus is named twice: {', '.join(names)}")
+    if len(sources) > 1 and not label_map:
+        raise UserError(
+            f"{' and '.join(names)} have labels of their own: join them with data/label_map=six, "
+            "or write data.label_map yourself"
+        )
+    if label_map and labels != "intended":
+        raise UserError(
+            f"data.labels={labels} cannot be used with a label map: listeners voted on the corpus's own"
+        )

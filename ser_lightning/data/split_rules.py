@@ -1,0 +1,241 @@
+"""The rules that splits are made by, named in conf/data.
+
+Every rule depends on ids, speakers and labels alone, so the same clips give the same split, and the same hash, on
+every machine.
+"""
+
+import csv
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ser_lightning.data.manifest import Manifest
+from ser_lightning.data.splits import SUBSETS, SplitRule
+from ser_lightning.errors import UserError
+
+_RANGE = re.compile(r"(\D*)(\d+)-\1(\d+)")
+
+
+class SpeakerFolds:
+    """Given groups of speakers: one tests, the next (wrapping) validates, the others train."""
+
+    speaker_independent = True
+
+    def __init__(self, *, folds: Sequence[Sequence[str | int]]):
+        """``folds``: for each fold its speakers, singly or as a range: ``["1001-1018"]`` or ``["03", "08"]``."""
+        self._fold_of = {name: i for i, fold in enumerate(folds) for item in fold for name in _speakers(str(item))}
+        self._n_folds = len(folds)
+
+    def n_folds(self, manifest: Manifest) -> int:
+        """As many as were given."""
+        return self._n_folds
+
+    def assign(self, manifest: Manifest, fold: int) -> list[str]:
+        """Raises: UserError for a speaker in none of the folds."""
+        unknown = sorted(set(manifest.column("speaker")) - set(self._fold_of))
+        if unknown:
+            raise UserError(
+                f"speakers in no fold of the split: {', '.join(unknown)}; data.split=kfold takes any speakers"
+            )
+        return _by_speaker(manifest, self._fold_of, fold, self._n_folds)
+
+
+class LeaveOneSpeakerOut:
+    """Each speaker tests once; the next one (wrapping, in the order of their names) validates."""
+
+    speaker_independent = True
+
+    def n_folds(self, manifest: Manifest) -> int:
+        """The number of speakers."""
+        return len(set(manifest.column("speaker")))
+
+    def assign(self, manifest: Manifest, fold: int) -> list[str]:
+        """See the class."""
+        fold_of = {name: number for number, name in enumerate(sorted(set(manifest.column("speaker"))))}
+        return _by_speaker(manifest, fold_of, fold, len(fold_of))
+
+
+class StratifiedSpeakerFolds:
+    """k groups of speakers with about the same share of every emotion and sex: one tests, the next validates.
+
+    Speakers are dealt one by one, those with the most clips first, each to the group that then stays nearest to an
+    equal share of everything. Whole numbers alone decide, and a hash of seed and name where they tie: the same
+    groups everywhere.
+    """
+
+    speaker_independent = True
+
+    def __init__(self, *, n_folds: int = 5, seed: int = 0):
+        self._n_folds = n_folds
+        self._seed = seed
+
+    def n_folds(self, manifest: Manifest) -> int:
+        """As many as were asked for."""
+        return self._n_folds
+
+    def assign(self, manifest: Manifest, fold: int) -> list[str]:
+        """Raises: UserError where there are fewer speakers than folds."""
+        clips: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in manifest:
+            clips[row.speaker].update([f"emotion {row.emotion}", f"sex {row.sex}", f"corpus {row.corpus}", "clips"])
+        if len(clips) < self._n_folds:
+            raise UserError(
+                f"{self._n_folds} folds need as many speakers, and there are {len(clips)}: "
+                "lower data.splits.kfold.n_folds"
+            )
+        return _by_speaker(manifest, self._deal(clips), fold, self._n_folds)
+
+    def _deal(self, clips: Mapping[str, Counter[str]]) -> dict[str, int]:
+        total = sum(clips.values(), Counter())
+        held = [Counter[str]() for _ in range(self._n_folds)]
+        fold_of = {}
+        for speaker in sorted(clips, key=lambda name: (-clips[name]["clips"], _rank(self._seed, name))):
+            best = min(range(self._n_folds), key=lambda fold: self._crowding(held[fold], clips[speaker], total))
+            held[best] += clips[speaker]
+            fold_of[speaker] = best
+        return fold_of
+
+    def _crowding(self, held: Counter[str], more: Counter[str], total: Counter[str]) -> int:
+        """How much the squared shares of a group, summed over all that is counted, grow by these clips."""
+        scale = max(total.values())
+        shares = ((key, scale // count) for key, count in total.items())
+        return sum(weight * weight * ((held[key] + more[key]) ** 2 - held[key] ** 2) for key, weight in shares)
+
+
+class RandomClips:
+    """Clips at random: speakers are on both sides, so this measures recognition of voices already heard.
+
+    Fold k tests on the k-th of ``n_folds`` equal parts; ``val_fraction`` of the rest validates (0: no validation
+    set). The order is that of a hash of seed and id: no generator, the same everywhere.
+    """
+
+    speaker_independent = False
+
+    def __init__(self, *, n_folds: int = 5, val_fraction: float = 0.1, seed: int = 0):
+        self._n_folds = n_folds
+        self._val_fraction = val_fraction
+        self._seed = seed
+
+    def n_folds(self, manifest: Manifest) -> int:
+        """As many as were asked for."""
+        return self._n_folds
+
+    def assign(self, manifest: Manifest, fold: int) -> list[str]:
+        """See the class."""
+        order = sorted(range(len(manifest)), key=lambda index: _rank(self._seed, manifest[index].id))
+        parts = ["" for _ in manifest]
+        rest = []
+        for rank, index in enumerate(order):
+            if rank * self._n_folds // len(order) == fold:
+                parts[index] = "test"
+            else:
+                rest.append(index)
+        n_val = round(self._val_fraction * len(rest))
+        for rank, index in enumerate(rest):
+            parts[index] = "val" if rank < n_val else "train"
+        return parts
+
+
+class SplitFromFile:
+    """A user's own split: the column ``fold`` of the manifest, or of a CSV with the columns ``id`` and ``fold``.
+
+    Where the column says train, val and test, there is one fold. Otherwise each value is a fold: it tests, the next
+    one (numbers by size, else by name) validates, the others train.
+
+    Args:
+        path: of the CSV; None for the manifest's own column.
+        speaker_independent: what the split promises; False where speakers are meant to be on two sides.
+    """
+
+    def __init__(self, *, path: str | None = None, speaker_independent: bool = True):
+        self._path = Path(path).expanduser() if path is not None else None
+        self.speaker_independent = speaker_independent
+
+    def n_folds(self, manifest: Manifest) -> int:
+        """One, or as many as the column has values."""
+        values = set(self._column(manifest))
+        return 1 if values <= set(SUBSETS) else len(values)
+
+    def assign(self, manifest: Manifest, fold: int) -> list[str]:
+        """Raises: UserError for a clip that the column leaves out."""
+        column = self._column(manifest)
+        values = sorted(set(column), key=_numbers_by_size)
+        if set(values) <= set(SUBSETS):
+            return column
+        roles = {values[fold]: "test", values[(fold + 1) % len(values)]: "val"}
+        if len(values) < 3:
+            raise UserError("the column fold needs three values at least: one tests, one validates, the rest train")
+        return [roles.get(value, "train") for value in column]
+
+    def _column(self, manifest: Manifest) -> list[str]:
+        if self._path is None:
+            given = {row.id: row.fold for row in manifest}
+            where = "the corpus's list has no fold for"
+        else:
+            given = _read_folds(self._path)
+            where = f"{self._path} has no line for"
+        missing = [row.id for row in manifest if not given.get(row.id)]
+        if missing:
+            remedy = "fill its column fold, or name a CSV of id and fold with data.splits.file.path=FILE"
+            raise UserError(f"{where} {len(missing)} of {len(manifest)} clips, such as {missing[0]}: {remedy}")
+        return [given[row.id] for row in manifest]
+
+
+class TestedElsewhere:
+    """A rule on some corpora, and another corpus for the test: what the rule would test on trains as well."""
+
+    __test__ = False  # no test class, whatever its name begins with
+
+    def __init__(self, rule: SplitRule, *, test_corpus: str):
+        self._rule = rule
+        self._test_corpus = test_corpus
+        self.speaker_independent = rule.speaker_independent
+
+    def n_folds(self, manifest: Manifest) -> int:
+        """Those of the rule."""
+        return self._rule.n_folds(self._training(manifest))
+
+    def assign(self, manifest: Manifest, fold: int) -> list[str]:
+        """See the class."""
+        parts = iter(self._rule.assign(self._training(manifest), fold))
+        roles = {"train": "train", "val": "val", "test": "train"}
+        return ["test" if row.corpus == self._test_corpus else roles[next(parts)] for row in manifest]
+
+    def _training(self, manifest: Manifest) -> Manifest:
+        return Manifest(row for row in manifest if row.corpus != self._test_corpus)
+
+
+def _by_speaker(manifest: Manifest, fold_of: Mapping[str, int], fold: int, n_folds: int) -> list[str]:
+    """The fold's speakers test, those of the next one (wrapping) validate, the others train."""
+    roles = {fold: "test", (fold + 1) % n_folds: "val"}
+    return [roles.get(fold_of[row.speaker], "train") for row in manifest]
+
+
+def _rank(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
+
+
+def _numbers_by_size(value: str) -> tuple[bool, int, str]:
+    return (not value.isdigit(), int(value) if value.isdigit() else 0, value)
+
+
+def _read_folds(path: Path) -> dict[str, str]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"id", "fold"} <= set(reader.fieldnames or ()):
+                raise UserError(f"{path} needs the columns id and fold")
+            return {row["id"]: (row["fold"] or "").strip() for row in reader}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"data.splits.file.path={path} cannot be read ({error})") from error
+
+
+def _speakers(item: str) -> list[str]:
+    """``"1001-1003"`` and ``"s1-s3"`` are three speakers, numbered as wide as written; anything else is one."""
+    match = _RANGE.fullmatch(item)
+    if match is None:
+        return [item]
+    prefix, first, last = match.groups()
+    return [f"{prefix}{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]

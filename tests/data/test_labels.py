@@ -1,0 +1,111 @@
+"""Label maps and listeners' votes."""
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import config
+
+from ser_lightning.data.corpora import load_corpus
+from ser_lightning.data.labels import by_intention, by_votes, map_emotions
+from ser_lightning.data.votes import Votes, human_scores, winners
+from ser_lightning.errors import UserError
+from ser_lightning.experiment import make_data
+
+NAMES = ("anger", "fear", "neutral")
+VOTES = Votes(by_clip={"a": (6, 2, 2), "b": (0, 4, 4), "c": (1, 0, 9)}, counted=True, source="votes.csv")
+
+
+def test_a_map_joins_and_drops():
+    rules = {"calm": "neutral", "neutral": "neutral", "surprise": "drop"}
+    assert map_emotions(["calm", "surprise", "neutral"], rules, corpus="X") == ["neutral", None, "neutral"]
+    labelling = by_intention(["neutral", None, "fear"], NAMES)
+    assert labelling.keep.tolist() == [True, False, True]
+    assert labelling.target[[0, 2]].tolist() == [[0, 0, 1], [0, 1, 0]]
+
+
+def test_every_emotion_without_a_rule_is_named_with_the_remedy():
+    with pytest.raises(UserError, match=r"no rule for boredom, calm of EmoDB.*\+data\.label_map\.boredom=drop"):
+        map_emotions(["calm", "fear", "boredom"], {"fear": "fear"}, corpus="EmoDB")
+
+
+def test_the_majority_decides_and_a_tie_decides_nothing():
+    assert winners(VOTES.table(["a", "b", "c", "unheard"], 3)).tolist() == [0, -1, 2, -1]
+    labelling = by_votes(VOTES, ["a", "b", "c", "unheard"], NAMES, soft=False)
+    assert labelling.keep.tolist() == [True, False, True, False]
+    assert labelling.target[2].tolist() == [0, 0, 1]
+
+
+def test_soft_labels_are_shares_and_a_tie_may_train():
+    labelling = by_votes(VOTES, ["a", "b", "c", "unheard"], NAMES, soft=True)
+    assert labelling.keep.tolist() == [True, True, True, False]
+    assert labelling.reference.tolist() == [0, -1, 2, -1]
+    np.testing.assert_allclose(labelling.target[:3], [[0.6, 0.2, 0.2], [0, 0.5, 0.5], [0.1, 0, 0.9]])
+
+
+def test_shares_need_counts():
+    with pytest.raises(UserError, match=r"tabulatedVotes\.csv"):
+        by_votes(Votes(by_clip={}, counted=False, source="s"), ["a"], NAMES, soft=True)
+
+
+def test_people_are_judged_by_votes():
+    table = VOTES.table(["a", "b", "c"], 3)
+    scores = human_scores(table, np.array([0, 1, 0]), NAMES, counted=True)
+    # one listener: anger 6 of 10 and 1 of 10, fear 4 of 8; the majority: anger 1 of 2, fear half of a tie
+    assert scores["listener"]["uar"] == pytest.approx((7 / 20 + 4 / 8) / 2)
+    assert scores["listener"]["accuracy"] == pytest.approx(11 / 28)
+    assert scores["majority"]["uar"] == pytest.approx((1 / 2 + 1 / 2) / 2)
+    assert "listener" not in human_scores(table, np.array([0, 1, 0]), NAMES, counted=False)
+
+
+@pytest.fixture
+def voted(cremad_root, tmp_path):
+    """Votes in the form of CREMA-D's own table: most hear what is meant, fear is tied with anger."""
+    ids = sorted(path.stem for path in (cremad_root / "AudioWAV").iterdir())
+    path = tmp_path / "tabulatedVotes.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["", *"ADFHNS", "fileName", "numResponses"])
+        for number, id in enumerate(ids):
+            meant = "ADFHNS".index(id.split("_")[2][0])
+            counts = [5 if position == meant else int(meant == 2 and position == 0) * 5 for position in range(6)]
+            counts[4] += 2
+            writer.writerow([100_001 + number, *counts, id, sum(counts)])
+            writer.writerow([200_001 + number, 0, 0, 0, 9, 0, 0, id, 9])  # of the face
+    return path
+
+
+def test_cremads_table_gives_the_votes_on_the_voice(voted):
+    read = load_corpus("cremad").read_votes
+    votes = read(None, voted)
+    assert votes.counted
+    assert votes.by_clip["1001_DFA_HAP_XX"] == (0, 0, 0, 5, 2, 0)
+    summary = voted.with_name("summaryTable.csv")
+    summary.write_text('"","FileName","VoiceVote"\n"1","1001_DFA_FEA_XX","A:F"\n"2","1040_ITH_SAD_X","S"\n')
+    votes = read(None, summary)
+    assert not votes.counted
+    assert dict(votes.by_clip) == {"1001_DFA_FEA_XX": (1, 0, 1, 0, 0, 0), "1040_ITH_SAD_XX": (0, 0, 0, 0, 0, 1)}
+    with pytest.raises(UserError, match="neither of CREMA-D's tables"):
+        read(None, voted.with_name("nothing.csv")) if voted.with_name("nothing.csv").write_text("a,b\n") else None
+
+
+@pytest.mark.parametrize(("labels", "n_clips", "n_test"), [("voice_votes", 80, 20), ("voice_soft", 96, 20)])
+def test_a_corpus_is_taught_what_listeners_heard(cremad_root, voted, labels, n_clips, n_test):
+    overrides = ["data=cremad", f"data.root={cremad_root}", f"data.votes={voted}", f"data.labels={labels}"]
+    data = make_data(config(*overrides))
+    assert len(data.manifest) == n_clips
+    assert data.protocol()["label_source"] == labels
+    assert data.protocol()["n_test"] == n_test  # without the four ties on fear
+    assert data.collection.warnings().get("left_out_by_label", 0) == 96 - n_clips
+    batch = next(iter(data.train_dataloader()))
+    assert batch.target.sum(1).tolist() == pytest.approx([1.0] * len(batch.target))
+    human = data.collection.human_scores(data.split.test)
+    assert human["majority"]["uar"] == 1.0
+    assert 0.6 < human["listener"]["uar"] < 1.0
+
+
+def test_votes_that_are_not_there_are_asked_for(cremad_root):
+    with pytest.raises(UserError, match=r"data\.votes=FILE"):
+        make_data(config("data=cremad", f"data.root={cremad_root}", "data.labels=voice_votes"))
+    with pytest.raises(UserError, match="intended, voice_votes, voice_soft"):
+        make_data(config("data=cremad", f"data.root={cremad_root}", "data.labels=votes"))

@@ -1,0 +1,188 @@
+"""Every corpus under every split, pooled corpora, a user's own: from the layout on disk to a training step."""
+
+import pytest
+from conftest import config, names_in
+from layouts import make_csv, make_emodb, make_ravdess, tone
+from lightning.pytorch import Trainer
+
+from ser_lightning.data.cache import prepare
+from ser_lightning.data.corpora import load_corpus
+from ser_lightning.errors import UserError
+from ser_lightning.experiment import make_data, make_module, train
+from ser_lightning.run import RunDirectory
+
+SMALL = ["model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=1"]
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory, cremad_root):
+    """Overrides that point each config of conf/data to a corpus in its official layout."""
+    folder = tmp_path_factory.mktemp("corpora")
+    ravdess, emodb = make_ravdess(folder / "ravdess"), make_emodb(folder / "emodb")
+    roots = {"cremad": cremad_root, "ravdess": ravdess, "emodb": emodb}
+    return {
+        "toy": [],
+        "csv": [f"data.manifest={make_csv(folder / 'mine')}"],
+        "pooled": [f"data.roots.{name}={root}" for name, root in roots.items()],
+        **{name: [f"data.root={root}"] for name, root in roots.items()},
+    }
+
+
+def splits_of(corpus):
+    return [name for name in config(f"data={corpus}").data.splits if name != "file" or corpus == "csv"]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "split"), [(name, rule) for name in names_in("data") for rule in splits_of(name)]
+)
+def test_every_corpus_trains_under_every_split(places, corpus, split):
+    cfg = config(f"data={corpus}", *places[corpus], f"data.split={split}", *SMALL)
+    data = make_data(cfg)
+    assert data.split.speaker_independent is (split != "random")
+    assert data.split.val
+    module = make_module(
+        cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
+    )
+    trainer = Trainer(
+        fast_dev_run=True, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
+    )
+    trainer.fit(module, datamodule=data)
+    assert trainer.callback_metrics["train/loss"].isfinite()
+
+
+def test_ravdess_in_its_own_layout(tmp_path):
+    root = make_ravdess(tmp_path / "ravdess", actors=("01", "02"))
+    for place in (root, root / "Audio_Speech_Actors_01-24"):
+        packed = prepare(load_corpus("ravdess"), place)
+        assert len(packed.manifest) == 16
+        assert {row.source_rate_hz for row in packed.manifest} == {48_000}
+        assert sorted(row.source_channels for row in packed.manifest) == [1] * 14 + [2] * 2
+        assert {row.n_samples for row in packed.manifest} == {4_800}  # 0.3 s at 16 kHz
+
+
+def test_a_doubled_archive_counts_each_clip_once(tmp_path):
+    root = make_ravdess(tmp_path / "kaggle", actors=("01", "02"), doubled=True)
+    packed = prepare(load_corpus("ravdess"), root)
+    assert len(packed.manifest) == 16
+    assert packed.report.bad == ()
+    assert packed.report.warnings() == {"missing": 1440 - 16, "copies": 16}
+    tone(root / "Actor_01" / "03-01-05-01-01-01-01.wav", 7, rate_hz=48_000)  # as long, and another sound
+    with pytest.raises(UserError, match=r"has the same clip name as Actor_01.*and other contents"):
+        prepare(load_corpus("ravdess"), root)
+
+
+def test_pooled_corpora_share_their_labels(places):
+    data = make_data(config("data=pooled", *places["pooled"], "data.corpora=[cremad,ravdess,emodb]"))
+    assert data.labels == ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
+    assert data.protocol()["corpus"] == "cremad+ravdess+emodb"
+    assert data.protocol()["label_map"]["calm"] == "drop"
+    assert data.collection.warnings()["left_out_by_label"] == 7 * 2 + 5
+    assert {name.split(":")[0] for name in data.manifest.column("speaker")} == {"cremad", "ravdess", "emodb"}
+    assert len(set(data.manifest.column("id"))) == len(data.manifest)
+    for batch in data.train_dataloader():
+        for clip, length, row in zip(batch.waveform, batch.lengths, batch.index.tolist(), strict=True):
+            part = next(p for p in data.collection.parts if p.corpus.name == data.manifest[row].corpus)
+            here = part.packed.manifest.column("id").index(data.manifest[row].id.split(":")[1])
+            expected, _ = part.packed.gather([here])
+            assert (clip[:length].numpy() == expected[0]).all()
+            assert not clip[length:].any()
+            assert data.labels[batch.label[batch.index.tolist().index(row)]] == data.manifest[row].emotion
+
+
+def test_the_map_can_merge(places):
+    merged = make_data(
+        config("data=ravdess", *places["ravdess"], "data/label_map=six", "data.label_map.calm=neutral")
+    )
+    assert merged.labels == ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
+    assert merged.manifest.column("emotion").count("neutral") == 14
+    assert merged.manifest[0].speaker == "01"
+
+
+@pytest.mark.parametrize("data", ["cremad", "pooled"])
+def test_one_corpus_trains_and_another_tests(places, data, tmp_path):
+    emodb = places["emodb"][0].removeprefix("data.root=")
+    overrides = [f"data={data}", *places[data], "data.test_corpus=emodb", f"data.test_root={emodb}"]
+    if data == "cremad":
+        with pytest.raises(UserError, match=r"labels of their own.*data/label_map=six"):
+            make_data(config(*overrides))
+        overrides.append("data/label_map=six")
+    run = RunDirectory(tmp_path / "run")
+    train(config(*overrides, *SMALL, "logger=none"), run)
+    result = run.read_result()
+    assert result["protocol"]["test_corpus"] == "emodb"
+    assert result["protocol"]["corpus"] == ("cremad" if data == "cremad" else "cremad+ravdess")
+    assert result["protocol"]["speaker_independent"] is True
+    assert result["protocol"]["n_test"] == 30  # five speakers, six emotions of seven
+    rows = run.predictions.read_text().splitlines()[1:]
+    assert all(row.startswith("emodb:") for row in rows)
+
+
+def test_corpora_are_joined_by_rules_alone(places):
+    with pytest.raises(UserError, match=r"no rule for upset of my\.csv"):
+        make_data(config("data=csv", *places["csv"], "data/label_map=six"))
+    mine = places["csv"][0].removeprefix("data.manifest=")
+    pool = ["data=pooled", *places["pooled"], f"data.corpora=[emodb,{mine}]"]
+    with pytest.raises(UserError, match="no rule for upset"):
+        make_data(config(*pool))
+    data = make_data(config(*pool, "data.label_map.calm=neutral", "+data.label_map.upset=anger"))
+    assert data.protocol()["corpus"] == "emodb+my"
+    with pytest.raises(UserError, match="no corpus is called 'emodbb': there are cremad, emodb, ravdess, toy"):
+        make_data(config("data=pooled", "data.corpora=[emodbb]"))
+    with pytest.raises(UserError, match="boredom, which no training clip is"):
+        make_data(
+            config(
+                "data=cremad",
+                *places["cremad"],
+                "data/label_map=six",
+                "data.label_map.boredom=boredom",
+                "data.test_corpus=emodb",
+                f"data.test_root={places['emodb'][0].removeprefix('data.root=')}",
+            )
+        )
+
+
+def test_a_users_ten_rows_train(places, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    train(config("data=csv", *places["csv"], *SMALL, "logger=none"), run)
+    result = run.read_result()
+    assert result["status"] == "finished"
+    assert result["labels"] == ["calm", "upset"]
+    assert (result["protocol"]["corpus"], result["protocol"]["split"]) == ("my", "kfold")
+
+
+def test_a_list_may_come_from_a_spreadsheet(tmp_path):
+    listed = make_csv(tmp_path)
+    text = listed.read_text().replace(",", ";")
+    listed.write_text("\ufeff" + text.replace("clips/", "clips\\"), encoding="utf-8")
+    data = make_data(config("data=csv", f"data.manifest={listed}"))
+    assert len(data.manifest) == 10
+    assert data.manifest[0].id == "clips/0"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda text: text.replace("path,", "file,", 1), r"lacks the column path: .*it names file, emotion"),
+        (lambda text: text.splitlines()[0], r"lists no clip"),
+        (lambda text: text.replace(",upset,p0", ",,p0"), r"line 3: emotion is empty"),
+        (lambda text: text + text.splitlines()[1] + "\n", r"clips/0\.wav is listed 2 times"),
+        (lambda text: text.replace(",upset,p0", ",Upset,p0"), r"Upset is also written otherwise"),
+        (lambda text: text.replace("clips/3", "clips/33"), r"1 of 10 files.*\n.*clips/33\.wav: cannot be found"),
+        (lambda text: "", r"lacks the column path"),
+    ],
+)
+def test_what_is_wrong_with_a_list_is_said(tmp_path, spoil, said):
+    listed = make_csv(tmp_path)
+    listed.write_text(spoil(listed.read_text()))
+    with pytest.raises(UserError, match=said):
+        make_data(config("data=csv", f"data.manifest={listed}"))
+
+
+def test_a_list_that_is_missing_is_asked_for(tmp_path):
+    with pytest.raises(UserError, match=r"data\.manifest=FILE"):
+        make_data(config("data=csv"))
+    with pytest.raises(UserError, match="cannot be read"):
+        make_data(config("data=csv", f"data.manifest={tmp_path / 'nothing.csv'}"))
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00path")
+    with pytest.raises(UserError, match="not UTF-8"):
+        make_data(config("data=csv", f"data.manifest={tmp_path / 'binary.csv'}"))

@@ -1,0 +1,57 @@
+"""Small corpora in the layouts they are published in, made of tones; some files in the formats that surprise."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ser_lightning.data.corpora.emodb import EMOTIONS as EMODB_EMOTIONS
+from ser_lightning.data.corpora.ravdess import EMOTIONS as RAVDESS_EMOTIONS
+
+RAVDESS_ACTORS = ("01", "02", "03", "04", "08", "10", "11")  # one of each published fold at least
+EMODB_SPEAKERS = ("03", "08", "09", "10", "11")
+
+
+def make_ravdess(root: Path, *, actors=RAVDESS_ACTORS, doubled: bool = False) -> Path:
+    """48 kHz, each actor's first clip in stereo; ``doubled``: as in the archive that holds everything twice."""
+    folders = [root, root / "audio_speech_actors_01-24"] if doubled else [root / "Audio_Speech_Actors_01-24"]
+    for actor, (number, code) in product(actors, enumerate(RAVDESS_EMOTIONS)):
+        name = f"03-01-{code}-01-{1 + number % 2:02d}-01-{actor}.wav"
+        for folder in folders:
+            tone(
+                folder / f"Actor_{actor}" / name,
+                number + int(actor) / 100,
+                rate_hz=48_000,
+                channels=1 + (number == 0),
+            )
+    return root
+
+
+def make_emodb(root: Path, *, speakers=EMODB_SPEAKERS) -> Path:
+    """16 kHz mono, one text."""
+    for speaker, (number, code) in product(speakers, enumerate(EMODB_EMOTIONS)):
+        tone(root / "wav" / f"{speaker}a01{code}a.wav", number + int(speaker) / 100)
+    return root
+
+
+def make_csv(folder: Path, *, n_clips: int = 10, emotions=("calm", "upset")) -> Path:
+    """A user's list of so many clips, two of each speaker, beside their files; returns the CSV."""
+    lines = ["path,emotion,speaker,sex,fold"]
+    for number in range(n_clips):
+        emotion, speaker = emotions[number % len(emotions)], number // 2
+        path = f"clips/{number}.wav"
+        tone(folder / path, number % len(emotions) + speaker / 50)
+        lines.append(f"{path},{emotion},p{speaker},{'female' if speaker % 2 else 'male'},{speaker % 3}")
+    listed = folder / "my.csv"
+    listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return listed
+
+
+def tone(path: Path, number: float, *, rate_hz: int = 16_000, channels: int = 1, seconds: float = 0.3) -> None:
+    """A tone that rises with ``number``, in a little noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    t = np.arange(int(seconds * rate_hz)) / rate_hz
+    noise = np.random.default_rng(int(1000 * number)).standard_normal((len(t), channels))
+    samples = 0.3 * np.sin(2 * np.pi * (200 + 150 * number) * t)[:, None] + 0.01 * noise  # (T, C)
+    soundfile.write(path, samples, rate_hz, subtype="PCM_16")
