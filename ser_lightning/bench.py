@@ -20,7 +20,6 @@ from pathlib import Path
 import soundfile
 import torch
 import torchaudio
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-import ser_lightning.entry  # registers the resolvers that the configs use
+from ser_lightning.compose import compose_config
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.environment import describe
@@ -49,8 +48,6 @@ SAME_CNN = (
     "+model.optimizer.fused=true",
 )
 
-assert ser_lightning.entry
-
 
 def main() -> None:
     """Measure, and print two tables."""
@@ -68,18 +65,13 @@ def main() -> None:
     console.print(_start())
 
 
-def _config(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
-
-
 def _training(data: list[str]) -> Table:
-    module = make_data(_config(*data))
-    step = BareStep(_config(*data), module)
+    module = make_data(compose_config(*data))
+    step = BareStep(compose_config(*data), module)
     ways: dict[str, Callable[[], float]] = {
         "the notebook's loop": NotebookLoop(module).clips_per_s,
-        "ours, the notebook's CNN": lambda: _end_to_end(_config(*data, *SAME_CNN)),
-        "ours, cnn": lambda: _end_to_end(_config(*data)),
+        "ours, the notebook's CNN": lambda: _end_to_end(compose_config(*data, *SAME_CNN)),
+        "ours, cnn": lambda: _end_to_end(compose_config(*data)),
         "the bare step of cnn": step.clips_per_s,
     }
     for warm_up in ways.values():
@@ -119,7 +111,7 @@ class _NotebookClips(Dataset[tuple[Tensor, int]]):
     """The notebook's preprocessing, clip by clip: decode, mel spectrogram, 160 frames. Items: (1, 128, 160)."""
 
     def __init__(self, data: EmotionDataModule):
-        self._files = [data.audio_folder / data.manifest[row].path for row in data.split.train]
+        self._files = [data.collection.file(row) for row in data.split.train]
         self._labels = [data.labels.index(data.manifest[row].emotion) for row in data.split.train]
         self._mel = torchaudio.transforms.MelSpectrogram(16_000, n_fft=2048, hop_length=512, n_mels=128)
 

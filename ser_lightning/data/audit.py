@@ -1,0 +1,208 @@
+"""An audit of a corpus: what is there against what should be, what looks wrong, and what its splits let through.
+
+It lists and never stops, so it takes a collection that was opened without its unusable files.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import Any
+
+from ser_lightning.data.audit_findings import (
+    Duplicate,
+    Finding,
+    Severity,
+    clip_findings,
+    duplicate_findings,
+    file_findings,
+    label_findings,
+    split_findings,
+)
+from ser_lightning.data.audit_splits import SplitAudit, audit_splits, by_sex, same_sound
+from ser_lightning.data.collection import Collection
+from ser_lightning.data.labels import DROP
+from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.splits import SplitRule
+from ser_lightning.errors import UserError
+
+SCHEMA = 1  # of the JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """How many there are; ``expected`` is None where nobody says."""
+
+    found: int
+    expected: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """The ends and the middle of some numbers."""
+
+    min: float
+    median: float
+    max: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelAudit:
+    """A class: how often, and from whom. The spread counts every speaker, also those without it."""
+
+    clips: Count
+    clips_by_sex: dict[str, int]
+    clips_per_speaker: Spread
+    speakers_without: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFormat:
+    """A sample rate and a number of channels that clips come in."""
+
+    rate_hz: int
+    channels: int
+    n_clips: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """All that was found out about one collection and its splits."""
+
+    name: str
+    title: str
+    synthetic: bool
+    folders: tuple[str, ...]
+    clips: Count
+    speakers: Count
+    speakers_by_sex: dict[str, int]
+    clips_per_speaker: Spread
+    labels: dict[str, LabelAudit]
+    formats: tuple[SourceFormat, ...]
+    duration_s: Spread
+    total_s: float
+    duplicates: tuple[Duplicate, ...]
+    splits: tuple[SplitAudit, ...]
+    findings: tuple[Finding, ...]
+
+    def of(self, severity: Severity) -> list[Finding]:
+        """The findings of one severity."""
+        return [finding for finding in self.findings if finding.severity == severity]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing here makes results wrong."""
+        return not self.of("failure")
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values, the verdict first."""
+        return {"schema": SCHEMA, "passed": self.passed, **asdict(self)}
+
+
+def audit(collection: Collection, rules: Mapping[str, SplitRule], *, chosen: str) -> Audit:
+    """Look at everything. ``chosen`` is the rule to be used: that it cannot be would be a failure.
+
+    Raises: UserError where there is no clip to look at.
+    """
+    manifest, reports = collection.manifest, collection.reports
+    if not len(manifest):
+        raise UserError(f"no clip of {collection.title} has a label: look at data.label_map")
+    expected = _Expected.of(collection)
+    labels = _audit_labels(manifest, collection.labels, expected.clips_by_label)
+    duplicates = tuple(_duplicate(manifest, group) for group in same_sound(manifest))
+    splits = audit_splits(manifest, collection.labels, rules)
+    clips_of = Counter(row.speaker for row in manifest)
+    findings = chain(
+        file_findings(reports),
+        label_findings(
+            {name: each.clips.found for name, each in labels.items()},
+            {name: each.speakers_without for name, each in labels.items()},
+            n_left_out=collection.warnings().get("left_out_by_label", 0),
+            n_unlabelled=manifest.column("emotion").count(""),
+        ),
+        clip_findings(manifest, silent=_silent(collection)),
+        duplicate_findings(duplicates),
+        split_findings(splits, chosen=chosen),
+    )
+    return Audit(
+        name=collection.name,
+        title=collection.title,
+        synthetic=collection.synthetic,
+        folders=tuple(report.folder for report in reports),
+        clips=Count(found=len(manifest), expected=expected.n_clips),
+        speakers=Count(found=len(clips_of), expected=expected.n_speakers),
+        speakers_by_sex=by_sex({row.speaker: row for row in manifest}.values()),
+        clips_per_speaker=_spread(clips_of.values()),
+        labels=labels,
+        formats=_formats(manifest),
+        duration_s=_spread(row.duration_s for row in manifest),
+        total_s=round(sum(row.duration_s for row in manifest), 1),
+        duplicates=duplicates,
+        splits=splits,
+        findings=tuple(findings),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Expected:
+    """What a whole collection would hold; None, or no label, where that is not known."""
+
+    n_clips: int | None
+    n_speakers: int
+    clips_by_label: Mapping[str, int]
+
+    @classmethod
+    def of(cls, collection: Collection) -> "_Expected":
+        corpora = [part.corpus for part in collection.parts]
+        n_speakers = sum(corpus.n_speakers for corpus in corpora)
+        if collection.facts.get("label_source", "intended") != "intended":  # listeners decide how many
+            return cls(n_clips=None, n_speakers=n_speakers, clips_by_label={})
+        label_map = collection.facts.get("label_map") or {}
+        clips_by_label: Counter[str] = Counter()
+        for corpus in corpora:
+            for emotion, n_clips in corpus.clips_by_label.items():
+                clips_by_label[label_map.get(emotion, DROP if label_map else emotion)] += n_clips
+        del clips_by_label[DROP]
+        return cls(n_clips=sum(clips_by_label.values()), n_speakers=n_speakers, clips_by_label=clips_by_label)
+
+
+def _silent(collection: Collection) -> list[str]:
+    """Ids in the collection, where a corpus's own report may say them shorter."""
+    silent = {(part.corpus.name, id) for part in collection.parts for id in part.packed.report.silent}
+    return [row.id for row in collection.manifest if (row.corpus, row.id.removeprefix(f"{row.corpus}:")) in silent]
+
+
+def _audit_labels(manifest: Manifest, labels: Sequence[str], expected: Mapping[str, int]) -> dict[str, LabelAudit]:
+    speakers = sorted(set(manifest.column("speaker")))
+    rows_of = {label: [row for row in manifest if row.emotion == label] for label in labels}
+    return {label: _audit_label(rows, speakers, expected.get(label)) for label, rows in rows_of.items()}
+
+
+def _audit_label(rows: Sequence[Utterance], speakers: Sequence[str], expected: int | None) -> LabelAudit:
+    clips_of = Counter(row.speaker for row in rows)
+    return LabelAudit(
+        clips=Count(found=len(rows), expected=expected),
+        clips_by_sex=by_sex(rows),
+        clips_per_speaker=_spread(clips_of[speaker] for speaker in speakers),
+        speakers_without=tuple(speaker for speaker in speakers if not clips_of[speaker]),
+    )
+
+
+def _duplicate(manifest: Manifest, group: Sequence[int]) -> Duplicate:
+    rows = [manifest[index] for index in group]
+    return Duplicate(ids=tuple(row.id for row in rows), labels=tuple(row.emotion for row in rows))
+
+
+def _formats(manifest: Manifest) -> tuple[SourceFormat, ...]:
+    """The commonest first."""
+    found = Counter((row.source_rate_hz, row.source_channels) for row in manifest)
+    return tuple(
+        SourceFormat(rate_hz=rate_hz, channels=channels, n_clips=n_clips)
+        for (rate_hz, channels), n_clips in found.most_common()
+    )
+
+
+def _spread(numbers: Iterable[float]) -> Spread:
+    values = list(numbers)
+    return Spread(min=min(values), median=statistics.median(values), max=max(values))

@@ -1,0 +1,180 @@
+"""What a person ought to know of a corpus before believing a result on it, each thing in a sentence."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ser_lightning.data.audit_splits import SplitAudit
+from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.report import Report
+
+SHORT_S = 0.3
+CLIPPED_SHARE = 0.001  # of a file's samples that lie in flat tops
+_REASONS = 10  # for unusable files that get a finding each
+
+Severity = Literal["failure", "warning", "fact"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing to know. A failure: results would be wrong. A warning: they need a word of caution. A fact: normal.
+
+    ``text`` can be read alone; ``names`` are all the files, clips or speakers that it is about.
+    """
+
+    severity: Severity
+    kind: str
+    text: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duplicate:
+    """Clips that are the same sound, bit for bit, and the label of each."""
+
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def contradictory(self) -> bool:
+        """Whether one sound is called two things."""
+        return len(set(self.labels) - {""}) > 1
+
+    def __str__(self) -> str:
+        return " = ".join(f"{id} ({label or 'no label'})" for id, label in zip(self.ids, self.labels, strict=True))
+
+
+def file_findings(reports: Sequence[Report]) -> Iterator[Finding]:
+    """Files that could not be used, clips that are not there, files that were counted once."""
+    bad = [each for report in reports for each in report.bad]
+    by_reason: dict[str, list[str]] = {}
+    for each in bad:
+        by_reason.setdefault(each.reason, []).append(each.path)
+    for reason, paths in list(by_reason.items())[:_REASONS]:
+        who = "it" if len(paths) == 1 else "each"
+        yield _finding("failure", "unusable", f"{counted(paths, 'file')} cannot be used: {who} {reason}", paths)
+    others = [f"{path}: {reason}" for reason, paths in list(by_reason.items())[_REASONS:] for path in paths]
+    if others:
+        yield _finding("failure", "unusable", f"{counted(others, 'file')} cannot be used for other reasons", others)
+    n_missing = sum(report.n_missing for report in reports)
+    if n_missing:
+        text = f"{counted(n_missing, 'clip')} missing: results are on a part of the corpus"
+        yield _finding("warning", "missing", text)
+    copies = [path for report in reports for path in report.copies]
+    if copies:
+        yield _finding("fact", "copies", f"{counted(copies, 'file')} there twice, and counted once", copies)
+
+
+def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Finding]:
+    """Clips that can be decoded and yet are suspect."""
+    if silent:
+        yield _finding("warning", "silent", counted(silent, "silent clip"), silent)
+    clipped = [row.id for row in manifest if row.n_clipped > CLIPPED_SHARE * _n_source_samples(row)]
+    if clipped:
+        text = f"{counted(clipped, 'clipped clip')}: more than {CLIPPED_SHARE:.1%} of the samples cut off flat"
+        yield _finding("warning", "clipped", text, clipped)
+    short = [row.id for row in manifest if row.duration_s < SHORT_S]
+    if short:
+        yield _finding("warning", "short", f"{counted(short, 'clip')} shorter than {SHORT_S} s", short)
+
+
+def _n_source_samples(row: Utterance) -> float:
+    """Over all channels, as ``n_clipped`` is counted."""
+    return row.duration_s * row.source_rate_hz * row.source_channels
+
+
+def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:
+    """The same sound under more than one name."""
+    contradictory = [str(one) for one in duplicates if one.contradictory]
+    if contradictory:
+        text = f"{counted(contradictory, 'sound')} with more than one label"
+        yield _finding("warning", "contradictory_duplicates", text, contradictory)
+    agreeing = [str(one) for one in duplicates if not one.contradictory]
+    if agreeing:
+        yield _finding("warning", "duplicates", f"{counted(agreeing, 'sound')} more than once", agreeing)
+
+
+def label_findings(
+    clips_of: Mapping[str, int],
+    speakers_without: Mapping[str, Sequence[str]],
+    *,
+    n_left_out: int,
+    n_unlabelled: int,
+) -> Iterator[Finding]:
+    """Labels that nobody, or not everybody, conveys, and clips that have none."""
+    absent = [label for label, n_clips in clips_of.items() if not n_clips]
+    if absent:
+        yield _finding("failure", "label_without_clips", f"{counted(absent, 'label')} without any clip", absent)
+    lacking = {label: names for label, names in speakers_without.items() if names and label not in absent}
+    for label, names in lacking.items():
+        yield _finding("fact", "speaker_without_label", f"{counted(names, 'speaker')} without {label}", names)
+    if n_left_out:
+        text = f"{counted(n_left_out, 'clip')} left out: the label map drops them, or listeners did not agree"
+        yield _finding("fact", "left_out_by_label", text)
+    if n_unlabelled:
+        yield _finding("fact", "unlabelled", f"{counted(n_unlabelled, 'clip')} without a majority: they only train")
+
+
+def split_findings(splits: Sequence[SplitAudit], *, chosen: str) -> Iterator[Finding]:
+    """Splits that cannot be made, that leak, and that say so themselves. ``chosen`` is the one to be used."""
+    for split in splits:
+        if split.trouble and split.name == chosen:
+            yield _finding("failure", "no_split", f"split {split.name} cannot be made: {split.trouble}")
+        elif split.trouble:
+            text = f"split {split.name} cannot be made here: `ser data splits` says why"
+            yield _finding("fact", "no_split", text)
+        empty = [f"fold {fold.fold}" for fold in split.folds if not (fold.train.n_clips and fold.test.n_clips)]
+        if empty:
+            text = f"split {split.name} has nothing to train or to test on in {counted(empty, 'fold')}"
+            yield _finding("warning", "empty_fold", text, empty)
+        yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
+    yield from _sentences(splits)
+
+
+def counted(things: int | Sequence[str], noun: str) -> str:
+    """``"1,271 clips"``."""
+    n = things if isinstance(things, int) else len(things)
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def _broken_promise(split: SplitAudit) -> Iterator[Finding]:
+    shared = [f"fold {fold.fold}: {name}" for fold in split.folds for name in fold.shared_speakers]
+    if shared:
+        n = len({name for fold in split.folds for name in fold.shared_speakers})
+        text = f"split {split.name} promises unheard speakers, but lets {counted(n, 'speaker')} cross"
+        yield _finding("failure", "broken_promise", text, shared)
+    torn = [f"fold {fold.fold}: {' = '.join(ids)}" for fold in split.folds for ids in fold.torn_duplicates]
+    if torn:
+        n = len({ids for fold in split.folds for ids in fold.torn_duplicates})
+        text = f"split {split.name} promises unheard speakers, but lets {counted(n, 'sound')} cross"
+        yield _finding("failure", "duplicates_across_split", text, torn)
+
+
+def _declared_leak(split: SplitAudit) -> Iterator[Finding]:
+    parts = []
+    if split.hears_test_speakers:
+        worst = max(split.folds, key=lambda fold: (fold.n_trained_speakers, fold.n_trained_readings))
+        heard = f"{worst.n_trained_speakers} of {len(worst.test.speakers)} test speakers also train"
+        if worst.n_readings:
+            heard += f", and so do {worst.n_trained_readings:,} of {worst.n_readings:,} of their sentences"
+        parts.append(heard)
+    elif any(fold.shared_speakers for fold in split.folds):
+        parts.append("speakers are shared outside the test set")
+    n_torn = len({ids for fold in split.folds for ids in fold.torn_duplicates})
+    if n_torn:
+        parts.append(f"{counted(n_torn, 'duplicate')} on two sides")
+    if parts:
+        yield _finding("warning", "shared_speakers", f"split {split.name}: {'; '.join(parts)}")
+
+
+def _sentences(splits: Sequence[SplitAudit]) -> Iterator[Finding]:
+    folds = [fold for split in splits if split.speaker_independent for fold in split.folds]
+    most = max(folds, key=lambda fold: fold.n_trained_sentences, default=None)
+    if most and most.n_trained_sentences:
+        n = f"{most.n_trained_sentences} of {most.n_sentences}"
+        text = f"{n} test sentences are read in training by other speakers: usual with fixed sentences"
+        yield _finding("fact", "shared_sentences", text)
+
+
+def _finding(severity: Severity, kind: str, text: str, names: Sequence[str] = ()) -> Finding:
+    return Finding(severity=severity, kind=kind, text=text, names=tuple(names))

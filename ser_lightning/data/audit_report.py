@@ -1,0 +1,214 @@
+"""An audit for people: tables, findings, and a verdict."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ser_lightning.data.audit import Audit, Count, Spread
+from ser_lightning.data.audit_findings import Finding, counted
+from ser_lightning.data.audit_splits import FoldAudit, SplitAudit, Subset
+from ser_lightning.data.splits import SUBSETS
+
+_NAMED = {"failure": 6, "warning": 6, "fact": 2}  # names a finding shows
+_FOLDS = 10  # of a split that are shown in an audit; of one that has more, the first few
+_FIRST_FOLDS = 3
+_SYNTHETIC = "synthetic speech: says nothing about emotion"
+_STYLES = {"failure": "bold red", "warning": "yellow", "fact": "dim"}
+_CHANNELS = {1: "mono", 2: "stereo"}
+
+
+def print_audit(audit: Audit, console: Console) -> None:
+    """Print what is there, what each split lets through, what was found, and the verdict last."""
+    console.print(Text(audit.title, style="bold"))
+    for line in (*audit.folders, *_overview(audit)):
+        console.print(line, soft_wrap=True)
+    _print_parts(console, [_label_table(audit)])
+    for split in audit.splits:
+        if split.folds:
+            _print_parts(console, _leaks(split))
+    _print_parts(console, [_findings(audit)])
+    console.print()
+    console.print(_verdict(audit))
+
+
+def print_splits(splits: Sequence[SplitAudit], labels: Sequence[str], console: Console) -> None:
+    """Print every fold of every split: sizes, speakers, sex, classes and hash."""
+    for number, split in enumerate(splits):
+        _print_parts(console, _folds(split, labels, console), gap=number > 0)
+
+
+def _print_parts(console: Console, parts: Iterable[RenderableType], *, gap: bool = True) -> None:
+    """One under the other, after an empty line."""
+    if gap:
+        console.print()
+    for part in parts:
+        console.print(part)
+
+
+def _overview(audit: Audit) -> Iterator[str]:
+    sexes = ", ".join(f"{n} {sex}" for sex, n in audit.speakers_by_sex.items())
+    yield f"{_of(audit.clips)} clips, {_of(audit.speakers)} speakers ({sexes}), {_length(audit.total_s)}"
+    formats = [f"{_format(each.rate_hz, each.channels)} × {each.n_clips:,}" for each in audit.formats]
+    lengths = audit.duration_s
+    yield f"{', '.join(formats)}; {lengths.min:.1f} to {lengths.max:.1f} s, median {lengths.median:.1f} s"
+    if audit.synthetic:
+        yield _SYNTHETIC
+
+
+def _label_table(audit: Audit) -> Table:
+    """Classes against sexes and speakers, and what was expected, where that is known and was not found."""
+    sexes = list(audit.speakers_by_sex)
+    labels = audit.labels.values()
+    differs = any(each.clips.expected not in (None, each.clips.found) for each in labels)
+    table = _table("class", "clips", *["expected"] * differs, *sexes, "clips a speaker")
+    for label, each in audit.labels.items():
+        expected = [_expected(each.clips)] * differs
+        by_sex = [f"{each.clips_by_sex.get(sex, 0):,}" for sex in sexes]
+        table.add_row(label, f"{each.clips.found:,}", *expected, *by_sex, _spread(each.clips_per_speaker))
+    by_sex = [f"{sum(each.clips_by_sex.get(sex, 0) for each in labels):,}" for sex in sexes]
+    expected = [_expected(audit.clips)] * differs
+    row = "all", f"{audit.clips.found:,}", *expected, *by_sex, _spread(audit.clips_per_speaker)
+    table.add_row(*row, style="bold")
+    return table
+
+
+def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
+    """How much of each fold's test set was in training too."""
+    yield _promise(split)
+    headings = "train", "val", "test", "speakers\nheard", "speaker and\nsentence", "sounds on\ntwo sides"
+    table = _table("fold", *headings, gap=2)
+    table.add_column("hash", no_wrap=True)
+    n_shown = len(split.folds) if len(split.folds) <= _FOLDS else _FIRST_FOLDS
+    for fold in split.folds[:n_shown]:
+        sizes = [f"{subset.n_clips:,}" for _, subset in _subsets(fold)]
+        heard = [
+            f"{fold.n_trained_speakers} of {len(fold.test.speakers)}",
+            f"{fold.n_trained_readings:,} of {fold.n_readings:,}" if fold.n_readings else "–",
+            str(len(fold.torn_duplicates)),
+        ]
+        broken = split.speaker_independent and fold.leaks
+        table.add_row(str(fold.fold), *sizes, *heard, fold.hash, style="bold red" if broken else "")
+    yield table
+    if n_shown < len(split.folds):
+        yield Text(f"and {len(split.folds) - n_shown} more folds, which `ser data splits` shows", style="dim")
+
+
+def _folds(split: SplitAudit, labels: Sequence[str], console: Console) -> Iterator[RenderableType]:
+    yield _promise(split)
+    if split.trouble:
+        yield Text(split.trouble)
+        return
+    yield _widest_that_fits(split, labels, console)
+    hashes = Table.grid(padding=(0, 2, 0, 0))
+    for fold in split.folds:
+        hashes.add_row("hash of fold" if fold.fold == 0 else "", str(fold.fold), fold.hash)
+    yield hashes
+
+
+def _widest_that_fits(split: SplitAudit, labels: Sequence[str], console: Console) -> Table:
+    unlimited = console.options.update(max_width=10_000)
+    for headings, gap in ((labels, 2), (_abbreviated(labels), 2), (_abbreviated(labels), 1)):
+        table = _fold_table(split, labels, headings, gap)
+        if console.measure(table, options=unlimited).maximum <= console.width:
+            break
+    return table
+
+
+def _fold_table(split: SplitAudit, labels: Sequence[str], headings: Sequence[str], gap: int) -> Table:
+    sexes = sorted({sex for fold in split.folds for _, subset in _subsets(fold) for sex in subset.clips_by_sex})
+    table = _table("fold", "subset", "clips", "speakers", *sexes, *headings, gap=gap)
+    table.columns[1].justify = "left"
+    for fold in split.folds:
+        for name, subset in _subsets(fold):
+            by_sex = [f"{subset.clips_by_sex.get(sex, 0):,}" for sex in sexes]
+            by_label = [f"{subset.clips_by_label[label]:,}" for label in labels]
+            number = str(fold.fold) if name == SUBSETS[0] else ""
+            table.add_row(number, name, f"{subset.n_clips:,}", str(len(subset.speakers)), *by_sex, *by_label)
+    return table
+
+
+def _abbreviated(labels: Sequence[str]) -> list[str]:
+    """As few letters as tell them apart, three at least."""
+    n = 3
+    while len({label[:n] for label in labels}) < len(set(labels)):
+        n += 1
+    return [label[:n] for label in labels]
+
+
+def _subsets(fold: FoldAudit) -> list[tuple[str, Subset]]:
+    return [(name, getattr(fold, name)) for name in SUBSETS]
+
+
+def _promise(split: SplitAudit) -> Text:
+    """What a split says of itself, and whether that is so."""
+    if split.trouble:
+        return Text(f"split {split.name}: cannot be made", style="yellow")
+    if not split.keeps_its_promise:
+        return Text(f"split {split.name}: promises unheard speakers, and breaks its promise", style="bold red")
+    if split.hears_test_speakers:
+        return Text(f"split {split.name}: SPEAKERS SHARED between training and test", style="bold yellow")
+    return Text(f"split {split.name}: no test speaker is heard in training", style="bold")
+
+
+def _findings(audit: Audit) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(min_width=7)
+    grid.add_column(overflow="fold")
+    for finding in (*audit.of("failure"), *audit.of("warning"), *audit.of("fact")):
+        grid.add_row(Text(finding.severity, style=_STYLES[finding.severity]), _in_full(finding))
+    return grid
+
+
+def _in_full(finding: Finding) -> Text:
+    """The text, then the first names: in a row, or a line each where they are more than a word."""
+    n_shown = _NAMED[finding.severity]
+    shown, n_more = finding.names[:n_shown], len(finding.names) - n_shown
+    if not shown:
+        return Text(finding.text)
+    more = [f"and {n_more:,} more, which --json lists"] * (n_more > 0)
+    if any(" " in name for name in shown):
+        return Text("\n  ".join([f"{finding.text}:", *shown, *more]))
+    return Text(f"{finding.text}: " + ", ".join([*shown, *more]))
+
+
+def _verdict(audit: Audit) -> Text:
+    n_warnings = counted(len(audit.of("warning")), "warning")
+    if audit.passed:
+        return Text(f"passed, with {n_warnings}", style="bold green")
+    return Text(f"failed: {counted(len(audit.of('failure')), 'failure')}, {n_warnings}", style="bold red")
+
+
+def _of(count: Count) -> str:
+    if count.expected in (None, count.found):
+        return f"{count.found:,}"
+    return f"{count.found:,} of {count.expected:,}"
+
+
+def _expected(count: Count) -> str:
+    return "–" if count.expected is None else f"{count.expected:,}"
+
+
+def _spread(spread: Spread) -> str:
+    if spread.min == spread.max:
+        return f"{spread.median:g}"
+    return f"{spread.min:g} to {spread.max:g}, median {spread.median:g}"
+
+
+def _length(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def _format(rate_hz: int, channels: int) -> str:
+    return f"{rate_hz / 1000:g} kHz {_CHANNELS.get(channels, f'{channels} channels')}"
+
+
+def _table(first: str, *numbers: str, gap: int = 3) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
+    table.add_column(first, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table

@@ -1,0 +1,155 @@
+"""What every fold of a split is made of, and what crosses its borders."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.splits import SUBSETS, Split, SplitRule
+from ser_lightning.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """Who is in one of train, val and test."""
+
+    n_clips: int
+    speakers: tuple[str, ...]
+    clips_by_sex: dict[str, int]
+    clips_by_label: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldAudit:
+    """One fold, as a run on it would have it. A reading is a speaker with a sentence.
+
+    ``n_trained_…`` counts what the test has and the training set has too. ``shared_speakers`` are in more than one
+    subset, and so are the clips of each group of ``torn_duplicates``.
+    """
+
+    fold: int
+    hash: str
+    train: Subset
+    val: Subset
+    test: Subset
+    shared_speakers: tuple[str, ...]
+    n_trained_speakers: int
+    n_readings: int
+    n_trained_readings: int
+    n_sentences: int
+    n_trained_sentences: int
+    torn_duplicates: tuple[tuple[str, ...], ...]
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a voice or a sound is on two sides."""
+        return bool(self.shared_speakers or self.torn_duplicates)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitAudit:
+    """A named split over all its folds; ``trouble`` says why there are none."""
+
+    name: str
+    speaker_independent: bool
+    folds: tuple[FoldAudit, ...]
+    trouble: str = ""
+
+    @property
+    def keeps_its_promise(self) -> bool:
+        """False where it promises speakers that were never heard, and a voice or a sound crosses all the same."""
+        return not (self.speaker_independent and any(fold.leaks for fold in self.folds))
+
+    @property
+    def hears_test_speakers(self) -> bool:
+        """Whether any speaker that tests also trains."""
+        return any(fold.n_trained_speakers for fold in self.folds)
+
+
+def audit_splits(
+    manifest: Manifest, labels: Sequence[str], rules: Mapping[str, SplitRule]
+) -> tuple[SplitAudit, ...]:
+    """Look at every fold of every rule. A broken promise is reported here, where `splits.split` would raise."""
+    duplicates = same_sound(manifest)
+    return tuple(_Auditor(manifest, labels, duplicates, rule).split(name) for name, rule in rules.items())
+
+
+def same_sound(manifest: Manifest) -> list[list[int]]:
+    """Rows whose decoded samples are the same, bit for bit: a list each, in the order of the manifest."""
+    groups = defaultdict(list)
+    for index, row in enumerate(manifest):
+        groups[row.audio_hash].append(index)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def by_sex(rows: Iterable[Utterance]) -> dict[str, int]:
+    """How many of each sex."""
+    return dict(sorted(Counter(row.sex or "unknown" for row in rows).items()))
+
+
+@dataclass(frozen=True)
+class _Auditor:
+    """Looks at the folds of one rule."""
+
+    manifest: Manifest
+    labels: Sequence[str]
+    duplicates: Sequence[Sequence[int]]
+    rule: SplitRule
+
+    def split(self, name: str) -> SplitAudit:
+        folds: tuple[FoldAudit, ...] = ()
+        trouble = ""
+        try:
+            folds = tuple(self._fold(fold) for fold in range(self.rule.n_folds(self.manifest)))
+        except UserError as error:
+            trouble = str(error)
+        return SplitAudit(
+            name=name, speaker_independent=self.rule.speaker_independent, folds=folds, trouble=trouble
+        )
+
+    def _fold(self, fold: int) -> FoldAudit:
+        parts = self.rule.assign(self.manifest, fold)
+        indices = {name: self._indices(parts, name) for name in SUBSETS}
+        train, val, test = ([self.manifest[index] for index in indices[name]] for name in SUBSETS)
+        voices = [{row.speaker for row in rows} for rows in (train, val, test)]
+        shared = (voices[0] & voices[1]) | (voices[0] & voices[2]) | (voices[1] & voices[2])
+        readings, trained_readings = _readings(test), _readings(train)
+        sentences, trained_sentences = {text for _, text in readings}, {text for _, text in trained_readings}
+        split = Split(**indices, speaker_independent=self.rule.speaker_independent)
+        return FoldAudit(
+            fold=fold,
+            hash=split.hash(self.manifest),
+            train=_subset(train, self.labels),
+            val=_subset(val, self.labels),
+            test=_subset(test, self.labels),
+            shared_speakers=tuple(sorted(shared)),
+            n_trained_speakers=len(voices[0] & voices[2]),
+            n_readings=len(readings),
+            n_trained_readings=len(readings & trained_readings),
+            n_sentences=len(sentences),
+            n_trained_sentences=len(sentences & trained_sentences),
+            torn_duplicates=tuple(
+                tuple(self.manifest[index].id for index in group)
+                for group in self.duplicates
+                if len({parts[index] for index in group}) > 1
+            ),
+        )
+
+    def _indices(self, parts: Sequence[str], name: str) -> tuple[int, ...]:
+        """The rows of a subset; a clip without a label can train, but not be judged."""
+        rows = (index for index, part in enumerate(parts) if part == name)
+        return tuple(index for index in rows if name == "train" or self.manifest[index].emotion)
+
+
+def _subset(rows: Sequence[Utterance], labels: Sequence[str]) -> Subset:
+    by_label = Counter(row.emotion for row in rows)
+    return Subset(
+        n_clips=len(rows),
+        speakers=tuple(sorted({row.speaker for row in rows})),
+        clips_by_sex=by_sex(rows),
+        clips_by_label={label: by_label[label] for label in labels},
+    )
+
+
+def _readings(rows: Sequence[Utterance]) -> set[tuple[str, str]]:
+    return {(row.speaker, row.sentence) for row in rows if row.sentence}
