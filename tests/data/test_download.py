@@ -523,9 +523,10 @@ def test_what_could_not_be_had_is_listed_with_reasons_and_remedy(web, tmp_path):
         fetch(tmp_path, *files, *lost, jobs=1)
     lines = str(caught.value).splitlines()
     assert lines[0] == "25 of 29 files of CREMA-D could not be had:"
-    assert lines[1].count("answers 404") == 2 and lines[1].startswith("  lost00.wav: 127.0.0.1:")
-    assert lines[21] == "  and 5 more"
-    assert "same command again" in lines[22] and "Kaggle" in lines[23] and str(tmp_path) in lines[23]
+    assert lines[1].count("answers 404") == 2
+    assert lines[1].startswith("  lost00.wav, lost01.wav, lost02.wav, lost03.wav, lost04.wav")
+    assert "same command again" in lines[-2] and "Kaggle" in lines[-1] and str(tmp_path) in lines[-1]
+    assert len(lines) <= 5
     assert all((tmp_path / file.path).read_bytes() == AUDIO for file in files)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -25,7 +25,8 @@ from ser_lightning.data.download.transfer import Part, Patience, Transfer
 from ser_lightning.data.download.verify import verify
 from ser_lightning.errors import UserError
 
-_NAMED = 20  # files a message names
+_NAMED = 5  # files that a message names for a reason
+_REASONS = 10  # that a message gives
 _HOPELESS = 10  # files in a row that a host fails to give before it is asked no more
 
 log = logging.getLogger(__name__)
@@ -200,9 +201,17 @@ def _settle(content: Path, *, file: RemoteFile, target: Path) -> None:
 
 def _complaint(corpus: Corpus, failures: dict[str, str], n_files: int, folder: Path) -> str:
     lines = [f"{len(failures)} of {n_files} files of {corpus.title} could not be had:"]
-    lines += [f"  {path}: {reason}" for path, reason in list(failures.items())[:_NAMED]]
-    if len(failures) > _NAMED:
-        lines.append(f"  and {len(failures) - _NAMED} more")
+    by_reason = defaultdict(list)
+    for path, reason in failures.items():
+        by_reason[reason].append(path)
+    lines += [f"  {_some(paths)}: {reason}" for reason, paths in list(by_reason.items())[:_REASONS]]
+    if len(by_reason) > _REASONS:
+        lines.append("  and others for other reasons")
     lines.append("Run the same command again: what has come is kept, and it goes on from there.")
     lines.append(f"Or get {corpus.title} from {corpus.where_to_get}, and put it into {folder}.")
     return "\n".join(lines)
+
+
+def _some(paths: list[str]) -> str:
+    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more

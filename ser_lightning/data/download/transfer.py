@@ -227,7 +227,9 @@ def _in_words() -> Iterator[None]:
 
 
 def _short(error: Exception) -> str:
-    return str(error).rsplit(": ", 1)[-1].strip("\"')( ")
+    """The last thing that an error says, which is where `requests` puts the cause."""
+    said = re.sub(r"\[Errno -?\d+\] ", "", str(error).rsplit(": ", 1)[-1]).strip("\"')( ")
+    return said + ")" * (said.count("(") - said.count(")"))
 
 
 def _continues(response: Response, start: int, part: Part) -> bool:
