@@ -5,8 +5,10 @@ from conftest import config, names_in
 from layouts import make_csv, make_emodb, make_ravdess, tone
 from lightning.pytorch import Trainer
 
+from ser_lightning.data import sources
 from ser_lightning.data.cache import prepare
-from ser_lightning.data.corpora import load_corpus
+from ser_lightning.data.corpora import Corpus, load_corpus
+from ser_lightning.data.sources import Source
 from ser_lightning.errors import UserError
 from ser_lightning.experiment import make_data, make_module, train
 from ser_lightning.run import RunDirectory
@@ -186,3 +188,19 @@ def test_a_list_that_is_missing_is_asked_for(tmp_path):
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00path")
     with pytest.raises(UserError, match="not UTF-8"):
         make_data(config("data=csv", f"data.manifest={tmp_path / 'binary.csv'}"))
+
+
+def test_a_corpus_that_is_not_there_is_downloaded_if_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_DATA", str(tmp_path / "corpora"))
+    with pytest.raises(UserError, match=r"`ser data download emodb` fetches it.*data\.root=DIR"):
+        make_data(config("data=emodb"))
+    monkeypatch.setattr(sources, "download", lambda corpus, folder: make_emodb(folder))
+    assert len(make_data(config("data=emodb", "data.download=true")).manifest) == 35
+    monkeypatch.setattr(sources, "download", lambda corpus, folder: pytest.fail("it is there"))
+    assert len(make_data(config("data=emodb")).manifest) == 35  # found where it was put
+    part = Source(corpus=load_corpus("emodb"), root=tmp_path / "corpora" / "emodb")
+    assert not part._is_there(part.root)
+    monkeypatch.setattr(Corpus, "n_clips", 35)
+    assert part._is_there(part.root)
+    next((part.root / "wav").iterdir()).write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert not part._is_there(part.root)
