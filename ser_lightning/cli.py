@@ -182,8 +182,8 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, as_json: bool
     none. What only needs a word of caution is a warning.
     """
     config = _config(name, root, (*overrides, "data.on_bad=exclude"))
-    from ser_lightning.data.audit import audit as look_over
-    from ser_lightning.data.audit_report import print_audit
+    from ser_lightning.data.audit.tables import print_audit
+    from ser_lightning.data.audit.whole import audit as look_over
 
     collection, rules = _unsplit(config)
     found = look_over(collection, rules, chosen=config.data.split)
@@ -205,9 +205,9 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
     config = _config(name, root, overrides)
     if only is not None and only not in config.data.splits:
         raise UserError(f"there is no split {only} of {name} (known: {', '.join(config.data.splits)})")
-    from ser_lightning.data.audit import SCHEMA
-    from ser_lightning.data.audit_report import print_splits
-    from ser_lightning.data.audit_splits import audit_splits
+    from ser_lightning.data.audit.folds import audit_splits
+    from ser_lightning.data.audit.tables import print_splits
+    from ser_lightning.data.audit.whole import SCHEMA
 
     collection, rules = _unsplit(config)
     rules = rules if only is None else {only: rules[only]}

@@ -14,9 +14,9 @@ import soundfile
 from conftest import config, make_clip, make_cremad
 from rich.console import Console
 
-from ser_lightning.data.audit import audit
-from ser_lightning.data.audit_report import print_audit, print_splits
-from ser_lightning.data.audit_splits import audit_splits
+from ser_lightning.data.audit.folds import audit_splits
+from ser_lightning.data.audit.tables import print_audit, print_splits
+from ser_lightning.data.audit.whole import audit
 from ser_lightning.data.split_rules import RandomClips, SpeakerFolds
 from ser_lightning.errors import UserError
 from ser_lightning.experiment import make_data, unsplit_data

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ser_lightning.data.audit_splits import SplitAudit
+from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.report import Report
 

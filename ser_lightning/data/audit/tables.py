@@ -6,9 +6,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.data.audit import Audit, Count, Spread
-from ser_lightning.data.audit_findings import Finding, counted
-from ser_lightning.data.audit_splits import FoldAudit, SplitAudit, Subset
+from ser_lightning.data.audit.findings import Finding, counted
+from ser_lightning.data.audit.folds import FoldAudit, SplitAudit, Subset
+from ser_lightning.data.audit.whole import Audit, Count, Spread
 from ser_lightning.data.splits import SUBSETS
 
 _NAMED = {"failure": 6, "warning": 6, "fact": 2}  # names a finding shows

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
-from ser_lightning.data.audit_findings import (
+from ser_lightning.data.audit.findings import (
     Duplicate,
     Finding,
     Severity,
@@ -20,7 +20,7 @@ from ser_lightning.data.audit_findings import (
     label_findings,
     split_findings,
 )
-from ser_lightning.data.audit_splits import SplitAudit, audit_splits, by_sex, same_sound
+from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex, same_sound
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.labels import DROP
 from ser_lightning.data.manifest import Manifest, Utterance
