@@ -42,7 +42,7 @@ def test_nothing_heavy_is_imported_to_show_a_config():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["data=cremad", "data.root=nowhere"], r"data\.root=nowhere does not exist\. CREMA-D can be had from"),
+        (["data=cremad", "data.root=nowhere"], r"data\.root=nowhere does not exist\. `ser data download cremad`"),
         (["resume=nowhere"], "resume=nowhere holds no run"),
         (["trainer.max_epoch=3"], r"Could not override 'trainer.max_epoch'"),
         (["data=cremed"], "Could not find 'data/cremed'"),

@@ -34,7 +34,8 @@ class AttentiveStatisticsPooling(nn.Module):
     def __init__(self, n_channels: int, n_hidden: int = 64):
         super().__init__()
         self.n_outputs = 2 * n_channels
-        self.score = nn.Sequential(nn.Conv1d(n_channels, n_hidden, 1), nn.Tanh(), nn.Conv1d(n_hidden, 1, 1))
+        hidden = nn.Conv1d(n_channels, n_hidden, 1)
+        self.score = nn.Sequential(hidden, nn.Tanh(), nn.Conv1d(n_hidden, 1, 1, bias=False))  # softmax undoes a bias
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """``lengths`` (B,) in frames of ``x``, each at least 1."""
