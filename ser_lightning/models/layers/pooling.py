@@ -35,7 +35,7 @@ class AttentiveStatisticsPooling(nn.Module):
         super().__init__()
         self.n_outputs = 2 * n_channels
         hidden = nn.Conv1d(n_channels, n_hidden, 1)
-        self.score = nn.Sequential(hidden, nn.Tanh(), nn.Conv1d(n_hidden, 1, 1, bias=False))  # softmax undoes a bias
+        self.score = nn.Sequential(hidden, nn.Tanh(), nn.Conv1d(n_hidden, 1, 1, bias=False))  # softmax undoes one
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """``lengths`` (B,) in frames of ``x``, each at least 1."""
