@@ -33,7 +33,7 @@ class UnreadableAudio(ValueError):
     """A file that cannot be taken for the sound it should hold; the message says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sound:
     """A decoded file: mono ``samples``, (T,) int16, and what it was before.
 
@@ -48,7 +48,7 @@ class Sound:
 
 
 def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
-    """Decode WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, AU, CAF or SPHERE, told by content and not by name.
+    """Decode WAV, AIFF, FLAC, Ogg, MP3, AU, CAF, SPHERE, Wave64 or VOC, told by content and not by name.
 
     Channels are averaged. However long the file, some tens of MB are in use beside the result.
     Raises: UnreadableAudio for what is no regular file and for an empty, truncated, non-finite or unknown one,
@@ -62,19 +62,17 @@ def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
             # By its path, libsndfile would also guess from the name's ending and from a "._" file beside it.
             with _Stream(file.fileno() if os.name == "posix" else file, closefd=False) as stream:
                 return _decode(stream, sample_rate_hz)
-    except UnreadableAudio:
-        raise
     except FileNotFoundError as error:
         link = f"is a link to {os.readlink(path)}, which " if path.is_symlink() else ""
         raise UnreadableAudio(f"{link}is not there") from error
     except OSError as error:
         raise UnreadableAudio(f"cannot be opened ({error.strerror or error})") from error
-    except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
+    except soundfile.SoundFileError as error:
         raise UnreadableAudio(f"cannot be decoded ({_short(error)})") from error
 
 
 class _Stream(soundfile.SoundFile):
-    """A file read front to back: soundfile seeks after every read otherwise, which GSM and ADPCM do not bear."""
+    """A file read from front to back: soundfile would seek after every read."""
 
     def seekable(self) -> bool:
         return False
@@ -84,13 +82,15 @@ def _decode(stream: soundfile.SoundFile, to_hz: int) -> Sound:
     from_hz, channels = stream.samplerate, stream.channels
     if not _LOWEST_HZ <= from_hz <= _HIGHEST_HZ:
         raise UnreadableAudio(f"claims a sample rate of {from_hz} Hz")
+    if not soundfile.SoundFile.seekable(stream):  # GSM and its like: libsndfile reads on over their end
+        raise UnreadableAudio(f"is encoded as {stream.subtype}, which cannot be read reliably")
     as_it_is = from_hz == to_hz and channels == 1 and stream.subtype == "PCM_16"
     scale = _FULL_SCALE if as_it_is else 1
     tops = _FlatTops(channels, top=_top(stream.subtype) * scale, limit=scale)
     blocks = tops.watch(_blocks(stream, "int16" if as_it_is else "float32"))
     samples = bytearray()  # it grows in place, where a list of blocks would be held twice in the end
     for block in blocks if as_it_is else _mono_int16(blocks, from_hz, to_hz):
-        samples += block.tobytes()
+        samples += block.data
     if not samples:
         raise UnreadableAudio("holds no audio samples")
     return Sound(np.frombuffer(samples, np.int16), from_hz, channels, tops.n)
@@ -137,7 +137,7 @@ class _FlatTops:
             loud = loud or peak >= self._top
             if loud:
                 self._judge(block)
-            self._tail = np.concatenate([self._tail, block[-4:]])[-4:]
+            self._tail = block[-4:] if len(block) >= 4 else np.concatenate([self._tail, block])[-4:]
             yield block
         if loud:
             self._judge(np.zeros_like(self._tail[:2]))
@@ -207,7 +207,10 @@ def _polyphase(down: int, up: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _refuse_what_is_no_file(path: Path) -> None:
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # a zero byte, or half a character
+        raise UnreadableAudio("has a name that no file can have") from error
     if not stat.S_ISREG(mode):  # a pipe would be waited for without end, a device read without end
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
         raise UnreadableAudio(f"is {what}, not a file")
@@ -216,14 +219,14 @@ def _refuse_what_is_no_file(path: Path) -> None:
 def _refuse_what_is_no_audio(file: BinaryIO) -> None:
     """Look for what libsndfile would pass over, put unclearly or guess at; leaves the file anywhere."""
     size = os.fstat(file.fileno()).st_size
-    head = file.read(16)
+    head = file.read(16).ljust(16, b"\0")
     if size == 0:
         raise UnreadableAudio("is empty (0 bytes)")
     if head.startswith(b"version http"):
         raise UnreadableAudio("is a Git LFS pointer, not the audio itself: run `git lfs pull`")
     magic = head[:4]
-    if magic in _CHUNKED and head[8:12] in _CHUNKED[magic].kinds:
-        _refuse_cut_chunks(file, size, _CHUNKED[magic])
+    if magic in _CHUNKED and head[8:12] in _KINDS:
+        _refuse_cut_chunks(file, size, *_CHUNKED[magic])
     elif magic == b"OggS":
         _refuse_damaged_ogg(file, size)
     elif magic in (b".snd", b"dns."):
@@ -231,68 +234,67 @@ def _refuse_what_is_no_audio(file: BinaryIO) -> None:
         _refuse_short(size - start, length)
     elif head.startswith(b"NIST_1A\n"):
         _refuse_cut_sphere(file, size)
-    elif not (magic[:3] == b"ID3" or magic == b"fLaC" or (head[0] == 0xFF and head[1:2] >= b"\xe0")):
+    elif not (magic[:3] == b"ID3" or magic in _WHOLE or (head[0] == 0xFF and head[1] >= 0xE0)):
         raise UnreadableAudio("cannot be decoded (no sound that is known here begins like this)")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Chunks:
-    """How a family of formats puts chunks, each behind a header of name and length, one after another."""
-
-    kinds: tuple[bytes, ...]  # what stands in bytes 8 to 12
-    first: int  # where the first chunk begins
-    header: str
-    header_counts: bool = False  # in the length
-    alignment: int = 2
-
-
+# Where the first chunk of name, length and content lies, how name and length are packed, what a chunk is padded to.
 _CHUNKED = {
-    b"RIFF": _Chunks(kinds=(b"WAVE",), first=12, header="<4sI"),
-    b"RIFX": _Chunks(kinds=(b"WAVE",), first=12, header=">4sI"),
-    b"RF64": _Chunks(kinds=(b"WAVE",), first=12, header="<4sI"),
-    b"FORM": _Chunks(kinds=(b"AIFF", b"AIFC"), first=12, header=">4sI"),
-    b"caff": _Chunks(kinds=(b"desc",), first=8, header=">4sQ", alignment=1),
-    b"riff": _Chunks(kinds=(b"\xa5\xd6\x28\xdb",), first=40, header="<4s12xQ", header_counts=True, alignment=8),
+    b"RIFF": (12, "<4sI", 2),
+    b"RIFX": (12, ">4sI", 2),
+    b"RF64": (12, "<4sI", 2),
+    b"FORM": (12, ">4sI", 2),
+    b"caff": (8, ">4sQ", 1),
 }
-_WRITTEN_TO_A_PIPE = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 2**64 - 1)  # what stands for a length not yet known
+_WHOLE = (b"fLaC", b"riff", b"Crea", b"PVF1", b" paf", b"fap ", b"2BIT")  # Wave64, VOC and rarer ones
+_KINDS = (b"WAVE", b"AIFF", b"AIFC", b"desc")
+_LENGTH_UNKNOWN = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 2**64 - 1)  # what programs write into a pipe
 
 
-def _refuse_cut_chunks(file: BinaryIO, size: int, family: _Chunks) -> None:
+def _refuse_cut_chunks(file: BinaryIO, size: int, position: int, header: str, padded_to: int) -> None:
     """Walk to the chunk of sound: libsndfile reads a cut-off one without a word."""
-    position, length_64, n_header = family.first, 0, struct.calcsize(family.header)
+    n_header, length_64 = struct.calcsize(header), 0
     while position + n_header <= size:
         file.seek(position)
-        name, length = struct.unpack(family.header, file.read(n_header))
+        name, length = struct.unpack(header, file.read(n_header))
         position += n_header
-        length -= n_header * family.header_counts
-        if name == b"ds64":
-            length_64 = struct.unpack("<8xQ", file.read(16).ljust(16, b"\0"))[0]
+        if name == b"ds64":  # of RF64, for more than 4 GB
+            length_64 = int.from_bytes(file.read(16)[8:], "little")
         if name in (b"data", b"SSND"):
             return _refuse_short(size - position, length_64 if length == 0xFFFFFFFF and length_64 else length)
-        position += length + -length % family.alignment
-    raise UnreadableAudio("is truncated: its header announces no sound")
+        position += length + -length % padded_to
+    raise UnreadableAudio("is truncated or damaged: its header announces no sound")
 
 
 def _refuse_short(n_there: int, n_announced: int) -> None:
-    if n_announced not in _WRITTEN_TO_A_PIPE and n_there < n_announced:
-        raise UnreadableAudio(f"is truncated: {n_there} of {n_announced} bytes of sound are there")
+    if n_announced not in _LENGTH_UNKNOWN and n_there < n_announced:
+        raise UnreadableAudio(f"is truncated: {max(0, n_there)} of {n_announced} bytes of sound are there")
 
 
 def _refuse_cut_sphere(file: BinaryIO, size: int) -> None:
-    """A SPHERE header is 1024 bytes of text: ``sample_count -i 36409`` and so on."""
+    """A SPHERE header is text with lines like ``sample_count -i 36409``; libsndfile reads on to the file's end."""
     file.seek(0)
-    facts = dict(re.findall(rb"^(\w+) -i (\d+)", file.read(1024), re.MULTILINE))
-    values = [int(facts.get(name, 1)) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
-    _refuse_short(size - 1024, math.prod(values))
+    header = file.read(1024)
+    if b"shorten" in header:
+        raise UnreadableAudio("is a compressed SPHERE file: expand it with sph2pipe")
+    numbers = dict(re.findall(rb"^(\w+) -i (\d{1,18})$", header, re.MULTILINE))
+    if b"sample_count" not in numbers or not header[8:16].strip().isdigit():
+        raise UnreadableAudio("is damaged: its SPHERE header does not say how long it is")
+    n_there = size - int(header[8:16])
+    factors = (b"sample_count", b"channel_count", b"sample_n_bytes")
+    n_announced = math.prod(int(numbers.get(name, 1)) for name in factors)
+    _refuse_short(n_there, n_announced)
+    if n_there > n_announced:
+        raise UnreadableAudio(f"is damaged: {n_there} bytes of sound are there, and {n_announced} announced")
 
 
 def _refuse_damaged_ogg(file: BinaryIO, size: int) -> None:
-    """Walk the pages of an Ogg stream (RFC 3533), each with a checksum, to the one that says it is the last.
+    """Walk the pages of an Ogg file (RFC 3533), each with a checksum, to one that says it is its stream's last.
 
     libsndfile leaves out a page whose checksum is wrong, and goes on without a word.
     """
     position, last = 0, False
-    while position < size and not last:
+    while position < size:
         file.seek(position)
         page = file.read(27)
         if len(page) < 27 or page[:4] != b"OggS":
@@ -301,6 +303,8 @@ def _refuse_damaged_ogg(file: BinaryIO, size: int) -> None:
         page += file.read(sum(page[27:]))
         if _ogg_checksum(page) != page[22:26]:
             break
+        if last:
+            raise UnreadableAudio("holds several Ogg streams, of which only the first would be read")
         position += len(page)
         last = bool(page[5] & 4)
     if not last:

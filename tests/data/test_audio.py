@@ -1,11 +1,18 @@
 """Decoding: read right, or named with a reason."""
 
+import itertools
+import math
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
+import torchaudio
 
+from ser_lightning.data import audio
 from ser_lightning.data.audio import UnreadableAudio, decode
 
 
@@ -14,10 +21,21 @@ def tone(rate_hz=16_000, seconds=0.5, channels=1):
     return np.repeat(0.5 * np.sin(2 * np.pi * 440 * t)[:, None], channels, axis=1)
 
 
+def noise(n, channels=1, seed=0):
+    return np.random.default_rng(seed).uniform(-0.9, 0.9, (n, channels))
+
+
 def test_16_bit_mono_at_16_khz_comes_through_bit_for_bit(tmp_path):
     samples = np.random.default_rng(0).integers(-32768, 32767, 5000).astype(np.int16)
     soundfile.write(tmp_path / "a.wav", samples, 16_000)
-    assert np.array_equal(decode(tmp_path / "a.wav"), samples)
+    assert np.array_equal(decode(tmp_path / "a.wav").samples, samples)
+
+
+def test_a_sound_says_what_its_file_was(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(44_100, channels=3), 44_100)
+    sound = decode(tmp_path / "a.wav")
+    assert (sound.source_rate_hz, sound.source_channels, sound.n_clipped) == (44_100, 3, 0)
+    assert (sound.samples.dtype, sound.samples.shape) == (np.int16, (8000,))
 
 
 @pytest.mark.parametrize(
@@ -26,28 +44,43 @@ def test_16_bit_mono_at_16_khz_comes_through_bit_for_bit(tmp_path):
         ("WAV", "PCM_24", 2),
         ("WAV", "FLOAT", 2),
         ("WAV", "PCM_U8", 300),
+        ("WAV", "ULAW", 600),
+        ("WAVEX", "PCM_16", 1),
+        ("RF64", "PCM_16", 1),
         ("FLAC", "PCM_16", 1),
         ("AIFF", "PCM_16", 1),
+        ("AU", "PCM_16", 1),
+        ("CAF", "PCM_16", 1),
+        ("CAF", "ALAC_16", 1),
+        ("NIST", "PCM_16", 1),
         ("OGG", "VORBIS", 3000),
+        ("OGG", "OPUS", 3000),
         ("MP3", "MPEG_LAYER_III", 6000),
     ],
 )
 def test_every_format_is_read_whatever_its_name_says(tmp_path, kind, subtype, tolerance):
     path = tmp_path / "misleading.wav"
     soundfile.write(path, tone(), 16_000, format=kind, subtype=subtype)
-    samples = decode(path)
+    samples = decode(path).samples
     expected = np.rint(tone()[:, 0] * 32768)
     n = min(len(samples), len(expected))
     assert abs(len(samples) - len(expected)) < 2500  # MP3 pads
     assert np.sqrt(np.mean((samples[:n] - expected[:n]) ** 2.0)) < tolerance
 
 
+@pytest.mark.parametrize(("kind", "subtype"), [("VOC", "PCM_16"), ("MAT5", "PCM_16"), ("WAV", "GSM610")])
+def test_what_libsndfile_reads_without_noticing_that_it_is_cut_is_not_read(tmp_path, kind, subtype):
+    soundfile.write(tmp_path / "a.wav", tone(), 16_000, format=kind, subtype=subtype)
+    with pytest.raises(UnreadableAudio, match=r"begins like this|GSM610"):
+        decode(tmp_path / "a.wav")
+
+
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_any_rate_and_any_number_of_channels(tmp_path, rate_hz, channels):
     soundfile.write(tmp_path / "a.wav", tone(rate_hz, channels=channels), rate_hz, subtype="PCM_16")
-    samples = decode(tmp_path / "a.wav")
-    assert abs(len(samples) - 8000) <= 1
+    samples = decode(tmp_path / "a.wav").samples
+    assert len(samples) == 8000
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     assert np.argmax(spectrum) * 16_000 / len(samples) == pytest.approx(440, abs=4)
     assert samples[2000:6000].max() == pytest.approx(0.5 * 32768, rel=0.02)
@@ -56,12 +89,92 @@ def test_any_rate_and_any_number_of_channels(tmp_path, rate_hz, channels):
 def test_channels_are_averaged(tmp_path):
     left_and_inverse = np.stack([np.full(1000, 0.5), np.full(1000, -0.25)], axis=1)
     soundfile.write(tmp_path / "a.wav", left_and_inverse, 16_000, subtype="FLOAT")
-    assert np.all(decode(tmp_path / "a.wav") == 0.125 * 32768)
+    assert np.all(decode(tmp_path / "a.wav").samples == 0.125 * 32768)
+
+
+def whole(path, rate_hz):
+    """A file resampled in one piece by torchaudio, as its documentation has it."""
+    samples, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = torch.from_numpy(samples.mean(axis=1))
+    resampled = torchaudio.transforms.Resample(rate_hz, 16_000)(mono).numpy()
+    return np.clip(np.rint(resampled * 32768), -32768, 32767).astype(np.int16)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000])
+def test_what_fits_a_block_is_what_torchaudio_makes_of_it(tmp_path, rate_hz):
+    soundfile.write(tmp_path / "a.wav", noise(rate_hz + 7, 2), rate_hz)
+    assert np.array_equal(decode(tmp_path / "a.wav").samples, whole(tmp_path / "a.wav", rate_hz))
+
+
+@pytest.mark.parametrize("block", [1000, 50_000])
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 22_050, 44_100, 96_000, 8_001, 44_099, 1_001])
+def test_the_seams_between_blocks_cannot_be_heard(tmp_path, monkeypatch, rate_hz, block):
+    soundfile.write(tmp_path / "a.wav", noise(2 * rate_hz + 7, 2), rate_hz)
+    in_one = decode(tmp_path / "a.wav").samples
+    monkeypatch.setattr(audio, "_BLOCK", block)
+    in_blocks = decode(tmp_path / "a.wav").samples
+    assert len(in_blocks) == len(in_one) == math.ceil((2 * rate_hz + 7) * 16_000 / rate_hz)
+    difference = np.abs(in_blocks.astype(int) - in_one)
+    assert difference.max() <= 1  # torchaudio's sums are rounded by the length of what they run over
+    assert np.mean(difference > 0) < 0.001
+
+
+@pytest.mark.parametrize(("down", "up"), [(2, 1), (3, 1), (441, 160), (1, 2), (147, 80)])
+def test_both_resamplers_are_the_same_filter(down, up):
+    samples = noise(50 * down + 3)[:, 0].astype(np.float32)
+    usual, _ = audio._resampler(down * 1000, up * 1000)
+    assert usual(samples) == pytest.approx(audio._polyphase(down, up)(samples), abs=2e-5)
+
+
+@pytest.mark.parametrize("rate_hz", [0, 1, 999, 768_001, 2**31 - 1, 2**32 - 1])
+def test_absurd_sample_rates_are_refused(tmp_path, rate_hz):
+    content = bytearray(written(tmp_path).read_bytes())
+    content[24:28] = struct.pack("<I", rate_hz)
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(UnreadableAudio, match=r"sample rate|cannot be decoded"):
+        decode(tmp_path / "a.wav")
+
+
+def flat_tops(samples, top, limit):
+    """The slow reference: values beyond ``limit``, and those in runs of three or more at ``top`` or below -top."""
+    n = 0
+    for channel in samples.T:
+        for level, run in itertools.groupby(channel, key=lambda x: (x >= top) - int(x <= -top)):
+            values = list(run)
+            n += len(values) if level and len(values) >= 3 else sum(abs(x) > limit for x in values)
+    return n
+
+
+@pytest.mark.parametrize("block", [1 << 20, 24, 7, 1])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_flat_tops_are_counted_across_blocks_and_lone_peaks_are_not(tmp_path, monkeypatch, channels, block):
+    monkeypatch.setattr(audio, "_BLOCK", block)
+    random = np.random.default_rng(block)
+    levels = random.choice([-32768, -32767, 0, 32766, 32767], (300, channels), p=[0.2, 0.2, 0.1, 0.1, 0.4])
+    soundfile.write(tmp_path / "a.wav", levels.astype(np.int16), 16_000)
+    assert decode(tmp_path / "a.wav").n_clipped == flat_tops(levels, 32767, 32768) > 50
+
+
+@pytest.mark.parametrize("block", [1 << 20, 12, 5])
+def test_floats_beyond_full_scale_are_counted_one_by_one(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(audio, "_BLOCK", block)
+    values = np.random.default_rng(1).choice([-1.5, -1.0, 0.0, 1.0, 1.25], (200, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", values, 44_100, subtype="FLOAT")
+    assert decode(tmp_path / "a.wav").n_clipped == flat_tops(values, 32767 / 32768, 1.0) > 50
 
 
 def test_what_is_louder_than_full_scale_is_clipped_not_wrapped(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.array([2.0, -2.0]), 16_000, subtype="FLOAT")
-    assert decode(tmp_path / "a.wav").tolist() == [32767, -32768]
+    sound = decode(tmp_path / "a.wav")
+    assert sound.samples.tolist() == [32767, -32768]
+    assert sound.n_clipped == 2
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "ULAW", "ALAW"])
+def test_every_encoding_has_its_full_scale(tmp_path, subtype):
+    square = np.repeat([1.0, -1.0, 0.3, 1.0, 0.2], [5, 4, 6, 1, 4])
+    soundfile.write(tmp_path / "a.wav", square, 16_000, subtype=subtype)
+    assert decode(tmp_path / "a.wav").n_clipped == 9
 
 
 def written(tmp_path, kind="WAV", **how):
@@ -70,7 +183,7 @@ def written(tmp_path, kind="WAV", **how):
     return path
 
 
-@pytest.mark.parametrize("kind", ["WAV", "AIFF", "FLAC", "OGG"])
+@pytest.mark.parametrize("kind", ["WAV", "RF64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3"])
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 def test_a_truncated_file_is_named_as_such(tmp_path, kind, share):
     path = written(tmp_path, kind)
@@ -80,13 +193,67 @@ def test_a_truncated_file_is_named_as_such(tmp_path, kind, share):
         decode(path)
 
 
-def test_a_wav_written_to_a_pipe_has_no_length_and_is_read(tmp_path):
+@pytest.mark.parametrize("length", [0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+def test_a_wav_written_to_a_pipe_has_no_length_and_is_read(tmp_path, length):
     path = written(tmp_path)
     content = bytearray(path.read_bytes())
     start = content.index(b"data") + 4
-    content[start : start + 4] = struct.pack("<I", 0xFFFFFFFF)
+    content[start : start + 4] = struct.pack("<I", length)
     path.write_bytes(content)
-    assert len(decode(path)) == 8000
+    assert len(decode(path).samples) == 8000
+
+
+def test_a_flac_written_to_a_pipe_has_no_length_and_is_read(tmp_path):
+    path = written(tmp_path, "FLAC")
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    assert len(decode(path).samples) == 8000
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "OGG"])
+def test_lengths_that_no_file_can_hold_take_no_memory(tmp_path, kind):
+    path = written(tmp_path, kind)
+    content = bytearray(path.read_bytes())
+    if kind == "FLAC":
+        content[21] |= 0x0F
+        content[22:26] = b"\xff" * 4
+    else:
+        content[-10_000:] = content[-10_000:].replace(b"OggS\0\4", b"OggS\0\4\xff\xff\xff\xff\xff\xff\xff\x7f")
+    path.write_bytes(content)
+    with pytest.raises(UnreadableAudio, match="truncated"):
+        decode(path)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_a_flipped_bit_in_an_ogg_page_is_named(tmp_path, subtype):
+    """libsndfile leaves such a page out without a word."""
+    path = written(tmp_path, "OGG", subtype=subtype)
+    content = path.read_bytes()
+    for position in range(100, len(content), len(content) // 20):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 8]) + content[position + 1 :])
+        with pytest.raises(UnreadableAudio, match=f"at byte .* of {len(content)}"):
+            decode(path)
+
+
+def test_of_several_ogg_streams_none_is_dropped_in_silence(tmp_path):
+    path = written(tmp_path, "OGG")
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(UnreadableAudio, match="several"):
+        decode(path)
+
+
+def test_a_sphere_file_ends_where_its_header_says(tmp_path):
+    content = written(tmp_path, "NIST").read_bytes()
+    for damaged, reason in (
+        (content + b"\0\0", "announced"),
+        (content.replace(b"sample_count", b"sample_cunt1"), "how long"),
+        (content.replace(b"pcm", b"pcm,embedded-shorten-v2.00", 1), "sph2pipe"),
+    ):
+        (tmp_path / "a.sph").write_bytes(damaged)
+        with pytest.raises(UnreadableAudio, match=reason):
+            decode(tmp_path / "a.sph")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +263,8 @@ def test_a_wav_written_to_a_pipe_has_no_length_and_is_read(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 73000\n", "git lfs pull"),
         (b"<html>404</html>" * 50, "cannot be decoded"),
         (b"RIFF\x00\x00\x00\x00WAVE", "truncated"),
+        (b".snd", "cannot be decoded"),
+        (b"\xff", "cannot be decoded"),
         (bytes(4096), "cannot be decoded"),
     ],
 )
@@ -112,10 +281,59 @@ def test_no_samples_and_no_file(tmp_path):
             decode(tmp_path / name)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_nan_and_infinity_are_refused(tmp_path, bad):
-    samples = np.zeros(1000, dtype=np.float32)
-    samples[500] = bad
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path):
+    (tmp_path / "folder.wav").mkdir()
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "link to a pipe.wav").symlink_to("pipe.wav")
+    (tmp_path / "annexed.wav").symlink_to("../.git/annex/objects/x.wav")
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    for path, reason in (
+        (tmp_path / "folder.wav", "is a folder"),
+        (tmp_path / "pipe.wav", "is a pipe"),
+        (tmp_path / "link to a pipe.wav", "is a pipe"),
+        (Path("/dev/zero"), "or a device"),
+        (tmp_path / "annexed.wav", "is a link to .*x.wav, which is not there"),
+        (tmp_path / "loop.wav", "symbolic links"),
+        (tmp_path / ("n" * 300), "too long"),
+        (tmp_path / "zero\0byte", "name that no file can have"),
+    ):
+        with pytest.raises(UnreadableAudio, match=reason):
+            decode(path)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    path = written(tmp_path)
+
+    def denied(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(UnreadableAudio, match="Permission denied"):
+        decode(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["été 日本 🎧 a: b.wav", os.fsdecode(b"J\xfcrgen.wav"), "n" * 251 + ".wav", "a.vox"]
+)
+def test_names_make_no_difference(tmp_path, name):
+    written(tmp_path).rename(tmp_path / name)
+    assert len(decode(tmp_path / name).samples) == 8000
+
+
+def test_a_resource_fork_beside_a_file_is_not_taken_for_it(tmp_path):
+    """libsndfile would, where it does not know a file by its first bytes, as it does not know an MP3."""
+    soundfile.write(tmp_path / "a.sd2", tone(48_000), 48_000, format="SD2", subtype="PCM_16")
+    (tmp_path / "._a.sd2").rename(tmp_path / "._a.mp3")
+    soundfile.write(tmp_path / "b.mp3", tone(), 16_000)
+    (tmp_path / "b.mp3").rename(tmp_path / "a.mp3")
+    assert decode(tmp_path / "a.mp3").source_rate_hz == 16_000
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_is_no_number_is_refused(tmp_path, bad, channels):
+    samples = np.zeros((1000, channels), dtype=np.float32)
+    samples[500, -1] = bad
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
     with pytest.raises(UnreadableAudio, match="NaN"):
         decode(tmp_path / "a.wav")
