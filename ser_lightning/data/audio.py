@@ -48,7 +48,7 @@ class Sound:
 
 
 def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
-    """Decode WAV, AIFF, FLAC, Ogg, MP3, AU, CAF, SPHERE, Wave64 or VOC, told by content and not by name.
+    """Decode WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, AU, CAF or SPHERE, told by content and not by name.
 
     Channels are averaged. However long the file, some tens of MB are in use beside the result.
     Raises: UnreadableAudio for what is no regular file and for an empty, truncated, non-finite or unknown one,
@@ -234,8 +234,10 @@ def _refuse_what_is_no_audio(file: BinaryIO) -> None:
         _refuse_short(size - start, length)
     elif head.startswith(b"NIST_1A\n"):
         _refuse_cut_sphere(file, size)
-    elif not (magic[:3] == b"ID3" or magic in _WHOLE or (head[0] == 0xFF and head[1] >= 0xE0)):
-        raise UnreadableAudio("cannot be decoded (no sound that is known here begins like this)")
+    elif not (magic[:3] == b"ID3" or magic == b"fLaC" or (head[0] == 0xFF and head[1] >= 0xE0)):
+        raise UnreadableAudio(
+            "cannot be decoded (it begins like no format that is read here: convert it to WAV or FLAC)"
+        )
 
 
 # Where the first chunk of name, length and content lies, how name and length are packed, what a chunk is padded to.
@@ -246,7 +248,6 @@ _CHUNKED = {
     b"FORM": (12, ">4sI", 2),
     b"caff": (8, ">4sQ", 1),
 }
-_WHOLE = (b"fLaC", b"riff", b"Crea", b"PVF1", b" paf", b"fap ", b"2BIT")  # Wave64, VOC and rarer ones
 _KINDS = (b"WAVE", b"AIFF", b"AIFC", b"desc")
 _LENGTH_UNKNOWN = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 2**64 - 1)  # what programs write into a pipe
 
