@@ -234,44 +234,35 @@ def _refuse_what_is_no_audio(file: BinaryIO) -> None:
         _refuse_short(size - start, length)
     elif head.startswith(b"NIST_1A\n"):
         _refuse_cut_sphere(file, size)
-    elif head.startswith(b"Creative Voice"):
-        _refuse_cut_voc(file, size)
     elif not (magic[:3] == b"ID3" or magic == b"fLaC" or (head[0] == 0xFF and head[1] >= 0xE0)):
         raise UnreadableAudio(
             "cannot be decoded (it begins like no format that is read here: convert it to WAV or FLAC)"
         )
 
 
-# Where the first chunk of name, length and content lies, how name and length are packed, what a chunk is padded to,
-# and how much of name and length the length counts.
+# Where the first chunk of name, length and content lies, how name and length are packed, what a chunk is padded to.
 _CHUNKED = {
-    b"RIFF": (12, "<4sI", 2, 0),
-    b"RIFX": (12, ">4sI", 2, 0),
-    b"RF64": (12, "<4sI", 2, 0),
-    b"FORM": (12, ">4sI", 2, 0),
-    b"caff": (8, ">4sQ", 1, 0),
-    b"riff": (40, "<4s12xQ", 8, 24),  # Wave64
+    b"RIFF": (12, "<4sI", 2),
+    b"RIFX": (12, ">4sI", 2),
+    b"RF64": (12, "<4sI", 2),
+    b"FORM": (12, ">4sI", 2),
+    b"caff": (8, ">4sQ", 1),
 }
 _KINDS = (b"WAVE", b"AIFF", b"AIFC", b"desc")
 _LENGTH_UNKNOWN = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 2**64 - 1)  # what programs write into a pipe
 
 
-def _refuse_cut_chunks(
-    file: BinaryIO, size: int, position: int, header: str, padded_to: int, n_counted: int
-) -> None:
+def _refuse_cut_chunks(file: BinaryIO, size: int, position: int, header: str, padded_to: int) -> None:
     """Walk to the chunk of sound: libsndfile reads a cut-off one without a word."""
     n_header, length_64 = struct.calcsize(header), 0
     while position + n_header <= size:
         file.seek(position)
         name, length = struct.unpack(header, file.read(n_header))
-        position, length = position + n_header, length - n_counted
+        position += n_header
         if name == b"ds64":  # of RF64, for more than 4 GB
             length_64 = int.from_bytes(file.read(16)[8:], "little")
         if name in (b"data", b"SSND"):
-            _refuse_short(size - position, length_64 if length == 0xFFFFFFFF and length_64 else length)
-            if n_counted:
-                _refuse_surplus(size - position, length + -length % padded_to)
-            return
+            return _refuse_short(size - position, length_64 if length == 0xFFFFFFFF and length_64 else length)
         position += length + -length % padded_to
     raise UnreadableAudio("is truncated or damaged: its header announces no sound")
 
@@ -281,14 +272,8 @@ def _refuse_short(n_there: int, n_announced: int) -> None:
         raise UnreadableAudio(f"is truncated: {max(0, n_there)} of {n_announced} bytes of sound are there")
 
 
-def _refuse_surplus(n_there: int, n_announced: int) -> None:
-    """For formats that libsndfile reads on to the file's end, whatever follows the sound."""
-    if n_there > n_announced:
-        raise UnreadableAudio(f"is damaged: {n_there} bytes of sound are there, and {n_announced} announced")
-
-
 def _refuse_cut_sphere(file: BinaryIO, size: int) -> None:
-    """A SPHERE header is text with lines like ``sample_count -i 36409``."""
+    """A SPHERE header is text with lines like ``sample_count -i 36409``; libsndfile reads on to the file's end."""
     file.seek(0)
     header = file.read(1024)
     if b"shorten" in header:
@@ -300,20 +285,8 @@ def _refuse_cut_sphere(file: BinaryIO, size: int) -> None:
     factors = (b"sample_count", b"channel_count", b"sample_n_bytes")
     n_announced = math.prod(int(numbers.get(name, 1)) for name in factors)
     _refuse_short(n_there, n_announced)
-    _refuse_surplus(n_there, n_announced)
-
-
-def _refuse_cut_voc(file: BinaryIO, size: int) -> None:
-    """A VOC file is a row of blocks of type, 24-bit length and content, of which libsndfile reads the first."""
-    file.seek(20)
-    position = int.from_bytes(file.read(2), "little")
-    file.seek(position)
-    kind, *length = file.read(4).ljust(4, b"\0")
-    n_there, n_announced = size - position - 4, int.from_bytes(length, "little")
-    _refuse_short(n_there, n_announced)
-    file.seek(position + 4 + n_announced)
-    if kind not in (1, 9) or file.read() not in (b"", b"\0"):  # a zero ends the row
-        raise UnreadableAudio("is a VOC file of several blocks, of which only the first would be read")
+    if n_there > n_announced:
+        raise UnreadableAudio(f"is damaged: {n_there} bytes of sound are there, and {n_announced} announced")
 
 
 def _refuse_damaged_ogg(file: BinaryIO, size: int) -> None:

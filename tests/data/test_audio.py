@@ -53,8 +53,6 @@ def test_a_sound_says_what_its_file_was(tmp_path):
         ("CAF", "PCM_16", 1),
         ("CAF", "ALAC_16", 1),
         ("NIST", "PCM_16", 1),
-        ("W64", "PCM_16", 1),
-        ("VOC", "PCM_16", 1),
         ("OGG", "VORBIS", 3000),
         ("OGG", "OPUS", 3000),
         ("MP3", "MPEG_LAYER_III", 6000),
@@ -70,7 +68,9 @@ def test_every_format_is_read_whatever_its_name_says(tmp_path, kind, subtype, to
     assert np.sqrt(np.mean((samples[:n] - expected[:n]) ** 2.0)) < tolerance
 
 
-@pytest.mark.parametrize(("kind", "subtype"), [("AVR", "PCM_16"), ("MAT5", "PCM_16"), ("WAV", "GSM610")])
+@pytest.mark.parametrize(
+    ("kind", "subtype"), [("VOC", "PCM_16"), ("W64", "PCM_16"), ("MAT5", "PCM_16"), ("WAV", "GSM610")]
+)
 def test_what_libsndfile_reads_without_noticing_that_it_is_cut_is_not_read(tmp_path, kind, subtype):
     soundfile.write(tmp_path / "a.wav", tone(), 16_000, format=kind, subtype=subtype)
     with pytest.raises(UnreadableAudio, match=r"begins like no format|GSM610"):
@@ -185,7 +185,7 @@ def written(tmp_path, kind="WAV", **how):
     return path
 
 
-@pytest.mark.parametrize("kind", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "VOC", "FLAC", "OGG", "MP3"])
+@pytest.mark.parametrize("kind", ["WAV", "RF64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3"])
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 def test_a_truncated_file_is_named_as_such(tmp_path, kind, share):
     path = written(tmp_path, kind)
