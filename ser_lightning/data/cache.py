@@ -35,7 +35,8 @@ from ser_lightning.data.scan import BadFile, Scan, SourceFile, same_name, scan
 from ser_lightning.errors import UserError
 
 _FORMAT = 2  # raised whenever the same files would be packed into other bytes
-_IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time
+_IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
+_IN_FLIGHT_BYTES = 100_000_000  # unless their files are large
 _SILENT_PEAK = 33  # of 32768: nothing above -60 dB of full scale
 
 log = logging.getLogger(__name__)
@@ -120,16 +121,17 @@ def _written_once(folder: Path) -> Iterator[Path | None]:
                 yield None
                 return
             shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            yield partial
-            partial.rename(folder)
+            try:
+                partial.mkdir()
+                yield partial
+                partial.rename(folder)
+            finally:  # under the lock: somebody else's is left alone
+                shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         remedy = "free room there, or set SER_CACHE to a directory that can be written"
         raise UserError(
             f"the cache {folder.parent} cannot be written ({error.strerror or error}): {remedy}"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _synthesised_root(corpus: Corpus) -> Path:
@@ -174,15 +176,15 @@ def _same(one: Path, other: Path) -> bool:
 
 def _decode_all(found: Scan) -> Iterator[_Decoded]:
     """Decode in parallel and in order, a few clips ahead. Threads do: libsndfile works outside Python's lock."""
-    waiting: deque[Future[_Decoded]] = deque()
+    waiting: deque[tuple[Future[_Decoded], int]] = deque()
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         for file in track(found.files, "decoding"):
-            waiting.append(pool.submit(_decode, found.folder, file))
-            if len(waiting) == _IN_FLIGHT:
-                yield waiting.popleft().result()
+            while waiting and (len(waiting) >= _IN_FLIGHT or sum(size for _, size in waiting) > _IN_FLIGHT_BYTES):
+                yield waiting.popleft()[0].result()
+            waiting.append((pool.submit(_decode, found.folder, file), file.size_bytes))
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
     finally:
         pool.shutdown(cancel_futures=True)
 

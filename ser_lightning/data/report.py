@@ -4,6 +4,7 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -62,8 +63,9 @@ class Report:
         lines += [f"  {_some(paths, n_each)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
         if len(self.bad) > _NAMED:
             text = "".join(f"{bad.path}: {bad.reason}\n" for bad in self.bad)
-            whole_list.write_text(text, encoding="utf-8")
-            lines.append(f"  all of them: {whole_list}")
+            with suppress(OSError):  # a cache that can be read and not written
+                whole_list.write_text(text, encoding="utf-8")
+                lines.append(f"  all of them: {whole_list}")
         return "\n".join([*lines, "Mend or remove them, or go on without them with data.on_bad=exclude."])
 
     def write_json(self, path: Path) -> None:

@@ -61,8 +61,11 @@ def scan(corpus: Corpus, root: Path | None) -> Scan:
         raise UserError(f"{corpus.title} needs data.root=DIR. {how_to_get(corpus)}")
     folder = _audio_folder(corpus, root)
     files: dict[str, SourceFile] = {}
-    bad = []
-    for name, stat in _walk(folder):
+    bad: list[BadFile] = []
+    for name, stat in _walk(folder, bad):
+        if not _can_be_written(name):
+            bad.append(BadFile(path=ascii(name), reason="has a name that is not UTF-8: rename it"))
+            continue
         try:
             facts = corpus.parse(_stem(name))
         except MisnamedFile as error:
@@ -121,10 +124,18 @@ def _audio_folder(corpus: Corpus, root: Path) -> Path:
     return inside if inside.is_dir() else root
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file that may be audio: its path below ``folder`` with forward slashes, and its size and times."""
+def _walk(folder: Path, bad: list[BadFile]) -> Iterator[tuple[str, os.stat_result]]:
+    """Every file that may be audio: its path below ``folder`` with forward slashes, and its size and times.
+
+    Folders that cannot be listed are added to ``bad``.
+    """
+
+    def refused(error: OSError) -> None:
+        below = os.path.relpath(error.filename, folder)
+        bad.append(BadFile(path=below, reason=f"is a folder that cannot be listed ({error.strerror})"))
+
     seen_folders = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
+    for here, folders, names in os.walk(folder, followlinks=True, onerror=refused):
         stat = os.stat(here)
         if (stat.st_dev, stat.st_ino) in seen_folders:  # a link that leads back up
             folders.clear()
@@ -136,6 +147,14 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
         for name in sorted(names):
             if not _hidden(name) and os.path.splitext(name)[1].lower() not in _NO_AUDIO:
                 yield prefix + name, _stat(os.path.join(here, name))
+
+
+def _can_be_written(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _stat(path: str) -> os.stat_result:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import shutil
 from pathlib import Path
 
@@ -212,3 +213,39 @@ def test_resident_memory_does_not_grow_with_what_is_read(root):
     for row in range(12):
         packed.gather([row])
     assert resident_bytes() - before < 4_000_000  # of the 24 MB that were read
+
+
+def test_what_cannot_be_listed_or_written_down_is_named(root, monkeypatch):
+    odd = os.fsencode(root / "AudioWAV") + b"/1002_DFA_ANG_XX\xe9.wav"
+    try:
+        with open(odd, "wb") as file:
+            file.write(b"x")
+    except OSError:
+        pytest.skip("a file system that takes no such name")
+
+    def scandir(path, scandir=os.scandir):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    (root / "AudioWAV" / "locked").mkdir()
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError) as caught:
+        prepare(CREMAD, root)
+    assert "locked: is a folder that cannot be listed (Permission denied)" in str(caught.value)
+    assert "1002_DFA_ANG_XX\\udce9.wav': has a name that is not UTF-8" in str(caught.value)
+    assert len(prepare(CREMAD, root, on_bad="exclude").manifest) == 12
+
+
+def test_who_waits_for_the_lock_leaves_the_writers_work_alone(root, monkeypatch):
+    folder = prepare(CREMAD, root).folder
+    partial = folder.with_name(folder.name + ".partial")
+    folder.rename(partial)  # as if somebody were writing
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache.FileLock, "acquire", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(CREMAD, root)
+    assert (partial / "samples.i16").is_file()
