@@ -146,4 +146,6 @@ class Collection:
         ids = [self.manifest[row].id.rpartition(":")[2] for row in rows]
         table = votes.table(ids, len(self.labels))
         scores = human_scores(table, self.reference[rows], self.labels, counted=votes.counted)
+        if self.facts.get("label_source") != "intended":
+            scores.pop("majority", None)  # it is the label itself
         return {**scores, "source": votes.source} if scores else None

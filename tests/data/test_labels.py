@@ -100,7 +100,7 @@ def test_a_corpus_is_taught_what_listeners_heard(cremad_root, voted, labels, n_c
     batch = next(iter(data.train_dataloader()))
     assert batch.target.sum(1).tolist() == pytest.approx([1.0] * len(batch.target))
     human = data.collection.human_scores(data.split.test)
-    assert human["majority"]["uar"] == 1.0
+    assert "majority" not in human
     assert 0.6 < human["listener"]["uar"] < 1.0
 
 
