@@ -1,5 +1,12 @@
 """From a sequence of any length to one vector, over a clip's own frames only.
 
+| name | what it keeps of each channel | outputs |
+|---|---|---|
+| mean | the mean over time | C |
+| max | the maximum over time | C |
+| mean_max | both, joined | 2C |
+| attentive | mean and standard deviation, weighted by learnt attention | 2C |
+
 B: clips.  C: channels.  F: frames of the longest clip.
 """
 
@@ -9,19 +16,44 @@ from torch import Tensor, nn
 from ser_lightning.models.layers.masking import frame_mask
 
 
+class MeanPooling(nn.Module):
+    """Mean over time: (B, C, F) -> (B, C)."""
+
+    def __init__(self, n_channels: int):
+        super().__init__()
+        self.n_outputs = n_channels
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """``lengths`` (B,) in frames of ``x``, each at least 1."""
+        mask = frame_mask(lengths, x.shape[-1])[:, None]  # (B, 1, F)
+        return (x * mask).sum(-1) / lengths[:, None].to(x.dtype)
+
+
+class MaxPooling(nn.Module):
+    """Maximum over time: (B, C, F) -> (B, C)."""
+
+    def __init__(self, n_channels: int):
+        super().__init__()
+        self.n_outputs = n_channels
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """``lengths`` (B,) in frames of ``x``, each at least 1."""
+        mask = frame_mask(lengths, x.shape[-1])[:, None]  # (B, 1, F)
+        return x.masked_fill(~mask, torch.finfo(x.dtype).min).amax(-1)
+
+
 class MeanMaxPooling(nn.Module):
     """Mean and maximum over time, joined: (B, C, F) -> (B, 2C)."""
 
     def __init__(self, n_channels: int):
         super().__init__()
         self.n_outputs = 2 * n_channels
+        self.mean = MeanPooling(n_channels)
+        self.max = MaxPooling(n_channels)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """``lengths`` (B,) in frames of ``x``, each at least 1."""
-        mask = frame_mask(lengths, x.shape[-1])[:, None]  # (B, 1, F)
-        mean = (x * mask).sum(-1) / lengths[:, None].to(x.dtype)
-        largest = x.masked_fill(~mask, torch.finfo(x.dtype).min).amax(-1)
-        return torch.cat([mean, largest], dim=1)
+        return torch.cat([self.mean(x, lengths), self.max(x, lengths)], dim=1)
 
 
 class AttentiveStatisticsPooling(nn.Module):
@@ -48,14 +80,21 @@ class AttentiveStatisticsPooling(nn.Module):
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
 
 
-POOLINGS = {"mean_max": MeanMaxPooling, "attentive": AttentiveStatisticsPooling}
+Pooling = MeanPooling | MaxPooling | MeanMaxPooling | AttentiveStatisticsPooling
+
+POOLINGS: dict[str, type[Pooling]] = {
+    "mean": MeanPooling,
+    "max": MaxPooling,
+    "mean_max": MeanMaxPooling,
+    "attentive": AttentiveStatisticsPooling,
+}
 
 
-def make_pooling(name: str, n_channels: int) -> MeanMaxPooling | AttentiveStatisticsPooling:
+def make_pooling(name: str, n_channels: int) -> Pooling:
     """The pooling head of that name.
 
     Raises: ValueError for a name that is not in `POOLINGS`.
     """
     if name not in POOLINGS:
-        raise ValueError(f"pooling={name} is not known: use {' or '.join(POOLINGS)}")
+        raise ValueError(f"pooling={name} is not known: use {', '.join(POOLINGS)}")
     return POOLINGS[name](n_channels)
