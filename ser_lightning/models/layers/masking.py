@@ -23,3 +23,21 @@ def halved(lengths: Tensor, times: int = 1) -> Tensor:
     for _ in range(times):
         lengths = (lengths + 1) // 2
     return lengths
+
+
+def relu_within(x: Tensor, lengths: Tensor) -> Tensor:
+    """ReLU in place, and zero beyond each clip's length; frames are the last axis of ``x`` (B, …, F).
+
+    The zeros are set behind autograd's back, which spares a pass over the gradient: where the output of a ReLU is
+    zero, its gradient is zero already. ``x`` must be nothing that its maker keeps for its own gradient; batch norms
+    and sums keep none of what they return.
+    """
+    mask = frame_mask(lengths, x.shape[-1])
+    with torch.no_grad():
+        x.mul_(mask.view(len(x), *[1] * (x.dim() - 2), -1).to(x.dtype))
+    return x.relu_()
+
+
+def strided(lengths: Tensor, stride: int) -> Tensor:
+    """Lengths after a convolution of that stride that is padded by half its (odd) kernel."""
+    return (lengths + stride - 1) // stride
