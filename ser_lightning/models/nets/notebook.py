@@ -3,12 +3,26 @@
 B: clips.  M: mel bins (128).  F: frames (160).  K: classes.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_lightning.models.layers.convolution import carried
+from ser_lightning.models.layers.residual import ResidualStack
+from ser_lightning.models.layers.transformer import sinusoids
 
 _CHANNELS = (32, 64, 128, 256)
+
+
+def _convolutions() -> nn.ModuleList:
+    return nn.ModuleList(
+        nn.Conv2d(n_in, n_out, 3, padding=1) for n_in, n_out in zip((1, *_CHANNELS), _CHANNELS, strict=False)
+    )
+
+
+def _framed(features: Tensor, n_frames: int) -> Tensor:
+    """(B, M, F) -> (B, M, n_frames), cut or padded with zeros."""
+    return functional.pad(features[:, :, :n_frames], (0, max(0, n_frames - features.shape[2])))
 
 
 class _NotebookStack(nn.Module):
@@ -17,16 +31,12 @@ class _NotebookStack(nn.Module):
     def __init__(self, n_frames: int | None):
         super().__init__()
         self._n_frames = n_frames
-        self.convs = nn.ModuleList(
-            nn.Conv2d(n_in, n_out, 3, padding=1) for n_in, n_out in zip((1, *_CHANNELS), _CHANNELS, strict=False)
-        )
+        self.convs = _convolutions()
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for n_out in _CHANNELS)
         self.residual = nn.Linear(1, _CHANNELS[1])  # of each pixel: a 1×1 convolution
 
     def forward(self, features: Tensor) -> Tensor:
-        n_frames = self._n_frames or features.shape[2]
-        features = functional.pad(features[:, :, :n_frames], (0, max(0, n_frames - features.shape[2])))
-        spectrogram = features[:, None]  # (B, 1, M, 160)
+        spectrogram = _framed(features, self._n_frames or features.shape[2])[:, None]  # (B, 1, M, 160)
         x = spectrogram
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = conv(x)
@@ -72,3 +82,47 @@ class NotebookCNNGRU(nn.Module):
         x = self.stack(features).flatten(1, 2).transpose(1, 2)  # (B, 10, 256 · M / 16)
         output, _ = self.gru(x)  # (B, 10, 256)
         return self.head(output[:, -1])
+
+
+class NotebookResNet18(nn.Module):
+    """The standard ResNet-18 on one channel, all of 160 frames used."""
+
+    def __init__(self, *, n_mels: int, n_classes: int, n_frames: int = 160):
+        super().__init__()
+        self._n_frames = n_frames
+        self.stack = ResidualStack()
+        self.classify = nn.Linear(512, n_classes)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """(B, M, F) -> logits (B, K); ``lengths`` go unused, as they did."""
+        x, _ = self.stack(_framed(features, self._n_frames), torch.full_like(lengths, self._n_frames))
+        return self.classify(x.mean((2, 3)))
+
+
+class NotebookCNNTransformer(nn.Module):
+    """The notebook's CNN-Transformer: four convolutions, a post-norm encoder, a mean over all frames.
+
+    Its layer norms, made anew at every call there and so neither trained nor saved, are parameters here.
+    """
+
+    def __init__(self, *, n_mels: int, n_classes: int, n_frames: int = 160, dropout: float = 0.2):
+        super().__init__()
+        self._n_frames = n_frames
+        self.convs = _convolutions()
+        self.norms = nn.ModuleList(
+            nn.LayerNorm([n_out, n_mels // 2**number, n_frames // 2**number])
+            for number, n_out in enumerate(_CHANNELS, start=1)
+        )
+        self.project = nn.Linear(_CHANNELS[-1] * (n_mels // 16), 256)
+        layer = nn.TransformerEncoderLayer(256, nhead=4, dim_feedforward=2048, dropout=dropout, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, num_layers=2)
+        self.head = nn.Sequential(nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, n_classes))
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """(B, M, F) -> logits (B, K); ``lengths`` go unused, as they did."""
+        x = _framed(features, self._n_frames)[:, None]  # (B, 1, M, 160)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = functional.relu(norm(functional.max_pool2d(conv(x), 2)))
+        x = self.project(x.flatten(1, 2).transpose(1, 2))  # (B, 10, 256)
+        x = self.encoder(x + sinusoids(x.shape[1], x.shape[2], x.device))
+        return self.head(x.mean(1))
