@@ -104,7 +104,7 @@ def _explain(error: BaseException) -> int:
 
 @click.group(cls=_Program)
 def main() -> None:
-    """Speech emotion recognition: look after corpora.
+    """Speech emotion recognition: look after corpora, weigh models.
 
     Training is `python train.py`. SER_TRACEBACK=1 shows where a failure comes from.
     """
@@ -216,6 +216,28 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
         _print_json({"schema": SCHEMA, "name": collection.name, "splits": [asdict(split) for split in found]})
     else:
         print_splits(found, collection.labels, _console())
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@_json
+def models(names: tuple[str, ...], as_json: bool) -> None:
+    """Measure what models cost: parameters, multiplications, clips a second on this machine.
+
+    NAME is a file in conf/model; without one, all of them.
+    """
+    from ser_lightning.compose import check_name, config_names
+
+    for name in names:
+        check_name("model", name)
+    chosen = names or config_names("model")
+    from ser_lightning.model_table import model_table, print_models
+
+    table = model_table(chosen)
+    if as_json:
+        _print_json(table.to_json())
+    else:
+        print_models(table, _console())
 
 
 def _about(name: str) -> list[str]:

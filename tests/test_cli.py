@@ -46,7 +46,9 @@ def spoilt_root(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["data"], ["data", "list"], ["data", "audit", "cremd"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["data"], ["data", "list"], ["data", "audit", "cremd"], ["models", "cn"]]
+)
 def test_help_lists_and_typos_need_nothing_heavy(arguments):
     said = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, cwd=ROOT)
     assert said.stderr.splitlines()[-1] == "[]"
@@ -89,6 +91,7 @@ def test_the_list_says_what_there_is():
         (["data", "audit", "cremad", "--root", "nowhere"], "data.root=nowhere does not exist"),
         (["data", "audit", "pooled", "--root", "x"], "pooled takes no --root"),
         (["data", "audit", "csv"], "data.manifest=FILE"),
+        (["models", "cnn", "cnn_gur"], "there is no cnn_gur in conf/model: did you mean cnn_gru?"),
         (["data", "audit", "csv", "data.manifest=nowhere.csv"], "nowhere.csv cannot be read"),
         (["data", "audit", "toy", "data.split=loos"], "data.split=loos is not there"),
         (["data", "splits", "toy", "--split", "loos"], "there is no split loos of toy (known: kfold, loso, "),
@@ -194,6 +197,14 @@ def test_download_goes_where_it_is_told(tmp_path, monkeypatch):
     code, out, _ = ser("data", "download", "emodb", "--to", tmp_path / "here and there")
     assert (code, out) == (0, f"next: ser data audit emodb --root '{tmp_path}/here and there'\n")
     assert asked == [("emodb", tmp_path / "emodb", 3), ("emodb", tmp_path / "here and there", 8)]
+
+
+def test_models_measures_those_it_is_given(monkeypatch):
+    monkeypatch.setattr("ser_lightning.model_table.BATCH_SIZE", 2)
+    monkeypatch.setattr("ser_lightning.model_table._ROUNDS", 1)
+    code, out, err = ser("models", "cnn", "--json")
+    assert (code, err) == (0, "measuring cnn\n")
+    assert [each["name"] for each in json.loads(out)["models"]] == ["cnn"]
 
 
 def test_ctrl_c_ends_it_with_130_and_no_traceback():
