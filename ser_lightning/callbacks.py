@@ -184,7 +184,8 @@ class PlainProgress(ProgressBar):
         shown = ["train/loss", "val/loss", "val/uar", "val/accuracy"]
         numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
         rate = values["train/clips_per_s"]
-        log.info("epoch %d of %s  %s  %.0f clips/s", trainer.current_epoch + 1, trainer.max_epochs, numbers, rate)
+        speed = f"  {rate:.0f} clips/s" if rate else ""  # unknown with a single batch
+        log.info("epoch %d of %s  %s%s", trainer.current_epoch + 1, trainer.max_epochs, numbers, speed)
 
 
 def progress() -> ProgressBar:

@@ -1,6 +1,7 @@
 """A user's own corpus: a CSV that lists the files, what each conveys, and who speaks."""
 
 import csv
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -19,7 +20,7 @@ def read_csv_corpus(path: Path) -> Corpus:
 
     The columns ``path``, ``emotion`` and ``speaker`` are needed; ``sentence``, ``sex``, ``intensity`` and ``fold``
     are read where they are there, others are left alone. Relative paths begin at the CSV's folder. A clip's id is
-    its path without the ending.
+    its path without the ending; of absolute paths, without the folder that they share, which differs by machine.
     Raises: UserError that lists what is wrong with the file.
     """
     rows = _rows(path)
@@ -31,7 +32,8 @@ def read_csv_corpus(path: Path) -> Corpus:
     if faults:
         more = f"\n  and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
         raise UserError(f"{path} cannot be used:\n  " + "\n  ".join(faults[:_NAMED]) + more)
-    listing = {row["path"]: _facts(row) for _, row in rows}
+    shared = _shared_folder([row["path"] for _, row in rows])
+    listing = {row["path"]: _facts(row, shared) for _, row in rows}
     return Corpus(
         name=re.sub(r"\W+", "_", path.stem).strip("_").lower() or "csv",
         title=path.name,
@@ -88,8 +90,16 @@ def _spelt_otherwise(name: str, names: set[str]) -> bool:
     return name != name.lower() and name.lower() in {other.lower() for other in names - {name}}
 
 
-def _facts(row: dict[str, str]) -> NameFacts:
-    folder, _, name = row["path"].rpartition("/")
+def _shared_folder(paths: list[str]) -> str:
+    """What all of them begin with where all are absolute, with its slash; else nothing."""
+    if not all(map(os.path.isabs, paths)):
+        return ""
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return folder.rstrip("/") + "/"
+
+
+def _facts(row: dict[str, str], shared: str) -> NameFacts:
+    folder, _, name = row["path"].removeprefix(shared).rpartition("/")
     stem = name.rpartition(".")[0] or name
     return NameFacts(
         id=f"{folder}/{stem}" if folder else stem,

@@ -9,6 +9,7 @@ from ser_lightning.data import sources
 from ser_lightning.data.cache import prepare
 from ser_lightning.data.corpora import Corpus, load_corpus
 from ser_lightning.data.sources import Source
+from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.errors import UserError
 from ser_lightning.experiment import make_data, make_module, train
 from ser_lightning.run import RunDirectory
@@ -178,6 +179,15 @@ def test_what_is_wrong_with_a_list_is_said(tmp_path, spoil, said):
     listed.write_text(spoil(listed.read_text()))
     with pytest.raises(UserError, match=said):
         make_data(config("data=csv", f"data.manifest={listed}"))
+
+
+def test_ids_do_not_depend_on_where_absolute_paths_lie(tmp_path):
+    listed = make_csv(tmp_path)
+    relative = read_csv_corpus(listed)
+    listed.write_text(listed.read_text().replace("clips/", f"{tmp_path}/clips/"))
+    absolute = read_csv_corpus(listed)
+    assert [facts.id for facts in absolute.listing.files.values()] == [str(number) for number in range(10)]
+    assert [facts.id for facts in relative.listing.files.values()] == [f"clips/{number}" for number in range(10)]
 
 
 def test_a_list_that_is_missing_is_asked_for(tmp_path):
