@@ -42,7 +42,7 @@ def test_fold_0_tests_on_unheard_actors(overrides):
 
 def test_a_network_learns_from_real_speech(overrides, tmp_path):
     run = RunDirectory(tmp_path / "run")
-    small = ["model.net.channels=[8,16,32]", "model.frontend.n_mels=40", "trainer.max_epochs=6", "logger=none"]
+    small = ["model.net.channels=[8,16,32]", "model.frontend.n_mels=40", "trainer.max_epochs=4", "logger=none"]
     train(config(*overrides, *small, "model.augment=null"), run)
     result = json.loads(run.result.read_text())
     assert result["metrics"]["val"]["uar"] > 0.25  # chance is 0.167

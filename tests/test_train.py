@@ -202,7 +202,8 @@ def test_early_stopping_by_name(tiny, tmp_path):
 @pytest.mark.parametrize("name", names_in("model"))
 def test_every_model_trains_under_the_default_trainer(cremad_root, tmp_path, name):
     run = RunDirectory(tmp_path / "run")
-    train(config(f"model={name}", "data=cremad", f"data.root={cremad_root}", "trainer=debug"), run)
+    small = ["data.batch_size=4", "data.eval_batch_size=4"]
+    train(config(f"model={name}", "data=cremad", f"data.root={cremad_root}", "trainer=debug", *small), run)
     assert json.loads(run.result.read_text())["model"]["name"] == name
 
 
