@@ -1,10 +1,19 @@
-"""Files that are whole or not there."""
+"""Files and folders that are whole or not there, and where those lie that can be made again."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+from platformdirs import user_cache_path
+
+
+def cache_root() -> Path:
+    """``$SER_CACHE``, or the user's cache directory."""
+    given = os.environ.get("SER_CACHE")
+    return Path(given).expanduser() if given else user_cache_path("ser_lightning")
 
 
 @contextmanager
@@ -17,3 +26,19 @@ def written_whole(path: Path) -> Iterator[TextIO]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(folder: Path) -> Iterator[Path]:
+    """Yield a folder that becomes ``folder`` once it is written; after a failure nothing is left of it.
+
+    For one process at a time: what a killed one left behind is thrown away.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        yield partial
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -14,7 +14,6 @@ import hashlib
 import logging
 import mmap
 import os
-import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from platformdirs import user_cache_path
 
 from ser_lightning.data.audio import SAMPLE_RATE_HZ, Sound, UnreadableAudio, decode
 from ser_lightning.data.corpora import Corpus
@@ -33,6 +31,7 @@ from ser_lightning.data.progress import track
 from ser_lightning.data.report import Report, duplicate_audio
 from ser_lightning.data.scan import BadFile, Scan, SourceFile, same_name, scan
 from ser_lightning.errors import UserError
+from ser_lightning.files import cache_root, folder_written_whole
 
 _FORMAT = 2  # raised whenever the same files would be packed into other bytes
 _IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
@@ -40,12 +39,6 @@ _IN_FLIGHT_BYTES = 100_000_000  # unless their files are large
 _SILENT_PEAK = 33  # of 32768: nothing above -60 dB of full scale
 
 log = logging.getLogger(__name__)
-
-
-def cache_root() -> Path:
-    """``$SER_CACHE``, or the user's cache directory."""
-    given = os.environ.get("SER_CACHE")
-    return Path(given).expanduser() if given else user_cache_path("ser_lightning")
 
 
 class PackedCorpus:
@@ -113,20 +106,14 @@ def _written_once(folder: Path) -> Iterator[Path | None]:
     if folder.is_dir():
         yield None
         return
-    partial = folder.with_name(folder.name + ".partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(folder.name + ".lock")):
             if folder.is_dir():
                 yield None
                 return
-            shutil.rmtree(partial, ignore_errors=True)
-            try:
-                partial.mkdir()
+            with folder_written_whole(folder) as partial:
                 yield partial
-                partial.rename(folder)
-            finally:  # under the lock: somebody else's is left alone
-                shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         remedy = "free room there, or set SER_CACHE to a directory that can be written"
         raise UserError(
