@@ -1,0 +1,186 @@
+"""Pretrained speech models from the hub or from a folder, and a line for whatever keeps one from being had."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ser_lightning.errors import UserError
+from ser_lightning.models.pretrained.contamination import contamination
+from ser_lightning.models.pretrained.wave_encoder import WaveEncoder
+from ser_lightning.models.pretrained.window_encoder import WindowEncoder
+from ser_lightning.models.raw_waveform import RATE_HZ
+
+WAVES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
+FAMILIES = (*WAVES, "whisper")
+
+# Learnt without: masks, dropped layers and adapters would change how many frames and layers there are.
+_OFF = {
+    "apply_spec_augment": False,
+    "mask_time_prob": 0.0,
+    "mask_feature_prob": 0.0,
+    "layerdrop": 0.0,
+    "encoder_layerdrop": 0.0,
+    "add_adapter": False,
+}
+# What decides, beside the weights, what a model answers.
+_SETTINGS = """
+    activation_function conv_kernel conv_pos_batch_norm conv_stride do_stable_layer_norm encoder_attention_heads
+    feat_extract_activation feat_extract_norm feat_proj_layer_norm hidden_act layer_norm_eps max_bucket_distance
+    max_source_positions model_type num_attention_heads num_conv_pos_embedding_groups scale_embedding
+    """.split()
+_PREPROCESSING = ("do_normalize", "n_fft", "hop_length", "feature_size")
+
+Encoder = WaveEncoder | WindowEncoder
+
+
+@dataclass(frozen=True)
+class Source:
+    """What checkpoints and results say of a pretrained model.
+
+    ``digest`` is of its weights and of what else decides its answers; ``architecture`` is all but the weights, as
+    JSON; ``contamination`` is said where it was trained on emotional speech.
+    """
+
+    name: str
+    family: str
+    digest: str
+    architecture: str
+    contamination: str | None
+
+    @property
+    def place(self) -> str:
+        """The name on the hub, or the whole path of the folder."""
+        return str(_folder_of(self.name) or self.name)
+
+
+def read_encoder(name: str | None) -> tuple[Encoder, Source]:
+    """The model of that name on the hub, or in the folder of that name, in 32 bits.
+
+    Raises: UserError where transformers is not installed, or no such model can be had or used.
+    """
+    if not name:
+        raise UserError(
+            "model=pretrained needs to know which: model.net.name=facebook/wav2vec2-base, say, or a folder of one"
+        )
+    library = _library()
+    config = _read(name, "config.json", library.AutoConfig.from_pretrained)
+    if config.model_type not in FAMILIES:
+        raise UserError(f"{name} is a {config.model_type}: known are {', '.join(FAMILIES)}")
+    config.update({setting: value for setting, value in _OFF.items() if hasattr(config, setting)})
+    preprocessor = _read(name, "preprocessor_config.json", library.AutoFeatureExtractor.from_pretrained)
+    if preprocessor.sampling_rate != RATE_HZ:
+        raise UserError(f"{name} takes {preprocessor.sampling_rate} samples a second, and clips have {RATE_HZ}")
+    model, report = _read(
+        name,
+        "the file of weights",
+        lambda source: library.AutoModel.from_pretrained(source, config=config, output_loading_info=True),
+    )
+    lacking = sorted(key for key in report["missing_keys"] if "decoder." not in key)
+    if lacking:
+        raise UserError(f"{name} lacks {len(lacking)} of its weights, {lacking[0]} for one")
+    return _made(name, config, preprocessor, model)
+
+
+def remake_encoder(name: str | None, architecture: str) -> tuple[Encoder, Source]:
+    """The model that `Source.architecture` describes, with random weights.
+
+    Raises: UserError where transformers is not installed.
+    """
+    library = _library()
+    parts = json.loads(architecture)
+    config = library.AutoConfig.for_model(**parts["config"])
+    preprocessor = getattr(library, parts["preprocessor"]["feature_extractor_type"])(**parts["preprocessor"])
+    return _made(str(name), config, preprocessor, library.AutoModel.from_config(config))
+
+
+def _made(name: str, config: Any, preprocessor: Any, model: Any) -> tuple[Encoder, Source]:
+    encoder = _encoder(config, preprocessor, model.float())
+    parts = {"config": config, "preprocessor": preprocessor}
+    source = Source(
+        name=name,
+        family=config.model_type,
+        digest=_digest(config, preprocessor, encoder),
+        architecture=json.dumps({key: json.loads(part.to_json_string()) for key, part in parts.items()}),
+        contamination=contamination(_short_name(name), (config.id2label or {}).values()),
+    )
+    return encoder, source
+
+
+def _encoder(config: Any, preprocessor: Any, model: Any) -> Encoder:
+    if config.model_type in WAVES:
+        return WaveEncoder(model, standardise=preprocessor.do_normalize)
+    return WindowEncoder(
+        model.get_encoder(),
+        mel_filters=preprocessor.mel_filters,
+        n_fft=preprocessor.n_fft,
+        hop_samples=preprocessor.hop_length,
+    )
+
+
+def _digest(config: Any, preprocessor: Any, encoder: Encoder) -> str:
+    """Weights count without their names, which are not the same in all versions of transformers."""
+    settings = [(name, _plain(getattr(config, name, None))) for name in _SETTINGS]
+    settings += [(name, _plain(getattr(preprocessor, name, None))) for name in _PREPROCESSING]
+    facts = [repr(setting) for setting in settings]
+    facts += sorted(_hash(tensor.numpy()) for tensor in encoder.state_dict().values())
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
+
+
+def _folder_of(name: str) -> Path | None:
+    """The folder of that name; None where there is none, and the name is one of the hub's."""
+    folder = Path(name).expanduser()
+    return folder.resolve() if folder.is_dir() else None
+
+
+def _short_name(name: str) -> str:
+    path = Path(name)
+    return path.name if path.is_absolute() or _folder_of(name) else name
+
+
+def _library() -> Any:
+    try:
+        import transformers
+    except ImportError:
+        raise UserError(
+            "model=pretrained needs transformers: pip install -c constraints.txt -e '.[pretrained]'"
+        ) from None
+    from huggingface_hub.utils import logging as hub_logging
+
+    hub_logging.set_verbosity_error()  # what goes wrong is said here, in a line
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    return transformers
+
+
+def _read(name: str, what: str, read: Callable[[str], Any]) -> Any:
+    """What ``read`` makes of the model's folder, or of its place on the hub."""
+    from safetensors import SafetensorError
+
+    folder = _folder_of(name)
+    if folder is None and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise UserError(f"{name} is no folder: model.net.name is a model on the hub, or the folder of one")
+    try:
+        return read(str(folder or name))
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        line = str(error).strip().splitlines()[0]
+        if folder is not None:
+            raise UserError(f"{name} cannot be read: {what} is not there, or not whole ({line})") from error
+        if not isinstance(error, OSError):
+            raise UserError(f"{name} cannot be read: {line}") from error
+        raise UserError(
+            f"{name} cannot be had: no connection to the hub, or no such model. "
+            "Put its files in a folder and say model.net.name=DIR"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def _hash(tensor: np.ndarray) -> str:
+    return f"{tensor.shape} {hashlib.sha256(np.ascontiguousarray(tensor).data).hexdigest()}"

@@ -1,0 +1,196 @@
+"""What a frozen model makes of clips, on disk, by the hash of their sound::
+
+    <model>/00000/states.f16   (L, F, H) of one clip after another, little-endian float16
+                  clips.csv    one row a clip, in that order: audio_hash, frames
+           /00001/ …
+
+Clips are added a part of some hundred megabytes at a time; a part is whole or not there, and never changes. So a
+broken run goes on where it was, and corpora that share a sound share what was made of it.
+
+B: clips.  L: layers.  F: frames of the longest clip.  H: width.
+"""
+
+import csv
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from ser_lightning.data.progress import track
+from ser_lightning.errors import UserError
+from ser_lightning.files import folder_written_whole
+
+_PART_BYTES = 256_000_000
+_BATCH_SAMPLES = 40 * 16_000  # read at a time, padding counted
+_ROOM = 1.05  # asked for, of what is written
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip to be stored: its row in a manifest, the hash of its sound, its length and that of its features."""
+
+    row: int
+    audio_hash: str
+    n_samples: int
+    n_frames: int
+
+
+class FeatureStore:
+    """Layers of clips, read through memory maps.
+
+    Args:
+        folder: of one model.
+        n_layers, width: L and H.
+        title: what the model is called when something is said.
+    """
+
+    def __init__(self, folder: Path, *, n_layers: int, width: int, title: str):
+        self._arguments = (folder, n_layers, width, title)
+        self._folder = folder
+        self._n_layers = n_layers
+        self._width = width
+        self._title = title
+        self._maps: list[np.memmap] = []
+        self._places: dict[str, tuple[int, int, int]] = {}  # part, first number, frames
+        self._open_parts()
+
+    def __reduce__(self):  # type: ignore[no-untyped-def]  # a copy, or another process, opens the maps itself
+        return _reopened, self._arguments
+
+    def fill(self, clips: Sequence[Clip], make: Callable[[list[Clip]], tuple[Tensor, Tensor]]) -> None:
+        """Add what is not there yet, as ``make`` makes it: ((B, L, F, H), frames (B,)).
+
+        Of several processes one does it, and the others wait.
+        Raises: UserError where there is no room, or no right, to write.
+        """
+        if not self._lacking(clips):
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                self._open_parts()
+                self._add(self._lacking(clips), make)
+        except OSError as error:
+            raise UserError(
+                f"the features cannot be written to {self._folder} ({error.strerror or error}): "
+                "set SER_CACHE to a directory that can be, or model.net.store=false"
+            ) from error
+
+    def gather(self, hashes: Sequence[str], layers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """((B, chosen layers, F, H) float16, zero beyond a clip's end, frames (B,))."""
+        frames = [self._places[audio_hash][2] for audio_hash in hashes]
+        states = np.zeros((len(hashes), len(layers), max(frames), self._width), dtype="<f2")
+        for row, audio_hash in zip(states, hashes, strict=True):
+            part, start, n_frames = self._places[audio_hash]
+            stop = start + self._n_layers * n_frames * self._width
+            clip = self._maps[part][start:stop].reshape(self._n_layers, n_frames, self._width)
+            for to, layer in zip(row, layers, strict=True):
+                to[:n_frames] = clip[layer]
+        return torch.from_numpy(states), torch.tensor(frames)
+
+    def _open_parts(self) -> None:
+        for folder in self._parts()[len(self._maps) :]:
+            start = 0
+            with (folder / "clips.csv").open(newline="", encoding="utf-8") as file:
+                for clip in csv.DictReader(file):
+                    n_frames = int(clip["frames"])
+                    self._places[clip["audio_hash"]] = (len(self._maps), start, n_frames)
+                    start += self._n_layers * n_frames * self._width
+            self._maps.append(np.memmap(folder / "states.f16", dtype="<f2", mode="r"))
+
+    def _parts(self) -> list[Path]:
+        return sorted(path for path in self._folder.glob("[0-9]*") if path.name.isdigit())
+
+    def _lacking(self, clips: Sequence[Clip]) -> list[Clip]:
+        """One of every sound that is not there, the longest first."""
+        lacking = {clip.audio_hash: clip for clip in clips if clip.audio_hash not in self._places}
+        return sorted(lacking.values(), key=lambda clip: -clip.n_samples)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = FileLock(self._folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("waiting for another run, which is reading clips with %s", self._title)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _add(self, lacking: list[Clip], make: Callable[[list[Clip]], tuple[Tensor, Tensor]]) -> None:
+        if not lacking:
+            return
+        total = self._bytes(lacking)
+        log.info(
+            "reading %d clips with %s, once: %s in %s", len(lacking), self._title, _gigabytes(total), self._folder
+        )
+        self._check_room(total)
+        batches = list(_cut(lacking, lambda batch: batch[0].n_samples * len(batch) > _BATCH_SAMPLES))
+        progress = iter(track(batches, "reading"))
+        for part in list(_cut(batches, lambda some: sum(map(self._bytes, some)) > _PART_BYTES)):
+            with folder_written_whole(self._folder / f"{len(self._maps):05d}") as partial:
+                self._write(partial, islice(progress, len(part)), make)
+            self._open_parts()
+
+    def _bytes(self, clips: Sequence[Clip]) -> int:
+        return 2 * self._n_layers * self._width * sum(clip.n_frames for clip in clips)
+
+    def _check_room(self, n_bytes: int) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free < n_bytes * _ROOM:
+            raise UserError(
+                f"the features take {_gigabytes(n_bytes)}, and {self._folder} has room for {_gigabytes(free)}: "
+                "set SER_CACHE to a larger disk, average frames (model.net.average_frames=4 takes a quarter), "
+                "or do without (model.net.store=false)"
+            )
+
+    def _write(
+        self,
+        folder: Path,
+        batches: Iterator[list[Clip]],
+        make: Callable[[list[Clip]], tuple[Tensor, Tensor]],
+    ) -> None:
+        table_path = folder / "clips.csv"
+        with (folder / "states.f16").open("wb") as data, table_path.open("w", encoding="utf-8") as table:
+            table.write("audio_hash,frames\n")
+            for batch in batches:
+                states, frames = (tensor.cpu() for tensor in make(batch))
+                for clip, own, n_frames in zip(batch, states, frames.tolist(), strict=True):
+                    data.write(own[:, :n_frames].half().contiguous().numpy().astype("<f2", copy=False).data)
+                    table.write(f"{clip.audio_hash},{n_frames}\n")
+            for file in (data, table):
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def _reopened(folder: Path, n_layers: int, width: int, title: str) -> FeatureStore:
+    return FeatureStore(folder, n_layers=n_layers, width=width, title=title)
+
+
+def _cut(items: Sequence, is_too_much: Callable[[list], bool]) -> Iterator[list]:
+    """Runs of items, each as long as it can be."""
+    run: list = []
+    for item in items:
+        if run and is_too_much([*run, item]):
+            yield run
+            run = []
+        run.append(item)
+    if run:
+        yield run
+
+
+def _gigabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes > 1e8 else f"{n_bytes / 1e6:.1f} MB"

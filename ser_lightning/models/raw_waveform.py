@@ -1,0 +1,31 @@
+"""The waveform itself as features, for networks that make their own of it.
+
+B: clips.  T: samples of the longest clip.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ser_lightning.errors import UserError
+from ser_lightning.models.layers.masking import clear_padding
+
+RATE_HZ = 16_000  # what pretrained speech models were trained at
+
+
+class RawWaveform(nn.Module):
+    """Samples as floats in [-1, 1]: features of one bin, with a frame at every sample.
+
+    Raises: UserError where the waveforms have another rate than pretrained models take.
+    """
+
+    n_mels = 1
+
+    def __init__(self, *, sample_rate_hz: int):
+        super().__init__()
+        if sample_rate_hz != RATE_HZ:
+            raise UserError(f"pretrained models take {RATE_HZ} samples a second, and clips have {sample_rate_hz}")
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) int16 or float in [-1, 1], and lengths (B,) -> ((B, 1, T) float32, lengths (B,)); padding is 0."""
+        samples = waveform / 32_768 if waveform.dtype == torch.int16 else waveform.float()
+        return clear_padding(samples, lengths)[:, None], lengths
