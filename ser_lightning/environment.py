@@ -20,6 +20,7 @@ _PACKAGES = (
     "wandb",
     "numpy",
     "soundfile",
+    "transformers",
 )
 
 

@@ -82,7 +82,11 @@ def make_module(
 
 
 def load_model(path: Path | str) -> EmotionModule:
-    """The model in a checkpoint of ours, in eval mode on the CPU; nothing but the file is needed."""
+    """The model in a checkpoint of ours, in eval mode on the CPU.
+
+    Nothing but the file is needed, except under a frozen pretrained model, which is read from where it lay.
+    Raises: UserError where that is gone, or another one lies there.
+    """
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     stamp = checkpoint["ser_lightning"]
     module = make_module(
@@ -142,7 +146,9 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
     clock = Clock()
-    trainer = _trainer(config, run, data.protocol(), [clock, _stamp(config, data)])
+    trainer = _trainer(config, run, data.protocol(), [clock, _stamp(config, data, module)])
+    if not config.trainer.get("fast_dev_run"):
+        _remember(trainer, module, data)
     _fit(trainer, module, data, run)
     judgement, predictions = judge(trainer, module, data, run)
     environment = describe(module.device, str(trainer.precision))
@@ -158,11 +164,23 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _stamp(config: DictConfig, data: EmotionDataModule) -> StampCheckpoints:
+def _remember(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
+    """Let a network that never changes keep what it makes of the clips of this split."""
+    module.to(trainer.strategy.root_device)
+    module.remember(
+        sorted({*data.split.train, *data.split.val, *data.split.test}),
+        hashes=data.manifest.column("audio_hash"),
+        n_samples=data.collection.n_samples.tolist(),
+        gather=data.collection.gather,
+    )
+
+
+def _stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) -> StampCheckpoints:
     """What a checkpoint carries, so that it can be used, and judged, without its run."""
+    rebuilding = OmegaConf.create({"model": {"net": module.rebuild()}})
     return StampCheckpoints(
         {
-            "config": OmegaConf.to_container(config),
+            "config": OmegaConf.to_container(OmegaConf.merge(config, rebuilding)),
             "labels": list(data.labels),
             "sample_rate_hz": data.sample_rate_hz,
             "protocol": data.protocol(),

@@ -40,7 +40,8 @@ def judge(
         "protocol": protocol,
         "human": data.collection.human_scores(data.split.test),
         "synthetic": data.collection.synthetic,
-        "model": {"name": module.name, "parameters": module.n_parameters()},
+        "contamination": module.contamination,
+        "model": module.facts(),
         "epochs": epochs,
         "warnings": data.collection.warnings() | ({"untested": untested} if untested else {}),
     }

@@ -6,12 +6,14 @@ from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run side by side
+os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is looked for on the hub
 
 import numpy as np
 import pytest
 import soundfile
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from tiny_checkpoints import make_checkpoint
 
 import ser_lightning.entry  # registers the resolvers that the configs use
 from ser_lightning.data.corpora.cremad import EMOTIONS
@@ -58,8 +60,14 @@ def cremad_root(tmp_path_factory) -> Path:
 
 
 def config(*overrides: str) -> DictConfig:
-    """What ``python train.py`` with these overrides would be given."""
-    return deepcopy(_composed(overrides))
+    """What ``python train.py`` with these overrides would be given.
+
+    A model that starts from a checkpoint, and is not told which, is given a tiny one.
+    """
+    cfg = deepcopy(_composed(overrides))
+    if cfg.model.net.get("name", "") is None:
+        cfg.model.net.name = str(tiny_checkpoint())
+    return cfg
 
 
 @cache
@@ -67,6 +75,13 @@ def _composed(overrides: tuple[str, ...]) -> DictConfig:
     """Composing takes a tenth of a second, and many tests ask for the same."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("train", overrides=list(overrides))
+
+
+def tiny_checkpoint(family: str = "wav2vec2") -> Path:
+    """The folder of a tiny pretrained model, made when first asked for. Shared: do not write there."""
+    pytest.importorskip("transformers", reason="pretrained models need the extra pretrained")
+    folder = Path(os.environ["SER_CACHE"]) / "checkpoints" / family
+    return folder if folder.is_dir() else make_checkpoint(folder, family)
 
 
 def names_in(group: str) -> list[str]:

@@ -4,9 +4,11 @@ B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -21,6 +23,9 @@ from ser_lightning.metrics import scores
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.outputs import Outputs
+from ser_lightning.models.raw_waveform import RawWaveform
+
+log = logging.getLogger(__name__)
 
 
 class EmotionModule(LightningModule):
@@ -30,9 +35,10 @@ class EmotionModule(LightningModule):
         name: what the model is called in results.
         labels: class names; their number is the network's K.
         sample_rate_hz: of the waveforms.
-        frontend: makes a `LogMel`, given the sample rate.
+        frontend: makes a `LogMel` or a `RawWaveform`, given the sample rate.
         net: makes the network, given ``n_mels`` and ``n_classes``; see ARCHITECTURE for its `forward`.
-        optimizer: makes an optimiser, given parameters.
+        optimizer: makes an optimiser, given parameters; a network may have ``parameter_groups``, each with a share
+            ``lr_scale`` of the learning rate.
         scheduler: makes a schedule, given the optimiser, and ``total_steps`` if it takes that: then it goes on at
             every step, else at every epoch.
         augment: used while training.
@@ -47,7 +53,7 @@ class EmotionModule(LightningModule):
         name: str,
         labels: Sequence[str],
         sample_rate_hz: int,
-        frontend: Callable[..., LogMel],
+        frontend: Callable[..., LogMel | RawWaveform],
         net: Callable[..., nn.Module],
         optimizer: Callable[..., torch.optim.Optimizer],
         scheduler: Callable[..., LRScheduler | ReduceLROnPlateau] | None = None,
@@ -71,6 +77,7 @@ class EmotionModule(LightningModule):
         self.val_loss = MeanMetric()
         self.val_confusion = MulticlassConfusionMatrix(len(self.labels))
         self.outputs = Outputs()
+        self._from_store: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Waveforms (B, T), int16 or float in [-1, 1], and lengths (B,) in samples -> logits (B, K)."""
@@ -78,9 +85,13 @@ class EmotionModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of an augmented batch."""
-        features, frames = self.frontend(self.augment.on_waveform(batch.waveform), batch.lengths)
-        features, frames, target = self.augment.on_features(features, frames, batch.target)
-        loss = self._loss(self.net(features, frames), target, smoothing=self._label_smoothing)
+        if self._from_store is None:
+            features, frames = self.frontend(self.augment.on_waveform(batch.waveform), batch.lengths)
+            features, frames, target = self.augment.on_features(features, frames, batch.target)
+            logits = self.net(features, frames)
+        else:
+            logits, target = self._from_store(batch.index), batch.target
+        loss = self._loss(logits, target, smoothing=self._label_smoothing)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.label))
         return loss
 
@@ -89,7 +100,7 @@ class EmotionModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect what the epoch's metrics are made of."""
-        logits = self(batch.waveform, batch.lengths).float()
+        logits = self._answer(batch).float()
         self.val_loss.update(functional.cross_entropy(logits, batch.label), len(batch.label))
         self.val_confusion.update(logits, batch.label)
 
@@ -106,21 +117,86 @@ class EmotionModule(LightningModule):
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """Collect logits; `outputs` holds them, from all processes, once testing is over."""
-        self.outputs.update(batch.index, self(batch.waveform, batch.lengths))
+        self.outputs.update(batch.index, self._answer(batch))
+
+    def _answer(self, batch: Batch) -> Tensor:
+        """Logits (B, K), from features that were remembered where they were."""
+        return self(batch.waveform, batch.lengths) if self._from_store is None else self._from_store(batch.index)
+
+    def remember(
+        self,
+        rows: Sequence[int],
+        *,
+        hashes: Sequence[str],
+        n_samples: Sequence[int],
+        gather: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        """Let a network that makes the same of a clip every time do so once; most have no ``remember`` and learn.
+
+        Augmentation then has nothing to work on. ``rows`` are of a manifest, ``hashes`` (of the sound) and
+        ``n_samples`` of all its clips; ``gather`` copies rows into waveforms (B, T) and lengths (B,).
+        """
+
+        def features(some: list[int]) -> tuple[Tensor, Tensor]:
+            waveform, lengths = (torch.from_numpy(array).to(self.device) for array in gather(some))
+            return self.frontend(waveform, lengths)
+
+        remember = getattr(self.net, "remember", None)
+        if remember is not None and remember(features, rows=rows, hashes=hashes, n_samples=n_samples):
+            self._from_store = self.net.forward_stored  # type: ignore[assignment]  # who remembers has it
+            if self.augment.waveform or self.augment.features or self.augment.mixup is not None:
+                log.info("stored features are of clips as they are: augmentation needs model.net.store=false")
 
     def configure_optimizers(self) -> Any:
-        """Lightning's form of optimiser and schedule."""
-        optimizer = self._optimizer(self.parameters())
+        """Lightning's form of optimiser and schedule.
+
+        Raises: UserError for a schedule that would give all parameter groups one rate.
+        """
+        optimizer = self._make_optimizer()
         if self._scheduler is None:
             return optimizer
-        if "total_steps" in inspect.signature(self._scheduler).parameters:
-            scheduler = self._scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
+        by_step = "total_steps" in inspect.signature(self._scheduler).parameters
+        steps = {"total_steps": int(self.trainer.estimated_stepping_batches)} if by_step else {}
+        scheduler = self._scheduler(optimizer, **steps)
+        _check_rates(optimizer)
+        if by_step:
             return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
-        return [optimizer], [{"scheduler": self._scheduler(optimizer), "interval": "epoch", "monitor": "val/uar"}]
+        return [optimizer], [{"scheduler": scheduler, "interval": "epoch", "monitor": "val/uar"}]
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        groups = getattr(self.net, "parameter_groups", None)
+        optimizer = self._optimizer(self.parameters() if groups is None else groups())
+        for group in optimizer.param_groups:
+            group["lr"] *= group.get("lr_scale", 1.0)
+        return optimizer
 
     def n_parameters(self) -> int:
         """Trained numbers in the network."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def facts(self) -> dict[str, Any]:
+        """What result.json says of the model, as plain values."""
+        more = getattr(self.net, "facts", dict)
+        return {"name": self.name, "parameters": self.n_parameters(), **more()}
+
+    @property
+    def contamination(self) -> str | None:
+        """What to say beside results where a network had heard emotional speech before it was trained here."""
+        return getattr(self.net, "contamination", None)
+
+    def rebuild(self) -> dict[str, Any]:
+        """Arguments of the network that a checkpoint's config changes, so that the network can be made from it."""
+        return getattr(self.net, "rebuild", dict)()
+
+
+def _check_rates(optimizer: torch.optim.Optimizer) -> None:
+    groups = optimizer.param_groups
+    rates = [group.get("initial_lr", group["lr"]) / group.get("lr_scale", 1.0) for group in groups]
+    if max(rates) > 1.001 * min(rates):
+        raise UserError(
+            "model.scheduler sets one learning rate for all layers, and these have rates of their own: "
+            "take ser_lightning.models.schedule.warmup_cosine, or another that scales"
+        )
 
 
 def _class_weight(mode: str | None, counts: Tensor | None) -> Tensor | None:

@@ -1,0 +1,183 @@
+"""A pretrained speech model under a small head: a probe of what it knows, or its fine-tuning.
+
+B: clips.  T: samples of the longest clip.  L: layers that are used, what goes into the first one counted as one.
+F: frames of the longest clip.  H: width.  K: classes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ser_lightning.errors import UserError
+from ser_lightning.files import cache_root
+from ser_lightning.models.layers.pooling import make_pooling
+from ser_lightning.models.pretrained.listener import Listener
+from ser_lightning.models.pretrained.store import Clip, FeatureStore
+
+_FORMAT = 1  # of the store: raised whenever the same clips would become other features
+
+
+class Pretrained(nn.Module):
+    """A learnt mean of the model's layers, a projection, pooling over time and a linear layer.
+
+    As in SUPERB (Yang et al., 2021, arXiv 2105.01051), but that layers are normalised first, and that what was
+    pooled is standardised over the batch, as in the linear probes of He et al., 2021 (arXiv 2111.06377, A.1).
+
+    Args:
+        n_mels, n_classes: 1, that of a `RawWaveform`, and K.
+        name: a model on the hub, or the folder of one.
+        mode: "frozen" (a probe; its checkpoints name the model) or "finetune" (its checkpoints hold the model).
+        layers: which are used, from 0; None takes all.
+        average_frames: how many neighbouring frames become one.
+        store: keep on disk what a frozen model makes of each clip; see `remember`.
+        n_hidden: of the projection, at each frame.
+        pooling: over time, a name in `layers.pooling.POOLINGS`.
+        dropout: before the last layer.
+        freeze_feature_encoder, gradient_checkpointing, architecture: of the `Listener`.
+        backbone_lr_scale: the uppermost layer's learning rate over the head's.
+        layer_lr_decay: each layer's learning rate over that of the layer above it.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_mels: int,
+        n_classes: int,
+        name: str | None = None,
+        mode: str = "frozen",
+        layers: Sequence[int] | None = None,
+        average_frames: int = 1,
+        store: bool = True,
+        n_hidden: int = 256,
+        pooling: str = "attentive",
+        dropout: float = 0.2,
+        freeze_feature_encoder: bool = True,
+        gradient_checkpointing: bool = False,
+        backbone_lr_scale: float = 0.03,
+        layer_lr_decay: float = 0.9,
+        architecture: str | None = None,
+    ):
+        super().__init__()
+        if n_mels != 1:
+            raise UserError("a pretrained model takes waveforms: model.frontend must be a RawWaveform")
+        if mode not in ("frozen", "finetune"):
+            raise UserError(f"model.net.mode={mode} is not known: use frozen or finetune")
+        self.listener = Listener(
+            name=name,
+            frozen=mode == "frozen",
+            average_frames=average_frames,
+            freeze_feature_encoder=freeze_feature_encoder,
+            gradient_checkpointing=gradient_checkpointing,
+            architecture=architecture,
+        )
+        self._layers = _chosen(layers, self.listener.n_layers)
+        self._lr_scale, self._lr_decay = backbone_lr_scale, layer_lr_decay
+        self._may_store = store and mode == "frozen"
+        self._store: FeatureStore | None = None
+        self._hashes: Sequence[str] = ()
+        self.layer_weights = nn.Parameter(torch.zeros(len(self._layers)))
+        self.project = nn.Linear(self.listener.width, n_hidden)
+        self.pool = make_pooling(pooling, n_hidden)
+        self.norm = nn.BatchNorm1d(self.pool.n_outputs, affine=False)
+        self.dropout = nn.Dropout(dropout)
+        self.classify = nn.Linear(self.pool.n_outputs, n_classes)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """(B, 1, T), (B,) samples -> logits (B, K)."""
+        return self.forward_head(*self.forward_features(features, lengths))
+
+    def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, T), (B,) -> (B, L, F, H), (B,)."""
+        states, frames = self.listener(features[:, 0], lengths)
+        return states[:, self._layers], frames
+
+    def forward_head(self, states: Tensor, frames: Tensor) -> Tensor:
+        """(B, L, F, H), (B,) -> logits (B, K)."""
+        mixed = self._mixed(states)  # (B, F, H)
+        x = functional.relu(self.project(mixed)).transpose(1, 2)  # (B, n_hidden, F)
+        return self.classify(self.dropout(self._standardised(self.pool(x, frames))))
+
+    def forward_stored(self, index: Tensor) -> Tensor:
+        """Rows (B,) of the manifest that was remembered -> logits (B, K)."""
+        assert self._store is not None, "remember() comes first"
+        states, frames = self._store.gather([self._hashes[row] for row in index.tolist()], self._layers)
+        return self.forward_head(states.to(index.device), frames.to(index.device))
+
+    def remember(
+        self,
+        make: Callable[[list[int]], tuple[Tensor, Tensor]],
+        *,
+        rows: Sequence[int],
+        hashes: Sequence[str],
+        n_samples: Sequence[int],
+    ) -> bool:
+        """Have a frozen model listen to these rows of a manifest, once and for good, for `forward_stored`.
+
+        ``make`` turns rows into the arguments of `forward`; ``hashes`` and ``n_samples`` are of every row.
+        Returns: False where nothing is to be kept.
+        Raises: UserError where the disk has no room.
+        """
+        if not self._may_store:
+            return False
+        source, listener = self.listener.source, self.listener
+        store = FeatureStore(
+            cache_root() / "features" / f"{source.family}-{source.digest}-{_FORMAT}-{listener.average_frames}",
+            n_layers=listener.n_layers,
+            width=listener.width,
+            title=source.name,
+        )
+        n_frames = listener.frames(torch.as_tensor(n_samples)).tolist()
+
+        def heard(clips: list[Clip]) -> tuple[Tensor, Tensor]:
+            features, lengths = make([clip.row for clip in clips])
+            return listener(features[:, 0], lengths)
+
+        store.fill([Clip(row, hashes[row], n_samples[row], n_frames[row]) for row in rows], heard)
+        self._store, self._hashes = store, hashes
+        return True
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The head, then the layers from the top down, each with its share of the learning rate."""
+        head = self.listener.n_layers  # lies above them
+        depths: dict[int, list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                depth = self.listener.depth(name) if name.startswith("listener.") else head
+                depths.setdefault(depth, []).append(parameter)
+        scales = {depth: self._lr_scale * self._lr_decay ** (head - 1 - depth) for depth in depths} | {head: 1.0}
+        return [{"params": depths[depth], "lr_scale": scales[depth]} for depth in sorted(depths, reverse=True)]
+
+    @property
+    def contamination(self) -> str | None:
+        """What to say beside results, if the pretraining heard emotional speech."""
+        return self.listener.source.contamination
+
+    def facts(self) -> dict[str, Any]:
+        """What result.json says of it, as plain values."""
+        return {"pretrained": self.listener.facts()}
+
+    def rebuild(self) -> dict[str, Any]:
+        """Arguments that a checkpoint changes, so as to be understood alone."""
+        return self.listener.rebuild()
+
+    def _mixed(self, states: Tensor) -> Tensor:
+        """(B, L, F, H) -> (B, F, H), in 32 bits."""
+        with torch.autocast(states.device.type, enabled=False):
+            weights = self.layer_weights.softmax(0).expand(len(states), 1, -1)  # (B, 1, L)
+            return weights.bmm(states.flatten(2).float()).view(len(states), *states.shape[2:])
+
+    def _standardised(self, pooled: Tensor) -> Tensor:
+        """By the batch's statistics; in eval, and for a single clip, which has none, by those of all batches."""
+        if len(pooled) > 1:
+            return self.norm(pooled)
+        return functional.batch_norm(pooled, self.norm.running_mean, self.norm.running_var, eps=self.norm.eps)
+
+
+def _chosen(layers: Sequence[int] | None, n_layers: int) -> list[int]:
+    chosen = list(range(n_layers) if layers is None else layers)
+    if not chosen or not all(0 <= layer < n_layers for layer in chosen):
+        raise UserError(f"model.net.layers={chosen} is not among the layers of this model, 0 to {n_layers - 1}")
+    return chosen

@@ -1,0 +1,595 @@
+"""Pretrained models: every family against transformers itself, what is stored, what is learnt, what is said."""
+
+import csv
+import json
+import re
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from conftest import config, tiny_checkpoint
+from lightning.pytorch import Callback
+from tiny_checkpoints import FAMILIES, make_checkpoint
+from torch.nn import functional
+
+from ser_lightning import experiment
+from ser_lightning.errors import UserError
+from ser_lightning.experiment import load_model, make_data, make_module, train
+from ser_lightning.models.nets.pretrained import Pretrained
+from ser_lightning.models.pretrained import store
+from ser_lightning.models.pretrained.checkpoint import read_encoder
+from ser_lightning.models.pretrained.contamination import contamination
+from ser_lightning.models.pretrained.store import Clip, FeatureStore
+from ser_lightning.models.pretrained.wave_encoder import WaveEncoder
+from ser_lightning.models.raw_waveform import RawWaveform
+from ser_lightning.models.schedule import warmup_cosine
+from ser_lightning.run import RunDirectory
+
+transformers = pytest.importorskip("transformers", reason="pretrained models need the extra pretrained")
+
+LENGTHS = torch.tensor([20_000, 9_001, 400, 90])  # from over a second, Whisper's window here, to less than a frame
+RATE_HZ = 16_000
+
+
+def clips(lengths=LENGTHS, extra=0):
+    """Noise, float, with ``extra`` samples of padding beyond the longest."""
+    generator = torch.Generator().manual_seed(1)
+    waveform = torch.zeros(len(lengths), int(lengths.max()) + extra)
+    for clip, length in zip(waveform, lengths.tolist(), strict=True):
+        clip[:length] = 0.1 * torch.randn(length, generator=generator) + 0.05
+    return waveform
+
+
+def by_transformers(folder, samples):
+    """What its own preprocessor and model make of a clip alone: (L, F, H)."""
+    model, preprocessor = (
+        kind.from_pretrained(folder) for kind in (transformers.AutoModel, transformers.AutoFeatureExtractor)
+    )
+    inputs = preprocessor(samples.numpy(), sampling_rate=RATE_HZ, return_tensors="pt")
+    with torch.inference_mode():
+        if "input_features" in inputs:
+            output = model.get_encoder()(inputs.input_features, output_hidden_states=True)
+        else:
+            output = model.eval()(inputs.input_values, output_hidden_states=True)
+    return torch.cat([*output.hidden_states[:-1], output.last_hidden_state])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_clip_in_a_batch_is_as_transformers_makes_it_alone(family):
+    encoder, source = read_encoder(str(tiny_checkpoint(family)))
+    assert source.family == family.removesuffix("-group")
+    encoder.eval()
+    lengths = torch.tensor([16_000, 9_001, 400])
+    waveform = clips(lengths, extra=3_000)
+    with torch.inference_mode():
+        states, frames = encoder(waveform, lengths)
+    assert torch.equal(frames, encoder.frames(lengths))
+    assert states.shape[1:] == (encoder.n_layers, int(frames.max()), encoder.width)
+    for clip, length, own, n_frames in zip(waveform, lengths, states, frames, strict=True):
+        expected = by_transformers(tiny_checkpoint(family), clip[:length])
+        assert n_frames == (-(-length // 320) if family == "whisper" else expected.shape[1])
+        torch.testing.assert_close(own[:, :n_frames], expected[:, :n_frames], atol=2e-5, rtol=0)
+
+
+def test_whisper_hears_a_long_clip_in_windows():
+    encoder, _ = read_encoder(str(tiny_checkpoint("whisper")))
+    lengths = torch.tensor([40_001, 16_000, 33])  # 2.5 windows, one, and next to nothing
+    waveform = clips(lengths)
+    with torch.inference_mode():
+        states, frames = encoder.eval()(waveform, lengths)
+        assert frames.tolist() == [126, 50, 1]
+        for second, (begin, n_frames) in enumerate([(0, 50), (16_000, 50), (32_000, 26)]):
+            alone, _ = encoder(waveform[:1, begin : begin + 16_000], torch.tensor([min(16_000, 40_001 - begin)]))
+            torch.testing.assert_close(states[0, :, 50 * second :][:, :n_frames], alone[0])
+
+
+def net(family="wav2vec2", **arguments):
+    torch.manual_seed(0)
+    return Pretrained(n_mels=1, n_classes=6, name=str(tiny_checkpoint(family)), **arguments)
+
+
+def answer(network, waveform, lengths):
+    return network(*RawWaveform(sample_rate_hz=RATE_HZ)(waveform, lengths))
+
+
+@pytest.mark.parametrize(("mode", "average_frames"), [("frozen", 4), ("finetune", 1)])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_does_not_change_the_answer(family, mode, average_frames):
+    network = net(family, mode=mode, average_frames=average_frames).eval()
+    with torch.inference_mode():
+        alone = torch.cat(
+            [answer(network, clips()[i : i + 1, :n], LENGTHS[i : i + 1]) for i, n in enumerate(LENGTHS)]
+        )
+        for extra in (0, 1, 30_000):
+            torch.testing.assert_close(answer(network, clips(extra=extra), LENGTHS), alone, atol=1e-4, rtol=0)
+
+
+def test_averaged_frames_are_means_of_a_clips_own():
+    lengths = torch.tensor([4_000, 1_500])
+    with torch.inference_mode():
+        (whole, frames), (averaged, fewer) = (
+            net(average_frames=n).listener(clips(lengths), lengths) for n in (1, 4)
+        )
+    assert (frames.tolist(), fewer.tolist()) == ([12, 4], [3, 1])
+    torch.testing.assert_close(averaged[0, :, 1], whole[0, :, 4:8].mean(1))
+    lengths = torch.tensor([4_000, 2_000])  # 12 and 6 frames
+    with torch.inference_mode():
+        (whole, _), (averaged, _) = (net(average_frames=n).listener(clips(lengths), lengths) for n in (1, 4))
+    torch.testing.assert_close(averaged[1, :, 1], whole[1, :, 4:6].mean(1))
+
+
+def loss_of(network):
+    logits = answer(network, clips(), LENGTHS)
+    return functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3]))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fine_tuning_reaches_all_but_what_is_frozen(family):
+    network = net(family, mode="finetune").train()
+    loss_of(network).backward()
+    still = {key for key, parameter in network.named_parameters() if parameter.grad is None}
+    first = "conv1|conv2|embed_positions" if family == "whisper" else "feature_extractor"
+    assert still == {key for key, _ in network.named_parameters() if re.search(rf"model\.({first})", key)}
+    lowest = [p for key, p in network.named_parameters() if re.search(r"(?<!conv_)layers\.0\..*weight", key)]
+    assert lowest and all(parameter.grad.any() for parameter in lowest)
+
+
+def _without_dropout(network):
+    for part in network.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+        for name in ("dropout", "activation_dropout"):
+            if isinstance(getattr(part, name, None), float):
+                setattr(part, name, 0.0)
+
+
+@pytest.mark.parametrize("family", ["wav2vec2-group", "whisper"])
+def test_checkpointed_gradients_are_the_same(family):
+    gradients = []
+    for checkpointing in (False, True):
+        network = net(
+            family, mode="finetune", gradient_checkpointing=checkpointing, freeze_feature_encoder=False
+        ).train()
+        _without_dropout(network)
+        loss_of(network).backward()
+        gradients.append({key: p.grad for key, p in network.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for key in gradients[0]:
+        torch.testing.assert_close(gradients[0][key], gradients[1][key], msg=key)
+
+
+def module(*overrides, family="wav2vec2"):
+    cfg = config("model=pretrained", f"model.net.name={tiny_checkpoint(family)}", *overrides)
+    made = make_module(cfg, labels=("a", "b", "c"), sample_rate_hz=RATE_HZ)
+    made.trainer = type("Trainer", (), {"estimated_stepping_batches": 100})()
+    return made
+
+
+@pytest.mark.parametrize("family", ["wav2vec2", "wav2vec2-group", "data2vec-audio", "whisper"])
+def test_deeper_layers_learn_more_slowly(family):
+    tuned = module(
+        "model.net.mode=finetune", "model.net.freeze_feature_encoder=false", "model.scheduler=null", family=family
+    )
+    groups = tuned.configure_optimizers().param_groups
+    rates = [group["lr"] for group in groups]
+    torch.testing.assert_close(rates, [1e-3, 3e-5, 3e-5 * 0.9, 3e-5 * 0.9**2])
+    names = {parameter: key for key, parameter in tuned.net.named_parameters()}
+    held = [{names[parameter] for parameter in group["params"]} for group in groups]
+    assert not any("listener" in key for key in held[0])
+    assert all("layers.1." in key or "layer_norm" in key for key in held[1])
+    assert all("layers.0." in key for key in held[2])
+    assert any("conv" in key for key in held[3])
+    assert sum(map(len, held)) == sum(p.requires_grad for p in tuned.net.parameters())
+    assert len(module(family=family)._make_optimizer().param_groups) == 1  # a probe's head
+
+
+def test_a_schedule_that_flattens_the_rates_is_refused():
+    one_cycle = "model.scheduler={_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.1}"
+    flat = module("model.net.mode=finetune", "~model.scheduler", f"+{one_cycle}")
+    with pytest.raises(UserError, match="sets one learning rate for all layers"):
+        flat.configure_optimizers()
+    (optimizer,), (schedule,) = module("model.net.mode=finetune").configure_optimizers()
+    assert schedule["interval"] == "step"
+    assert optimizer.param_groups[1]["lr"] == pytest.approx(0.03 * optimizer.param_groups[0]["lr"])
+
+
+def test_the_rate_rises_in_a_line_and_falls_along_a_cosine():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    schedule = warmup_cosine(optimizer, total_steps=20, warmup_share=0.2)
+    rates = []
+    for _ in range(20):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[:5] == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
+    assert rates[12] == pytest.approx(1.0)
+    assert schedule.get_last_lr()[0] == pytest.approx(0.0)
+
+
+def test_a_single_clip_trains():
+    network = net().train()
+    one = answer(network, clips()[:1], LENGTHS[:1])
+    assert one.isfinite().all()
+    assert not network.norm.running_mean.any()  # it has no statistics to give
+
+
+# what is stored
+
+
+def states_of(clip):
+    generator = torch.Generator().manual_seed(clip.row)
+    return torch.randn(3, clip.n_frames, 4, generator=generator)
+
+
+def stored(folder, some, make=None):
+    heard = []
+
+    def listen(batch):
+        heard.extend(clip.audio_hash for clip in batch)
+        longest = max(clip.n_frames for clip in batch)
+        padded = [functional.pad(states_of(clip), (0, 0, 0, longest - clip.n_frames)) for clip in batch]
+        return torch.stack(padded), torch.tensor([clip.n_frames for clip in batch])
+
+    kept = FeatureStore(folder, n_layers=3, width=4, title="a model")
+    kept.fill(some, make or listen)
+    return kept, heard
+
+
+CLIPS = [Clip(row, f"sound{row}", n_samples=320 * (row + 1), n_frames=row + 1) for row in range(9)]
+
+
+def test_what_goes_in_comes_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_PART_BYTES", 200)
+    monkeypatch.setattr(store, "_BATCH_SAMPLES", 5_000)
+    stored(tmp_path / "m", CLIPS[:4])
+    twice = Clip(20, "sound3", n_samples=9, n_frames=9)  # the same sound under another name
+    kept, heard = stored(tmp_path / "m", [*CLIPS, twice])
+    assert sorted(heard) == [f"sound{row}" for row in range(4, 9)]
+    reopened = FeatureStore(tmp_path / "m", n_layers=3, width=4, title="")
+    for layers in ([0, 1, 2], [2], [2, 0]):
+        for one in (kept, reopened):
+            states, frames = one.gather(["sound3", "sound8", "sound0"], layers)
+            assert frames.tolist() == [4, 9, 1]
+            assert states.shape == (3, len(layers), 9, 4)
+            for row, own, n_frames in zip((3, 8, 0), states, frames, strict=True):
+                assert torch.equal(own[:, :n_frames], states_of(CLIPS[row])[layers].half())
+                assert not own[:, n_frames:].any()
+    assert len([path for path in (tmp_path / "m").iterdir() if path.is_dir()]) > 3
+
+
+def test_a_broken_filling_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_PART_BYTES", 200)
+    monkeypatch.setattr(store, "_BATCH_SAMPLES", 2_000)
+    first = []
+
+    def dies(batch):
+        first.extend(clip.audio_hash for clip in batch)
+        if len(first) > 5:
+            raise KeyboardInterrupt
+        return torch.stack([states_of(clip) for clip in batch]), torch.tensor([clip.n_frames for clip in batch])
+
+    alike = [Clip(row, f"sound{row}", n_samples=960, n_frames=3) for row in range(9)]
+    with pytest.raises(KeyboardInterrupt):
+        stored(tmp_path / "m", alike, dies)
+    assert not list((tmp_path / "m").glob("*.partial"))
+    _, heard = stored(tmp_path / "m", alike)
+    assert set(heard) | set(first) == {clip.audio_hash for clip in alike}
+    assert 0 < len(heard) < 9
+
+
+def test_of_two_that_fill_at_once_one_listens(tmp_path):
+    heard = []
+
+    def slowly(batch):
+        time.sleep(0.2)
+        heard.extend(clip.audio_hash for clip in batch)
+        return torch.stack([states_of(clip) for clip in batch]), torch.tensor([clip.n_frames for clip in batch])
+
+    alike = [Clip(row, f"sound{row}", n_samples=960, n_frames=3) for row in range(9)]
+    with ThreadPoolExecutor(2) as pool:
+        for kept, _ in pool.map(lambda _: stored(tmp_path / "m", alike, slowly), range(2)):
+            assert kept.gather(["sound5"], [0])[1].tolist() == [3]
+    assert len(heard) == 9
+
+
+def test_no_room_is_said_beforehand(tmp_path, monkeypatch):
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 100))
+    with pytest.raises(UserError, match=r"SER_CACHE.*average_frames=4.*store=false"):
+        stored(tmp_path / "m", CLIPS)
+
+
+# whole runs
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A cache, and a model to start from, of this module's own."""
+    home = tmp_path_factory.mktemp("pretrained")
+    make_checkpoint(home / "backbone", "wav2vec2-group")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SER_CACHE", str(home / "cache"))
+        yield home
+
+
+@pytest.fixture(scope="module")
+def tiny(home, cremad_root):
+    def overrides(*more, name=home / "backbone"):
+        return config(
+            "model=pretrained",
+            f"model.net.name={name}",
+            "model.net.n_hidden=16",
+            "model.augment=null",
+            "data=cremad",
+            f"data.root={cremad_root}",
+            "data.batch_size=16",
+            "trainer.max_epochs=2",
+            "trainer.precision=32-true",
+            "logger=none",
+            *more,
+        )
+
+    return overrides
+
+
+@pytest.fixture(scope="module")
+def heard():
+    """How long the clips were that the model listened to."""
+    lengths_heard = []
+    listen = WaveEncoder.forward
+
+    def counted(self, waveform, lengths):
+        lengths_heard.extend(lengths.tolist())
+        return listen(self, waveform, lengths)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WaveEncoder, "forward", counted)
+        yield lengths_heard
+
+
+@pytest.fixture(scope="module")
+def probe(tiny, home, heard):
+    """A finished run, which has listened to every clip."""
+    run = RunDirectory(home / "probe")
+    train(tiny(), run)
+    assert len(heard) == 96
+    return run
+
+
+def result_of(run):
+    return json.loads(run.result.read_text())
+
+
+def predicted(run):
+    """Probabilities of the test clips, by id."""
+    with run.predictions.open() as file:
+        rows = list(csv.DictReader(file))
+    return {row["id"]: [float(value) for key, value in row.items() if key.startswith("p_")] for row in rows}
+
+
+def from_waveforms(run, cfg):
+    """The same of a checkpoint that is given waveforms."""
+    data, model = make_data(cfg), load_model(run.best)
+    rows = list(data.split.test)
+    waveform, lengths = (torch.from_numpy(array) for array in data.collection.gather(rows))
+    with torch.inference_mode():
+        probabilities = model(waveform, lengths).softmax(1).tolist()
+    return {data.manifest[row].id: values for row, values in zip(rows, probabilities, strict=True)}
+
+
+def assert_alike(some, others, *, within):
+    assert some.keys() == others.keys()
+    for key in some:
+        assert some[key] == pytest.approx(others[key], abs=within)
+
+
+class PowerCut(Callback):
+    """Ends a run in the middle of its second epoch."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 1 and batch_idx == 1:
+            raise RuntimeError("power cut")
+
+
+def test_a_broken_probe_goes_on_and_nothing_is_listened_to_twice(tiny, probe, heard, tmp_path, monkeypatch):
+    before = len(heard)
+    broken = RunDirectory(tmp_path / "broken")
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "progress", PowerCut)
+        with pytest.raises(RuntimeError):
+            train(tiny(), broken)
+    train(tiny(), broken)
+    assert len(heard) == before
+    assert result_of(broken)["metrics"] == result_of(probe)["metrics"]
+    assert broken.predictions.read_text() == probe.predictions.read_text()
+
+
+def test_stored_features_teach_as_waveforms_do(tiny, probe, heard, tmp_path):
+    before = len(heard)
+    live = RunDirectory(tmp_path / "live")
+    train(tiny("model.net.store=false"), live)
+    assert len(heard) - before == 2 * (48 + 24) + 24 + 24  # in every epoch, the last validation and the test
+    losses = [result_of(run)["metrics"]["val"]["loss"] for run in (probe, live)]
+    assert losses[0] == pytest.approx(losses[1], abs=5e-3)
+    assert_alike(predicted(probe), predicted(live), within=2e-2)
+
+
+def test_what_is_said_of_a_probe(probe, home):
+    told = result_of(probe)["model"]
+    assert told["parameters"] < told["pretrained"]["parameters"]
+    assert told["pretrained"] | {"digest": "", "parameters": 0} == {
+        "name": str(home / "backbone"),
+        "family": "wav2vec2",
+        "mode": "frozen",
+        "digest": "",
+        "parameters": 0,
+    }
+    assert result_of(probe)["contamination"] is None
+
+
+def test_a_probes_checkpoint_takes_waveforms_and_the_same_model_only(tiny, probe, home):
+    checkpoint = torch.load(probe.best, weights_only=True)
+    assert not any("encoder" in key for key in checkpoint["state_dict"])
+    assert_alike(predicted(probe), from_waveforms(probe, tiny()), within=2e-3)
+    (home / "backbone").rename(home / "elsewhere")
+    try:
+        with pytest.raises(UserError, match=r"backbone is no folder"):
+            load_model(probe.best)
+        make_checkpoint(home / "backbone", "wav2vec2-group", seed=1)
+        with pytest.raises(UserError, match="not the model that this checkpoint was trained on"):
+            load_model(probe.best)
+    finally:
+        shutil.rmtree(home / "backbone", ignore_errors=True)
+        (home / "elsewhere").rename(home / "backbone")
+
+
+def test_a_tuned_model_needs_nothing_but_its_checkpoint(tiny, home, tmp_path):
+    run, backbone = RunDirectory(tmp_path / "run"), tmp_path / "backbone"
+    shutil.copytree(home / "backbone", backbone)
+    before, source = read_encoder(str(backbone))
+    cfg = tiny("model.net.mode=finetune", "trainer.max_epochs=1", "model.optimizer.lr=0.1", name=backbone)
+    train(cfg, run)
+    shutil.rmtree(backbone)
+    assert_alike(predicted(run), from_waveforms(run, cfg), within=1e-4)
+    model = load_model(run.best)
+    assert model.facts()["pretrained"] == result_of(run)["model"]["pretrained"]
+    assert model.facts()["pretrained"]["digest"] == source.digest  # what it began as
+    tuned = model.net.listener.encoder.state_dict()
+    changed = {key for key, value in before.state_dict().items() if not torch.equal(value, tuned[key])}
+    assert any("layers.0." in key for key in changed)
+    assert not any("feature_extractor" in key for key in changed)
+
+
+def test_emotional_pretraining_is_said_with_the_result(tiny, home, tmp_path, capsys):
+    labels = {"id2label": {0: "angry", 1: "happy"}, "label2id": {"angry": 0, "happy": 1}}
+    run, tainted = RunDirectory(tmp_path / "run"), make_checkpoint(tmp_path / "tainted", seed=2, **labels)
+    train(tiny("trainer=debug", name=tainted), run)
+    assert len(list((home / "cache" / "features").glob("*"))) <= 1  # the probe's: it was one batch of each
+    said = "tainted was trained on emotional speech (its labels are angry, happy)"
+    assert result_of(run)["contamination"].startswith(said)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert said in printed
+    assert f"built on {tainted}" in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "corpora"),
+    [
+        ("emotion2vec/emotion2vec_plus_large", (), "MSP-Podcast"),
+        ("superb/wav2vec2-base-superb-er", (), "IEMOCAP"),
+        ("audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim", (), "MSP-Podcast"),
+        ("ehcalabres/wav2vec2-lg-xlsr-en-speech-emotion-recognition", (), "RAVDESS"),
+        ("speechbrain/emotion-recognition-wav2vec2-IEMOCAP", (), "IEMOCAP"),
+        ("somebody/hubert-large-ser-v2", (), "emotional speech"),
+        ("somebody/wavlm-cremad", (), "emotional speech"),
+        ("mine", ("ANG", "HAP"), "emotional speech"),
+        ("facebook/wav2vec2-base", ("LABEL_0", "LABEL_1"), None),
+        ("microsoft/wavlm-base-plus", (), None),
+        ("facebook/hubert-large-ls960-ft", (), None),
+        ("openai/whisper-small", (), None),
+        ("superb/wav2vec2-base-superb-ks", ("yes", "no", "up"), None),
+    ],
+)
+def test_which_models_have_heard_emotion(name, labels, corpora):
+    said = contamination(name, labels)
+    assert said is None if corpora is None else f"trained on {corpora}" in said or f"{corpora}" in said
+
+
+# what cannot be had
+
+
+def spoil(folder, what):
+    """A checkpoint without, or with a broken, part."""
+    make_checkpoint(folder)
+    config_file, weights = folder / "config.json", folder / "model.safetensors"
+    settings = json.loads(config_file.read_text())
+    if what in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        (folder / what).unlink()
+    elif what == "cut":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif what == "deeper":
+        config_file.write_text(json.dumps(settings | {"num_hidden_layers": 3}))
+    elif what == "text":
+        config_file.write_text(json.dumps({"model_type": "bert"}))
+    elif what == "rate":
+        transformers.Wav2Vec2FeatureExtractor(sampling_rate=8_000).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("config.json", r"cannot be read: config\.json is not there, or not whole"),
+        ("preprocessor_config.json", r"cannot be read: preprocessor_config\.json is not there"),
+        ("model.safetensors", r"cannot be read: the file of weights is not there"),
+        ("cut", r"cannot be read: the file of weights is not there, or not whole"),
+        ("deeper", r"lacks \d+ of its weights, encoder\.layers\.2"),
+        ("text", "is a bert: known are wav2vec2, hubert, wavlm, data2vec-audio, whisper"),
+        ("rate", "takes 8000 samples a second"),
+    ],
+)
+def test_a_broken_folder_is_said_in_a_line(tmp_path, what, said):
+    with pytest.raises(UserError, match=said) as error:
+        read_encoder(spoil(tmp_path / "folder", what))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (None, "needs to know which: model.net.name="),
+        ("facebook/wav2vec2-base", "no connection to the hub, or no such model. Put its files in a folder"),
+        ("/nowhere/at/all", "is no folder"),
+        ("./nowhere", "is no folder"),
+    ],
+)
+def test_what_is_nowhere_is_said_in_a_line(name, said):
+    with pytest.raises(UserError, match=said) as error:
+        read_encoder(name)
+    assert "\n" not in str(error.value)
+
+
+def test_without_transformers_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UserError, match=r"needs transformers: pip install .*\[pretrained\]"):
+        read_encoder("facebook/wav2vec2-base")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"mode": "freeze"}, "use frozen or finetune"),
+        ({"layers": [3]}, r"layers=\[3\] is not among the layers of this model, 0 to 2"),
+        ({"average_frames": 0}, "less than 1"),
+        ({"n_mels": 80}, "takes waveforms"),
+    ],
+)
+def test_options_that_are_not_there_are_named(arguments, said):
+    with pytest.raises(UserError, match=said):
+        Pretrained(**{"n_mels": 1, "n_classes": 2, "name": str(tiny_checkpoint())} | arguments)
+
+
+def test_a_digest_is_of_what_decides_the_answer(tmp_path):
+    def digest(name, **changes):
+        return read_encoder(str(make_checkpoint(tmp_path / name, **changes)))[1].digest
+
+    one = digest("one")
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    assert read_encoder(str(tmp_path / "copy"))[1].digest == one
+    model = transformers.AutoModel.from_pretrained(tmp_path / "one")
+    model.config.name_or_path = "elsewhere"
+    model.save_pretrained(tmp_path / "copy")
+    assert read_encoder(str(tmp_path / "copy"))[1].digest == one
+    assert len({one, digest("other", seed=1), digest("activation", hidden_act="relu")}) == 3
+
+
+def test_waveforms_become_floats_without_their_padding():
+    waveform = torch.tensor([[16_384, -32_768, 5], [100, 100, 100]], dtype=torch.int16)
+    lengths = torch.tensor([3, 1])
+    features, same = RawWaveform(sample_rate_hz=RATE_HZ)(waveform, lengths)
+    assert features.tolist() == [[[0.5, -1.0, 5 / 32_768]], [[100 / 32_768, 0, 0]]]
+    assert same is lengths
+    with pytest.raises(UserError, match="16000 samples a second, and clips have 8000"):
+        RawWaveform(sample_rate_hz=8_000)
