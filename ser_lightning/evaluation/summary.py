@@ -91,6 +91,8 @@ def _protocol(result: dict[str, Any]) -> Iterator[str]:
     fold = protocol.get("fold")
     yield f"split {protocol['split']}" + (f", fold {fold}" if fold is not None else "")
     yield "speaker-disjoint" if protocol["speaker_independent"] else "SPEAKERS SHARED"
+    if result.get("contamination"):
+        yield "pretrained on emotional speech"
     if result.get("synthetic"):
         yield "synthetic speech"
 
@@ -139,7 +141,7 @@ def _percent(share: float | None) -> str:
 
 
 def _notes(result: dict[str, Any]) -> Iterator[RenderableType]:
-    yield from filter(None, (_training(result), _cost(result)))
+    yield from filter(None, (_training(result), _cost(result), _built_on(result)))
     if result.get("protocol"):
         yield from _caveats(result)
     for kind, count in (result.get("warnings") or {}).items():
@@ -167,9 +169,15 @@ def _cost(result: dict[str, Any]) -> str:
     speed, parts = (result.get("throughput") or {}).get("train_clips_per_s"), []
     if speed:
         parts.append(f"{speed:,.0f} clips/s in training")
-    if (result.get("model") or {}).get("parameters"):
-        parts.append(f"{result['model']['parameters']:,} parameters")
+    model = result.get("model") or {}
+    if model.get("parameters"):
+        parts.append(f"{model['parameters']:,} parameters")
     return "  ·  ".join(parts)
+
+
+def _built_on(result: dict[str, Any]) -> str:
+    pretrained = (result.get("model") or {}).get("pretrained")
+    return "built on {name}, {mode}, {parameters:,} parameters".format(**pretrained) if pretrained else ""
 
 
 def _duration(seconds: float) -> str:
@@ -185,5 +193,7 @@ def _caveats(result: dict[str, Any]) -> Iterator[RenderableType]:
         yield f"{split}: no test speaker was heard in training"
     else:
         yield Text(f"{split}: {_SHARED}", style="bold yellow")
+    if result.get("contamination"):
+        yield Text(result["contamination"], style="bold yellow")
     if result.get("synthetic"):
         yield Text(_SYNTHETIC, style="bold yellow")
