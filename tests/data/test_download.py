@@ -119,8 +119,8 @@ class Web:
                 self.end_headers()
                 shown = content if self.cut_after is None else content[: self.cut_after]
                 for start in range(0, len(shown), 1 << 14):
+                    web.n_sent += len(shown[start : start + (1 << 14)])  # before the client can be through
                     self.wfile.write(shown[start : start + (1 << 14)])
-                    web.n_sent += len(shown[start : start + (1 << 14)])
                     time.sleep(self.throttle_s)
                 self.close_connection = len(shown) < len(content)
 
