@@ -73,26 +73,20 @@ class Collection:
         self._row = np.concatenate([part.rows for part in self.parts])
 
     def _utterances(self, part: Part) -> list[Utterance]:
-        alone = part.corpus.name != self.test_corpus and self._n_training() == 1
-        prefix = "" if alone else f"{part.corpus.name}:"
-        manifest, reference = part.packed.manifest, part.labelling.reference
-        return [
-            replace(
-                manifest[row],
-                id=prefix + manifest[row].id,
-                speaker=prefix + manifest[row].speaker,
-                emotion=self.labels[reference[row]] if reference[row] >= 0 else "",
-            )
-            for row in part.rows.tolist()
-        ]
+        prefix = "" if self._names == [part.corpus.name] else f"{part.corpus.name}:"
+        emotions = (*self.labels, "")  # the last for a clip without a reference, -1
+        manifest, reference = part.packed.manifest, part.labelling.reference.tolist()
+        return [_renamed(manifest[row], prefix, emotions[reference[row]]) for row in part.rows.tolist()]
 
-    def _n_training(self) -> int:
-        return sum(part.corpus.name != self.test_corpus for part in self.parts)
+    @property
+    def _names(self) -> list[str]:
+        """Of the corpora that are split."""
+        return [part.corpus.name for part in self.parts if part.corpus.name != self.test_corpus]
 
     @property
     def name(self) -> str:
         """The corpora's names, joined; one that is for the test alone is not among them."""
-        return "+".join(part.corpus.name for part in self.parts if part.corpus.name != self.test_corpus)
+        return "+".join(self._names)
 
     @property
     def title(self) -> str:
@@ -140,12 +134,19 @@ class Collection:
         """How well listeners do on these clips; None where any of them is of a corpus without votes."""
         rows = np.asarray(indices)
         parts = {int(number) for number in self._part[rows]}
-        votes = self.parts[parts.pop()].votes if len(parts) == 1 else None
-        if votes is None:
+        part = self.parts[parts.pop()] if len(parts) == 1 else None
+        if part is None or part.votes is None:
             return None
-        ids = [self.manifest[row].id.rpartition(":")[2] for row in rows]
-        table = votes.table(ids, len(self.labels))
+        votes = part.votes
+        table = votes.table([part.packed.manifest[row].id for row in self._row[rows]], len(self.labels))
         scores = human_scores(table, self.reference[rows], self.labels, counted=votes.counted)
         if self.facts.get("label_source") != "intended":
             scores.pop("majority", None)  # it is the label itself
         return {**scores, "source": votes.source} if scores else None
+
+
+def _renamed(row: Utterance, prefix: str, emotion: str) -> Utterance:
+    """The row itself where nothing changes: copying thousands takes time at every start."""
+    if not prefix and emotion == row.emotion:
+        return row
+    return replace(row, id=prefix + row.id, speaker=prefix + row.speaker, emotion=emotion)

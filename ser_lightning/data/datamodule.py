@@ -81,7 +81,7 @@ class EmotionDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Decode the corpora into the cache, where that has not been done."""
-        assert self.collection
+        _ = self.collection
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache and split it; doing so again costs nothing."""

@@ -6,7 +6,7 @@ only, several of them joined by colons.
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ser_lightning.data.votes import Votes
@@ -28,19 +28,26 @@ def read_votes(root: Path | None, given: Path | None, *, id_of: Callable[[str], 
         return None
     try:
         with table.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            names = reader.fieldnames or []
-            rows = list(reader)
+            reader = csv.reader(file)
+            votes = _votes(next(reader, []), filter(None, reader), table.name, id_of)  # no blank lines
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"data.votes={table} cannot be read ({error})") from error
+    if votes is None:
+        raise UserError(f"data.votes={table} is neither of CREMA-D's tables: give {' or '.join(_TABLES)}")
+    return votes
+
+
+def _votes(names: list[str], rows: Iterator[list[str]], source: str, id_of: Callable[[str], str]) -> Votes | None:
+    """Row by row and without a dictionary for each: this is read at every start."""
     if {*_LETTERS, "fileName"} <= set(names):
-        voice = [row for row in rows if row[names[0]].startswith("1")]
-        votes = {id_of(row["fileName"]): tuple(int(row[letter]) for letter in _LETTERS) for row in voice}
-        return Votes(by_clip=votes, counted=True, source=table.name)
+        clip, *letters = (names.index(name) for name in ("fileName", *_LETTERS))
+        voice = (row for row in rows if row[0].startswith("1"))
+        counts = {id_of(row[clip]): tuple(int(row[letter]) for letter in letters) for row in voice}
+        return Votes(by_clip=counts, counted=True, source=source)
     if {"FileName", "VoiceVote"} <= set(names):
-        votes = {id_of(row["FileName"]): _winners(row["VoiceVote"]) for row in rows}
-        return Votes(by_clip=votes, counted=False, source=table.name)
-    raise UserError(f"data.votes={table} is neither of CREMA-D's tables: give {' or '.join(_TABLES)}")
+        clip, vote = names.index("FileName"), names.index("VoiceVote")
+        return Votes(by_clip={id_of(row[clip]): _winners(row[vote]) for row in rows}, counted=False, source=source)
+    return None
 
 
 def _find(root: Path | None) -> Path | None:
