@@ -151,7 +151,7 @@ class BareStep:
     def __init__(self, cfg: DictConfig, data: EmotionDataModule):
         self._module = make_module(cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz).train()
         self._module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # no trainer listens
-        self._optimizer = self._module._optimizer(self._module.parameters())
+        self._optimizer = self._module.make_optimizer()
         self._bf16 = choose_precision(cfg.trainer.precision, "cpu") == "bf16-mixed"
         self._clip = cfg.trainer.gradient_clip_val
         self._batches = list(data.train_dataloader())

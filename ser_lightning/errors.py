@@ -1,5 +1,7 @@
 """The errors whose text is meant for people, and how any error is put in one line."""
 
+from collections.abc import Sequence
+
 
 class UserError(ValueError):
     """Something a person can mend: the message says what is wrong and what to do about it."""
@@ -20,6 +22,12 @@ def why(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return "terminated"
     return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
+
+
+def some(names: Sequence[str], n: int = 5) -> str:
+    """The first few of many names, and how many more there are."""
+    more = f" and {len(names) - n:,} more" if len(names) > n else ""
+    return ", ".join(names[:n]) + more
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -156,7 +156,7 @@ def _training(
 ) -> Callable[[], None]:
     """A step of the optimiser on this batch."""
     module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # no trainer listens
-    optimizer = module._optimizer(module.parameters())
+    optimizer = module.make_optimizer()
     largest = config.trainer.gradient_clip_val
 
     def step() -> None:

@@ -11,11 +11,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is looked for on the hub
 import numpy as np
 import pytest
 import soundfile
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from tiny_checkpoints import make_checkpoint
 
 import ser_lightning.entry  # registers the resolvers that the configs use
+from ser_lightning.compose import compose_config
 from ser_lightning.data.corpora.cremad import EMOTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,8 +73,7 @@ def config(*overrides: str) -> DictConfig:
 @cache
 def _composed(overrides: tuple[str, ...]) -> DictConfig:
     """Composing takes a tenth of a second, and many tests ask for the same."""
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
+    return compose_config(*overrides)
 
 
 def tiny_checkpoint(family: str = "wav2vec2") -> Path:

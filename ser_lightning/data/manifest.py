@@ -1,6 +1,7 @@
 """Who says what, how, and where it lies: one row an utterance."""
 
 import csv
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -60,6 +61,13 @@ class Manifest(Sequence[Utterance]):
     def column(self, name: str) -> list[str]:
         """One field of every utterance, in order."""
         return [getattr(row, name) for row in self._rows]
+
+    def same_sound(self) -> list[list[int]]:
+        """Rows whose decoded samples are the same, bit for bit: a list each, in the manifest's order."""
+        groups = defaultdict(list)
+        for index, row in enumerate(self):
+            groups[row.audio_hash].append(index)
+        return [group for group in groups.values() if len(group) > 1]
 
     def write_csv(self, path: Path) -> None:
         """Write one line an utterance, with a header."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.scan import BadFile
+from ser_lightning.errors import some
 
 _NAMED = 20  # bad files a message names
 
@@ -43,14 +44,14 @@ class Report:
         if self.n_missing:
             lines.append(f"{self.n_missing} clips of the corpus are not there: results are on a part of it")
         if self.silent:
-            lines.append(f"{len(self.silent)} silent: {_some(self.silent)}")
+            lines.append(f"{len(self.silent)} silent: {some(self.silent)}")
         if self.duplicate_audio:
             pairs = [" = ".join(group) for group in self.duplicate_audio]
-            lines.append(f"{len(pairs)} groups of clips are the same sound: {_some(pairs)}")
+            lines.append(f"{len(pairs)} groups of clips are the same sound: {some(pairs)}")
         if self.copies:
-            lines.append(f"{len(self.copies)} files are copies of others and count once: {_some(self.copies)}")
+            lines.append(f"{len(self.copies)} files are copies of others and count once: {some(self.copies)}")
         if self.bad:
-            lines.append(f"{len(self.bad)} unusable files are left out: {_some([bad.path for bad in self.bad])}")
+            lines.append(f"{len(self.bad)} unusable files are left out: {some([bad.path for bad in self.bad])}")
         return lines
 
     def complaint(self, whole_list: Path) -> str:
@@ -60,7 +61,7 @@ class Report:
             by_reason[bad.reason].append(bad.path)
         lines = [f"{len(self.bad)} of {self.n_files} files in {self.folder} cannot be used:"]
         n_each = _NAMED if len(self.bad) <= _NAMED else 5
-        lines += [f"  {_some(paths, n_each)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
+        lines += [f"  {some(paths, n_each)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
         if len(self.bad) > _NAMED:
             text = "".join(f"{bad.path}: {bad.reason}\n" for bad in self.bad)
             with suppress(OSError):  # a cache that can be read and not written
@@ -99,12 +100,4 @@ def write_excluded_csv(path: Path, reports: Sequence[Report]) -> None:
 
 def duplicate_audio(manifest: Manifest) -> tuple[tuple[str, ...], ...]:
     """Groups of ids whose decoded samples are the same, bit for bit."""
-    groups = defaultdict(list)
-    for row in manifest:
-        groups[row.audio_hash].append(row.id)
-    return tuple(tuple(ids) for ids in groups.values() if len(ids) > 1)
-
-
-def _some(names: list[str] | tuple[str, ...], n: int = 5) -> str:
-    more = f" and {len(names) - n} more" if len(names) > n else ""
-    return ", ".join(names[:n]) + more
+    return tuple(tuple(manifest[row].id for row in group) for group in manifest.same_sound())

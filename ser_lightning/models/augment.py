@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser_lightning.models.layers.samples import as_float
+
 
 class Gain(nn.Module):
     """Make each clip louder or quieter by its own random gain: (B, T) -> (B, T)."""
@@ -154,7 +156,7 @@ class Augmentation(nn.Module):
         """(B, T) -> (B, T); int16 becomes float only where there is something to do."""
         if not self.training or not self.waveform:
             return waveform
-        samples = waveform / 32_768 if waveform.dtype == torch.int16 else waveform
+        samples = as_float(waveform)
         for step in self.waveform.values():
             samples = step(samples)
         return samples

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_lightning.models.layers.masking import frame_mask
+from ser_lightning.models.layers.samples import as_float
 
-_INT16_SCALE = 1 / 32_768
 _EPS = 1e-6
 _POWER_FLOOR = 1e-10
 _CHUNK = 4  # clips transformed at a time on a CPU: what they become stays in its cache
@@ -70,7 +70,7 @@ class LogMel(nn.Module):
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) int16 or float in [-1, 1], and lengths (B,) -> ((B, M, F) float32, frames (B,)); padding is 0."""
         with torch.autocast(waveform.device.type, enabled=False):
-            samples = waveform * (_INT16_SCALE if waveform.dtype == torch.int16 else 1.0)
+            samples = as_float(waveform)
             frames = lengths // self._hop_samples + 1
             decibels = self._decibels(self._centred(samples, lengths))
             return self._normalised(decibels, frames), frames

@@ -152,7 +152,7 @@ class EmotionModule(LightningModule):
 
         Raises: UserError for a schedule that would give all parameter groups one rate.
         """
-        optimizer = self._make_optimizer()
+        optimizer = self.make_optimizer()
         if self._scheduler is None:
             return optimizer
         by_step = "total_steps" in inspect.signature(self._scheduler).parameters
@@ -163,7 +163,8 @@ class EmotionModule(LightningModule):
             return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
         return [optimizer], [{"scheduler": scheduler, "interval": "epoch", "monitor": "val/uar"}]
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser, each group of parameters at its own share of the learning rate."""
         groups = getattr(self.net, "parameter_groups", None)
         optimizer = self._optimizer(self.parameters() if groups is None else groups())
         for group in optimizer.param_groups:

@@ -3,11 +3,11 @@
 B: clips.  T: samples of the longest clip.
 """
 
-import torch
 from torch import Tensor, nn
 
 from ser_lightning.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding
+from ser_lightning.models.layers.samples import as_float
 
 RATE_HZ = 16_000  # what pretrained speech models were trained at
 
@@ -27,5 +27,4 @@ class RawWaveform(nn.Module):
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) int16 or float in [-1, 1], and lengths (B,) -> ((B, 1, T) float32, lengths (B,)); padding is 0."""
-        samples = waveform / 32_768 if waveform.dtype == torch.int16 else waveform.float()
-        return clear_padding(samples, lengths)[:, None], lengths
+        return clear_padding(as_float(waveform).float(), lengths)[:, None], lengths

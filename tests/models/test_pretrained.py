@@ -183,7 +183,7 @@ def test_deeper_layers_learn_more_slowly(family):
     assert all("layers.0." in key for key in held[2])
     assert any("conv" in key for key in held[3])
     assert sum(map(len, held)) == sum(p.requires_grad for p in tuned.net.parameters())
-    assert len(module(family=family)._make_optimizer().param_groups) == 1  # a probe's head
+    assert len(module(family=family).make_optimizer().param_groups) == 1  # a probe's head
 
 
 def test_a_schedule_that_flattens_the_rates_is_refused():

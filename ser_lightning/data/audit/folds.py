@@ -1,6 +1,6 @@
 """What every fold of a split is made of, and what crosses its borders."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,16 +70,8 @@ def audit_splits(
     manifest: Manifest, labels: Sequence[str], rules: Mapping[str, SplitRule]
 ) -> tuple[SplitAudit, ...]:
     """Look at every fold of every rule. A broken promise is reported here, where `splits.split` would raise."""
-    duplicates = same_sound(manifest)
+    duplicates = manifest.same_sound()
     return tuple(_Auditor(manifest, labels, duplicates, rule).split(name) for name, rule in rules.items())
-
-
-def same_sound(manifest: Manifest) -> list[list[int]]:
-    """Rows whose decoded samples are the same, bit for bit: a list each, in the order of the manifest."""
-    groups = defaultdict(list)
-    for index, row in enumerate(manifest):
-        groups[row.audio_hash].append(index)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def by_sex(rows: Iterable[Utterance]) -> dict[str, int]:

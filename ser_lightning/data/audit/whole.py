@@ -20,7 +20,7 @@ from ser_lightning.data.audit.findings import (
     label_findings,
     split_findings,
 )
-from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex, same_sound
+from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.labels import DROP
 from ser_lightning.data.manifest import Manifest, Utterance
@@ -110,7 +110,7 @@ def audit(collection: Collection, rules: Mapping[str, SplitRule], *, chosen: str
         raise UserError(f"no clip of {collection.title} has a label: look at data.label_map")
     expected = _Expected.of(collection)
     labels = _audit_labels(manifest, collection.labels, expected.clips_by_label)
-    duplicates = tuple(_duplicate(manifest, group) for group in same_sound(manifest))
+    duplicates = tuple(_duplicate(manifest, group) for group in manifest.same_sound())
     splits = audit_splits(manifest, collection.labels, rules)
     clips_of = Counter(row.speaker for row in manifest)
     findings = chain(

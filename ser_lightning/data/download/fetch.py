@@ -5,13 +5,12 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 from requests import Session
 from requests.adapters import HTTPAdapter
@@ -23,10 +22,10 @@ from ser_lightning.data.download.meter import Meter, metered
 from ser_lightning.data.download.outcomes import NotHad, Spoilt
 from ser_lightning.data.download.transfer import Part, Patience, Transfer
 from ser_lightning.data.download.verify import verify
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, some
+from ser_lightning.files import alone
 
-_NAMED = 5  # files that a message names for a reason
-_REASONS = 10  # that a message gives
+_REASONS = 10  # that a message gives for what could not be had
 _HOPELESS = 10  # files in a row that a host fails to give before it is asked no more
 
 log = logging.getLogger(__name__)
@@ -109,18 +108,9 @@ def _writable(folder: Path) -> Iterator[None]:
         raise UserError(f"{folder} cannot be written ({error.strerror or error}): {remedy}") from error
 
 
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".download.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.warning("another download into %s is under way: waiting for it", folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def _alone_in(folder: Path) -> AbstractContextManager[None]:
+    waiting = "another download into %s is under way: waiting for it"
+    return alone(folder / ".download.lock", on_wait=lambda: log.warning(waiting, folder))
 
 
 def _fetch_all(corpus: Corpus, files: list[RemoteFile], folder: Path, jobs: int, patience: Patience) -> None:
@@ -204,14 +194,9 @@ def _complaint(corpus: Corpus, failures: dict[str, str], n_files: int, folder: P
     by_reason = defaultdict(list)
     for path, reason in failures.items():
         by_reason[reason].append(path)
-    lines += [f"  {_some(paths)}: {reason}" for reason, paths in list(by_reason.items())[:_REASONS]]
+    lines += [f"  {some(paths)}: {reason}" for reason, paths in list(by_reason.items())[:_REASONS]]
     if len(by_reason) > _REASONS:
         lines.append("  and others for other reasons")
     lines.append("Run the same command again: what has come is kept, and it goes on from there.")
     lines.append(f"Or get {corpus.title} from {corpus.where_to_get}, and put it into {folder}.")
     return "\n".join(lines)
-
-
-def _some(paths: list[str]) -> str:
-    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
-    return ", ".join(paths[:_NAMED]) + more

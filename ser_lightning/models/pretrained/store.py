@@ -15,19 +15,18 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ser_lightning.data.progress import track
 from ser_lightning.errors import UserError
-from ser_lightning.files import folder_written_whole
+from ser_lightning.files import alone, folder_written_whole
 
 _PART_BYTES = 256_000_000
 _BATCH_SAMPLES = 40 * 16_000  # read at a time, padding counted
@@ -117,18 +116,9 @@ class FeatureStore:
         lacking = {clip.audio_hash: clip for clip in clips if clip.audio_hash not in self._places}
         return sorted(lacking.values(), key=lambda clip: -clip.n_samples)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        lock = FileLock(self._folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log.info("waiting for another run, which is reading clips with %s", self._title)
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def _alone(self) -> AbstractContextManager[None]:
+        waiting = "waiting for another run, which is reading clips with %s"
+        return alone(self._folder / ".lock", on_wait=lambda: log.info(waiting, self._title))
 
     def _add(self, lacking: list[Clip], make: Callable[[list[Clip]], tuple[Tensor, Tensor]]) -> None:
         if not lacking:
