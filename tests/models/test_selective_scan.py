@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from ser_lightning.errors import UserError
+from ser_lightning.models.layers import recurrence
 from ser_lightning.models.layers import selective_scan as scans
 from ser_lightning.models.layers.mamba import Mamba, MambaStack, causal_convolution, reordered, reversal
 from ser_lightning.models.layers.selective_scan import selective_scan, selective_scan_reference
@@ -65,11 +67,20 @@ def test_the_reference_is_the_recurrence_by_hand():
     assert y[1, 0, 0] == pytest.approx(float((6 * h + 0.2) * torch.sigmoid(torch.tensor(1.0))))
 
 
+@pytest.fixture
+def threads():
+    """Sets how many there are, and puts that back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("n_frames", LENGTHS)
-@pytest.mark.parametrize("tile", [None, 60, 150])
-def test_value_and_every_gradient_are_the_references(n_frames, tile, monkeypatch):
-    if tile is not None:  # 60: a clip and four steps; 150: two clips and five steps, then one clip and ten
-        monkeypatch.setattr(scans, "_TILE", tile)
+@pytest.mark.parametrize(("tile", "n_threads"), [(None, 1), (60, 1), (150, 1), (150, 2), (225, 3)])
+def test_value_and_every_gradient_are_the_references(n_frames, tile, n_threads, threads, monkeypatch):
+    threads(n_threads)
+    if tile is not None:  # 60: tiles of a clip and four steps; 150: of two clips, then one, and five steps
+        monkeypatch.setattr(recurrence, "_TILE", tile)
     given = arguments(n_frames)
     torch.testing.assert_close(
         with_gradients(selective_scan, given),
@@ -91,17 +102,44 @@ def test_in_32_bits_too(n_frames):
 @pytest.mark.parametrize("tile", [None, 8])
 def test_gradients_are_those_of_finite_differences(tile, monkeypatch):
     if tile is not None:
-        monkeypatch.setattr(scans, "_TILE", tile)
+        monkeypatch.setattr(recurrence, "_TILE", tile)
     assert torch.autograd.gradcheck(selective_scan, arguments(5, n_clips=2, n_channels=2, n_states=1))
 
 
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_threads_work_in_the_callers_modes_and_leave_others_as_they_were(mode, threads, monkeypatch):
+    threads(3)
+    recurrence._threads.cache_clear()
+    expected = selective_scan(*arguments(20))
+    monkeypatch.setattr(recurrence, "_TILE", 60)
+    with mode():
+        torch.testing.assert_close(selective_scan(*arguments(20)), expected.detach())
+    assert torch.get_num_threads() == 3
+    with ThreadPoolExecutor(1) as new:
+        assert new.submit(torch.get_num_threads).result() == 3
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_an_exported_scan_has_every_step(threads, monkeypatch):
+    class Scan(nn.Module):
+        def forward(self, *given):
+            return selective_scan(*given)
+
+    threads(2)
+    monkeypatch.setattr(recurrence, "_TILE", 60)
+    given = [x.detach() for x in arguments(6)]
+    other = [given[0] + 1, *given[1:]]
+    with torch.no_grad():
+        exported = torch.export.export(Scan(), tuple(given)).module()
+        torch.testing.assert_close(exported(*other), selective_scan(*other))
+
+
 def test_backward_keeps_few_states(monkeypatch):
-    monkeypatch.setattr(scans, "_TILE", 3 * 5 * 16 * 10)  # ten steps a tile
+    monkeypatch.setattr(recurrence, "_TILE", 5 * 16 * 10)  # ten steps a tile
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(tuple(x.shape)) or x, lambda x: x):
-        selective_scan(*arguments(95, n_states=16))
-    assert kept.count((3, 16, 5)) == 10
-    assert all(len(shape) < 4 for shape in kept)
+        selective_scan(*arguments(95, n_clips=1, n_states=16))
+    assert [shape for shape in kept if len(shape) > 3] == [(10, 1, 16, 5)]
 
 
 @pytest.mark.parametrize("autocast", [False, True])

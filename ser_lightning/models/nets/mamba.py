@@ -42,7 +42,7 @@ class MambaNet(nn.Module):
         expand: int = 2,
         d_conv: int = 4,
         bidirectional: bool = True,
-        n_joined: int = 2,
+        n_joined: int = 4,
         backend: str = "auto",
         pooling: str = "attentive",
         dropout: float = 0.2,
