@@ -1,4 +1,4 @@
-"""How fast: against the notebook's training loop, against the bare training step, and of the start.
+"""How fast: against the notebook's training loop, against the bare training step; the start; the selective scan.
 
 ``python -m ser_lightning.bench [--cremad DIR]``: all in one process, in turns, on the same clips.
 """
@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from ser_lightning.bench_scan import measured, peaks_mb
 from ser_lightning.compose import compose_config
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.datamodule import EmotionDataModule
@@ -41,6 +42,8 @@ ROUNDS = 4  # counted; one more comes before them, to warm up
 BATCHES = 8  # that the notebook's loop is timed on in a round
 EPOCHS = 2  # of the other ways, in a round
 START_ROUNDS = 5
+SCAN_CLIPS, SCAN_FRAMES = 32, 80
+LONG_CLIPS, LONG_FRAMES = 4, (80, 300, 750, 1500, 3000)
 SAME_CNN = (
     "model=notebook_cnn",
     "model.net.n_frames=null",
@@ -50,7 +53,7 @@ SAME_CNN = (
 
 
 def main() -> None:
-    """Measure, and print two tables."""
+    """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description="Measure speed on this machine.")
     parser.add_argument("--cremad", metavar="DIR", help="CREMA-D or a part of it; synthetic speech without it")
     given = parser.parse_args().cremad
@@ -63,6 +66,8 @@ def main() -> None:
     console.print(f"{machine['device']}, {machine['threads']} threads, {machine['precision']}, {versions}")
     console.print(_training(data))
     console.print(_start())
+    console.print(_scan())
+    console.print(_scan_lengths())
 
 
 def _training(data: list[str]) -> Table:
@@ -79,17 +84,13 @@ def _training(data: list[str]) -> Table:
     rounds = [{name: measure() for name, measure in ways.items()} for _ in range(ROUNDS)]
     table = Table("training", "clips/s", "lowest", "highest", title=f"medians of {ROUNDS} rounds")
     for name in ways:
-        values = [one[name] for one in rounds]
-        table.add_row(name, *(f"{value:.0f}" for value in (statistics.median(values), min(values), max(values))))
+        table.add_row(name, *_spread([one[name] for one in rounds], ".0f"))
     table.add_section()
     for name, over, under, aim in (
         ("ours / the notebook's loop, same CNN", "ours, the notebook's CNN", "the notebook's loop", "aim ≥ 6"),
         ("end to end / the bare step, cnn", "ours, cnn", "the bare step of cnn", "aim ≥ 0.90"),
     ):
-        ratios = [one[over] / one[under] for one in rounds]
-        table.add_row(
-            f"{name} ({aim})", *(f"{r:.2f}" for r in (statistics.median(ratios), min(ratios), max(ratios)))
-        )
+        table.add_row(f"{name} ({aim})", *_spread([one[over] / one[under] for one in rounds], ".2f"))
     table.add_section()
     for part, share in step.shares().items():
         table.add_row(f"of the bare step: {part}", f"{share:.0%}", "", "")
@@ -215,6 +216,55 @@ def _wall_s(command: list[str]) -> float:
     start = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     return time.perf_counter() - start
+
+
+def _scan() -> Table:
+    """Forward and backward of the selective scan, 512 channels of 16 states, as three ways do it."""
+    ways = {"ours": "ours, PyTorch", "mambapy": "mambapy's parallel scan", "loop": "the plain loop"}
+    runs = {way: run for way in ways if (run := measured(way, SCAN_CLIPS, SCAN_FRAMES)) is not None}
+    for warm_up in runs.values():
+        warm_up()
+    rounds = [{way: run() * 1000 for way, run in runs.items()} for _ in range(ROUNDS)]
+    peaks = {way: peaks_mb(way, SCAN_CLIPS, [SCAN_FRAMES])[0] for way in runs}
+    title = f"{SCAN_CLIPS} clips of {SCAN_FRAMES} frames, {ROUNDS} rounds"
+    table = Table("selective scan", "median ms", "lowest", "highest", "peak MB", title=title)
+    for way, name in ways.items():
+        if way in runs:
+            table.add_row(name, *_spread([one[way] for one in rounds], ".0f"), _number(peaks[way], ".0f"))
+        else:
+            table.add_row(name, "not installed: pip install mambapy")
+    table.add_section()
+    for way, aims in (("mambapy", " (aim ≥ 5, memory ≥ 3)"), ("loop", "")):
+        if way in runs:
+            ratios = _spread([one[way] / one["ours"] for one in rounds], ".1f")
+            mine, theirs = peaks["ours"], peaks[way]
+            table.add_row(
+                f"{way} / ours{aims}", *ratios, _number(theirs / mine if mine and theirs else None, ".1f")
+            )
+    return table
+
+
+def _scan_lengths() -> Table:
+    """That its cost grows as the clips do, and no faster."""
+    runs = [measured("ours", LONG_CLIPS, n_frames) for n_frames in LONG_FRAMES]
+    rounds = [[run() for run in runs if run is not None] for _ in range(ROUNDS + 1)][1:]
+    peaks = peaks_mb("ours", LONG_CLIPS, LONG_FRAMES)
+    table = Table("frames", "lowest ms", "µs a frame", "peak MB", title=f"our selective scan of {LONG_CLIPS} clips")
+    for n_frames, seconds, peak in zip(LONG_FRAMES, zip(*rounds, strict=True), peaks, strict=True):
+        shortest = min(seconds)
+        table.add_row(
+            str(n_frames), f"{shortest * 1e3:.0f}", f"{shortest * 1e6 / n_frames:.0f}", _number(peak, ".0f")
+        )
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _spread(values: list[float], form: str) -> list[str]:
+    """Median, lowest and highest."""
+    return [format(value, form) for value in (statistics.median(values), min(values), max(values))]
 
 
 if __name__ == "__main__":

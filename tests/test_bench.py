@@ -1,11 +1,16 @@
 """The benchmark's yardsticks: the notebook's loop prepares what our front-end prepares, and both train."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from conftest import config
 
-from ser_lightning.bench import BareStep, NotebookLoop, _NotebookClips
+from ser_lightning import bench_scan
+from ser_lightning.bench import BareStep, NotebookLoop, _NotebookClips, _scan, _scan_lengths
 from ser_lightning.experiment import make_data, make_module
+from ser_lightning.models.layers.selective_scan import selective_scan, selective_scan_reference
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +41,32 @@ def test_the_yardsticks_train(data, cremad_root, monkeypatch):
     step = BareStep(cfg, make_data(cfg))
     assert step.clips_per_s() > 0
     assert sum(step.shares().values()) == pytest.approx(1)
+
+
+def test_all_ways_of_the_scan_do_the_same_work():
+    pytest.importorskip("mambapy")
+    given = [x.detach() for x in bench_scan.Problem(2, 9)._given]
+    clips_first = [x.transpose(0, 1) if x.dim() == 3 else x for x in given]
+    expected = selective_scan_reference(*given)
+    torch.testing.assert_close(selective_scan(*given), expected, rtol=1e-4, atol=1e-5)
+    mambapys = bench_scan.mambapys_scan()(*clips_first).transpose(0, 1)
+    torch.testing.assert_close(mambapys, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_tables_of_the_scan_with_mambapy_and_without(monkeypatch):
+    monkeypatch.setattr("ser_lightning.bench.peaks_mb", lambda way, n_clips, n_frames: [None for _ in n_frames])
+    for name in ("ROUNDS", "SCAN_CLIPS", "SCAN_FRAMES", "LONG_CLIPS"):
+        monkeypatch.setattr(f"ser_lightning.bench.{name}", 1)
+    monkeypatch.setattr("ser_lightning.bench.LONG_FRAMES", (3, 5))
+    assert _scan_lengths().row_count == 2
+    if bench_scan.mambapys_scan() is not None:
+        assert _scan().row_count == 5
+    monkeypatch.setitem(sys.modules, "mambapy.mamba", None)
+    assert _scan().row_count == 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from Linux")
+def test_the_peak_of_memory_holds_the_gradients_at_least():
+    short, long = bench_scan.peaks_mb("ours", 2, [100, 400])
+    assert long > 3 * 2 * 400 * 512 * 4 / 1e6  # of u, delta and z
+    assert short < long
