@@ -10,11 +10,15 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, WeightAveraging
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 from ser_lightning.data.batch import Batch
 from ser_lightning.errors import UserError
 from ser_lightning.files import written_whole
+
+_CURVES = ("epoch", "lr", "train/loss", "val/loss", "val/uar", "val/accuracy")
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +51,13 @@ class Clock(Callback):
 
     def __init__(self) -> None:
         self._clips = self._epoch_clips = 0
-        self._train_s = 0.0
+        self.train_s = 0.0  # of all epochs so far
         self._epoch_start = self._last_step = 0.0
 
     @property
     def clips_per_s(self) -> float | None:
         """Over all epochs so far."""
-        return round(self._clips / self._train_s, 1) if self._train_s else None
+        return round(self._clips / self.train_s, 1) if self.train_s else None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -71,16 +75,16 @@ class Clock(Callback):
         """Log the epoch's clips a second."""
         epoch_s = self._last_step - self._epoch_start
         self._clips += self._epoch_clips
-        self._train_s += epoch_s
+        self.train_s += epoch_s
         pl_module.log("train/clips_per_s", self._epoch_clips / epoch_s if epoch_s else 0.0)
 
     def state_dict(self) -> dict[str, Any]:
         """What has been counted."""
-        return {"clips": self._clips, "train_s": self._train_s}
+        return {"clips": self._clips, "train_s": self.train_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Count on from there."""
-        self._clips, self._train_s = state_dict["clips"], state_dict["train_s"]
+        self._clips, self.train_s = state_dict["clips"], state_dict["train_s"]
 
 
 class History(Callback):
@@ -115,6 +119,11 @@ class History(Callback):
             writer.writeheader()
             writer.writerows(self.rows)
 
+    def columns(self) -> dict[str, list[float | None]]:
+        """What a learning curve is drawn from, an entry an epoch; None where there is no number."""
+        names = [name for name in _CURVES if any(name in row for row in self.rows)]
+        return {name: [_finite(row.get(name)) for row in self.rows] for name in names}
+
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
         return {"rows": self.rows}
@@ -122,6 +131,42 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from these rows."""
         self.rows = list(state_dict["rows"])
+
+
+class AverageWeights(WeightAveraging):
+    """Validates, keeps and tests a running average of the weights; training itself does not see it.
+
+    The average forgets exponentially, over about the last ``epochs`` epochs, and less than that in the beginning
+    (Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017, arXiv 1703.01780, section 3).
+    """
+
+    def __init__(self, *, epochs: float = 3.0):
+        if not epochs > 0:
+            raise UserError(f"callbacks.average_weights.epochs={epochs}: it must be above 0")
+        super().__init__(use_buffers=True, avg_fn=self._average)
+        self._epochs = epochs
+        self._taken = 1.0  # of the newest weights, at each step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Take some of the newest weights into the average."""
+        steps = self._epochs * trainer.num_training_batches / trainer.accumulate_grad_batches
+        self._taken = max(1 / max(1.0, steps), 9 / (10 + trainer.global_step))
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the average in place while training; afterwards the chosen checkpoint, which holds one, is judged."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            super().on_validation_epoch_start(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the weights back."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            super().on_validation_epoch_end(trainer, pl_module)
+
+    def _average(self, average: Tensor, current: Tensor, n_averaged: Tensor) -> Tensor:
+        return average + (current - average) * self._taken  # exactly what it was, where both are the same
 
 
 class FirstCheckpoint(Callback):
@@ -186,6 +231,10 @@ class PlainProgress(ProgressBar):
         rate = values["train/clips_per_s"]
         speed = f"  {rate:.0f} clips/s" if rate else ""  # unknown with a single batch
         log.info("epoch %d of %s  %s%s", trainer.current_epoch + 1, trainer.max_epochs, numbers, speed)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def progress() -> ProgressBar:

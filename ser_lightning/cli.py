@@ -5,19 +5,16 @@ clear line, and with 130 after Ctrl-C.
 """
 
 import json
-import logging
 import os
 import shlex
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ser_lightning.errors import UserError, is_interrupt, why
+from ser_lightning.errors import UserError
+from ser_lightning.program import Group, Program
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,79 +27,7 @@ if TYPE_CHECKING:
 _WIDTH = 100  # where stdout is no terminal
 
 
-class _Group(click.Group):
-    """Subcommands; without one it shows its help, and for one that is mistyped it names those there are."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args or ["--help"])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if self.get_command(ctx, args[0]) is None:
-            from ser_lightning.compose import did_you_mean
-
-            known = self.list_commands(ctx)
-            guess = did_you_mean(args[0], known)
-            ctx.fail(f"`{ctx.command_path}` knows no {args[0]}{guess} (known: {', '.join(known)}).")
-        return super().resolve_command(ctx, args)
-
-
-class _Program(_Group):
-    """The outermost group: whatever goes wrong inside ends in a line and an exit status."""
-
-    def main(self, *args: Any, **options: Any) -> None:  # type: ignore[override]
-        with _remarks_on_stderr():
-            try:
-                status = super().main(*args, **{**options, "standalone_mode": False})
-            except (Exception, KeyboardInterrupt) as error:
-                status = _explain(error)
-        sys.exit(status)
-
-
-@contextmanager
-def _remarks_on_stderr() -> Iterator[None]:
-    """What this package logs is shown in plain words; what libraries log, and warn of, is not."""
-    logger, root = logging.getLogger("ser_lightning"), logging.getLogger()
-    screen, nowhere = _Screen(), logging.NullHandler()
-    before = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(screen)
-    root.addHandler(nowhere)
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        root.removeHandler(nowhere)
-        logger.removeHandler(screen)
-        logger.setLevel(before)
-
-
-class _Screen(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        click.echo(record.getMessage(), err=True)
-
-
-def _explain(error: BaseException) -> int:
-    """Say why it failed, and what may help. Returns the exit status."""
-    if os.environ.get("SER_TRACEBACK"):
-        traceback.print_exception(error)
-    if isinstance(error, click.Abort) or is_interrupt(error):
-        click.echo("stopped: interrupted", err=True)
-        return 130
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        click.echo(f"failed: {error.format_message()} See `{error.ctx.command_path} --help`.", err=True)
-    elif isinstance(error, click.ClickException):
-        click.echo(f"failed: {error.format_message()}", err=True)
-    elif isinstance(error, OSError) and error.strerror:
-        click.echo(f"failed: {error.strerror}: {error.filename}", err=True)
-    else:
-        click.echo(f"failed: {why(error)}", err=True)
-    return 1
-
-
-@click.group(cls=_Program)
+@click.group(cls=Program)
 def main() -> None:
     """Speech emotion recognition: look after corpora, weigh models.
 
@@ -110,7 +35,7 @@ def main() -> None:
     """
 
 
-@main.group(cls=_Group)
+@main.group(cls=Group)
 def data() -> None:
     """List, download, prepare and audit corpora.
 

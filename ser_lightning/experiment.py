@@ -145,8 +145,8 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     module = make_module(
         config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
-    clock = Clock()
-    trainer = _trainer(config, run, data.protocol(), [clock, _stamp(config, data, module)])
+    clock, history = Clock(), History(run.metrics)
+    trainer = _trainer(config, run, data.protocol(), [clock, history, _stamp(config, data, module)])
     if not config.trainer.get("fast_dev_run"):
         _remember(trainer, module, data)
     _fit(trainer, module, data, run)
@@ -159,7 +159,8 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     return {
         "status": "finished",
         **judgement,
-        "throughput": {"train_clips_per_s": clock.clips_per_s},
+        "history": history.columns(),
+        "throughput": {"train_clips_per_s": clock.clips_per_s, "train_s": round(clock.train_s, 1)},
         "environment": environment,
     }
 
@@ -207,7 +208,7 @@ def _trainer(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any],
     for callback in chosen:
         if isinstance(callback, ModelCheckpoint):
             callback.dirpath = str(run.checkpoints)
-    callbacks = [SeedEpochs(config.seed), *extra, History(run.metrics), MoveCheckpoints(run.checkpoints), *chosen]
+    callbacks = [SeedEpochs(config.seed), *extra, MoveCheckpoints(run.checkpoints), *chosen]
     if not config.trainer.get("fast_dev_run"):
         callbacks.append(FirstCheckpoint(run.last))
     if config.trainer.get("enable_progress_bar", True):

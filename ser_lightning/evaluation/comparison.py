@@ -1,0 +1,119 @@
+"""What a comparison of runs says: plain values, made by `compare`, shown by tables and the page.
+
+Shares lie between 0 and 1.  K: labels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One finished run.
+
+    ``uar`` and ``accuracy`` are of its test fold, ``val_uar`` of its validation set (None without one).
+    ``minutes`` were spent training. ``chosen`` of ``trained`` epochs was tested.
+    ``history`` has a list for each of epoch, train/loss, val/loss, val/uar and val/accuracy, as far as known;
+    an entry is None where it was not measured.
+    """
+
+    path: str
+    seed: int
+    fold: str
+    uar: float
+    accuracy: float
+    val_uar: float | None
+    minutes: float | None
+    trained: int
+    chosen: int
+    history: Mapping[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Runs that differ in fold and seed alone, their folds pooled: every test clip counts once a seed.
+
+    ``name`` is the model's, with whatever else it takes to tell the groups of a comparison apart.
+    ``seeds`` and ``folds`` are those of its runs; ``incomplete`` names what a full grid of both would have beside
+    them. ``uar_sd`` and ``accuracy_sd`` are over the seeds, None for a single one; intervals are over speakers.
+    ``confusion`` (K, K) counts clips, rows the true label, summed over seeds.
+    ``by_speaker`` is each speaker's share of clips that were recognised, mean over seeds.
+    ``minutes`` is a run's mean. ``differs`` has the settings that are not those of the comparison's first group, as
+    (the first group's, this one's), by dotted name.
+    """
+
+    name: str
+    model: str
+    runs: Sequence[Run]
+    seeds: Sequence[int]
+    folds: Sequence[str]
+    incomplete: Sequence[str]
+    n_clips: int
+    n_speakers: int
+    uar: Estimate
+    uar_sd: float | None
+    accuracy: Estimate
+    accuracy_sd: float | None
+    macro_f1: float
+    recall: Mapping[str, Estimate]
+    confusion: Sequence[Sequence[int]]
+    by_speaker: Mapping[str, float]
+    parameters: int | None
+    minutes: float | None
+    differs: Mapping[str, tuple[Any, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two groups on the clips and seeds that both were tested with.
+
+    ``difference``: UAR of ``first`` minus that of ``second``, its interval over speakers.
+    ``permutation_p``: of the paired permutation test over speakers; ``mcnemar_p``: of McNemar's over clips, of
+    which ``only_first`` and ``only_second`` were recognised by that one alone. Both corrected by Holm's method over
+    all pairs in ``permutation_holm_p`` and ``mcnemar_holm_p``.
+    ``effect_size``: Cohen's d of the speakers' differences in recognised share.
+    """
+
+    first: str
+    second: str
+    n_clips: int
+    n_speakers: int
+    difference: Estimate
+    permutation_p: float
+    permutation_holm_p: float
+    only_first: float
+    only_second: float
+    mcnemar_p: float
+    mcnemar_holm_p: float
+    effect_size: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Groups under one protocol, the highest UAR first, and every pair of them.
+
+    ``protocol``: corpus, split, label_source, selection and what else the results hold for, readable text by name.
+    ``failed``: directory and reason of runs that did not finish. ``warnings``: what a reader must know, a line
+    each.
+    ``human``: listeners' UAR on the same clips, where known.
+    """
+
+    protocol: Mapping[str, str]
+    labels: Sequence[str]
+    groups: Sequence[Group]
+    pairs: Sequence[Pair]
+    failed: Sequence[tuple[str, str]]
+    warnings: Sequence[str]
+    speaker_independent: bool
+    synthetic: bool
+    human: float | None = None
