@@ -1,19 +1,15 @@
 """Configs composed outside ``python train.py``: for the `ser` command and the benchmark."""
 
-import re
 from difflib import get_close_matches
-from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-import ser_lightning.entry  # registers the resolvers that the configs use
+from ser_lightning.entry import CONF  # which registers the resolvers that the configs use
 from ser_lightning.errors import UserError
-
-CONF = Path(__file__).resolve().parent.parent / "conf"
-assert ser_lightning.entry
+from ser_lightning.hydra_errors import in_a_line
 
 
 def compose_config(*overrides: str) -> DictConfig:
@@ -25,7 +21,7 @@ def compose_config(*overrides: str) -> DictConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return compose("train", overrides=list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_in_a_line(error)) from error
+        raise UserError(in_a_line(error)) from error
 
 
 def config_names(group: str) -> list[str]:
@@ -50,18 +46,3 @@ def did_you_mean(word: str, known: list[str]) -> str:
     """``": did you mean audit?"`` where something known is spelt like ``word``, else nothing."""
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f": did you mean {close[0]}?" if close else ""
-
-
-def _in_a_line(error: Exception) -> str:
-    """Hydra and OmegaConf explain over several lines, the first of which says it."""
-    text = str(error)
-    if isinstance(error, OverrideParseException):
-        return f"the override {error.override!r} cannot be read: it takes a form like data.fold=1"
-    unknown = re.match(r"Could not override '(.+?)'", text)
-    if unknown:
-        return f"there is no setting {unknown[1]}: `python train.py --cfg job` shows those there are"
-    missing = re.search(r"Could not find '(.+?)'\s+Available options in '.+?':\n((?:\t\S+\n?)+)", text)
-    if missing:
-        return f"there is no {missing[1]}: known are {', '.join(missing[2].split())}"
-    lines = [line for line in text.splitlines() if line and not line.startswith("See http")]
-    return ": ".join(lines[:2])

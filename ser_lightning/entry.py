@@ -15,6 +15,11 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from ser_lightning.errors import UserError, cause, is_interrupt, why
 from ser_lightning.run import RunDirectory
+from ser_lightning.sweep import grid, names, plugins
+from ser_lightning.sweep.job import end_with_sweep, run_apart
+from ser_lightning.sweep.watch import listen
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
 
 log = logging.getLogger("ser_lightning")
 
@@ -29,15 +34,22 @@ def _run_directory(resume: str | None, fresh: str) -> str:
 
 
 OmegaConf.register_new_resolver("run_directory", _run_directory, replace=True)
+names.register()
+grid.register()
+plugins.check(sys.argv[1:])
 
 
 def run_job(cfg: DictConfig) -> float | None:
     """Train as ``cfg`` says in the directory that Hydra made. A failure is a line here and a traceback in the log.
 
     Returns: what a sweep optimises.
-    Raises: SystemExit after a failure; within a sweep the failure itself, for the launcher to see.
+    Raises: SystemExit after a failure; in a sweep, where every job is a process of its own, it is None instead.
     """
-    run = RunDirectory(Path(HydraConfig.get().runtime.output_dir))
+    hydra = HydraConfig.get()
+    run = RunDirectory(Path(hydra.runtime.output_dir))
+    if hydra.mode == RunMode.MULTIRUN:
+        return _run_apart(cfg, run)
+    end_with_sweep()
     _pin(run)
     _speak(run)
     try:
@@ -47,9 +59,20 @@ def run_job(cfg: DictConfig) -> float | None:
         return train(cfg, run, HydraConfig.get().overrides.task)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         _explain(error, run)
-        if HydraConfig.get().mode == RunMode.MULTIRUN and isinstance(error, Exception):
-            raise
         sys.exit(130 if is_interrupt(error) else 1)
+
+
+def _run_apart(cfg: DictConfig, run: RunDirectory) -> float | None:
+    hydra = HydraConfig.get()
+    listen()
+    return run_apart(
+        cfg,
+        run,
+        hydra.overrides.task,
+        train=CONF.parent / "train.py",
+        cwd=Path(hydra.runtime.cwd),
+        aloud=hydra.launcher._target_.endswith("BasicLauncher"),
+    )
 
 
 def _pin(run: RunDirectory) -> None:

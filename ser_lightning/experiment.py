@@ -35,7 +35,8 @@ from ser_lightning.evaluation.predictions import write_predictions
 from ser_lightning.judge import judge
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.precision import choose_precision
-from ser_lightning.run import SCHEMA, RunDirectory, write_json
+from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
+from ser_lightning.sweep.job import sweep_name
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
     """
     if not _is_first_process():
         config = run.agree_on(cfg, overrides)
-        return _monitored(_run(config, run), config)
+        return monitored(_run(config, run), config)
     with run.claimed():
         config = run.agree_on(cfg, overrides)
         result = run.read_result()
@@ -58,7 +59,7 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         else:
             result = _recorded(config, run)
         summary.print_summary(run.path)
-        return _monitored(result, config)
+        return monitored(result, config)
 
 
 def make_data(config: DictConfig) -> EmotionDataModule:
@@ -106,12 +107,6 @@ def _made(config: DictConfig) -> Any:
 
 def _is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
-
-
-def _monitored(result: Mapping[str, Any], config: DictConfig) -> float | None:
-    subset, metric = config.monitor.metric.split("/")
-    values = result["metrics"][subset]
-    return values[metric] if values else None
 
 
 def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
@@ -198,7 +193,7 @@ def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) 
     return make(
         run_dir=run.path,
         config=OmegaConf.to_container(config),
-        group=logger.group or f"{corpus}-{split}",
+        group=logger.group or sweep_name() or f"{corpus}-{split}",
         tags=[config.model.name, corpus, f"fold{fold}", *logger.tags],
     )
 

@@ -1,7 +1,7 @@
 """The run directory: what lies where in it, and who may write there."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,11 @@ class RunDirectory:
         """The checkpoint of the last whole epoch; a resumed run goes on from it."""
         return self.checkpoints / "last.ckpt"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works on the run."""
+        return self.path / ".lock"
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Hold the directory as this process's own.
@@ -79,7 +84,7 @@ class RunDirectory:
         Raises: UserError where another running process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock", blocking=False)
+        lock = FileLock(self.lock, blocking=False)
         try:
             lock.acquire()
         except Timeout:
@@ -117,6 +122,13 @@ class RunDirectory:
     def read_result(self) -> dict[str, Any] | None:
         """The result, or None where there is none yet."""
         return json.loads(self.result.read_text(encoding="utf-8")) if self.result.is_file() else None
+
+
+def monitored(result: Mapping[str, Any], config: DictConfig) -> float | None:
+    """Of a finished run, the metric that ``config.monitor`` names; None without a validation set."""
+    subset, metric = config.monitor.metric.split("/")
+    values = result["metrics"][subset]
+    return values[metric] if values else None
 
 
 def _resolved(cfg: DictConfig) -> DictConfig:

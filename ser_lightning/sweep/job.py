@@ -1,0 +1,160 @@
+"""One job of a sweep: a run directory is written, and a process of its own makes it a finished run.
+
+A job that runs out of memory, crashes or is killed takes nothing else with it, and whatever a launcher does, a job
+is what ``python train.py resume=DIR`` makes of its directory.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from omegaconf import DictConfig
+
+from ser_lightning.errors import why
+from ser_lightning.files import alone
+from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
+
+REFUSED = "refused.json"  # beside the result of another run
+_PARENT = "SER_JOB_OF"  # set for a job's process: the sweep that it belongs to
+_GRACE_S = 20.0  # that an interrupted job is given to save and say so
+
+log = logging.getLogger("ser_lightning.sweep")
+
+
+def run_apart(
+    cfg: DictConfig, run: RunDirectory, overrides: Sequence[str], *, train: Path, cwd: Path, aloud: bool
+) -> float | None:
+    """Make ``run`` a finished run of ``cfg``, unless it is one, going on from what is there.
+
+    Args:
+        overrides: those of the command line.
+        train: the program, train.py.
+        cwd: where it is started, for paths that are relative.
+        aloud: show what it says, rather than write it to console.log of the directory.
+
+    Returns: what a sweep optimises; None after a failure, which result.json explains.
+    Raises: SystemExit after Ctrl-C.
+    """
+    name = run.path.name
+    try:
+        result = _finished(cfg, run, overrides)
+        if result is not None:
+            log.info("%s: finished before, left as it is", name)
+        else:
+            log.info("%s: started", name)
+            result = _result(cfg, run, _started(run, train, cwd, aloud=aloud))
+            log.info("%s: %s", name, _outcome(result))
+    except Exception as error:  # no other job is to suffer
+        result = refuse(run, why(error), seed=cfg.seed)
+        log.error("%s: %s", name, _outcome(result))
+    return monitored(result, cfg) if result["status"] == "finished" else None
+
+
+def refuse(run: RunDirectory, reason: str, seed: Any = None) -> dict[str, Any]:
+    """Leave word of why a job could not be run; a finished run that is there, of another config, is left alone."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    failure = {"schema": SCHEMA, "status": "failed", "reason": reason, "seed": seed, "config": run.config.name}
+    found = run.read_result()
+    write_json(run.result if found is None or found["status"] != "finished" else run.path / REFUSED, failure)
+    return failure
+
+
+def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any] | None:
+    """The result if there is nothing left to do; else the directory is made ready to be gone on with."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    waiting = "%s: another process is still at it, waiting for it to end"
+    with alone(run.lock, on_wait=lambda: log.info(waiting, run.path.name)):
+        (run.path / REFUSED).unlink(missing_ok=True)
+        run.agree_on(cfg, overrides)
+        result = run.read_result()
+        if result is not None and result["status"] != "finished":
+            run.result.unlink()
+            return None
+        return result
+
+
+def _started(run: RunDirectory, train: Path, cwd: Path, *, aloud: bool) -> int:
+    """Run the program on the directory until it ends. Returns its exit status, negative for a signal."""
+    command = [sys.executable, str(train), f"resume={_quoted(run.path)}"]
+    environment = {**os.environ, _PARENT: run.path.parent.name}
+    with _output(run, aloud=aloud) as output:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
+        )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            _await_end(process)
+            sys.exit(130)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()  # an open one is how it knows that this process lives
+
+
+def _await_end(process: "subprocess.Popen[bytes]") -> None:
+    """Ctrl-C reaches the job too, which saves what it has."""
+    try:
+        process.wait(_GRACE_S)
+    except (KeyboardInterrupt, subprocess.TimeoutExpired):
+        process.kill()
+
+
+@contextmanager
+def _output(run: RunDirectory, *, aloud: bool) -> Iterator[IO[bytes] | None]:
+    if aloud:
+        yield None
+        return
+    with (run.path / "console.log").open("ab") as file:
+        yield file
+
+
+def _quoted(path: Path) -> str:
+    """As the value of an override, whatever characters there are in it."""
+    return "'" + str(path.absolute()).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _result(cfg: DictConfig, run: RunDirectory, status: int) -> dict[str, Any]:
+    """What the job left, or why it left nothing."""
+    result = run.read_result()
+    return refuse(run, _why_it_ended(status), seed=cfg.seed) if result is None else result
+
+
+def _why_it_ended(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "killed (SIGKILL), as happens when memory runs out"
+    if status < 0:
+        return f"ended by {signal.Signals(-status).name}"
+    return f"ended with status {status} and left no result"
+
+
+def _outcome(result: dict[str, Any]) -> str:
+    if result["status"] != "finished":
+        return f"failed: {result['reason'].splitlines()[0]}"
+    test = result["metrics"]["test"]
+    return f"test UAR {test['uar']:.1%}, accuracy {test['accuracy']:.1%}, {result['seconds'] / 60:.1f} min"
+
+
+def sweep_name() -> str | None:
+    """The sweep that this process is a job of."""
+    return os.environ.get(_PARENT)
+
+
+def end_with_sweep() -> None:
+    """In a job's process: end at once when the process that waits for it does, however that ended.
+
+    What is left is a run to go on with, and no GPU stays taken.
+    """
+    if sweep_name() is not None:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    os.read(sys.stdin.fileno(), 1)  # nothing is ever written
+    os._exit(1)

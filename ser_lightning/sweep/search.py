@@ -1,0 +1,35 @@
+"""Searches by Optuna, kept in a database of the sweep's directory, that go on where they were stopped."""
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+log = logging.getLogger("ser_lightning.sweep")
+
+
+def go_on(sweeper: DictConfig) -> None:
+    """Change the sweeper's config so that it does what is left: ``n_trials`` are those of the whole search.
+
+    Trials that were interrupted are tried again, with the same values: their directories hold what was done.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    prefix = "sqlite:///"
+    if not (sweeper.storage or "").startswith(prefix) or not Path(sweeper.storage.removeprefix(prefix)).is_file():
+        return
+    study = optuna.create_study(
+        study_name=sweeper.study_name, storage=sweeper.storage, direction=sweeper.direction, load_if_exists=True
+    )
+    states = optuna.trial.TrialState
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        if trial.state == states.RUNNING:
+            study.tell(trial.number, state=states.FAIL)
+            study.enqueue_trial(trial.params)
+    n_done = sum(trial.state in (states.COMPLETE, states.PRUNED) for trial in trials)
+    sweeper.n_trials = max(0, sweeper.n_trials - n_done)
+    if sweeper.sampler.get("seed") is not None:
+        sweeper.sampler.seed += len(trials)  # not the first trials' values once more
+    log.info("%d trials were done before, %d are left", n_done, sweeper.n_trials)
