@@ -1,0 +1,155 @@
+"""A job in a process of its own: finished, failed, killed, refused, left alone, and left without its parent."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import config
+from filelock import FileLock
+
+from ser_lightning.run import RunDirectory
+from ser_lightning.sweep.job import REFUSED, run_apart
+
+RESULT = {
+    "status": "finished",
+    "metrics": {"val": {"uar": 0.5}, "test": {"uar": 0.4, "accuracy": 0.3}},
+    "seconds": 6,
+}
+
+PROGRAM = """
+import json, os, signal, sys, time
+from pathlib import Path
+run = Path(sys.argv[1].removeprefix("resume='")[:-1].replace("\\\\'", "'"))
+assert (run / "config.yaml").is_file()
+print("said by the job", flush=True)
+(run / "pid").write_text(str(os.getpid()))
+{body}
+"""
+FINISH = f"(run / 'result.json').write_text({json.dumps(RESULT)!r})"
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Runs a program in place of train.py on a directory with an awkward name."""
+
+    def run(body=FINISH, cfg=None, aloud=False):
+        program = tmp_path / "program.py"
+        program.write_text(PROGRAM.format(body=body))
+        directory = RunDirectory(tmp_path / "sweep" / "it's,a=job")
+        return run_apart(cfg or config(), directory, [], train=program, cwd=tmp_path, aloud=aloud), directory
+
+    return run
+
+
+def test_a_finished_job_gives_what_is_optimised(job, capfd):
+    value, run = job()
+    assert value == 0.5
+    assert (run.path / "console.log").read_text() == "said by the job\n"
+    assert "said by" not in capfd.readouterr().out
+
+
+def test_aloud_it_is_heard(job, capfd):
+    _, run = job(aloud=True)
+    assert "said by the job" in capfd.readouterr().out
+    assert not (run.path / "console.log").exists()
+
+
+def test_a_finished_job_is_left_as_it_is(job):
+    job()
+    value, run = job(body="raise AssertionError('not again')")
+    assert value == 0.5
+    assert run.read_result() == RESULT
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", r"killed \(SIGKILL\), as happens when memory runs out"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", "ended by SIGTERM"),
+        ("sys.exit(3)", "ended with status 3 and left no result"),
+        ('(run / \'result.json\').write_text(\'{"status": "failed", "reason": "NaN"}\')', "NaN"),
+    ],
+)
+def test_a_failed_job_is_recorded_and_tried_again(job, body, reason):
+    value, run = job(body)
+    assert value is None
+    failed = run.read_result()
+    assert failed["status"] == "failed"
+    assert re.search(reason, failed["reason"])
+    assert job()[0] == 0.5
+    assert run.read_result() == RESULT
+
+
+def test_the_result_of_another_config_is_neither_taken_nor_touched(job):
+    job()
+    value, run = job(cfg=config("seed=7"))
+    assert value is None
+    assert run.read_result() == RESULT
+    assert "differs in data.seed, seed" in json.loads((run.path / REFUSED).read_text())["reason"]
+    assert job()[0] == 0.5
+    assert not (run.path / REFUSED).exists()
+
+
+def test_a_job_that_another_process_is_at_is_waited_for(job, caplog):
+    caplog.set_level("INFO")
+    _, run = job()
+    held = threading.Event()
+
+    def hold():
+        with FileLock(run.lock):
+            held.set()
+            time.sleep(0.3)
+
+    threading.Thread(target=hold).start()
+    held.wait()
+    assert job()[0] == 0.5
+    assert any("another process is still at it" in line for line in caplog.messages)
+
+
+def test_a_job_ends_with_the_process_that_waits_for_it(tmp_path):
+    body = "from ser_lightning.sweep.job import end_with_sweep; end_with_sweep(); time.sleep(60)"
+    (tmp_path / "program.py").write_text(PROGRAM.format(body=body))
+    script = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+from pathlib import Path
+from conftest import config
+from ser_lightning.run import RunDirectory
+from ser_lightning.sweep.job import run_apart
+where = Path({str(tmp_path)!r})
+run_apart(config(), RunDirectory(where / "job"), [], train=where / "program.py", cwd=where, aloud=False)
+"""
+    waiting = subprocess.Popen([sys.executable, "-c", script])
+    pid = int(_read_when_there(tmp_path / "job" / "pid", waiting))
+    time.sleep(1)  # for it to listen
+    waiting.send_signal(signal.SIGKILL)
+    waiting.wait()
+    deadline = time.monotonic() + 20
+    while _lives(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _read_when_there(path, process):
+    deadline = time.monotonic() + 60
+    while not (path.is_file() and path.read_text()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return path.read_text()
+
+
+def _lives(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,80 @@
+"""Names of jobs: readable, safe as directories, and never one for two."""
+
+import sys
+
+import pytest
+from conftest import config
+
+from ser_lightning.sweep import names, plugins
+from ser_lightning.sweep.names import job_name
+
+
+def test_a_job_is_called_by_what_was_asked_for():
+    assert job_name(["model=cnn", "data.fold=3", "seed=0"]) == "model=cnn,data.fold=3,seed=0"
+    assert job_name(["model.net.channels=[8,16]", "~callbacks.early_stopping"]).startswith(
+        "model.net.channels=[8,16]"
+    )
+
+
+def test_where_things_lie_is_no_part_of_a_name():
+    places = ["data.root=/far/away", "+data.roots.cremad=/x", "logger=none", "hydra.sweep.dir=x"]
+    assert job_name(["data=cremad", *places]) == "data=cremad"
+    assert job_name(places) == job_name([]) == "job"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["data.manifest=a/b.csv"], ["data.manifest=a_b.csv"]),
+        (["x=" + "1" * 300], ["x=" + "1" * 301]),
+        (["x=../../etc"], ["x=.._.._etc"]),
+        (["x='a b'"], ["x='a  b'"]),
+    ],
+)
+def test_strange_and_long_names_are_made_safe_and_stay_apart(one, other):
+    made = job_name(one), job_name(other)
+    assert made[0] != made[1]
+    for name in made:
+        assert "/" not in name and " " not in name
+        assert len(name) < 140
+        assert not name.startswith(".")
+
+
+def test_a_machine_without_gpus_gives_each_job_a_core(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert (names.gpus_each(), names.cores_each()) == (0, 1)
+
+
+def test_with_gpus_each_job_has_one_and_its_share_of_the_cores(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("os.cpu_count", lambda: 18)
+    assert (names.gpus_each(), names.cores_each()) == (1, 4)
+
+
+def test_a_launcher_that_is_not_installed_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(plugins, "find_spec", lambda name: None)
+    plugins.check(["model=cnn", "hydra/launcher=basic"])
+    with pytest.raises(SystemExit, match=r"hydra/launcher=slurm needs more packages: pip install .*\[sweep\]"):
+        plugins.check(["-m", "hydra/launcher=slurm"])
+
+
+def test_every_preset_is_known_to_need_its_package():
+    presets = {f"hydra/{kind}={name}" for kind in ("launcher", "sweeper") for name in _names(f"hydra/{kind}")}
+    assert presets - set(plugins._PACKAGES) == {"hydra/sweeper=grid"}
+
+
+def _names(group):
+    from ser_lightning.compose import config_names
+
+    return config_names(group)
+
+
+def test_the_benchmark_is_every_network_that_learns_from_scratch():
+    from ser_lightning.compose import CONF, config_names
+
+    text = (CONF / "experiment" / "benchmark.yaml").read_text()
+    line = next(line for line in text.splitlines() if line.strip().startswith("model:"))
+    chosen = line.split(":")[1].strip().split(",")
+    known = [name for name in config_names("model") if name != "pretrained" and not name.startswith("notebook_")]
+    assert sorted(chosen) == sorted(known)
+    assert "torch" in sys.modules and config("experiment=benchmark").model.name == "cnn"

@@ -1,0 +1,77 @@
+"""What a sweep directory is found to say."""
+
+import io
+import json
+import re
+
+from rich.console import Console
+
+from ser_lightning.run import RunDirectory
+from ser_lightning.sweep.job import refuse
+from ser_lightning.sweep.record import outcomes, plan, print_outcomes
+
+TEST = {"uar": 0.41, "accuracy": 0.4}
+
+
+def made(sweep, name, status="finished", **more):
+    path = sweep / name
+    path.mkdir(parents=True)
+    (path / "config.yaml").write_text("seed: 0\n")
+    if status != "interrupted":
+        result = {"status": status, "seconds": 90, "metrics": {"val": None, "test": TEST}, **more}
+        (path / "result.json").write_text(json.dumps(result))
+    return path
+
+
+def test_every_job_is_there_once_however_it_ended(tmp_path):
+    plan(tmp_path, ["a", "b"], ["model=cnn"])
+    plan(tmp_path, ["b", "c", "d"])
+    made(tmp_path, "a")
+    made(tmp_path, "b", "failed", reason="out of memory\nmore")
+    made(tmp_path, "c", "interrupted")
+    made(tmp_path, "found")
+    assert {each.name: each.status for each in outcomes(tmp_path)} == {
+        "a": "finished",
+        "b": "failed",
+        "c": "interrupted",
+        "d": "waiting",
+        "found": "finished",
+    }
+
+
+def test_a_refused_job_counts_as_failed(tmp_path):
+    refuse(RunDirectory(made(tmp_path, "a")), "holds a run that differs in seed")
+    (found,) = outcomes(tmp_path)
+    assert (found.status, found.reason) == ("failed", "holds a run that differs in seed")
+
+
+def said(sweep):
+    screen = io.StringIO()
+    complete = print_outcomes(sweep, Console(file=screen, width=80, highlight=False, markup=False))
+    return complete, screen.getvalue()
+
+
+def test_the_end_says_what_failed_and_how_to_go_on(tmp_path):
+    plan(tmp_path, [], ["model=cnn,cnn_gru", "seed=0,1", "hydra/launcher=joblib"])
+    made(tmp_path, "model=cnn,seed=0")
+    made(tmp_path, "model=cnn_gru,seed=0", "failed", reason="out of memory\nand a traceback [bold]")
+    complete, text = said(tmp_path)
+    assert not complete
+    assert re.search(r"^model=cnn +41\.0% +40\.0% +– +1\.5", text, re.MULTILINE)
+    assert "failed: model=cnn_gru: out of memory\n" in text
+    assert "2 jobs in" in text and "1 finished, 1 failed" in text
+    assert f"ser compare {tmp_path}" in text
+    assert f"python train.py -m model=cnn,cnn_gru seed=0,1 hydra/launcher=joblib hydra.sweep.dir={tmp_path}" in text
+
+
+def test_when_all_is_well_there_is_nothing_to_go_on_with(tmp_path):
+    made(tmp_path, "seed=0")
+    complete, text = said(tmp_path)
+    assert complete
+    assert "go on" not in text
+
+
+def test_an_empty_sweep_is_said_to_be_empty(tmp_path):
+    complete, text = said(tmp_path)
+    assert complete
+    assert "0 jobs" in text

@@ -1,0 +1,106 @@
+"""Whole sweeps in a shell, by every launcher installed; killed half-way they end as if they had not been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+SMALL = ("model.frontend.n_mels=16", "logger=none", "trainer.enable_progress_bar=false")
+PLAIN = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+LAUNCHERS = {
+    "basic": ("hydra/launcher=basic", None),
+    "joblib": ("hydra/launcher=joblib hydra.launcher.n_jobs=2", "hydra_joblib_launcher"),
+    "ray": ("hydra/launcher=local_gpus +hydra.launcher.ray.init.num_cpus=2", "hydra_ray_launcher"),
+    "submitit": ("hydra/launcher=submitit_local", "hydra_submitit_launcher"),
+}
+
+
+def command(*overrides, root):
+    return [sys.executable, str(ROOT / "train.py"), "-m", "data=cremad", f"data.root={root}", *SMALL, *overrides]
+
+
+def run(*overrides, root, cwd):
+    done = subprocess.run(
+        command(*overrides, root=root), cwd=cwd, env=PLAIN, capture_output=True, text=True, timeout=500
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def results(sweep):
+    return {path.parent.name: json.loads(path.read_text()) for path in Path(sweep).glob("*/result.json")}
+
+
+def what_counts(sweep):
+    return {name: (each["metrics"], each["protocol"], each["epochs"]) for name, each in results(sweep).items()}
+
+
+def test_what_fails_is_recorded_the_rest_goes_on_and_a_second_call_does_nothing_twice(tmp_path, cremad_root):
+    job = ["model=cnn,nope", "model.net.channels=[4,8]", "trainer=debug", "hydra.sweep.dir=sweep"]
+    status, out, _ = run(*job, root=cremad_root, cwd=tmp_path)
+    assert status == 1
+    assert "failed: model=nope: there is no model/nope: known are cnn, " in out
+    assert "2 jobs in sweep: 1 finished, 1 failed" in out
+    assert "Traceback" not in out
+    found = results(tmp_path / "sweep")
+    assert sorted(each["status"] for each in found.values()) == ["failed", "finished"]
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "sweep").glob("*model=cnn,*/result.json")}
+    assert len(written) == 1
+    status, out, err = run(*job, root=cremad_root, cwd=tmp_path)
+    assert status == 1
+    assert "finished before, left as it is" in err
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_killed_half_way_and_repeated_a_sweep_ends_as_if_unbroken(launcher, tmp_path, cremad_root):
+    options, plugin = LAUNCHERS[launcher]
+    if plugin is not None and (find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.{plugin}") is None):
+        pytest.skip("needs the extra sweep")
+    job = ["model=cnn", "model.net.channels=[4,8]", "data.fold=0,1,2", "seed=0,1", "trainer.max_epochs=3"]
+    status, _, err = run(*job, "hydra.sweep.dir=whole", root=cremad_root, cwd=tmp_path)
+    assert status == 0, err
+    job += [*options.split(), "hydra.sweep.dir=broken"]
+    log = (tmp_path / "log").open("w")
+    sweep = subprocess.Popen(command(*job, root=cremad_root), cwd=tmp_path, env=PLAIN, stdout=log, stderr=log)
+    deadline = time.monotonic() + 300
+    while len(results(tmp_path / "broken")) < 2:
+        assert sweep.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.1)
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    status, out, err = run(*job, root=cremad_root, cwd=tmp_path)
+    assert status == 0, out + err
+    assert len(what_counts(tmp_path / "whole")) == 6
+    assert what_counts(tmp_path / "broken") == what_counts(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_where_it_was_killed(tmp_path, cremad_root):
+    pytest.importorskip("optuna")
+    import optuna
+
+    job = ["model=cnn", "model.net.channels=[4,8]", "trainer.max_epochs=1", "hydra/sweeper=search"]
+    job += ["hydra.sweeper.n_trials=4", "hydra.sweep.dir=search"]
+    log = (tmp_path / "log").open("w")
+    sweep = subprocess.Popen(command(*job, root=cremad_root), cwd=tmp_path, env=PLAIN, stdout=log, stderr=log)
+    deadline = time.monotonic() + 300
+    while len(list((tmp_path / "search").glob("*/metrics.csv"))) < 2:
+        assert sweep.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    status, out, err = run(*job, root=cremad_root, cwd=tmp_path)
+    assert status == 0, out + err
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/search/study.db")
+    complete = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    found = what_counts(tmp_path / "search")
+    assert len(complete) == len(found) == 4
+    assert len({json.dumps(trial.params) for trial in complete}) == 4
