@@ -1,0 +1,143 @@
+"""Learning curves: a line per run, or, of many runs, a group's mean within the band of its runs."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+
+from markupsafe import Markup
+
+from ser_lightning.evaluation.charts.axes import Scale, even
+from ser_lightning.evaluation.charts.plot import height, plot
+from ser_lightning.evaluation.charts.svg import colour, element, mark
+from ser_lightning.evaluation.comparison import Group, Run
+
+MAX_LINES = 40
+MAX_RUNS_SHOWN_ALONE = 6
+_MAX_POINTS = 150
+_BOX = 1000  # the lines' own coordinates, stretched to the chart's size
+
+Curve = dict[int, float]  # epoch → value
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is drawn of a run or a group: its curve, its runs' lowest and highest, and the epoch that was tested."""
+
+    name: str
+    curve: Curve
+    band: dict[int, tuple[float, float]]
+    chosen: int
+
+
+def are_drawn_alone(groups: Sequence[Group]) -> bool:
+    """Whether every run gets its line: few enough in each group, and in all."""
+    most = max(len(group.runs) for group in groups)
+    return most <= MAX_RUNS_SHOWN_ALONE and sum(len(group.runs) for group in groups) <= MAX_LINES
+
+
+def curve_of(run: Run, column: str) -> Curve:
+    """What is known of a column, by epoch."""
+    epochs, values = run.history.get("epoch", ()), run.history.get(column, ())
+    return {
+        int(epoch): value
+        for epoch, value in zip(epochs, values, strict=False)
+        if epoch is not None and value is not None and math.isfinite(value)
+    }
+
+
+def mean_curve(group: Group, column: str) -> Line:
+    """The mean of a group's runs while at least half of them train: a few that go on are not the group."""
+    curves = [curve for run in group.runs if (curve := curve_of(run, column))]
+    by_epoch = {epoch: [curve[epoch] for curve in curves if epoch in curve] for epoch in sorted(set().union(*curves))}
+    kept = {epoch: values for epoch, values in by_epoch.items() if 2 * len(values) >= len(curves)}
+    return Line(
+        name=group.name,
+        curve={epoch: fmean(values) for epoch, values in kept.items()},
+        band={epoch: (min(values), max(values)) for epoch, values in kept.items()} if len(curves) > 1 else {},
+        chosen=round(median(run.chosen for run in group.runs)),
+    )
+
+
+def panel(
+    groups: Sequence[Group], column: str, name: str, write: Callable[[float], str], *, height_px: int, shown: int
+) -> Markup | None:
+    """Draw a column of the histories over epochs; None where it is not known.
+
+    Groups beyond the first ``shown`` are drawn but switched off.
+    """
+    alone = are_drawn_alone(groups)
+    lines = [list(_lines(group, column, alone)) for group in groups]
+    flat = [line for many in lines for line in many]
+    if not flat:
+        return None
+    x = _whole(even((epoch for line in flat for epoch in line.curve), span=2, floor=0))
+    y = even(_within_reason(value for line in flat for value in _extent(line)), span=0.1)
+    curves, marks = [], []
+    for group, many in enumerate(lines):
+        switch = {"data_group": group, "class_": f"{colour(group)} {'' if group < shown else 'off'}".rstrip()}
+        curves.append(element("g", *(path for line in many for path in _paths(line, x, y)), **switch))
+        marks.append(element("g", *(_chosen(group, line, x, y, write, height_px) for line in many), **switch))
+    stretched = element(
+        "svg", *curves, viewBox=f"0 0 {_BOX} {_BOX}", preserveAspectRatio="none", width="100%", height=height_px
+    )
+    title = f"{name} over epochs, {'a line per run' if alone else 'the mean of each model'}"
+    return plot(title, stretched, *marks, x=("epoch", x, "{:.0f}".format), y=(name, y, write), height_px=height_px)
+
+
+def _lines(group: Group, column: str, alone: bool) -> Iterator[Line]:
+    if not any(curve_of(run, column) for run in group.runs):
+        return
+    if not alone:
+        yield mean_curve(group, column)
+        return
+    for run in group.runs:
+        if curve := curve_of(run, column):
+            yield Line(f"{group.name}, fold {run.fold}, seed {run.seed}", curve, {}, run.chosen)
+
+
+def _extent(line: Line) -> Iterator[float]:
+    yield from line.curve.values()
+    for low, high in line.band.values():
+        yield from (low, high)
+
+
+def _within_reason(values: Iterable[float]) -> list[float]:
+    """All values but those far above nearly all others: a loss that ran away must not flatten the rest."""
+    ordered = sorted(values)
+    usual, low = ordered[int(0.98 * (len(ordered) - 1))], ordered[0]
+    return [value for value in ordered if value <= low + 1.6 * (usual - low)] or ordered
+
+
+def _whole(scale: Scale) -> Scale:
+    return replace(scale, ticks=[tick for tick in scale.ticks if tick == round(tick)])
+
+
+def _paths(line: Line, x: Scale, y: Scale) -> Iterator[Markup]:
+    curve = _thinned(line)
+    if line.band:
+        there = [(epoch, line.band[epoch][1]) for epoch in curve]
+        back = [(epoch, line.band[epoch][0]) for epoch in reversed(curve)]
+        yield element("path", d=_path([*there, *back], x, y) + "Z", class_="band")
+    yield element("path", d=_path(list(curve.items()), x, y), class_="line")
+
+
+def _thinned(line: Line) -> Curve:
+    """At most so many epochs, evenly, and the last."""
+    step = math.ceil(len(line.curve) / _MAX_POINTS)
+    epochs = list(line.curve)
+    kept = {*epochs[::step], epochs[-1], *([line.chosen] if line.chosen in line.curve else [])}
+    return {epoch: line.curve[epoch] for epoch in epochs if epoch in kept}
+
+
+def _path(points: Sequence[tuple[int, float]], x: Scale, y: Scale) -> str:
+    at = [f"{round(_BOX * x.share(epoch))} {round(_BOX * (1 - y.share(value)))}" for epoch, value in points]
+    return "M" + "L".join(at) + ("h0" if len(at) == 1 else "")
+
+
+def _chosen(group: int, line: Line, x: Scale, y: Scale, write: Callable[[float], str], height_px: int) -> Markup:
+    value = line.curve.get(line.chosen)
+    if value is None:
+        return Markup()
+    tip = f"{line.name}: {write(value)} at epoch {line.chosen}, which was chosen"
+    return mark(group, x.share(line.chosen), height(y, value, height_px), tip=tip)

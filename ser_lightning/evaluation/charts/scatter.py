@@ -1,0 +1,114 @@
+"""UAR against what a model costs, each point with its name where there is room.
+
+Names are placed for a chart of a usual width; a narrower one shows ranks instead, which the style sheet chooses.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from ser_lightning.evaluation.charts.axes import even, logarithmic
+from ser_lightning.evaluation.charts.plot import height, plot
+from ser_lightning.evaluation.charts.svg import across, colour, element, mark
+from ser_lightning.evaluation.comparison import Group
+from ser_lightning.evaluation.wording import interval, percent
+
+_WIDTH_PX, _HEIGHT_PX = 440, 300
+_LETTER_PX, _LINE_PX, _POINT_PX = 6.6, 14, 6
+_MAX_LETTERS = 26
+
+
+@dataclass(frozen=True)
+class _Box:
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def touches(self, other: "_Box") -> bool:
+        return not (
+            self.right <= other.left
+            or other.right <= self.left
+            or self.bottom <= other.top
+            or other.bottom <= self.top
+        )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a text goes beside its point, in pixels, and which of its ends is there."""
+
+    dx: float
+    dy: float
+    anchor: str
+
+    def box(self, x: float, y: float, letters: int) -> _Box:
+        width = letters * _LETTER_PX
+        left = x + self.dx - width * {"start": 0, "middle": 0.5, "end": 1}[self.anchor]
+        return _Box(left, y + self.dy - 11, left + width, y + self.dy - 11 + _LINE_PX)
+
+
+_PLACES = (
+    _Place(9, 4, "start"),
+    _Place(-9, 4, "end"),
+    _Place(0, -10, "middle"),
+    _Place(0, 19, "middle"),
+    _Place(7, -7, "start"),
+    _Place(-7, -7, "end"),
+    _Place(7, 15, "start"),
+    _Place(-7, 15, "end"),
+)
+
+
+def scatter(groups: Sequence[Group], costs: Sequence[float | None], name: str, write: Callable[[float], str]) -> Markup:
+    """Draw UAR with its interval against ``costs``, on a logarithmic axis; groups of unknown cost are left out."""
+    known = [(rank, group, cost) for rank, (group, cost) in enumerate(zip(groups, costs, strict=True)) if cost]
+    x = logarithmic(cost for _, _, cost in known)
+    y = even((end for _, group, _ in known for end in (group.uar.low, group.uar.high)), span=0.1, floor=0, ceiling=1)
+    spots = [(x.share(cost), height(y, group.uar.value, _HEIGHT_PX)) for _, group, cost in known]
+    texts = [_clipped(group.name) for _, group, _ in known]
+    places = _place(texts, [(share * _WIDTH_PX, at) for share, at in spots])
+    drawn = []
+    for (rank, group, cost), (share, at), text, place in zip(known, spots, texts, places, strict=True):
+        tip = f"{group.name}: UAR {percent(group.uar.value)} ({interval(group.uar)}), {write(cost)} {name}"
+        ends = (height(y, end, _HEIGHT_PX) for end in (group.uar.low, group.uar.high))
+        low, high = ends
+        at_x = across(share)
+        drawn.append(element("line", x1=at_x, x2=at_x, y1=low, y2=high, class_=f"whisker {colour(rank)}"))
+        drawn.append(mark(rank, share, at, tip=tip))
+        drawn += _texts(rank, text, place, at_x, at)
+    title = f"UAR against {name}: {len(known)} models"
+    return plot(title, *drawn, x=(name, x, write), y=("UAR", y, _whole_percent), height_px=_HEIGHT_PX)
+
+
+def _texts(rank: int, text: str, place: _Place | None, x: str, y: float) -> Iterator[Markup]:
+    """The name where it fits, and the rank for where it does not."""
+    if place:
+        where = {"x": x, "y": y, "dx": place.dx, "dy": place.dy, "text_anchor": place.anchor}
+        yield element("text", text, class_="label wide", **where)
+        yield element("text", str(rank + 1), class_="label narrow", **where)
+
+
+def _place(texts: Sequence[str], spots: Sequence[tuple[float, float]]) -> list[_Place | None]:
+    """Greedily, the best first: a place whose box touches no point, no other text and no edge."""
+    taken = [_Box(x - _POINT_PX, y - _POINT_PX, x + _POINT_PX, y + _POINT_PX) for x, y in spots]
+    places: list[_Place | None] = []
+    for text, (x, y) in zip(texts, spots, strict=True):
+        boxes = [(place, place.box(x, y, len(text))) for place in _PLACES]
+        free = [(place, box) for place, box in boxes if _is_inside(box) and not any(map(box.touches, taken))]
+        places.append(free[0][0] if free else None)
+        taken += [box for _, box in free[:1]]
+    return places
+
+
+def _is_inside(box: _Box) -> bool:
+    return box.left >= 0 and box.right <= _WIDTH_PX + 10 and box.top >= 0 and box.bottom <= _HEIGHT_PX
+
+
+def _clipped(name: str) -> str:
+    return name if len(name) <= _MAX_LETTERS else name[: _MAX_LETTERS - 1] + "…"
+
+
+def _whole_percent(share: float) -> str:
+    return percent(share, 0)

@@ -1,0 +1,104 @@
+"""Pictures as high as a line of text, one in each row of a table: intervals, and a dot per speaker."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from ser_lightning.evaluation.charts.axes import Scale
+from ser_lightning.evaluation.charts.svg import across, colour, element, mark, picture
+from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.evaluation.wording import interval, percent
+
+_ROW_PX = 26
+_DOTS_PX = 34
+
+
+def scale_ticks(scale: Scale) -> Markup:
+    """The axis above a column of strips."""
+    texts = [
+        element("text", percent(tick, 0), x=across(scale.share(tick)), y=11, text_anchor="middle")
+        for tick in scale.ticks
+    ]
+    return element("svg", *texts, class_="chart axis", height=14, aria_hidden="true")
+
+
+def interval_strip(
+    estimates: Sequence[tuple[int, str, Estimate | None]], scale: Scale, *, reference: float | None = None
+) -> Markup:
+    """An interval with its value for each (group, name, estimate), one below the other.
+
+    ``reference`` is marked through the whole row.
+    """
+    known = [(group, name, at) for group, name, at in estimates if at is not None and math.isfinite(at.value)]
+    drawn = _grid(scale)
+    if reference is not None:
+        x = across(scale.share(reference))
+        drawn.append(element("line", x1=x, x2=x, y1=0, y2="100%", class_="reference"))
+    gap = _ROW_PX / (len(estimates) + 1) if len(estimates) > 1 else _ROW_PX / 2
+    for row, (group, name, at) in enumerate(known, start=1):
+        drawn += _interval(group, name, at, scale, y=row * gap)
+    said = "; ".join(f"{name} {percent(at.value)}, {interval(at)}" for _, name, at in known) or "not known"
+    return picture(said, *drawn, height_px=_ROW_PX, class_="strip")
+
+
+def _interval(group: int, name: str, at: Estimate, scale: Scale, *, y: float) -> list[Markup]:
+    tip = f"{name}: {percent(at.value)} ({interval(at)})"
+    parts = []
+    if math.isfinite(at.low) and math.isfinite(at.high):
+        low, high = across(scale.share(at.low)), across(scale.share(at.high))
+        parts = [element("line", x1=low, x2=high, y1=y, y2=y, class_=f"interval {colour(group)}", data_tip=tip)]
+    return [*parts, mark(group, scale.share(at.value), y, tip=tip)]
+
+
+def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> Markup:
+    """A dot per speaker at the share that was recognised, equal ones beside each other, and a line at the median."""
+    known = {speaker: share for speaker, share in by_speaker.items() if math.isfinite(share)}
+    if not known:
+        return picture("not known", height_px=_DOTS_PX, class_="strip")
+    lowest, middle, highest = spread(known)
+    x = across(scale.share(middle))
+    median = element("line", x1=x, x2=x, y1=3, y2=_DOTS_PX - 3, class_="median")
+    dots = [
+        element("circle", cx=across(at), cy=y, r=3, data_tip=f"{speaker}: {percent(known[speaker])}")
+        for speaker, at, y in _heap({speaker: scale.share(share) for speaker, share in known.items()})
+    ]
+    said = f"{len(known)} speakers from {percent(lowest)} to {percent(highest)}, median {percent(middle)}"
+    return picture(
+        said,
+        *_grid(scale),
+        element("g", *dots, class_=f"dots {colour(group)}"),
+        median,
+        height_px=_DOTS_PX,
+        class_="strip",
+    )
+
+
+def spread(by_speaker: Mapping[str, float]) -> tuple[float, float, float]:
+    """Lowest, median and highest share."""
+    shares = sorted(share for share in by_speaker.values() if math.isfinite(share))
+    half = len(shares) // 2
+    return shares[0], (shares[half] + shares[-half - 1]) / 2, shares[-1]
+
+
+def _heap(shares: Mapping[str, float], width: float = 0.011) -> list[tuple[str, float, float]]:
+    """Name, x (0 to 1) and y (pixels): dots that would hide each other move up and down from the middle."""
+    heaps: dict[int, list[tuple[str, float]]] = defaultdict(list)
+    for speaker, share in sorted(shares.items(), key=lambda item: (item[1], item[0])):
+        heaps[round(share / width)].append((speaker, share))
+    placed = []
+    for heap in heaps.values():
+        step = min(5.0, (_DOTS_PX - 8) / len(heap))
+        for rank, (speaker, share) in enumerate(heap, start=1):
+            side = (rank // 2) * (1 if rank % 2 else -1)
+            placed.append((speaker, share, _DOTS_PX / 2 + side * step))
+    return placed
+
+
+def _grid(scale: Scale) -> list[Markup]:
+    lines = []
+    for tick in scale.ticks:
+        x = across(scale.share(tick))
+        lines.append(element("line", x1=x, x2=x, y1=0, y2="100%", class_="grid"))
+    return lines

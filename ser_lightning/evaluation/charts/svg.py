@@ -1,0 +1,71 @@
+"""SVG that stretches: positions across are per cent of the width, so that text and marks keep their size.
+
+Colours and strokes are the style sheet's: a group's are those of class ``c0`` to ``c7``, by its rank from 0.
+"""
+
+from typing import Any
+
+from markupsafe import Markup
+
+# Coprime, so that colour and shape together tell 56 groups apart, and neighbours differ in both.
+N_COLOURS, N_SHAPES = 8, 7
+_SHAPES = (
+    "M0-4.4A4.4 4.4 0 1 1 0 4.4A4.4 4.4 0 1 1 0-4.4Z",  # circle
+    "M-4-4H4V4H-4Z",  # square
+    "M0-5.4L5 3.8H-5Z",  # triangle
+    "M0-5.6L5 0L0 5.6L-5 0Z",  # diamond
+    "M0 5.4L5-3.8H-5Z",  # triangle on its tip
+    "M-1.8-5H1.8V-1.8H5V1.8H1.8V5H-1.8V1.8H-5V-1.8H-1.8Z",  # plus
+    "M0-5.4L5.1-1.7L3.2 4.4H-3.2L-5.1-1.7Z",  # pentagon
+)
+
+
+def element(name: str, *inside: str, **attributes: Any) -> Markup:
+    """Write an element, everything in it escaped; ``class_`` is class, ``stroke_width`` is stroke-width."""
+    written = Markup("").join(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _number(value))
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written, Markup("").join(inside))
+
+
+def picture(title: str, *inside: str, height_px: float, desc: str = "", class_: str = "") -> Markup:
+    """Write an image as wide as its place, which says to those who cannot see it what it shows."""
+    told = [element("title", title), *([element("desc", desc)] if desc else [])]
+    return element("svg", *told, *inside, class_=f"chart {class_}".strip(), role="img", height=height_px)
+
+
+def across(share: float) -> str:
+    """A position across, 0 to 1 of the width."""
+    return f"{_number(100 * share)}%"
+
+
+def colour(group: int) -> str:
+    """The class of a group's colour."""
+    return f"c{group % N_COLOURS}"
+
+
+def mark(group: int, x: float, y_px: float, *, tip: str | None = None, **attributes: Any) -> Markup:
+    """Put a group's shape, in its colour, at ``x`` of the width."""
+    shape = f"#shape{group % N_SHAPES}"
+    return element(
+        "use", href=shape, x=across(x), y=y_px, class_=f"mark {colour(group)}", data_tip=tip, **attributes
+    )
+
+
+def shapes() -> Markup:
+    """What `mark` refers to, once in a page."""
+    paths = [element("path", id=f"shape{number}", d=d) for number, d in enumerate(_SHAPES)]
+    return element("svg", element("defs", *paths), class_="defs", aria_hidden="true", width=0, height=0)
+
+
+def swatch(group: int) -> Markup:
+    """A group's shape and colour, for legends and names."""
+    shape = element("use", href=f"#shape{group % N_SHAPES}", class_=f"mark {colour(group)}")
+    return element("svg", shape, class_="swatch", viewBox="-6 -6 12 12", aria_hidden="true")
+
+
+def _number(value: Any) -> Any:
+    """A float in as few characters as show the same."""
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
