@@ -7,39 +7,50 @@ security policy lets no script run but page.js.
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ser_lightning.evaluation import wording
+from ser_lightning.evaluation import pairing, wording
 from ser_lightning.evaluation.charts import axes, curves, scatter, strips, svg
-from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.evaluation.comparison import Comparison, Estimate
 from ser_lightning.files import written_whole
 
 _PAGE = Path(__file__).parent / "page"
-_SIGNIFICANT = 0.05
-_N_CURVES_SHOWN = 8
-_MANY_GROUPS = 10
+_N_CURVES_SHOWN = 8  # at first: as many as there are colours
 
 
 def write_page(path: Path, comparisons: Sequence[Comparison]) -> None:
-    """Write the page of these comparisons, a section each; their results are never ranked together."""
+    """Write the page of these comparisons, a section each; their results are never ranked together.
+
+    Raises:
+        ValueError: there is nothing to show.
+    """
+    if not comparisons or not all(comparison.groups for comparison in comparisons):
+        raise ValueError("a page needs at least one comparison, and each of them at least one group of finished runs")
+    text = _render(comparisons)
     with written_whole(path) as file:
-        file.write(_render(comparisons))
+        file.write(text)
 
 
 def _render(comparisons: Sequence[Comparison]) -> str:
-    script = (_PAGE / "page.js").read_text(encoding="utf-8")
-    return _environment().get_template("page.html.j2").render(
-        comparisons=comparisons,
-        today=date.today(),
-        css=Markup((_PAGE / "page.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    style, script = ((_PAGE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            comparisons=comparisons,
+            today=date.today(),
+            style=Markup(style),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
     )
 
 
@@ -50,39 +61,67 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.do"],
     )
-    for name in ("percent", "interval", "points", "points_interval", "p_value", "decimal", "count", "short", "setting"):
-        environment.filters[name] = getattr(wording, name)
+    for write in (
+        wording.percent,
+        wording.interval,
+        wording.points,
+        wording.p_value,
+        wording.decimal,
+        wording.count,
+        wording.short,
+        wording.setting,
+        curves.mean_curve,
+    ):
+        environment.filters[write.__name__] = write
     environment.globals.update(
         axes=axes,
         curves=curves,
-        scatter=scatter,
+        pairing=pairing,
+        scatter=scatter.scatter,
         strips=strips,
         svg=svg,
+        best_recalls=best_recalls,
+        epochs_of=epochs_of,
         scale_of=scale_of,
-        verdicts=verdicts,
-        pair_data=pair_data,
+        speaker_scale=speaker_scale,
+        speakers_of=speakers_of,
         thin=thin,
-        significant=_SIGNIFICANT,
-        n_curves_shown=_N_CURVES_SHOWN,
-        many_groups=_MANY_GROUPS,
+        short=wording.short,
+        whole_percent=partial(wording.percent, decimals=0),
         missing=wording.MISSING,
+        n_curves_shown=_N_CURVES_SHOWN,
     )
     return environment
 
 
 def scale_of(estimates: Iterable[Estimate | None], also: float | None = None) -> axes.Scale:
-    """An axis that holds these intervals."""
+    """An axis that holds these intervals, and one more value."""
     ends = [end for at in estimates if at is not None for end in (at.low, at.value, at.high)]
     return axes.even([*ends, *([] if also is None else [also])], span=0.1, floor=0, ceiling=1)
 
 
-def verdicts(comparison: Comparison) -> list[Pair | None]:
-    """What is known of each group against the best: their pair, the best first; None for the best itself."""
-    by_names = {frozenset((pair.first, pair.second)): pair for pair in comparison.pairs}
-    best = comparison.groups[0].name
-    return [by_names.get(frozenset((best, group.name))) for group in comparison.groups]
+def best_recalls(comparison: Comparison) -> dict[str, float]:
+    """The highest recall of each emotion that any group was tested with."""
+    values = {label: [group.recall[label].value for group in comparison.groups if label in group.recall] for label in comparison.labels}
+    return {label: max(filter(math.isfinite, shares), default=math.nan) for label, shares in values.items()}
+
+
+def speaker_scale(comparison: Comparison) -> axes.Scale:
+    """An axis that holds every speaker's share with every group."""
+    shares = [share for group in comparison.groups for share in group.by_speaker.values()]
+    return axes.even(shares, span=0.2, floor=0, ceiling=1)
+
+
+def speakers_of(comparison: Comparison) -> list[str]:
+    """All speakers, 2 before 10."""
+    speakers = {speaker for group in comparison.groups for speaker in group.by_speaker}
+    return sorted(speakers, key=lambda speaker: [(part.zfill(12)) for part in re.split(r"(\d+)", speaker)])
+
+
+def epochs_of(lines: Iterable[curves.Line]) -> list[int]:
+    """Every epoch that one of the lines reaches."""
+    return sorted({epoch for line in lines for epoch in line.curve})
 
 
 def thin(values: Sequence[Any], at_most: int) -> list[Any]:
@@ -90,44 +129,3 @@ def thin(values: Sequence[Any], at_most: int) -> list[Any]:
     if len(values) <= at_most:
         return list(values)
     return [values[round(number * (len(values) - 1) / (at_most - 1))] for number in range(at_most)]
-
-
-def pair_data(comparison: Comparison) -> dict[str, Any]:
-    """What page.js needs to show any two groups: plain numbers, groups by their rank from 0."""
-    ranks = {group.name: rank for rank, group in enumerate(comparison.groups)}
-    return {
-        "labels": list(comparison.labels),
-        "groups": [_group_data(group, comparison.labels) for group in comparison.groups],
-        "pairs": [_pair_data(pair, ranks) for pair in comparison.pairs],
-    }
-
-
-def _group_data(group: Group, labels: Sequence[str]) -> dict[str, Any]:
-    recall = [group.recall.get(label) for label in labels]
-    return {
-        "name": group.name,
-        "confusion": [list(row) for row in group.confusion],
-        "recall": [None if at is None else _numbers(at.value, at.low, at.high) for at in recall],
-    }
-
-
-def _pair_data(pair: Pair, ranks: dict[str, int]) -> list[Any]:
-    """In the order that page.js unpacks."""
-    numbers = _numbers(
-        pair.difference.value,
-        pair.difference.low,
-        pair.difference.high,
-        pair.permutation_p,
-        pair.permutation_holm_p,
-        pair.mcnemar_p,
-        pair.mcnemar_holm_p,
-        pair.effect_size,
-        pair.only_first,
-        pair.only_second,
-    )
-    return [ranks[pair.first], ranks[pair.second], pair.n_clips, pair.n_speakers, *numbers]
-
-
-def _numbers(*values: float) -> list[float | None]:
-    """As JSON can hold them, short: seven digits are more than are shown."""
-    return [float(f"{value:.7g}") if math.isfinite(value) else None for value in values]

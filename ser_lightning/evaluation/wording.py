@@ -22,11 +22,11 @@ def interval(estimate: Estimate | None) -> str:
     return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}%"
 
 
-def points(share: float | None) -> str:
+def points(share: float | None, decimals: int = 1) -> str:
     """A difference of two shares in percentage points, always with its sign."""
     if not _known(share):
         return MISSING
-    text = _signed(100 * share)
+    text = _signed(100 * share, decimals)
     return text if text[0] == _MINUS or not float(text) else "+" + text
 
 

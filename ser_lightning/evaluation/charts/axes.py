@@ -29,6 +29,11 @@ def even(values: Iterable[float], *, span: float, floor: float = -math.inf, ceil
     return Scale(low, high, _even_ticks(low, high))
 
 
+def whole() -> Scale:
+    """All of a share's range."""
+    return Scale(0, 1, (0, 0.25, 0.5, 0.75, 1))
+
+
 def logarithmic(values: Iterable[float]) -> Scale:
     """A logarithmic axis around all values, which are above 0."""
     given = list(values)

@@ -52,12 +52,27 @@ def _interval(group: int, name: str, at: Estimate, scale: Scale, *, y: float) ->
     return [*parts, mark(group, scale.share(at.value), y, tip=tip)]
 
 
+def difference_strip(difference: Estimate | None, limit: float) -> Markup:
+    """A difference with its interval around a line at no difference, from ``-limit`` to ``limit``."""
+    at = difference or Estimate(0.0, 0.0, 0.0)
+    low, value, high = (across(0.5 + end / (2 * limit)) for end in (at.low, at.value, at.high))
+    y = _ROW_PX / 2
+    parts = [
+        element("line", x1="50%", x2="50%", y1=0, y2="100%", class_="zero"),
+        element("line", x1=low, x2=high, y1=y, y2=y, class_="interval"),
+        element("circle", cx=value, cy=y, r=5),
+    ]
+    title = "the difference of UAR and its interval, second better to the left, first better to the right"
+    return picture(title, *parts, height_px=_ROW_PX, class_="strip gap")
+
+
 def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> Markup:
     """A dot per speaker at the share that was recognised, equal ones beside each other, and a line at the median."""
     known = {speaker: share for speaker, share in by_speaker.items() if math.isfinite(share)}
-    if not known:
+    ends = spread(known)
+    if ends is None:
         return picture("not known", height_px=_DOTS_PX, class_="strip")
-    lowest, middle, highest = spread(known)
+    lowest, middle, highest = ends
     x = across(scale.share(middle))
     median = element("line", x1=x, x2=x, y1=3, y2=_DOTS_PX - 3, class_="median")
     dots = [
@@ -75,9 +90,11 @@ def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> 
     )
 
 
-def spread(by_speaker: Mapping[str, float]) -> tuple[float, float, float]:
-    """Lowest, median and highest share."""
+def spread(by_speaker: Mapping[str, float]) -> tuple[float, float, float] | None:
+    """Lowest, median and highest share, if any is known."""
     shares = sorted(share for share in by_speaker.values() if math.isfinite(share))
+    if not shares:
+        return None
     half = len(shares) // 2
     return shares[0], (shares[half] + shares[-half - 1]) / 2, shares[-1]
 

@@ -1,0 +1,134 @@
+"""Any two groups side by side: what the page shows of the first two, and page.js of all others.  K: labels."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.evaluation.wording import MISSING, count, decimal, p_value, percent, points, points_interval
+
+SIGNIFICANT = 0.05
+_STRONG = 0.3  # a difference of confusions that gets the strongest colour
+
+Cell = tuple[str, float, str]  # text, strength of its colour, and whether the first has more or less
+
+
+def verdicts(comparison: Comparison) -> list[Pair | None]:
+    """What is known of each group against the best, the best first; None for the best itself."""
+    best = comparison.groups[0].name
+    by_names = {frozenset((pair.first, pair.second)): pair for pair in comparison.pairs}
+    return [by_names.get(frozenset((best, group.name))) for group in comparison.groups]
+
+
+def first_pair(comparison: Comparison) -> dict[str, Any]:
+    """The texts and pictures of the two highest groups, as page.js has them for any two."""
+    first, second = comparison.groups[:2]
+    pair = _turned(comparison.pairs, first.name, second.name)
+    shown: dict[str, Any] = {"limit": _limit(comparison.pairs), "estimate": pair.difference if pair else None}
+    return {**shown, **_texts(pair), "confusions": _confusions(first, second)}
+
+
+def _turned(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
+    """The pair of these two, in this order."""
+    for pair in pairs:
+        if (pair.first, pair.second) == (first, second):
+            return pair
+        if (pair.second, pair.first) == (first, second):
+            gap = pair.difference
+            return replace(
+                pair,
+                first=first,
+                second=second,
+                difference=Estimate(-gap.value, -gap.high, -gap.low),
+                only_first=pair.only_second,
+                only_second=pair.only_first,
+                effect_size=-pair.effect_size,
+            )
+    return None
+
+
+def _limit(pairs: Sequence[Pair]) -> float:
+    """What the axis of differences reaches on both sides."""
+    ends = [abs(end) for pair in pairs for end in (pair.difference.low, pair.difference.high) if math.isfinite(end)]
+    return math.ceil(100 * max([0.05, *ends])) / 100
+
+
+def _texts(pair: Pair | None) -> dict[str, str]:
+    names = "difference interval verdict permutation permutation_holm mcnemar mcnemar_holm effect only_first"
+    if pair is None:
+        return dict.fromkeys([*names.split(), "only_second", "n_clips", "n_speakers"], MISSING)
+    return {
+        "difference": points(pair.difference.value),
+        "interval": points_interval(pair.difference),
+        "verdict": "significant" if pair.permutation_holm_p < SIGNIFICANT else "not significant",
+        "permutation": p_value(pair.permutation_p),
+        "permutation_holm": p_value(pair.permutation_holm_p),
+        "mcnemar": p_value(pair.mcnemar_p),
+        "mcnemar_holm": p_value(pair.mcnemar_holm_p),
+        "effect": decimal(pair.effect_size, 2),
+        "only_first": percent(pair.only_first),
+        "only_second": percent(pair.only_second),
+        "n_clips": count(pair.n_clips),
+        "n_speakers": count(pair.n_speakers),
+    }
+
+
+def _confusions(first: Group, second: Group) -> dict[str, list[list[Cell]]]:
+    one, two = _shares(first), _shares(second)
+    return {
+        "first": [[_share_cell(share) for share in row] for row in one],
+        "second": [[_share_cell(share) for share in row] for row in two],
+        "difference": [
+            [_difference_cell(a, b) for a, b in zip(*rows, strict=True)] for rows in zip(one, two, strict=True)
+        ],
+    }
+
+
+def _shares(group: Group) -> list[list[float | None]]:
+    """(K, K) shares of each true label; None where it never occurred."""
+    return [[clips / sum(row) if sum(row) else None for clips in row] for row in group.confusion]
+
+
+def _share_cell(share: float | None) -> Cell:
+    return (MISSING, 0.0, "") if share is None else (f"{100 * share:.0f}", round(share, 3), "")
+
+
+def _difference_cell(one: float | None, two: float | None) -> Cell:
+    if one is None or two is None:
+        return MISSING, 0.0, ""
+    sign = "more" if one > two else "less" if one < two else ""
+    return points(one - two, 0), round(min(abs(one - two) / _STRONG, 1.0), 3), sign
+
+
+def pair_data(comparison: Comparison) -> dict[str, Any]:
+    """What page.js needs to show any two groups: plain numbers, groups by their rank from 0."""
+    ranks = {group.name: rank for rank, group in enumerate(comparison.groups)}
+    return {
+        "groups": [_group_data(group, comparison.labels) for group in comparison.groups],
+        "pairs": [_pair_data(pair, ranks) for pair in comparison.pairs],
+        "significant": SIGNIFICANT,
+        "strong": _STRONG,
+    }
+
+
+def _group_data(group: Group, labels: Sequence[str]) -> dict[str, Any]:
+    recall = [group.recall.get(label) for label in labels]
+    return {
+        "name": group.name,
+        "confusion": [list(row) for row in group.confusion],
+        "recall": [None if at is None else _numbers(at.value, at.low, at.high) for at in recall],
+    }
+
+
+def _pair_data(pair: Pair, ranks: dict[str, int]) -> list[Any]:
+    """In the order in which page.js unpacks it."""
+    gap, effect = pair.difference, pair.effect_size
+    tests = (pair.permutation_p, pair.permutation_holm_p, pair.mcnemar_p, pair.mcnemar_holm_p)
+    numbers = _numbers(gap.value, gap.low, gap.high, *tests, effect, pair.only_first, pair.only_second)
+    return [ranks[pair.first], ranks[pair.second], pair.n_clips, pair.n_speakers, *numbers]
+
+
+def _numbers(*values: float) -> list[float | None]:
+    """As JSON can hold them, and short: seven digits are more than are shown."""
+    return [float(f"{value:.7g}") if math.isfinite(value) else None for value in values]
