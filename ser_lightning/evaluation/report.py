@@ -1,7 +1,7 @@
 """The page of a comparison: one HTML file that needs nothing beside it, neither network nor JavaScript.
 
-What came from configs and file names reaches the page through Jinja's and MarkupSafe's escaping alone, and a content
-security policy lets no script run but page.js.
+What came from configs and file names reaches the page through Jinja's and MarkupSafe's escaping alone, and a
+content security policy lets no script run but page.js.
 """
 
 import base64
@@ -33,7 +33,9 @@ def write_page(path: Path, comparisons: Sequence[Comparison]) -> None:
         ValueError: there is nothing to show.
     """
     if not comparisons or not all(comparison.groups for comparison in comparisons):
-        raise ValueError("a page needs at least one comparison, and each of them at least one group of finished runs")
+        raise ValueError(
+            "a page needs at least one comparison, and each of them at least one group of finished runs"
+        )
     text = _render(comparisons)
     with written_whole(path) as file:
         file.write(text)
@@ -98,12 +100,15 @@ def _environment() -> Environment:
 def scale_of(estimates: Iterable[Estimate | None], also: float | None = None) -> axes.Scale:
     """An axis that holds these intervals, and one more value."""
     ends = [end for at in estimates if at is not None for end in (at.low, at.value, at.high)]
-    return axes.even([*ends, *([] if also is None else [also])], span=0.1, floor=0, ceiling=1)
+    return axes.even([*ends, *([] if also is None else [also])], span=0.1, floor=0, ceiling=1, n_ticks=4)
 
 
 def best_recalls(comparison: Comparison) -> dict[str, float]:
     """The highest recall of each emotion that any group was tested with."""
-    values = {label: [group.recall[label].value for group in comparison.groups if label in group.recall] for label in comparison.labels}
+    values = {
+        label: [group.recall[label].value for group in comparison.groups if label in group.recall]
+        for label in comparison.labels
+    }
     return {label: max(filter(math.isfinite, shares), default=math.nan) for label, shares in values.items()}
 
 

@@ -98,7 +98,10 @@ def make_group(
         "by_speaker": dict(zip(speakers, shares.round(4).tolist(), strict=True)),
         "parameters": int(10 ** random.uniform(5, 7.3)),
         "minutes": float(random.uniform(2, 40)),
-        "differs": {"model.name": ("cnn_transformer", name), "model.dropout": (0.1, round(random.uniform(0, 0.5), 2))},
+        "differs": {
+            "model.name": ("cnn_transformer", name),
+            "model.dropout": (0.1, round(random.uniform(0, 0.5), 2)),
+        },
     }
     return Group(**{**values, **changes})
 

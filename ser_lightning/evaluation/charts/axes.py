@@ -20,13 +20,20 @@ class Scale:
         return min(max((at - low) / (high - low), 0.0), 1.0)
 
 
-def even(values: Iterable[float], *, span: float, floor: float = -math.inf, ceiling: float = math.inf) -> Scale:
+def even(
+    values: Iterable[float],
+    *,
+    span: float,
+    floor: float = -math.inf,
+    ceiling: float = math.inf,
+    n_ticks: int = 6,
+) -> Scale:
     """An even axis around all values with a little air, at least ``span`` long, so that noise does not fill it."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, span]
     low, high = min(finite), max(finite)
     air = max(0.04 * (high - low), (span - (high - low)) / 2)
     low, high = max(low - air, floor), min(high + air, ceiling)
-    return Scale(low, high, _even_ticks(low, high))
+    return Scale(low, high, _even_ticks(low, high, n_ticks))
 
 
 def whole() -> Scale:
@@ -41,7 +48,7 @@ def logarithmic(values: Iterable[float]) -> Scale:
     return Scale(low, high, _log_ticks(low, high), log=True)
 
 
-def _even_ticks(low: float, high: float, at_most: int = 6) -> list[float]:
+def _even_ticks(low: float, high: float, at_most: int) -> list[float]:
     rough = (high - low) / at_most
     power = 10 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)

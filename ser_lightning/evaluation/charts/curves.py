@@ -49,7 +49,9 @@ def curve_of(run: Run, column: str) -> Curve:
 def mean_curve(group: Group, column: str) -> Line:
     """The mean of a group's runs while at least half of them train: a few that go on are not the group."""
     curves = [curve for run in group.runs if (curve := curve_of(run, column))]
-    by_epoch = {epoch: [curve[epoch] for curve in curves if epoch in curve] for epoch in sorted(set().union(*curves))}
+    by_epoch = {
+        epoch: [curve[epoch] for curve in curves if epoch in curve] for epoch in sorted(set().union(*curves))
+    }
     kept = {epoch: values for epoch, values in by_epoch.items() if 2 * len(values) >= len(curves)}
     return Line(
         name=group.name,
@@ -78,11 +80,18 @@ def panel(
         switch = {"data_group": group, "class_": f"{colour(group)} {'' if group < shown else 'off'}".rstrip()}
         curves.append(element("g", *(path for line in many for path in _paths(line, x, y)), **switch))
         marks.append(element("g", *(_chosen(group, line, x, y, write, height_px) for line in many), **switch))
-    stretched = element(
-        "svg", *curves, viewBox=f"0 0 {_BOX} {_BOX}", preserveAspectRatio="none", width="100%", height=height_px
+    stretched = element(  # the best drawn last, over the others
+        "svg",
+        *reversed(curves),
+        viewBox=f"0 0 {_BOX} {_BOX}",
+        preserveAspectRatio="none",
+        width="100%",
+        height=height_px,
     )
     title = f"{name} over epochs, {'a line per run' if alone else 'the mean of each model'}"
-    return plot(title, stretched, *marks, x=("epoch", x, "{:.0f}".format), y=(name, y, write), height_px=height_px)
+    return plot(
+        title, stretched, *reversed(marks), x=("epoch", x, "{:.0f}".format), y=(name, y, write), height_px=height_px
+    )
 
 
 def _lines(group: Group, column: str, alone: bool) -> Iterator[Line]:

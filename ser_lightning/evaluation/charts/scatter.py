@@ -61,11 +61,15 @@ _PLACES = (
 )
 
 
-def scatter(groups: Sequence[Group], costs: Sequence[float | None], name: str, write: Callable[[float], str]) -> Markup:
+def scatter(
+    groups: Sequence[Group], costs: Sequence[float | None], name: str, write: Callable[[float], str]
+) -> Markup:
     """Draw UAR with its interval against ``costs``, on a logarithmic axis; groups of unknown cost are left out."""
     known = [(rank, group, cost) for rank, (group, cost) in enumerate(zip(groups, costs, strict=True)) if cost]
     x = logarithmic(cost for _, _, cost in known)
-    y = even((end for _, group, _ in known for end in (group.uar.low, group.uar.high)), span=0.1, floor=0, ceiling=1)
+    y = even(
+        (end for _, group, _ in known for end in (group.uar.low, group.uar.high)), span=0.1, floor=0, ceiling=1
+    )
     spots = [(x.share(cost), height(y, group.uar.value, _HEIGHT_PX)) for _, group, cost in known]
     texts = [_clipped(group.name) for _, group, _ in known]
     places = _place(texts, [(share * _WIDTH_PX, at) for share, at in spots])

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from ser_lightning.evaluation.charts.axes import Scale
 from ser_lightning.evaluation.charts.svg import across, colour, element, mark, picture
 from ser_lightning.evaluation.comparison import Estimate
-from ser_lightning.evaluation.wording import interval, percent
+from ser_lightning.evaluation.wording import interval, percent, points
 
 _ROW_PX = 26
 _DOTS_PX = 34
@@ -62,12 +62,19 @@ def difference_strip(difference: Estimate | None, limit: float) -> Markup:
         element("line", x1=low, x2=high, y1=y, y2=y, class_="interval"),
         element("circle", cx=value, cy=y, r=5),
     ]
-    title = "the difference of UAR and its interval, second better to the left, first better to the right"
-    return picture(title, *parts, height_px=_ROW_PX, class_="strip gap")
+    for end, anchor, side in (
+        (-limit, "start", "second better"),
+        (0.0, "middle", ""),
+        (limit, "end", "first better"),
+    ):
+        x, text = across(0.5 + end / (2 * limit)), points(end, 0) if end else "0"
+        named = {"start": f"{text} {side}", "middle": text, "end": f"{side} {text}"}[anchor]
+        parts.append(element("text", named, x=x, y=_ROW_PX + 14, text_anchor=anchor))
+    return picture("the difference of UAR with its interval", *parts, height_px=_ROW_PX + 18, class_="strip gap")
 
 
 def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> Markup:
-    """A dot per speaker at the share that was recognised, equal ones beside each other, and a line at the median."""
+    """A dot per speaker at the share that was recognised, equal ones side by side, and a line at the median."""
     known = {speaker: share for speaker, share in by_speaker.items() if math.isfinite(share)}
     ends = spread(known)
     if ends is None:

@@ -5,7 +5,7 @@ Colours and strokes are the style sheet's: a group's are those of class ``c0`` t
 
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 # Coprime, so that colour and shape together tell 56 groups apart, and neighbours differ in both.
 N_COLOURS, N_SHAPES = 8, 7
@@ -22,12 +22,12 @@ _SHAPES = (
 
 def element(name: str, *inside: str, **attributes: Any) -> Markup:
     """Write an element, everything in it escaped; ``class_`` is class, ``stroke_width`` is stroke-width."""
-    written = Markup("").join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _number(value))
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(name, written, Markup("").join(inside))
+    return Markup(f"<{name}{written}>{''.join(map(escape, inside))}</{name}>")
 
 
 def picture(title: str, *inside: str, height_px: float, desc: str = "", class_: str = "") -> Markup:
