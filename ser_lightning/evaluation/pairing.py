@@ -75,14 +75,16 @@ def _texts(pair: Pair | None) -> dict[str, str]:
 
 
 def _confusions(first: Group, second: Group) -> dict[str, list[list[Cell]]]:
-    one, two = _shares(first), _shares(second)
-    return {
-        "first": [[_share_cell(share) for share in row] for row in one],
-        "second": [[_share_cell(share) for share in row] for row in two],
-        "difference": [
-            [_difference_cell(a, b) for a, b in zip(*rows, strict=True)] for rows in zip(one, two, strict=True)
-        ],
-    }
+    gaps = [
+        [_difference_cell(one, two) for one, two in zip(*rows, strict=True)]
+        for rows in zip(_shares(first), _shares(second), strict=True)
+    ]
+    return {"first": confusion_cells(first), "second": confusion_cells(second), "difference": gaps}
+
+
+def confusion_cells(group: Group) -> list[list[Cell]]:
+    """(K, K) of a group's confusion matrix, in per cent of each true label."""
+    return [[_share_cell(share) for share in row] for row in _shares(group)]
 
 
 def _shares(group: Group) -> list[list[float | None]]:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def write_page(path: Path, comparisons: Sequence[Comparison]) -> None:
         raise ValueError(
             "a page needs at least one comparison, and each of them at least one group of finished runs"
         )
-    text = _render(comparisons)
+    text = _render(comparisons).encode("utf-8", "replace").decode()  # names of files need not be valid Unicode
     with written_whole(path) as file:
         file.write(text)
 
@@ -56,6 +56,7 @@ def _render(comparisons: Sequence[Comparison]) -> str:
     )
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_PAGE),

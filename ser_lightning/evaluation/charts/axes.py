@@ -59,7 +59,7 @@ def _even_ticks(low: float, high: float, at_most: int) -> list[float]:
 def _log_ticks(low: float, high: float) -> list[float]:
     """1, 10, 100, or where those are few, 1, 2, 5, 10."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for factors in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8)):
+    for factors in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [factor * 10.0**power for power in powers for factor in factors]
         inside = [tick for tick in ticks if low <= tick <= high]
         if len(inside) >= 3:
