@@ -92,6 +92,7 @@ def _environment() -> Environment:
         thin=thin,
         short=wording.short,
         whole_percent=partial(wording.percent, decimals=0),
+        max_names=scatter.MAX_NAMES,
         missing=wording.MISSING,
         n_curves_shown=_N_CURVES_SHOWN,
     )

@@ -1,4 +1,4 @@
-"""UAR against what a model costs, each point with its name where there is room.
+"""UAR against what a model costs, each point with its name or, where names are too many, with its rank.
 
 Names are placed for a chart of a usual width; a narrower one shows ranks instead, which the style sheet chooses.
 """
@@ -17,6 +17,7 @@ from ser_lightning.evaluation.wording import interval, percent
 _WIDTH_PX, _HEIGHT_PX = 440, 300
 _LETTER_PX, _LINE_PX, _POINT_PX = 6.6, 14, 6
 _MAX_LETTERS = 26
+MAX_NAMES = 16  # of more groups, the ranks are shown
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,12 @@ def scatter(
         (end for _, group, _ in known for end in (group.uar.low, group.uar.high)), span=0.1, floor=0, ceiling=1
     )
     spots = [(x.share(cost), height(y, group.uar.value, _HEIGHT_PX)) for _, group, cost in known]
-    texts = [_clipped(group.name) for _, group, _ in known]
+    texts = [_clipped(group.name) if len(known) <= MAX_NAMES else str(rank + 1) for rank, group, _ in known]
     places = _place(texts, [(share * _WIDTH_PX, at) for share, at in spots])
     drawn = []
     for (rank, group, cost), (share, at), text, place in zip(known, spots, texts, places, strict=True):
         tip = f"{group.name}: UAR {percent(group.uar.value)} ({interval(group.uar)}), {write(cost)} {name}"
-        ends = (height(y, end, _HEIGHT_PX) for end in (group.uar.low, group.uar.high))
-        low, high = ends
+        low, high = (height(y, end, _HEIGHT_PX) for end in (group.uar.low, group.uar.high))
         at_x = across(share)
         drawn.append(element("line", x1=at_x, x2=at_x, y1=low, y2=high, class_=f"whisker {colour(rank)}"))
         drawn.append(mark(rank, share, at, tip=tip))
