@@ -240,6 +240,7 @@ def test_several_comparisons_stand_apart(tmp_path):
     assert {"s1-ranking", "s2-ranking"} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     assert "not comparable with each other" in page.said
+    assert "cremad, actors5 cremad, actors5: SPEAKERS SHARED" in page.said  # the contents
     assert page.said.count("speakers shared") == len(PARTS)  # in its own section alone
 
 
