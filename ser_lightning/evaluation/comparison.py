@@ -47,7 +47,8 @@ class Group:
     ``seeds`` and ``folds`` are those of its runs; ``incomplete`` names what a full grid of both would have beside
     them. ``uar_sd`` and ``accuracy_sd`` are over the seeds, None for a single one; intervals are over speakers.
     ``confusion`` (K, K) counts clips, rows the true label, summed over seeds.
-    ``by_speaker`` is each speaker's share of clips that were recognised, mean over seeds.
+    ``recall`` lacks labels that no clip has. ``by_speaker`` is each speaker's share of clips that were recognised,
+    mean over seeds. Where folds test the same clips, every run is a repetition as a seed is.
     ``minutes`` is a run's mean. ``differs`` has the settings that are not those of the comparison's first group, as
     (the first group's, this one's), by dotted name.
     """
@@ -81,7 +82,7 @@ class Pair:
     ``permutation_p``: of the paired permutation test over speakers; ``mcnemar_p``: of McNemar's over clips, of
     which ``only_first`` and ``only_second`` were recognised by that one alone. Both corrected by Holm's method over
     all pairs in ``permutation_holm_p`` and ``mcnemar_holm_p``.
-    ``effect_size``: Cohen's d of the speakers' differences in recognised share.
+    ``effect_size``: Cohen's d of the speakers' differences in recognised share, None where those do not vary.
     """
 
     first: str
@@ -95,12 +96,12 @@ class Pair:
     only_second: float
     mcnemar_p: float
     mcnemar_holm_p: float
-    effect_size: float
+    effect_size: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Groups under one protocol, the highest UAR first, and every pair of them.
+    """Groups under one protocol, the highest UAR first, and every pair of them; of very many, each with the first.
 
     ``protocol``: corpus, split, label_source, selection and what else the results hold for, readable text by name.
     ``failed``: directory and reason of runs that did not finish. ``warnings``: what a reader must know, a line

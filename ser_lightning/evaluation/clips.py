@@ -1,0 +1,86 @@
+"""The clips that the runs of a comparison were tested on, and what was said of them, by speaker.
+
+N: clips of a run.  S: speakers.  R: repetitions.  K: labels.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_lightning.errors import UserError
+from ser_lightning.evaluation.collect import FinishedRun
+from ser_lightning.evaluation.grid import Cell, Runs
+from ser_lightning.evaluation.stats import Counts, by_speaker
+
+Rows = Mapping[Cell, NDArray[np.int64]]  # of runs, that count
+
+
+class Clips:
+    """Everything that runs of one protocol were tested on.
+
+    Attributes:
+        labels: the K names.
+        speakers: the S names.
+        overlap: whether folds test the same clips, as with a test corpus. Every run then is a repetition of its
+            own. Else the folds of a seed are one repetition, in which every clip counts once.
+
+    Raises: UserError where a clip has another speaker or label in one run than in another.
+    """
+
+    def __init__(self, runs: Sequence[FinishedRun]):
+        self.labels: list[str] = runs[0].result["labels"]
+        self.speakers = sorted({name for run in runs for name in run.speakers})
+        numbers = {name: number for number, name in enumerate(self.speakers)}
+        self._speaker = {run.path: np.array([numbers[name] for name in run.speakers], np.int64) for run in runs}
+        self._counts: dict[Path, Counts] = {}
+        self.overlap = _agreed(runs)
+
+    def repetition(self, cell: Cell) -> Cell | int:
+        """What names the repetition that a run belongs to."""
+        return cell if self.overlap else cell[1]
+
+    def counts(self, run: FinishedRun) -> Counts:
+        """(S, K, K), rows the true label."""
+        if run.path not in self._counts:
+            self._counts[run.path] = self._count(run, np.arange(len(run.ids)))
+        return self._counts[run.path]
+
+    def pooled(self, runs: Runs, rows: Rows | None = None) -> Counts:
+        """(S, R, K, K), folds summed; only some ``rows`` of the runs that are among them."""
+        parts: dict[Cell | int, Counts] = {}
+        for cell, run in runs.items():
+            counts = self._count(run, rows[cell]) if rows and cell in rows else self.counts(run)
+            key = self.repetition(cell)
+            parts[key] = parts[key] + counts if key in parts else counts
+        return np.stack(list(parts.values()), axis=1)
+
+    def _count(self, run: FinishedRun, rows: NDArray[np.int64]) -> Counts:
+        speakers = self._speaker[run.path][rows]
+        return by_speaker(speakers, run.labels[rows], run.predicted[rows], len(self.speakers), len(self.labels))
+
+
+def _agreed(runs: Sequence[FinishedRun]) -> bool:
+    """Whether two folds have a clip in common, after a look at whether all runs say the same of each clip."""
+    known: dict[str, tuple[str, int]] = {}
+    fold_of: dict[str, str] = {}
+    first_of: dict[str, FinishedRun] = {}
+    overlap = False
+    for run in runs:
+        first = first_of.setdefault(run.fold, run)
+        if first is not run and _same_truth(first, run):
+            continue
+        for clip, *truth in zip(run.ids, run.speakers, run.labels.tolist(), strict=True):
+            if known.setdefault(clip, tuple(truth)) != tuple(truth):
+                raise UserError(
+                    f"clip {clip} has another speaker or label in {run.path} than in runs before it: "
+                    "name only directories whose runs are of the same corpus"
+                )
+            overlap = overlap or fold_of.setdefault(clip, run.fold) != run.fold
+    return overlap
+
+
+def _same_truth(one: FinishedRun, other: FinishedRun) -> bool:
+    same_clips = one.ids == other.ids and one.speakers == other.speakers
+    return same_clips and np.array_equal(one.labels, other.labels)

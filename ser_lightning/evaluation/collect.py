@@ -1,0 +1,207 @@
+"""Find runs under directories and read what they left. What cannot be compared is named, with the reason."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from ser_lightning.errors import UserError
+from ser_lightning.evaluation.predictions import Predictions, read_predictions
+from ser_lightning.metrics import confusion
+from ser_lightning.run import SCHEMA, RunDirectory
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where there is one
+_INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs
+_NUMBER = (int, float)
+_NEEDED: dict[str, type | tuple[type, ...]] = {
+    "labels": list,
+    "seed": int,
+    "config": str,
+    "confusion_matrix": list,
+    "model.name": str,
+    "protocol.corpus": str,
+    "protocol.split": str,
+    "protocol.fold": (int, str),
+    "protocol.split_hash": str,
+    "protocol.speaker_independent": bool,
+    "protocol.label_source": str,
+    "protocol.selection": str,
+    "metrics.test.uar": _NUMBER,
+    "metrics.test.accuracy": _NUMBER,
+    "epochs.trained": int,
+    "epochs.chosen": int,
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FinishedRun:
+    """One run: its directory, result.json, config.yaml, and what it said of N test clips, sorted by their ids.
+
+    ``speakers``: N names. ``labels``, ``predicted``: (N,) class indices. ``finished_s``: seconds since 1970.
+    """
+
+    path: Path
+    result: Mapping[str, Any]
+    config: Mapping[str, Any]
+    ids: tuple[str, ...]
+    speakers: tuple[str, ...]
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    finished_s: float
+
+    @property
+    def seed(self) -> int:
+        """What it was seeded with."""
+        return self.result["seed"]
+
+    @property
+    def fold(self) -> str:
+        """Which fold it was tested on."""
+        return str(self.result["protocol"]["fold"])
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.result["model"]["name"]
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """(N,) which clips were recognised."""
+        return self.labels == self.predicted
+
+
+@dataclass
+class Found:
+    """Runs that can be compared; directory and reason of those that cannot."""
+
+    runs: list[FinishedRun] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def collect(folders: Sequence[Path]) -> Found:
+    """Read every run that lies in ``folders``, at any depth; one that is reached twice counts once.
+
+    Raises: UserError where a folder is not there, or there is nothing to compare.
+    """
+    found = Found()
+    for folder in _run_directories(folders):
+        try:
+            found.runs.append(_read(RunDirectory(folder)))
+        except (OSError, ValueError) as error:
+            found.failed.append((str(folder), _reason(error)))
+    places = ", ".join(map(str, folders))
+    if not found.runs and not found.failed:
+        raise UserError(f"no run lies in {places}: name a directory that holds a result.json, or that holds such")
+    if not found.runs:
+        first, reason = found.failed[0]
+        raise UserError(f"none of {len(found.failed)} runs in {places} can be compared. {first}: {reason}")
+    return found
+
+
+def _run_directories(folders: Sequence[Path]) -> list[Path]:
+    """Each once, in the order they are named and by their names."""
+    known: dict[Path, Path] = {}
+    for folder in folders:
+        if not folder.exists():
+            raise UserError(f"{folder} is not there: name the directory of a run, of a sweep, or outputs")
+        if not folder.is_dir():
+            raise UserError(f"{folder} is a file: name the directory that it lies in")
+        for run in _walk(folder):
+            known.setdefault(run.resolve(), run)
+    return list(known.values())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """The runs under a folder, links followed, none twice."""
+    seen: set[Path] = set()
+    for place, inside, files in os.walk(folder, followlinks=True):
+        real = Path(place).resolve()
+        if real in seen:
+            inside.clear()
+            continue
+        seen.add(real)
+        inside[:] = sorted(name for name in inside if name not in _INSIDE_RUNS and not name.startswith("."))
+        if "result.json" in files or {"config.yaml", "train.log"} <= set(files):
+            yield Path(place)
+
+
+def _read(run: RunDirectory) -> FinishedRun:
+    """Raises: ValueError or OSError, whose text is why the run cannot be compared."""
+    result = _read_result(run)
+    config = _read_config(run.path / result["config"])
+    predictions = read_predictions(run.predictions)
+    _check(predictions, result)
+    order = sorted(range(len(predictions.ids)), key=predictions.ids.__getitem__)
+    return FinishedRun(
+        path=run.path,
+        result=result,
+        config=config,
+        ids=tuple(predictions.ids[row] for row in order),
+        speakers=tuple(predictions.speakers[row] for row in order),
+        labels=predictions.labels[order],
+        predicted=predictions.predicted[order],
+        finished_s=run.result.stat().st_mtime,
+    )
+
+
+def _read_result(run: RunDirectory) -> dict[str, Any]:
+    if not run.result.is_file():
+        raise ValueError("there is no result.json: it is still going, or was killed")
+    try:
+        result = json.loads(run.result.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"result.json cannot be read: {error}") from error
+    if not isinstance(result, dict) or "schema" not in result or "status" not in result:
+        raise ValueError("result.json is none of ours: it lacks schema or status")
+    if result["schema"] != SCHEMA:
+        raise ValueError(f"result.json has schema {result['schema']}, and {SCHEMA} is the one that is read here")
+    if result["status"] != "finished":
+        raise ValueError(str(result.get("reason") or "no reason recorded"))
+    for name, kind in _NEEDED.items():
+        if not isinstance(_at(result, name), kind):
+            raise ValueError(f"result.json is incomplete: {name} is missing, or of another kind")
+    return result
+
+
+def _at(nested: Any, name: str) -> Any:
+    """The value under a dotted name; None where there is none."""
+    for key in name.split("."):
+        nested = nested.get(key) if isinstance(nested, dict) else None
+    return nested
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not there, and says what was trained")
+    try:
+        config = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path.name} holds no settings")
+    return config
+
+
+def _check(predictions: Predictions, result: Mapping[str, Any]) -> None:
+    """Raises: ValueError where predictions.csv is not what result.json was made from."""
+    if list(predictions.names) != result["labels"]:
+        raise ValueError(f"predictions.csv has the labels {', '.join(predictions.names)}, result.json has others")
+    if len(set(predictions.ids)) < len(predictions.ids):
+        raise ValueError("predictions.csv has a clip twice")
+    matrix = confusion(predictions.labels, predictions.predicted, len(predictions.names))
+    if matrix.tolist() != result["confusion_matrix"]:
+        raise ValueError("predictions.csv does not give the confusion matrix of result.json")
+
+
+def _reason(error: Exception) -> str:
+    """In a line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {Path(error.filename).name}"
+    return " ".join(str(error).split())

@@ -1,0 +1,153 @@
+"""Many runs, one judgement for each protocol: groups with their scores and intervals, and every pair tested.
+
+S: speakers.  R: repetitions.  K: labels.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from ser_lightning.evaluation import grid, stats
+from ser_lightning.evaluation.clips import Clips
+from ser_lightning.evaluation.collect import FinishedRun, Found
+from ser_lightning.evaluation.comparison import Comparison, Group, Run
+from ser_lightning.evaluation.grouping import by_model, differing, settings
+from ser_lightning.evaluation.pairs import make_pairs
+from ser_lightning.evaluation.protocol import readable, sections
+from ser_lightning.metrics import scores
+
+SYNTHETIC = "synthetic speech: says nothing about emotion"
+SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
+
+
+def compare(found: Found, *, separate: bool = False) -> list[Comparison]:
+    """Judge the runs: one comparison, or with ``separate`` one for each protocol.
+
+    Raises: UserError where runs of several protocols are not to be separate, or disagree about their clips.
+    """
+    return [_compared(runs, found.failed) for runs in sections(found.runs, separate=separate)]
+
+
+def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) -> Comparison:
+    clips = Clips(runs)
+    cells: dict[str, grid.Runs] = {}
+    repeats: list[str] = []
+    for name, mine in by_model(runs).items():
+        cells[name], more = grid.without_repeats(name, mine)
+        repeats += more
+    groups = sorted((_group(name, mine, clips) for name, mine in cells.items()), key=lambda group: -group.uar.value)
+    ranked = {group.name: cells[group.name] for group in groups}
+    pairs, remarks = make_pairs(ranked, clips)
+    return Comparison(
+        protocol=readable(runs),
+        labels=tuple(clips.labels),
+        groups=_with_differences(groups, ranked),
+        pairs=pairs,
+        failed=tuple(failed),
+        warnings=(*_caveats(ranked, clips), *repeats, *grid.gaps(ranked), *remarks),
+        speaker_independent=all(run.result["protocol"]["speaker_independent"] for run in runs),
+        synthetic=any(run.result.get("synthetic") for run in runs),
+        human=_human(runs),
+    )
+
+
+def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
+    pooled = clips.pooled(runs)  # (S, R, K, K)
+    theirs = pooled.sum(axis=(1, 2, 3)) > 0
+    counts = pooled[theirs]
+    uar, accuracy, *recalls = stats.interval(counts, stats.group_scores)
+    each = counts.sum(axis=0)  # (R, K, K)
+    first = next(iter(runs.values()))
+    made = [_run(run) for run in runs.values()]
+    shares = stats.known_mean(stats.accuracy(counts))  # (S,)
+    speakers = [speaker for speaker, is_theirs in zip(clips.speakers, theirs, strict=True) if is_theirs]
+    return Group(
+        name=name,
+        model=first.model,
+        runs=made,
+        seeds=grid.seeds(runs),
+        folds=grid.folds(runs),
+        incomplete=[grid.say([cell]) for cell in grid.incomplete(runs)],
+        n_clips=len({clip for run in runs.values() for clip in run.ids}),
+        n_speakers=len(speakers),
+        uar=uar,
+        uar_sd=_sd(stats.uar(each)),
+        accuracy=accuracy,
+        accuracy_sd=_sd(stats.accuracy(each)),
+        macro_f1=fmean(scores(matrix, clips.labels)["macro_f1"] for matrix in each),
+        recall={
+            label: recall for label, recall in zip(clips.labels, recalls, strict=True) if np.isfinite(recall.value)
+        },
+        confusion=each.sum(axis=0).tolist(),
+        by_speaker=dict(zip(speakers, shares.tolist(), strict=True)),
+        parameters=first.result["model"].get("parameters"),
+        minutes=_mean([run.minutes for run in made]),
+        differs={},
+    )
+
+
+def _run(run: FinishedRun) -> Run:
+    result = run.result
+    test, val = result["metrics"]["test"], result["metrics"].get("val") or {}
+    trained_s = (result.get("throughput") or {}).get("train_s")
+    return Run(
+        path=str(run.path),
+        seed=run.seed,
+        fold=run.fold,
+        uar=test["uar"],
+        accuracy=test["accuracy"],
+        val_uar=val.get("uar"),
+        minutes=trained_s / 60 if trained_s is not None else None,
+        trained=result["epochs"]["trained"],
+        chosen=result["epochs"]["chosen"],
+        history=result.get("history") or {},
+    )
+
+
+def _with_differences(groups: Sequence[Group], runs: Mapping[str, grid.Runs]) -> list[Group]:
+    """The groups, each with what it was set to that the first was not."""
+    several: list[Mapping[str, Any]] = [settings(next(iter(runs[group.name].values()))) for group in groups]
+    return [
+        replace(group, differs={name: (one, other) for name, (one, other) in differing([several[0], mine]).items()})
+        for group, mine in zip(groups, several, strict=True)
+    ]
+
+
+def _caveats(groups: Mapping[str, grid.Runs], clips: Clips) -> Iterator[str]:
+    """What holds for the numbers of whole groups."""
+    runs = [run for mine in groups.values() for run in mine.values()]
+    if any(run.result.get("synthetic") for run in runs):
+        yield SYNTHETIC
+    if not all(run.result["protocol"]["speaker_independent"] for run in runs):
+        yield SHARED
+    for name, mine in groups.items():
+        for said in dict.fromkeys(run.result.get("contamination") for run in mine.values()):
+            if said:
+                yield f"{name}: {said}"
+    if clips.overlap:
+        yield "folds test the same clips: every run counts as a repetition, as a seed does"
+    if len(clips.speakers) == 1:
+        yield "all clips are of one speaker: intervals and tests say nothing"
+
+
+def _human(runs: Sequence[FinishedRun]) -> float | None:
+    """UAR of single listeners, else of most listeners, mean over folds by their clips; None if a fold has none."""
+    by_fold = {run.fold: run.result for run in runs}
+    for who in ("listener", "majority"):
+        known = [((result.get("human") or {}).get(who) or {}).get("uar") for result in by_fold.values()]
+        if None not in known:
+            weights = [sum(map(sum, result["confusion_matrix"])) for result in by_fold.values()]
+            return float(np.average(np.array(known, np.float64), weights=weights))
+    return None
+
+
+def _sd(values: stats.Floats) -> float | None:
+    return stdev(values.tolist()) if len(values) > 1 else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

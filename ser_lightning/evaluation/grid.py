@@ -1,0 +1,63 @@
+"""The grid of folds and seeds that a group's runs fill, and what is said of gaps and repeats."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ser_lightning.errors import some
+from ser_lightning.evaluation.collect import FinishedRun
+from ser_lightning.evaluation.protocol import by_fold_and_seed
+
+Cell = tuple[str, int]  # fold, seed
+Runs = Mapping[Cell, FinishedRun]
+
+
+def without_repeats(name: str, runs: Sequence[FinishedRun]) -> tuple[dict[Cell, FinishedRun], list[str]]:
+    """One run a fold and seed, the one that finished last; a line for each time that there were more."""
+    cells: dict[Cell, list[FinishedRun]] = {}
+    for run in sorted(runs, key=lambda run: (*by_fold_and_seed(run), run.finished_s, str(run.path))):
+        cells.setdefault((run.fold, run.seed), []).append(run)
+    warnings = [
+        f"{name}, {say([cell])}: of {len(several)} runs the one that finished last counts, {several[-1].path}"
+        for cell, several in cells.items()
+        if len(several) > 1
+    ]
+    return {cell: several[-1] for cell, several in cells.items()}, warnings
+
+
+def folds(runs: Runs) -> list[str]:
+    """In their order."""
+    return list(dict.fromkeys(fold for fold, _ in runs))
+
+
+def seeds(runs: Runs) -> list[int]:
+    """In their order."""
+    return sorted({seed for _, seed in runs})
+
+
+def incomplete(runs: Runs) -> list[Cell]:
+    """What a full grid of its folds and seeds would have beside them."""
+    return [(fold, seed) for fold in folds(runs) for seed in seeds(runs) if (fold, seed) not in runs]
+
+
+def gaps(groups: Mapping[str, Runs]) -> Iterator[str]:
+    """A line for each gap in a group's own grid, and for folds and seeds that it lacks and others have."""
+    all_folds = list(dict.fromkeys(fold for runs in groups.values() for fold in folds(runs)))
+    all_seeds = sorted({seed for runs in groups.values() for seed in seeds(runs)})
+    for name, runs in groups.items():
+        missing = incomplete(runs)
+        if missing:
+            yield f"{name} is incomplete: it lacks {say(missing)}"
+        no_folds = [fold for fold in all_folds if fold not in folds(runs)]
+        if no_folds:
+            yield f"{name} was not tested on {_many('fold', no_folds)}, as others were: it is judged by other clips"
+        no_seeds = [str(seed) for seed in all_seeds if seed not in seeds(runs)]
+        if no_seeds:
+            yield f"{name} was not trained with {_many('seed', no_seeds)}, as others were"
+
+
+def say(cells: Sequence[Cell]) -> str:
+    """For people."""
+    return some([f"fold {fold} seed {seed}" for fold, seed in cells])
+
+
+def _many(what: str, names: Sequence[str]) -> str:
+    return f"{what}{'s' if len(names) > 1 else ''} {some(names)}"

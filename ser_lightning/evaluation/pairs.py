@@ -1,0 +1,128 @@
+"""Every pair of groups, tested on the clips, folds and seeds that both have.
+
+N: clips of a run.  S: speakers.  R: repetitions.  K: labels.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_lightning.errors import some
+from ser_lightning.evaluation import stats
+from ser_lightning.evaluation.clips import Clips
+from ser_lightning.evaluation.comparison import Estimate, Pair
+from ser_lightning.evaluation.grid import Cell, Runs
+
+EVERY_PAIR_UP_TO = 25  # groups; of more, each with the first alone
+_Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Both:
+    """What two groups make of the clips that both were tested on, before p values are corrected for each other.
+
+    ``differences`` (S,): what each speaker adds to the difference in UAR.
+    """
+
+    n_clips: int
+    difference: Estimate
+    differences: stats.Floats
+    only_first: float
+    only_second: float
+    effect_size: float | None
+
+
+def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], list[str]]:
+    """Test groups, the best first, against each other. Returns: the pairs, and what must be known of them."""
+    names = _asked(list(groups))
+    common = {pair: _common(groups[pair[0]], groups[pair[1]]) for pair in names}
+    both = {pair: _both(groups[pair[0]], groups[pair[1]], rows, clips) for pair, rows in common.items() if rows}
+    permutation = stats.permutation_p([each.differences for each in both.values()])
+    mcnemar = [stats.mcnemar_p(each.only_first, each.only_second) for each in both.values()]
+    columns = zip(permutation, stats.holm(permutation), mcnemar, stats.holm(mcnemar), strict=True)
+    pairs = [_pair(pair, each, p_values) for (pair, each), p_values in zip(both.items(), columns, strict=True)]
+    return pairs, list(_remarks(groups, common))
+
+
+def _asked(names: Sequence[str]) -> list[tuple[str, str]]:
+    if len(names) <= EVERY_PAIR_UP_TO:
+        return list(combinations(names, 2))
+    return [(names[0], name) for name in names[1:]]
+
+
+def _common(first: Runs, second: Runs) -> dict[Cell, tuple[_Rows, _Rows]]:
+    """Of each fold and seed that both have, the rows of the one and of the other that hold the same clips."""
+    rows = {cell: _same_clips(run.ids, second[cell].ids) for cell, run in first.items() if cell in second}
+    return {cell: both for cell, both in rows.items() if len(both[0])}
+
+
+def _same_clips(first: Sequence[str], second: Sequence[str]) -> tuple[_Rows, _Rows]:
+    """Both are sorted, so that the rows found are in the same order."""
+    if first == second:
+        return np.arange(len(first)), np.arange(len(second))
+    return np.flatnonzero(np.isin(first, second)), np.flatnonzero(np.isin(second, first))
+
+
+def _both(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], clips: Clips) -> _Both:
+    sides = [
+        clips.pooled({cell: runs[cell] for cell in rows}, {cell: both[side] for cell, both in rows.items()})
+        for side, runs in enumerate((first, second))
+    ]
+    counts = np.stack(sides, axis=1)  # (S, 2, R, K, K)
+    counts = counts[counts.sum(axis=(1, 2, 3, 4)) > 0]
+    parts = [stats.uar_by_speaker(counts[:, side]) for side in (0, 1)]
+    shares = stats.known_mean(stats.accuracy(counts))  # (S, 2)
+    right = [(first[cell].right[mine], second[cell].right[other]) for cell, (mine, other) in rows.items()]
+    n_repetitions = counts.shape[2]
+    (difference,) = stats.interval(counts, stats.uar_difference)
+    return _Both(
+        n_clips=len({clip for cell, (mine, _) in rows.items() for clip in _named(first[cell].ids, mine)}),
+        difference=difference,
+        differences=parts[0] - parts[1],
+        only_first=sum(int((one & ~other).sum()) for one, other in right) / n_repetitions,
+        only_second=sum(int((other & ~one).sum()) for one, other in right) / n_repetitions,
+        effect_size=stats.cohens_d(shares[:, 0] - shares[:, 1]),
+    )
+
+
+def _named(ids: Sequence[str], rows: _Rows) -> Sequence[str]:
+    return ids if len(rows) == len(ids) else [ids[row] for row in rows]
+
+
+def _pair(names: tuple[str, str], both: _Both, p_values: tuple[float, float, float, float]) -> Pair:
+    permutation, permutation_holm, mcnemar, mcnemar_holm = p_values
+    return Pair(
+        first=names[0],
+        second=names[1],
+        n_clips=both.n_clips,
+        n_speakers=len(both.differences),
+        difference=both.difference,
+        permutation_p=permutation,
+        permutation_holm_p=permutation_holm,
+        only_first=both.only_first,
+        only_second=both.only_second,
+        mcnemar_p=mcnemar,
+        mcnemar_holm_p=mcnemar_holm,
+        effect_size=both.effect_size,
+    )
+
+
+def _remarks(groups: Mapping[str, Runs], common: Mapping[tuple[str, str], Mapping[Cell, object]]) -> Iterator[str]:
+    if len(groups) > EVERY_PAIR_UP_TO:
+        yield (
+            f"{len(groups)} groups are too many to test every pair: each is tested against the best alone, "
+            "which was chosen on these very clips, so that small p values come easily"
+        )
+    apart = [f"{first} and {second}" for (first, second), rows in common.items() if not rows]
+    if apart:
+        yield f"no fold and seed in common, hence no test: {some(apart)}"
+    partly = [
+        f"{first} and {second}"
+        for (first, second), rows in common.items()
+        if rows and (set(rows) != set(groups[first]) or set(rows) != set(groups[second]))
+    ]
+    if partly:
+        yield f"tested on the folds and seeds that both have, which are not all of either's: {some(partly)}"

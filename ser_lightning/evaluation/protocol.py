@@ -1,0 +1,120 @@
+"""What results must share to be ranked together: corpus, labels, split, and how the tested epoch was selected."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ser_lightning.errors import UserError
+from ser_lightning.evaluation.collect import FinishedRun
+
+_BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.json's protocol
+_MANY_LABELS = 12
+
+
+def sections(runs: Sequence[FinishedRun], *, separate: bool) -> list[list[FinishedRun]]:
+    """Runs by protocol, the one with most runs first; more than one only if ``separate``.
+
+    Raises: UserError where there are several and they are not to be separate; it says in what they differ.
+    """
+    by_facts: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        by_facts.setdefault(json.dumps(_facts(run), sort_keys=True), []).append(run)
+    found = [family for mine in by_facts.values() for family in _families(mine)]
+    if len(found) > 1 and not separate:
+        differences = _different_facts(list(by_facts.values())) or _different_clips(found)
+        raise UserError(
+            f"these runs were made under {len(found)} protocols and cannot be ranked together: {differences}. "
+            "Name only directories whose runs belong together, or get a table for each protocol with --separate"
+        )
+    return sorted(found, key=len, reverse=True)
+
+
+def readable(runs: Sequence[FinishedRun]) -> dict[str, str]:
+    """The protocol that runs of a section share, for people."""
+    hashes = {run.fold: run.result["protocol"]["split_hash"] for run in sorted(runs, key=by_fold_and_seed)}
+    facts = {name: _text(value) for name, value in _facts(runs[0]).items()}
+    return facts | {"split_hash": ", ".join(f"{fold}: {text}" for fold, text in hashes.items())}
+
+
+def by_fold_and_seed(run: FinishedRun) -> tuple[bool, int, str, int]:
+    """An order in which fold 10 comes after fold 9."""
+    fold = run.fold
+    return (not fold.isdigit(), int(fold) if fold.isdigit() else 0, fold, run.seed)
+
+
+def _facts(run: FinishedRun) -> dict[str, Any]:
+    protocol = {name: value for name, value in run.result["protocol"].items() if name not in _BY_FOLD}
+    synthetic = bool(run.result.get("synthetic"))
+    return {**protocol, "labels": run.result["labels"], **({"synthetic": True} if synthetic else {})}
+
+
+def _families(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
+    """Runs whose splits agree: wherever two have a fold in common, it has the same hash.
+
+    Runs of one data configuration stay together as far as that allows.
+    """
+    hashes: list[dict[str, str]] = []
+    members: list[list[FinishedRun]] = []
+    lately: dict[str, int] = {}  # the family that the runs of a data configuration joined
+    for run in runs:
+        here = _data(run)
+        fold, text = run.fold, run.result["protocol"]["split_hash"]
+        order = ([lately[here]] if here in lately else []) + list(range(len(hashes)))
+        number = next((each for each in order if hashes[each].get(fold, text) == text), len(hashes))
+        if number == len(hashes):
+            hashes.append({})
+            members.append([])
+        hashes[number][fold] = text
+        members[number].append(run)
+        lately[here] = number
+    return members
+
+
+def _data(run: FinishedRun) -> str:
+    """What a split was made of."""
+    data = run.config.get("data")
+    kept = {key: data[key] for key in data if key not in ("fold", "seed")} if isinstance(data, Mapping) else {}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
+    facts = [_facts(group[0]) for group in groups]
+    names = [name for name in dict.fromkeys(name for each in facts for name in each)]
+    lines = []
+    for name in names:
+        values: dict[str, list[FinishedRun]] = {}
+        for each, group in zip(facts, groups, strict=True):
+            values.setdefault(_text(each.get(name)), []).extend(group)
+        if len(values) > 1:
+            lines.append(f"{name} is {_in_which(values)}")
+    return "; ".join(lines)
+
+
+def _different_clips(families: Sequence[Sequence[FinishedRun]]) -> str:
+    """The first fold that is split in two ways."""
+    runs = sorted((run for family in families for run in family), key=by_fold_and_seed)
+    for fold in dict.fromkeys(run.fold for run in runs):
+        values: dict[str, list[FinishedRun]] = {}
+        for run in runs:
+            if run.fold == fold:
+                values.setdefault(run.result["protocol"]["split_hash"], []).append(run)
+        if len(values) > 1:
+            return f"fold {fold} does not have the same clips, its split_hash is {_in_which(values)}"
+    raise AssertionError("families differ in a hash")
+
+
+def _in_which(values: Mapping[str, Sequence[FinishedRun]]) -> str:
+    return ", ".join(
+        f"{value} in {len(runs)} runs (such as {runs[0].path})" if len(runs) > 1 else f"{value} in {runs[0].path}"
+        for value, runs in values.items()
+    )
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value[:_MANY_LABELS])) + (" …" if len(value) > _MANY_LABELS else "")
+    return ", ".join(f"{key} → {each}" for key, each in value.items()) if isinstance(value, dict) else str(value)
