@@ -29,7 +29,7 @@ _WIDTH = 100  # where stdout is no terminal
 
 @click.group(cls=Program)
 def main() -> None:
-    """Speech emotion recognition: look after corpora, weigh models.
+    """Speech emotion recognition: look after corpora, weigh models, compare runs.
 
     Training is `python train.py`. SER_TRACEBACK=1 shows where a failure comes from.
     """
@@ -163,6 +163,29 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
         _print_json(table.to_json())
     else:
         print_models(table, _console())
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, metavar="DIR...")
+@click.option("--separate", is_flag=True, help="One table for each protocol, where there are several.")
+@click.option("--csv", metavar="FILE", help="A row a group.")
+@click.option("--json", metavar="FILE", help="Everything, with every run and pair.")
+@click.option("--markdown", metavar="FILE", help="Tables to paste.")
+@click.option("--html", metavar="FILE", help="A page to look at, in one file.")
+@click.option("--wandb", "to_wandb", is_flag=True, help="Log it to W&B too, from outputs/compare/<date-time>.")
+def compare(folders: tuple[str, ...], separate: bool, to_wandb: bool, **files: str | None) -> None:
+    """Rank finished runs and test every pair of them.
+
+    DIR is the directory of a run, or one that holds such at any depth. Runs that differ in nothing but fold and
+    seed are one group: folds are pooled, seeds averaged. FILE may be - for stdout.
+
+    For example: ser compare outputs/cremad --markdown table.md
+    """
+    from ser_lightning.compare_command import check_places, compare_and_deliver
+
+    places = {kind: place for kind, place in files.items() if place is not None}
+    check_places(places)
+    compare_and_deliver(folders, places, separate=separate, to_wandb=to_wandb, console=_console())
 
 
 def _about(name: str) -> list[str]:

@@ -86,7 +86,7 @@ def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
         for each, group in zip(facts, groups, strict=True):
             values.setdefault(_text(each.get(name)), []).extend(group)
         if len(values) > 1:
-            lines.append(f"{name} is {_in_which(values)}")
+            lines.append(f"{name}: {_in_which(values)}")
     return "; ".join(lines)
 
 
@@ -99,7 +99,7 @@ def _different_clips(families: Sequence[Sequence[FinishedRun]]) -> str:
             if run.fold == fold:
                 values.setdefault(run.result["protocol"]["split_hash"], []).append(run)
         if len(values) > 1:
-            return f"fold {fold} does not have the same clips, its split_hash is {_in_which(values)}"
+            return f"fold {fold} does not have the same clips, split_hash: {_in_which(values)}"
     raise AssertionError("families differ in a hash")
 
 

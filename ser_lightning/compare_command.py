@@ -1,0 +1,98 @@
+"""What `ser compare` does: find runs, compare them, and put the result where it is wanted."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ser_lightning.errors import UserError
+from ser_lightning.evaluation.collect import collect
+from ser_lightning.evaluation.comparison import Comparison
+from ser_lightning.files import written_whole
+
+STDOUT = "-"
+
+
+def check_places(places: Mapping[str, str]) -> None:
+    """Raises: UserError for a place that cannot be written to, before any work is done."""
+    if list(places.values()).count(STDOUT) > 1:
+        raise UserError("only one of them can have stdout: name a file for the others")
+    if places.get("html") == STDOUT:
+        raise UserError("--html needs the name of a file: a page is for a browser")
+    for kind, place in places.items():
+        if place == STDOUT:
+            continue
+        if Path(place).is_dir():
+            raise UserError(f"--{kind} {place} is a directory: name a file")
+        if not Path(place).absolute().parent.is_dir():
+            raise UserError(f"--{kind} {place} cannot be written: {Path(place).parent} is not there")
+
+
+def compare_and_deliver(
+    folders: Sequence[str], places: Mapping[str, str], *, separate: bool, to_wandb: bool, console: Console
+) -> None:
+    """Compare what lies in ``folders``.
+
+    Args:
+        places: file names, or ``-``, by kind: csv, json, markdown, html. Without a ``-`` among them, tables are
+            printed.
+        separate: one table for each protocol, instead of a refusal.
+    """
+    found = collect([Path(folder) for folder in folders])
+    from ser_lightning.evaluation.compare import compare  # after it is known that there is something to compare
+
+    comparisons = compare(found, separate=separate)
+    if STDOUT not in places.values():
+        from ser_lightning.evaluation.compare_tables import print_comparisons
+
+        print_comparisons(comparisons, console)
+    for kind, place in places.items():
+        _deliver(kind, place, comparisons)
+    if to_wandb:
+        _log_to_wandb(comparisons)
+
+
+def _deliver(kind: str, place: str, comparisons: Sequence[Comparison]) -> None:
+    if kind == "html":
+        from ser_lightning.evaluation.report import write_page
+
+        write_page(Path(place), comparisons)
+    elif place == STDOUT:
+        click.echo(_maker(kind)(comparisons), nl=False)
+        _remark_on(comparisons)
+        return
+    else:
+        text = _maker(kind)(comparisons)
+        with written_whole(Path(place)) as file:
+            file.write(text)
+    click.echo(f"written: {place}", err=True)
+
+
+def _maker(kind: str) -> Callable[[Sequence[Comparison]], str]:
+    from ser_lightning.evaluation import compare_files
+
+    makers: dict[str, Callable[[Sequence[Comparison]], str]] = {
+        "csv": compare_files.to_csv,
+        "json": compare_files.to_json,
+        "markdown": compare_files.to_markdown,
+    }
+    return makers[kind]
+
+
+def _remark_on(comparisons: Sequence[Comparison]) -> None:
+    """On stderr, what stands below the tables otherwise."""
+    from ser_lightning.evaluation.compare_tables import failures, plain
+
+    for line in [*(line for each in comparisons for line in each.warnings), *failures(comparisons)]:
+        click.echo(plain(line), err=True)
+
+
+def _log_to_wandb(comparisons: Sequence[Comparison]) -> None:
+    from ser_lightning.tracking_compare import log_comparisons
+
+    run_dir = log_comparisons(comparisons)
+    if run_dir is not None:
+        kept = sorted(map(str, run_dir.glob("wandb/offline-run-*")))
+        click.echo(f"W&B   wandb sync {shlex.join(kept)}" if kept else f"W&B   {run_dir}", err=True)

@@ -1,0 +1,154 @@
+"""Comparisons as CSV, JSON and Markdown. What came from a config or a file name is text there, never markup."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ser_lightning.evaluation.compare_tables import (
+    bracketed,
+    failures,
+    grid_text,
+    headline,
+    legend,
+    p_text,
+    percent,
+    plain,
+    shown_pairs,
+    spread,
+)
+from ser_lightning.evaluation.comparison import Comparison, Estimate, Group
+
+SCHEMA = 1  # of the JSON
+_MARKUP = re.compile(r"[\\`*|<>\[\]~$#]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_json(comparisons: Sequence[Comparison]) -> str:
+    """Everything that the comparisons hold."""
+    value = {"schema": SCHEMA, "comparisons": [asdict(each) for each in comparisons]}
+    return json.dumps(value, indent=2, allow_nan=False, default=str) + "\n"
+
+
+def to_csv(comparisons: Sequence[Comparison]) -> str:
+    """A row a group, shares between 0 and 1; the protocol in the first columns."""
+    rows = [_row(comparison, rank, group) for comparison in comparisons for rank, group in _ranked(comparison)]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [_cell(name) for name in columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({_cell(name): _cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def to_markdown(comparisons: Sequence[Comparison]) -> str:
+    """Tables to paste."""
+    lines = [line for comparison in comparisons for line in _section(comparison)]
+    lines += [f"- {_text(line)}" for line in failures(comparisons)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _ranked(comparison: Comparison) -> Iterator[tuple[int, Group]]:
+    return enumerate(comparison.groups, start=1)
+
+
+def _row(comparison: Comparison, rank: int, group: Group) -> dict[str, Any]:
+    protocol = {name: text for name, text in comparison.protocol.items() if name not in ("labels", "split_hash")}
+    return {
+        **protocol,
+        "synthetic": "yes" if comparison.synthetic else "no",
+        "rank": rank,
+        "name": group.name,
+        "model": group.model,
+        **_columns("uar", group.uar),
+        "uar_sd": group.uar_sd,
+        **_columns("accuracy", group.accuracy),
+        "accuracy_sd": group.accuracy_sd,
+        "macro_f1": group.macro_f1,
+        **{f"recall.{label}": _value(group.recall.get(label)) for label in comparison.labels},
+        "folds": " ".join(group.folds),
+        "seeds": " ".join(map(str, group.seeds)),
+        "missing": len(group.incomplete),
+        "clips": group.n_clips,
+        "speakers": group.n_speakers,
+        "parameters": group.parameters,
+        "minutes": group.minutes,
+    }
+
+
+def _columns(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _value(estimate: Estimate | None) -> float | None:
+    return None if estimate is None else estimate.value
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula begins with an apostrophe."""
+    if not isinstance(value, str):
+        return value
+    text = plain(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _section(comparison: Comparison) -> Iterator[str]:
+    yield f"**{_text(headline(comparison))}**"
+    yield ""
+    yield from _table(
+        ["", "model", "UAR", "seeds ±", "accuracy", "macro-F1", "folds×seeds", "parameters"],
+        [_cells(rank, group) for rank, group in _ranked(comparison)]
+        + [["", "listeners", percent(comparison.human), *[""] * 5]] * (comparison.human is not None),
+        names=1,
+    )
+    if comparison.pairs:
+        yield ""
+        yield from _table(["", "difference in UAR", "p speakers", "p clips", "d"], _pair_cells(comparison), names=0)
+    yield ""
+    yield legend(comparison)
+    yield ""
+    if comparison.warnings:
+        yield from (f"- {_text(line)}" for line in comparison.warnings)
+        yield ""
+
+
+def _cells(rank: int, group: Group) -> list[str]:
+    return [
+        str(rank),
+        _text(group.name),
+        bracketed(group.uar),
+        spread(group.uar_sd),
+        percent(group.accuracy.value),
+        percent(group.macro_f1),
+        _text(grid_text(group)),
+        f"{group.parameters:,}" if group.parameters is not None else "–",
+    ]
+
+
+def _pair_cells(comparison: Comparison) -> list[list[str]]:
+    return [
+        [
+            _text(f"{pair.first} − {pair.second}"),
+            bracketed(pair.difference, "+"),
+            p_text(pair.permutation_holm_p).replace("<", "&lt;"),
+            p_text(pair.mcnemar_holm_p).replace("<", "&lt;"),
+            "–" if pair.effect_size is None else f"{pair.effect_size:+.2f}",
+        ]
+        for pair in shown_pairs(comparison)
+    ]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Iterator[str]:
+    """Column ``names`` is text, the others are numbers."""
+    alignment = ["---" if number == names else "--:" for number in range(len(headings))]
+    for cells in (headings, alignment, *rows):
+        yield f"| {' | '.join(cells)} |"
+
+
+def _text(text: str) -> str:
+    """So that Markdown shows it letter by letter."""
+    escaped = _MARKUP.sub(lambda match: "\\" + match[0], plain(text).replace("&", "&amp;"))
+    return escaped.replace("\\<", "&lt;").replace("\\>", "&gt;")

@@ -1,0 +1,159 @@
+"""A comparison for people on a terminal: what was compared under which protocol, the ranking, the pairs."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
+
+EVERY_PAIR_UP_TO = 8  # groups; of more, each with the first alone
+_FAILED = 10  # that are named
+_WIDE = 110  # columns, from which on there is room for everything
+
+
+def print_comparisons(comparisons: Sequence[Comparison], console: Console) -> None:
+    """Print each with its protocol above and its warnings below, then the runs that could not be compared."""
+    for number, comparison in enumerate(comparisons):
+        if number:
+            console.print()
+        for part in _parts(comparison, wide=console.width >= _WIDE):
+            console.print(part)
+    for line in failures(comparisons):
+        console.print(Text(plain(line), style="yellow"), soft_wrap=True)
+
+
+def headline(comparison: Comparison) -> str:
+    """The protocol in a line."""
+    known = comparison.protocol
+    where = f"{known['corpus']}, tested on {known['test_corpus']}" if "test_corpus" in known else known["corpus"]
+    speakers = "unseen speakers" if comparison.speaker_independent else "SPEAKERS SHARED"
+    parts = [
+        where,
+        f"split {known['split']}",
+        speakers,
+        f"{len(comparison.labels)} labels ({known['label_source']})",
+        f"epoch by {known['selection']}",
+        *["SYNTHETIC SPEECH"] * comparison.synthetic,
+    ]
+    return " · ".join(parts)
+
+
+def shown_pairs(comparison: Comparison) -> list[Pair]:
+    """All, or where there are many those with the best group."""
+    if len(comparison.groups) <= EVERY_PAIR_UP_TO:
+        return list(comparison.pairs)
+    return [pair for pair in comparison.pairs if pair.first == comparison.groups[0].name]
+
+
+def failures(comparisons: Sequence[Comparison]) -> list[str]:
+    """A line for each of the first runs that could not be compared; every comparison holds the same."""
+    failed = comparisons[0].failed
+    more = [f"and {len(failed) - _FAILED:,} more"] if len(failed) > _FAILED else []
+    return [f"not compared: {place}: {reason}" for place, reason in failed[:_FAILED]] + more
+
+
+def legend(comparison: Comparison) -> str:
+    """What the numbers are."""
+    n_tests = len(comparison.pairs)
+    text = "Per cent; in brackets 95 % intervals by a bootstrap over speakers; ± standard deviation over seeds."
+    if not n_tests:
+        return text
+    corrected = f", after Holm's correction for {n_tests} tests" if n_tests > 1 else ""
+    left_out = f" Of {n_tests} pairs, those with the best." if len(shown_pairs(comparison)) < n_tests else ""
+    return (
+        f"{text} p over speakers: paired permutation test; over clips: McNemar's, which takes clips of a speaker "
+        f"for independent{corrected}. d: Cohen's, over speakers.{left_out}"
+    )
+
+
+def percent(share: float | None) -> str:
+    """With one digit, and no sign."""
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def bracketed(estimate: Estimate, sign: str = "") -> str:
+    """Per cent, and the interval behind it."""
+    value, low, high = (f"{100 * each:{sign}.1f}" for each in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
+
+
+def spread(sd: float | None) -> str:
+    """Over seeds."""
+    return "–" if sd is None else f"± {100 * sd:.1f}"
+
+
+def p_text(p: float) -> str:
+    """Three digits."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def grid_text(group: Group) -> str:
+    """How many folds and seeds were run; a star where some are missing."""
+    return f"{len(group.folds)}×{len(group.seeds)}" + ("*" if group.incomplete else "")
+
+
+def plain(text: str) -> str:
+    """In one line, and without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def _parts(comparison: Comparison, *, wide: bool) -> Iterator[RenderableType]:
+    yield Text(plain(headline(comparison)), style="bold")
+    yield ""
+    yield _groups(comparison, wide=wide)
+    if comparison.pairs:
+        yield ""
+        yield _pairs(shown_pairs(comparison))
+    yield ""
+    yield Text(legend(comparison), style="dim")
+    for line in comparison.warnings:
+        yield Text(f"note: {plain(line)}", style="yellow")
+
+
+def _groups(comparison: Comparison, *, wide: bool) -> Table:
+    more = ["macro-F1", "clips", "speakers", "minutes"] * wide
+    table = _table("", "model", "UAR", "seeds ±", "accuracy", *more, "folds×seeds", "parameters")
+    for rank, group in enumerate(comparison.groups, start=1):
+        table.add_row(
+            str(rank),
+            plain(group.name),
+            bracketed(group.uar),
+            spread(group.uar_sd),
+            percent(group.accuracy.value),
+            *([percent(group.macro_f1), f"{group.n_clips:,}", str(group.n_speakers), _minutes(group)] * wide),
+            grid_text(group),
+            f"{group.parameters:,}" if group.parameters is not None else "–",
+            style="bold" if rank == 1 else "",
+        )
+    if comparison.human is not None:
+        table.add_row("", "listeners", percent(comparison.human), style="dim")
+    return table
+
+
+def _minutes(group: Group) -> str:
+    return "–" if group.minutes is None else f"{group.minutes:.1f}"
+
+
+def _pairs(pairs: Sequence[Pair]) -> Table:
+    table = _table("", "difference in UAR", "", "p speakers", "p clips", "d")
+    for pair in pairs:
+        table.add_row(
+            "",
+            plain(f"{pair.first} − {pair.second}"),
+            bracketed(pair.difference, "+"),
+            p_text(pair.permutation_holm_p),
+            p_text(pair.mcnemar_holm_p),
+            "–" if pair.effect_size is None else f"{pair.effect_size:+.2f}",
+        )
+    return table
+
+
+def _table(first: str, second: str, *numbers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(first, no_wrap=True, justify="right")
+    table.add_column(second, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table

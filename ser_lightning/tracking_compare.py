@@ -1,0 +1,114 @@
+"""Weights & Biases: a comparison as a run of its own, of job type ``compare``.
+
+Like every run here it is offline by default, asks for no login, and whatever goes wrong with it is a warning.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ser_lightning import tracking
+from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
+
+PLACE = Path("outputs/compare")
+
+_log = logging.getLogger(__name__)
+_GROUP = ("rank", "name", "model", "uar", "uar_low", "uar_high", "uar_sd", "accuracy", "accuracy_sd", "macro_f1")
+_SIZE = ("folds", "seeds", "clips", "speakers", "parameters", "minutes")
+_TESTS = ("p_speakers", "p_speakers_holm", "p_clips", "p_clips_holm", "d")
+_PAIR = ("first", "second", "difference", "low", "high")
+
+
+def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> Path | None:
+    """Log the tables, the pooled confusion matrices and the scores, into ``place/<date-time>``.
+
+    Returns: that directory; None where W&B is disabled or does not work, which is a logged warning.
+    Raises: ValueError for a WANDB_MODE that there is not.
+    """
+    run_dir = place / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}"
+    run_dir.mkdir(parents=True)
+    protocols = {str(number): dict(each.protocol) for number, each in enumerate(comparisons)}
+    logger = tracking.wandb_logger(
+        run_dir=run_dir,
+        config={"protocol": protocols["0"] if len(protocols) == 1 else protocols},
+        job_type="compare",
+        name=f"compare-{run_dir.name}",
+        tags=[*dict.fromkeys(each.protocol["corpus"] for each in comparisons)],
+    )
+    if logger is None:
+        _remove_empty(run_dir)
+        return None
+    try:
+        run = logger.experiment
+        for number, comparison in enumerate(comparisons):
+            prefix = f"{number}/" if len(comparisons) > 1 else ""
+            run.log({f"{prefix}{name}": chart for name, chart in _charts(comparison).items()})
+            run.summary.update({f"{prefix}{name}": value for name, value in _summary(comparison).items()})
+    except Exception as error:
+        _log.warning("the comparison was not logged to W&B: %s: %s", type(error).__name__, error)
+        return None
+    finally:
+        tracking.finish()
+    return run_dir
+
+
+def _remove_empty(run_dir: Path) -> None:
+    if not any(run_dir.iterdir()):
+        run_dir.rmdir()
+
+
+def _charts(comparison: Comparison) -> dict[str, Any]:
+    import wandb
+
+    groups = [_group_row(rank, group) for rank, group in enumerate(comparison.groups, start=1)]
+    pairs = [_pair_row(pair) for pair in comparison.pairs]
+    matrices = {f"confusion/{group.name}": _confusion(comparison, group) for group in comparison.groups}
+    return {
+        "groups": wandb.Table(columns=[*_GROUP, *_SIZE], data=groups),
+        "pairs": wandb.Table(columns=[*_PAIR, *_TESTS], data=pairs),
+        **matrices,
+    }
+
+
+def _confusion(comparison: Comparison, group: Group) -> Any:
+    """W&B's own chart of a confusion matrix, of counts that are there already."""
+    import wandb
+
+    labels = comparison.labels
+    columns = ("Actual", "Predicted", "nPredictions")
+    cells = [
+        [true, guess, count]
+        for true, row in zip(labels, group.confusion, strict=True)
+        for guess, count in zip(labels, row, strict=True)
+    ]
+    return wandb.plot_table(
+        data_table=wandb.Table(columns=[*columns], data=cells),
+        vega_spec_name="wandb/confusion_matrix/v1",
+        fields={name: name for name in columns},
+        string_fields={"title": f"{group.name}, folds and seeds pooled"},
+    )
+
+
+def _group_row(rank: int, group: Group) -> list[Any]:
+    uar = _numbers(group.uar)
+    scores = [*uar, group.uar_sd, group.accuracy.value, group.accuracy_sd, group.macro_f1]
+    grid = [" ".join(group.folds), " ".join(map(str, group.seeds)), group.n_clips, group.n_speakers]
+    return [rank, group.name, group.model, *scores, *grid, group.parameters, group.minutes]
+
+
+def _pair_row(pair: Pair) -> list[Any]:
+    by_speaker = [pair.permutation_p, pair.permutation_holm_p]
+    by_clip = [pair.mcnemar_p, pair.mcnemar_holm_p]
+    return [pair.first, pair.second, *_numbers(pair.difference), *by_speaker, *by_clip, pair.effect_size]
+
+
+def _numbers(estimate: Estimate) -> list[float]:
+    return [estimate.value, estimate.low, estimate.high]
+
+
+def _summary(comparison: Comparison) -> dict[str, Any]:
+    best = comparison.groups[0]
+    scores = {f"uar/{group.name}": group.uar.value for group in comparison.groups}
+    return {"best": best.name, "n_groups": len(comparison.groups), "synthetic": comparison.synthetic, **scores}
