@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,13 +15,14 @@ from ser_lightning.evaluation.compare_tables import (
     grid_text,
     headline,
     legend,
-    p_text,
+    pair_cells,
+    pair_heading,
     percent,
     plain,
     shown_pairs,
     spread,
 )
-from ser_lightning.evaluation.comparison import Comparison, Estimate, Group
+from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
 
 SCHEMA = 1  # of the JSON
 _MARKUP = re.compile(r"[\\`*|<>\[\]~$#]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none
@@ -29,8 +31,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
     """Everything that the comparisons hold."""
-    value = {"schema": SCHEMA, "comparisons": [asdict(each) for each in comparisons]}
+    value = {"schema": SCHEMA, "comparisons": [_without_nan(asdict(each)) for each in comparisons]}
     return json.dumps(value, indent=2, allow_nan=False, default=str) + "\n"
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has none: null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
@@ -106,7 +117,11 @@ def _section(comparison: Comparison) -> Iterator[str]:
     )
     if comparison.pairs:
         yield ""
-        yield from _table(["", "difference in UAR", "p speakers", "p clips", "d"], _pair_cells(comparison), names=0)
+        yield from _table(
+            [_text(pair_heading(comparison)), "difference", "p speakers", "p clips", "d"],
+            [_pair_row(comparison, pair) for pair in shown_pairs(comparison)],
+            names=0,
+        )
     yield ""
     yield legend(comparison)
     yield ""
@@ -128,17 +143,9 @@ def _cells(rank: int, group: Group) -> list[str]:
     ]
 
 
-def _pair_cells(comparison: Comparison) -> list[list[str]]:
-    return [
-        [
-            _text(f"{pair.first} − {pair.second}"),
-            bracketed(pair.difference, "+"),
-            p_text(pair.permutation_holm_p).replace("<", "&lt;"),
-            p_text(pair.mcnemar_holm_p).replace("<", "&lt;"),
-            "–" if pair.effect_size is None else f"{pair.effect_size:+.2f}",
-        ]
-        for pair in shown_pairs(comparison)
-    ]
+def _pair_row(comparison: Comparison, pair: Pair) -> list[str]:
+    names, *numbers = pair_cells(comparison, pair)
+    return [_text(names), *(number.replace("<", "&lt;") for number in numbers)]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A comparison for people on a terminal: what was compared under which protocol, the ranking, the pairs."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console, RenderableType
@@ -9,6 +10,7 @@ from rich.text import Text
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
 
 EVERY_PAIR_UP_TO = 8  # groups; of more, each with the first alone
+_MOST_ROWS = 40  # of a table on a terminal
 _FAILED = 10  # that are named
 _WIDE = 110  # columns, from which on there is room for everything
 
@@ -42,9 +44,29 @@ def headline(comparison: Comparison) -> str:
 
 def shown_pairs(comparison: Comparison) -> list[Pair]:
     """All, or where there are many those with the best group."""
-    if len(comparison.groups) <= EVERY_PAIR_UP_TO:
+    if _every_pair(comparison):
         return list(comparison.pairs)
     return [pair for pair in comparison.pairs if pair.first == comparison.groups[0].name]
+
+
+def pair_heading(comparison: Comparison) -> str:
+    """What stands above the names of pairs."""
+    return "UAR of" if _every_pair(comparison) else f"UAR of {plain(comparison.groups[0].name)} minus that of"
+
+
+def pair_cells(comparison: Comparison, pair: Pair) -> list[str]:
+    """Who, the difference and its interval, both p, the effect size."""
+    return [
+        plain(f"{pair.first} − {pair.second}" if _every_pair(comparison) else pair.second),
+        bracketed(pair.difference, "+"),
+        p_text(pair.permutation_holm_p),
+        p_text(pair.mcnemar_holm_p),
+        f"{pair.effect_size:+.2f}" if math.isfinite(pair.effect_size) else "–",
+    ]
+
+
+def _every_pair(comparison: Comparison) -> bool:
+    return len(comparison.groups) <= EVERY_PAIR_UP_TO
 
 
 def failures(comparisons: Sequence[Comparison]) -> list[str]:
@@ -60,11 +82,13 @@ def legend(comparison: Comparison) -> str:
     text = "Per cent; in brackets 95 % intervals by a bootstrap over speakers; ± standard deviation over seeds."
     if not n_tests:
         return text
-    corrected = f", after Holm's correction for {n_tests} tests" if n_tests > 1 else ""
-    left_out = f" Of {n_tests} pairs, those with the best." if len(shown_pairs(comparison)) < n_tests else ""
+    corrected = f" Both p after Holm's correction for {n_tests} tests." if n_tests > 1 else ""
+    left_out = (
+        f" Of {n_tests} pairs, those with the best are shown." if len(shown_pairs(comparison)) < n_tests else ""
+    )
     return (
-        f"{text} p over speakers: paired permutation test; over clips: McNemar's, which takes clips of a speaker "
-        f"for independent{corrected}. d: Cohen's, over speakers.{left_out}"
+        f"{text} p speakers: paired permutation test over speakers. p clips: McNemar's test, which takes clips "
+        f"of a speaker for independent.{corrected} d: Cohen's, over speakers.{left_out}"
     )
 
 
@@ -105,9 +129,13 @@ def _parts(comparison: Comparison, *, wide: bool) -> Iterator[RenderableType]:
     yield _groups(comparison, wide=wide)
     if comparison.pairs:
         yield ""
-        yield _pairs(shown_pairs(comparison))
+        yield _pairs(comparison)
     yield ""
     yield Text(legend(comparison), style="dim")
+    if len(comparison.groups) > _MOST_ROWS:
+        yield Text(
+            f"{len(comparison.groups)} groups, {_MOST_ROWS} of them shown: --csv FILE lists all", style="yellow"
+        )
     for line in comparison.warnings:
         yield Text(f"note: {plain(line)}", style="yellow")
 
@@ -115,7 +143,7 @@ def _parts(comparison: Comparison, *, wide: bool) -> Iterator[RenderableType]:
 def _groups(comparison: Comparison, *, wide: bool) -> Table:
     more = ["macro-F1", "clips", "speakers", "minutes"] * wide
     table = _table("", "model", "UAR", "seeds ±", "accuracy", *more, "folds×seeds", "parameters")
-    for rank, group in enumerate(comparison.groups, start=1):
+    for rank, group in enumerate(comparison.groups[:_MOST_ROWS], start=1):
         table.add_row(
             str(rank),
             plain(group.name),
@@ -136,17 +164,10 @@ def _minutes(group: Group) -> str:
     return "–" if group.minutes is None else f"{group.minutes:.1f}"
 
 
-def _pairs(pairs: Sequence[Pair]) -> Table:
-    table = _table("", "difference in UAR", "", "p speakers", "p clips", "d")
-    for pair in pairs:
-        table.add_row(
-            "",
-            plain(f"{pair.first} − {pair.second}"),
-            bracketed(pair.difference, "+"),
-            p_text(pair.permutation_holm_p),
-            p_text(pair.mcnemar_holm_p),
-            "–" if pair.effect_size is None else f"{pair.effect_size:+.2f}",
-        )
+def _pairs(comparison: Comparison) -> Table:
+    table = _table("", pair_heading(comparison), "difference", "p speakers", "p clips", "d")
+    for pair in shown_pairs(comparison)[:_MOST_ROWS]:
+        table.add_row("", *pair_cells(comparison, pair))
     return table
 
 

@@ -82,7 +82,7 @@ class Pair:
     ``permutation_p``: of the paired permutation test over speakers; ``mcnemar_p``: of McNemar's over clips, of
     which ``only_first`` and ``only_second`` were recognised by that one alone. Both corrected by Holm's method over
     all pairs in ``permutation_holm_p`` and ``mcnemar_holm_p``.
-    ``effect_size``: Cohen's d of the speakers' differences in recognised share, None where those do not vary.
+    ``effect_size``: Cohen's d of the speakers' differences in recognised share, NaN where those do not vary.
     """
 
     first: str
@@ -96,7 +96,7 @@ class Pair:
     only_second: float
     mcnemar_p: float
     mcnemar_holm_p: float
-    effect_size: float | None
+    effect_size: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,9 +56,9 @@ def _pruned(config: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}.{key}".lstrip(".")
-        if name in NOT_OF_THE_MODEL or value is None:
-            continue
-        kept[str(key)] = _pruned(value, name) if isinstance(value, Mapping) else _plain(value)
+        value = _pruned(value, name) if isinstance(value, Mapping) else _plain(value)
+        if name not in NOT_OF_THE_MODEL and value not in (None, {}):
+            kept[str(key)] = value
     return kept
 
 
@@ -118,7 +118,7 @@ def _n_told_apart(chosen: Sequence[str], texts: Mapping[str, list[str]]) -> int:
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         return "on" if "_target_" not in value else str(value["_target_"]).rpartition(".")[2]
-    text = "null" if value is None else str(value)
+    text = "null" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :]
 
 

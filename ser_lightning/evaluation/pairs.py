@@ -32,7 +32,7 @@ class _Both:
     differences: stats.Floats
     only_first: float
     only_second: float
-    effect_size: float | None
+    effect_size: float
 
 
 def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], list[str]]:

@@ -1,10 +1,11 @@
 """How sure a comparison can be: intervals, paired tests, an effect size.
 
 Clips of one speaker are alike, so it is speakers that are resampled and swapped; a test over clips stands beside.
-S: speakers.  R: repetitions (seeds).  K: labels.  B: resamples.  M: numbers of a statistic.
+S: speakers.  R: repetitions (seeds).  K: labels.  B: resamples.  M: numbers of a statistic.  P: tests.
 Counts (S, R, K, K) are confusion matrices, rows the true label; shares lie between 0 and 1.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ Counts = NDArray[np.int64]
 CONFIDENCE = 0.95
 N_RESAMPLES = 2_000
 N_PERMUTATIONS = 9_999  # beside the one that was seen; with up to 13 speakers, all there are
+PERMUTATIONS_A_TEST = 200  # at least: else no p could be small any more once it is corrected for many tests
 EXACT_BELOW = 25  # discordant clips: Fagerland, Lydersen and Laake, BMC Med. Res. Methodol. 13:91 (2013)
 _SEED = 0  # the same runs give the same numbers
 _BATCH = 4_000_000  # numbers that are in memory at a time
@@ -87,16 +89,22 @@ def interval(counts: NDArray, statistic: Callable[[NDArray], Floats]) -> list[Es
         sums = np.tensordot(_times_drawn(drawn), counts, axes=1)  # (B, ...)
         return statistic(sums).T.reshape(-1, *drawn.shape[:-1])
 
-    drawn = stats.bootstrap(
-        (np.arange(len(counts)),),
-        resampled,
-        n_resamples=N_RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        vectorized=True,
-        rng=np.random.default_rng(_SEED),
-    ).bootstrap_distribution  # (M, B)
+    drawn = _bootstrapped(len(counts), resampled)  # (M, B)
     return [_between_percentiles(value, each) for value, each in zip(values.tolist(), drawn, strict=True)]
+
+
+def _bootstrapped(n_speakers: int, statistic: Callable[..., Floats]) -> Floats:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # some numbers may be NaN: see above
+        result = stats.bootstrap(
+            (np.arange(n_speakers),),
+            statistic,
+            n_resamples=N_RESAMPLES,
+            method="percentile",
+            vectorized=True,
+            rng=np.random.default_rng(_SEED),
+        )
+    return result.bootstrap_distribution
 
 
 def _times_drawn(drawn: NDArray[np.int64]) -> Floats:
@@ -134,22 +142,28 @@ def permutation_p(differences: Sequence[Floats]) -> list[float]:
         differences: of each test (S,), what each speaker adds to the difference; S may vary.
     """
     found = [1.0] * len(differences)  # of a single speaker: swapped or not, the difference is as large
+    n_resamples = max(N_PERMUTATIONS, PERMUTATIONS_A_TEST * len(differences) - 1)
     for n_speakers in {len(each) for each in differences} - {1}:
         which = [number for number, each in enumerate(differences) if len(each) == n_speakers]
-        together = np.stack([differences[number] for number in which])  # one set of signs serves all
-        result = stats.permutation_test(
-            (together,),
-            lambda signed, axis: signed.sum(axis=axis),
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=N_PERMUTATIONS,
-            batch=max(1, _BATCH // together.size),
-            axis=-1,
-            rng=np.random.default_rng(_SEED),
-        )
-        for number, p in zip(which, result.pvalue.tolist(), strict=True):
+        p_values = _sign_tests(np.stack([differences[number] for number in which]), n_resamples)
+        for number, p in zip(which, p_values, strict=True):
             found[number] = p
     return found
+
+
+def _sign_tests(differences: Floats, n_resamples: int) -> list[float]:
+    """(P, S) -> P p values. What is permuted is a sign a speaker, so that one set of them serves all tests."""
+    n_tests, n_speakers = differences.shape
+    result = stats.permutation_test(
+        (np.ones(n_speakers),),
+        lambda signs, axis: signs @ differences.T,  # (B, S) -> (B, P)
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=n_resamples,
+        batch=max(1, _BATCH // max(n_tests, n_speakers)),
+        rng=np.random.default_rng(_SEED),
+    )
+    return result.pvalue.tolist()
 
 
 def mcnemar_p(only_first: float, only_second: float) -> float:
@@ -170,15 +184,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return multipletests(p_values, method="holm")[1].tolist() if p_values else []
 
 
-def cohens_d(differences: Floats) -> float | None:
-    """Mean of paired differences (S,) in units of their standard deviation; None where they do not vary.
+def cohens_d(differences: Floats) -> float:
+    """Mean of paired differences (S,) in units of their standard deviation.
 
-    Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, 2.3.5 (d_z). Zero where all are zero.
+    Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, 2.3.5 (d_z). Zero where all are zero, NaN
+    where they do not vary otherwise, as with a single speaker.
     """
     if not differences.any():
         return 0.0
     spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
-    return float(differences.mean() / spread) if spread > 1e-12 else None
+    return float(differences.mean() / spread) if spread > 1e-12 else float("nan")
 
 
 def known_mean(values: Floats) -> Floats:

@@ -1,0 +1,132 @@
+import json
+import os
+
+import pytest
+from comparable_runs import make_grid, make_run
+
+from ser_lightning.errors import UserError
+from ser_lightning.evaluation.collect import collect
+
+
+def changed(place, **changes):
+    path = place / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return place
+
+
+def reason(place, beside):
+    """Why one run cannot be compared, while another can."""
+    found = collect([place, beside])
+    assert [run.path for run in found.runs] == [beside]
+    ((named, why),) = found.failed
+    assert named == str(place)
+    assert "\n" not in why
+    return why
+
+
+@pytest.fixture
+def good(tmp_path):
+    return make_run(tmp_path / "good" / "run")
+
+
+@pytest.fixture
+def spoilt(tmp_path):
+    return make_run(tmp_path / "spoilt" / "run", fold=1)
+
+
+def test_runs_are_found_at_any_depth_and_read_with_their_config(tmp_path):
+    make_grid(tmp_path / "outputs" / "cremad", {"cnn": 0.6, "mamba": 0.7}, seeds=(3,))
+    make_run(tmp_path / "outputs" / "sweeps" / "now" / "0", "cnn_gru", fold=1, seed=8)
+    (tmp_path / "outputs" / "compare" / "now").mkdir(parents=True)
+    found = collect([tmp_path / "outputs"])
+    assert not found.failed
+    assert sorted((run.model, run.fold, run.seed) for run in found.runs) == [
+        ("cnn", "0", 3),
+        ("cnn", "1", 3),
+        ("cnn_gru", "1", 8),
+        ("mamba", "0", 3),
+        ("mamba", "1", 3),
+    ]
+    run = found.runs[0]
+    assert run.config["model"]["name"] == "cnn"
+    assert list(run.ids) == sorted(run.ids)
+    assert run.right.mean() == pytest.approx(run.result["metrics"]["test"]["accuracy"])
+
+
+def test_a_run_that_is_reached_twice_counts_once(tmp_path, good):
+    (tmp_path / "link").symlink_to(good, target_is_directory=True)
+    (good / "loop").symlink_to(tmp_path, target_is_directory=True)
+    found = collect([tmp_path, good, tmp_path / "good", tmp_path / "link"])
+    assert len(found.runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"status": "failed", "reason": "loss is\nnan"}, "loss is nan"),
+        ({"status": "failed"}, "no reason recorded"),
+        ({"schema": 2}, "result.json has schema 2, and 1 is the one that is read here"),
+        ({"schema": 0}, "has schema 0"),
+        ({"model": {}}, "result.json is incomplete: model.name is missing"),
+        ({"metrics": {"test": None}}, "metrics.test.uar is missing"),
+        ({"seed": "one"}, "seed is missing, or of another kind"),
+        ({"labels": ["a", "b", "c"]}, "predictions.csv has the labels anger, fear, neutral"),
+        ({"confusion_matrix": [[1]]}, "does not give the confusion matrix of result.json"),
+        ({"config": "gone.yaml"}, "gone.yaml is not there"),
+    ],
+)
+def test_a_result_that_cannot_be_compared_is_a_line(good, spoilt, changes, said):
+    assert said in reason(changed(spoilt, **changes), good)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("result.json", b"{", "result.json cannot be read"),
+        ("result.json", b"\xff\xfe", "result.json cannot be read"),
+        ("result.json", b"[]", "result.json is none of ours"),
+        ("predictions.csv", None, "No such file or directory: predictions.csv"),
+        ("predictions.csv", b"", "has columns"),
+        ("predictions.csv", b"id,speaker,label,predicted,p_a\nx,s,b,a,1\n", "line 2"),
+        ("config.yaml", b"a: [", "config.yaml cannot be read"),
+        ("config.yaml", b"- 1", "config.yaml holds no settings"),
+        ("config.yaml", b"a: !!python/object:os.system x", "config.yaml cannot be read"),
+    ],
+)
+def test_a_file_that_is_broken_is_a_line(good, spoilt, name, content, said):
+    if content is None:
+        (spoilt / name).unlink()
+    else:
+        (spoilt / name).write_bytes(content)
+    assert said in reason(spoilt, good)
+
+
+def test_a_clip_that_is_there_twice_is_a_line(good, spoilt):
+    text = (spoilt / "predictions.csv").read_text()
+    (spoilt / "predictions.csv").write_text(text + text.splitlines()[-1] + "\n")
+    assert "has a clip twice" in reason(spoilt, good)
+
+
+def test_a_run_without_a_result_is_still_going(good, spoilt):
+    (spoilt / "result.json").unlink()
+    (spoilt / "train.log").touch()
+    assert "it is still going, or was killed" in reason(spoilt, good)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_a_line(good, spoilt):
+    (spoilt / "result.json").chmod(0)
+    assert "Permission denied: result.json" in reason(spoilt, good)
+
+
+def test_nothing_to_compare_is_said_with_the_remedy(tmp_path, spoilt):
+    with pytest.raises(UserError, match="nowhere is not there: name the directory of a run"):
+        collect([tmp_path / "nowhere"])
+    with pytest.raises(UserError, match=r"result.json is a file: name the directory that it lies in"):
+        collect([spoilt / "result.json"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no run lies in .*empty: name a directory that holds a result.json"):
+        collect([tmp_path / "empty"])
+    changed(spoilt, status="failed", reason="no corpus")
+    with pytest.raises(UserError, match=r"none of 1 runs in .* can be compared. .*spoilt/run: no corpus"):
+        collect([spoilt])
