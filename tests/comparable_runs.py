@@ -25,6 +25,7 @@ def fewer_draws() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, n in {"N_RESAMPLES": 200, "N_PERMUTATIONS": 499, "PERMUTATIONS_A_TEST": 0}.items():
             patch.setattr(stats, name, n)
+        patch.setattr("gc.collect", lambda *_: 0)  # statsmodels calls it for Holm's method, 0.1 s each time
         yield
 
 

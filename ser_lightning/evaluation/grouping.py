@@ -44,6 +44,8 @@ def differing(nodes: Sequence[Any], prefix: str = "") -> dict[str, _Values]:
     """Where several settings are not all the same: dotted name -> each one's value, None where it has none."""
     if all(node == nodes[0] for node in nodes):
         return {}
+    if any(isinstance(node, Mapping) and "_target_" not in node for node in nodes):
+        nodes = [{} if node is None else node for node in nodes]  # it only holds others: which of them is it?
     if not all(isinstance(node, Mapping) for node in nodes):
         return {prefix: list(nodes)}
     found: dict[str, _Values] = {}
