@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning import tracking
+from ser_lightning.evaluation.compare_tables import plain
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
 
 PLACE = Path("outputs/compare")
+_MOST_MATRICES = 30  # of the best groups
 
 _log = logging.getLogger(__name__)
 _GROUP = ("rank", "name", "model", "uar", "uar_low", "uar_high", "uar_sd", "accuracy", "accuracy_sd", "macro_f1")
@@ -28,7 +30,11 @@ def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> P
     Raises: ValueError for a WANDB_MODE that there is not.
     """
     run_dir = place / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}"
-    run_dir.mkdir(parents=True)
+    try:
+        run_dir.mkdir(parents=True)
+    except OSError as error:
+        _log.warning("W&B has no place to write to: %s: %s", error.strerror, run_dir)
+        return None
     protocols = {str(number): dict(each.protocol) for number, each in enumerate(comparisons)}
     logger = tracking.wandb_logger(
         run_dir=run_dir,
@@ -64,7 +70,8 @@ def _charts(comparison: Comparison) -> dict[str, Any]:
 
     groups = [_group_row(rank, group) for rank, group in enumerate(comparison.groups, start=1)]
     pairs = [_pair_row(pair) for pair in comparison.pairs]
-    matrices = {f"confusion/{group.name}": _confusion(comparison, group) for group in comparison.groups}
+    best = comparison.groups[:_MOST_MATRICES]
+    matrices = {f"confusion/{plain(group.name)}": _confusion(comparison, group) for group in best}
     return {
         "groups": wandb.Table(columns=[*_GROUP, *_SIZE], data=groups),
         "pairs": wandb.Table(columns=[*_PAIR, *_TESTS], data=pairs),

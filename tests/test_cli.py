@@ -47,7 +47,8 @@ def spoilt_root(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["data"], ["data", "list"], ["data", "audit", "cremd"], ["models", "cn"]]
+    "arguments",
+    [["--help"], ["data"], ["data", "list"], ["data", "audit", "cremd"], ["models", "cn"], ["compare", "x"]],
 )
 def test_help_lists_and_typos_need_nothing_heavy(arguments):
     said = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, cwd=ROOT)

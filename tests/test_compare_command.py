@@ -121,6 +121,14 @@ def test_wandb_that_is_disabled_leaves_nothing(grid, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("outputs/compare/*"))
 
 
+def test_wandb_without_a_place_to_write_to_is_a_warning(grid, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").touch()
+    code, _, err = ser("compare", grid, "--wandb")
+    assert code == 0
+    assert err.startswith("W&B has no place to write to: ")
+
+
 def test_wandb_that_breaks_is_a_warning(grid, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ser_lightning.tracking_compare._charts", lambda comparison: 1 / 0)

@@ -1,6 +1,7 @@
 """Find runs under directories and read what they left. What cannot be compared is named, with the reason."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from ser_lightning.evaluation.predictions import Predictions, read_predictions
 from ser_lightning.metrics import confusion
 from ser_lightning.run import SCHEMA, RunDirectory
 
+log = logging.getLogger(__name__)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where there is one
 _INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs
 _NUMBER = (int, float)
@@ -121,7 +123,7 @@ def _run_directories(folders: Sequence[Path]) -> list[Path]:
 def _walk(folder: Path) -> Iterator[Path]:
     """The runs under a folder, links followed, none twice."""
     seen: set[Path] = set()
-    for place, inside, files in os.walk(folder, followlinks=True):
+    for place, inside, files in os.walk(folder, followlinks=True, onerror=_remark):
         real = Path(place).resolve()
         if real in seen:
             inside.clear()
@@ -130,6 +132,10 @@ def _walk(folder: Path) -> Iterator[Path]:
         inside[:] = sorted(name for name in inside if name not in _INSIDE_RUNS and not name.startswith("."))
         if "result.json" in files or {"config.yaml", "train.log"} <= set(files):
             yield Path(place)
+
+
+def _remark(error: OSError) -> None:
+    log.warning("%s cannot be looked into: %s", error.filename, error.strerror)
 
 
 def _read(run: RunDirectory) -> FinishedRun:

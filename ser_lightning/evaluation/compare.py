@@ -38,7 +38,8 @@ def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) ->
     for name, mine in by_model(runs).items():
         cells[name], more = grid.without_repeats(name, mine)
         repeats += more
-    groups = sorted((_group(name, mine, clips) for name, mine in cells.items()), key=lambda group: -group.uar.value)
+    unordered = [_group(name, mine, clips) for name, mine in cells.items()]
+    groups = sorted(unordered, key=lambda group: (-group.uar.value, group.name))
     ranked = {group.name: cells[group.name] for group in groups}
     pairs, remarks = make_pairs(ranked, clips)
     return Comparison(
