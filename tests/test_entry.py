@@ -142,7 +142,7 @@ def test_two_processes_test_as_one(tmp_path, cremad_root):
     job = [
         "data=cremad",
         f"data.root={cremad_root}",
-        *SMALL,
+        *(override for override in SMALL if override != "logger=none"),
         "trainer.accelerator=cpu",
         "trainer.precision=32-true",
     ]
@@ -152,6 +152,8 @@ def test_two_processes_test_as_one(tmp_path, cremad_root):
     two = RunDirectory(tmp_path / "two")
     tested = two.read_result()
     assert len(two.predictions.read_text().splitlines()) == 24 + 1
+    assert len(list((two.path / "wandb").glob("offline-run-*"))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["two"]
     # the same weights, tested by one process
     data = make_data(config("data=cremad", f"data.root={cremad_root}"))
     model = load_model(two.best)
