@@ -67,8 +67,8 @@ def _texts(pair: Pair | None) -> dict[str, str]:
         "mcnemar": p_value(pair.mcnemar_p),
         "mcnemar_holm": p_value(pair.mcnemar_holm_p),
         "effect": decimal(pair.effect_size, 2),
-        "only_first": percent(pair.only_first),
-        "only_second": percent(pair.only_second),
+        "only_first": percent(pair.only_first / pair.n_clips),
+        "only_second": percent(pair.only_second / pair.n_clips),
         "n_clips": count(pair.n_clips),
         "n_speakers": count(pair.n_speakers),
     }
@@ -127,7 +127,8 @@ def _pair_data(pair: Pair, ranks: dict[str, int]) -> list[Any]:
     """In the order in which page.js unpacks it."""
     gap, effect = pair.difference, pair.effect_size
     tests = (pair.permutation_p, pair.permutation_holm_p, pair.mcnemar_p, pair.mcnemar_holm_p)
-    numbers = _numbers(gap.value, gap.low, gap.high, *tests, effect, pair.only_first, pair.only_second)
+    alone = (pair.only_first / pair.n_clips, pair.only_second / pair.n_clips)
+    numbers = _numbers(gap.value, gap.low, gap.high, *tests, effect, *alone)
     return [ranks[pair.first], ranks[pair.second], pair.n_clips, pair.n_speakers, *numbers]
 
 

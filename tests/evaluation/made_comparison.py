@@ -137,7 +137,7 @@ def make_pair(first: Group, second: Group, random: np.random.Generator, *, n_pai
     """A pair whose difference is that of the two groups, and whose p falls as it grows."""
     difference = first.uar.value - second.uar.value
     p = float(np.clip(np.exp(-abs(difference) / 0.008) * random.uniform(0.5, 1), 1e-4, 1))
-    only_second = 0.11 + float(random.uniform(0, 0.03))
+    only_second = (0.11 + float(random.uniform(0, 0.03))) * first.n_clips
     return Pair(
         first=first.name,
         second=second.name,
@@ -146,7 +146,7 @@ def make_pair(first: Group, second: Group, random: np.random.Generator, *, n_pai
         difference=_around(difference, 0.017, within=(-1, 1)),
         permutation_p=p,
         permutation_holm_p=min(1.0, p * n_pairs),
-        only_first=only_second + first.accuracy.value - second.accuracy.value,
+        only_first=only_second + (first.accuracy.value - second.accuracy.value) * first.n_clips,
         only_second=only_second,
         mcnemar_p=p / 2,
         mcnemar_holm_p=min(1.0, p / 2 * n_pairs),

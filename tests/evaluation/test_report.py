@@ -126,7 +126,8 @@ def test_significance_is_that_of_the_corrected_permutation_test(tmp_path):
 
 def test_the_first_two_are_shown_whichever_way_round_their_pair_is(tmp_path):
     made = make_comparison(names=["a", "b"])
-    pair = replace(made.pairs[0], difference=Estimate(0.02, -0.01, 0.05), only_first=0.2, effect_size=0.5)
+    pair = replace(made.pairs[0], difference=Estimate(0.02, -0.01, 0.05), effect_size=0.5)
+    pair = replace(pair, only_first=0.2 * pair.n_clips)
     turned = replace(
         pair,
         first=pair.second,

@@ -98,7 +98,7 @@ def test_any_two_models_can_be_chosen(show):
     assert page.locator("[data-field=difference]").inner_text() == f"{-100 * pair.difference.value:.1f}".replace(
         "-", "−"
     )
-    assert page.locator("[data-field=only_first]").inner_text() == f"{pair.only_second:.1%}"
+    assert page.locator("[data-field=only_first]").inner_text() == f"{pair.only_second / pair.n_clips:.1%}"
     assert page.locator("[data-field=permutation]").inner_text() in (f"{pair.permutation_p:.3f}", "< 0.001")
     confusion = made.groups[3].confusion
     share = page.locator("[data-confusion=first] tbody tr").first.locator("td").first.inner_text()
