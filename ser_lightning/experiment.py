@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ser_lightning import tracking
 from ser_lightning.callbacks import (
+    AverageWeights,
     Clock,
     FirstCheckpoint,
     History,
@@ -141,7 +142,8 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
     clock, history = Clock(), History(run.metrics)
-    trainer = _trainer(config, run, data.protocol(), [clock, history, _stamp(config, data, module)])
+    own = [clock, history, _stamp(config, data, module)]
+    trainer = _trainer(config, run, data.protocol(), own, averages=module.can_be_averaged)
     if not config.trainer.get("fast_dev_run"):
         _remember(trainer, module, data)
     _fit(trainer, module, data, run)
@@ -198,12 +200,11 @@ def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) 
     )
 
 
-def _trainer(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any], extra: list[Callback]) -> Trainer:
-    chosen = [callback for callback in instantiate(config.callbacks).values() if callback is not None]
-    for callback in chosen:
-        if isinstance(callback, ModelCheckpoint):
-            callback.dirpath = str(run.checkpoints)
-    callbacks = [SeedEpochs(config.seed), *extra, MoveCheckpoints(run.checkpoints), *chosen]
+def _trainer(
+    config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any], own: list[Callback], *, averages: bool
+) -> Trainer:
+    callbacks = [SeedEpochs(config.seed), *own, MoveCheckpoints(run.checkpoints)]
+    callbacks += _callbacks(config, run, averages=averages)
     if not config.trainer.get("fast_dev_run"):
         callbacks.append(FirstCheckpoint(run.last))
     if config.trainer.get("enable_progress_bar", True):
@@ -215,6 +216,15 @@ def _trainer(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any],
         precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
         default_root_dir=str(run.path),
     )
+
+
+def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list[Callback]:
+    """Those of the config that are not switched off."""
+    chosen = [callback for callback in instantiate(config.callbacks).values() if callback is not None]
+    for callback in chosen:
+        if isinstance(callback, ModelCheckpoint):
+            callback.dirpath = str(run.checkpoints)
+    return [callback for callback in chosen if averages or not isinstance(callback, AverageWeights)]
 
 
 def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory) -> None:

@@ -127,6 +127,7 @@ def test_an_audit_ends_with_0_where_nothing_is_wrong(cremad_root):
     assert out.splitlines()[-1] == "passed, with 2 warnings"
 
 
+@pytest.mark.slow
 def test_an_audit_ends_with_1_in_a_shell_too(spoilt_root):
     command = [*SER, "data", "audit", "cremad", "--root", str(spoilt_root)]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

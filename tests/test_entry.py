@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from conftest import ROOT, config, make_cremad
 
-from ser_lightning.experiment import load_model, make_data
+from ser_lightning.experiment import load_model, make_data, train
 from ser_lightning.run import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "logger=none")
@@ -69,13 +69,13 @@ def test_bad_files_are_listed_and_may_be_left_out(tmp_path):
     assert "Traceback" not in output
     failed = json.loads((tmp_path / "strict" / "result.json").read_text())
     assert failed["status"] == "failed" and "Git LFS" in failed["reason"]
-    code, output = run(*data, "data.on_bad=exclude", "hydra.run.dir=lenient", cwd=tmp_path)
-    assert code == 0, output
+    train(config(*data, "data.on_bad=exclude"), RunDirectory(tmp_path / "lenient"))
     assert json.loads((tmp_path / "lenient" / "result.json").read_text())["warnings"]["excluded"] == 2
     excluded = (tmp_path / "lenient" / "excluded.csv").read_text().splitlines()
     assert len(excluded) == 3 and excluded[0] == "folder,path,reason"
 
 
+@pytest.mark.slow
 def test_runs_started_together_have_their_own_directories(tmp_path, cremad_root):
     overrides = ["data=cremad", f"data.root={cremad_root}", *SMALL, "trainer=debug"]
     processes = [started(*overrides, cwd=tmp_path) for _ in range(2)]
@@ -105,7 +105,8 @@ def slow_corpus(tmp_path_factory):
 def test_killed_in_mid_epoch_and_resumed_it_ends_as_if_unbroken(tmp_path, slow_corpus):
     job = ["data=cremad", f"data.root={slow_corpus}", "logger=none", "data.batch_size=4", "trainer.max_epochs=4"]
     job += ["model.net.channels=[8,16]"]
-    assert run(*job, "hydra.run.dir=whole", cwd=tmp_path)[0] == 0
+    whole = RunDirectory(tmp_path / "whole")
+    train(config(*job), whole)
     broken = RunDirectory(tmp_path / "broken")
     process = started(*job, "hydra.run.dir=broken", cwd=tmp_path)
     wait_for_epoch(broken.metrics, 2, process)
@@ -113,16 +114,14 @@ def test_killed_in_mid_epoch_and_resumed_it_ends_as_if_unbroken(tmp_path, slow_c
     process.kill()
     process.communicate()
     assert broken.read_result() is None
-    code, output = run("resume=broken", cwd=tmp_path)
-    assert code == 0, output
-    whole = RunDirectory(tmp_path / "whole").read_result()
-    resumed = broken.read_result()
-    assert resumed["metrics"] == whole["metrics"]
-    assert resumed["protocol"] == whole["protocol"]
+    train(config(*job), broken)
+    assert broken.read_result()["metrics"] == whole.read_result()["metrics"]
+    assert broken.read_result()["protocol"] == whole.read_result()["protocol"]
 
 
 @pytest.mark.parametrize(
-    ("signal_number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+    ("signal_number", "reason"),
+    [(signal.SIGINT, "interrupted"), pytest.param(signal.SIGTERM, "terminated", marks=pytest.mark.slow)],
 )
 def test_stopped_by_hand_it_says_how_to_go_on(tmp_path, slow_corpus, signal_number, reason):
     job = ["data=cremad", f"data.root={slow_corpus}", "logger=none", "trainer.max_epochs=1000"]

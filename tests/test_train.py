@@ -25,6 +25,26 @@ def tiny(cremad_root):
     return overrides
 
 
+def test_the_average_of_the_weights_is_what_is_kept(tiny, tmp_path):
+    newest, averaged = RunDirectory(tmp_path / "newest"), RunDirectory(tmp_path / "averaged")
+    train(tiny("callbacks.average_weights=null"), newest)
+    train(tiny("callbacks.average_weights.epochs=2"), averaged)
+    kept = [torch.load(run.last, weights_only=True) for run in (newest, averaged)]
+    assert all(
+        torch.equal(weights, kept[1]["current_model_state"][name])
+        for name, weights in kept[0]["state_dict"].items()
+    )
+    weights = "net.classify.weight"
+    assert not torch.equal(kept[1]["state_dict"][weights], kept[1]["current_model_state"][weights])
+    chosen = torch.load(averaged.best, weights_only=True)["state_dict"]
+    assert all(
+        torch.equal(weights, chosen[name]) for name, weights in load_model(averaged.best).state_dict().items()
+    )
+    with averaged.metrics.open() as file:
+        best = max(float(row["val/uar"]) for row in csv.DictReader(file))
+    assert metrics_of(averaged)["val"]["uar"] == pytest.approx(best)
+
+
 def metrics_of(run):
     return json.loads(run.result.read_text())["metrics"]
 
@@ -101,7 +121,7 @@ class Crash(Callback):
             raise self.error
 
 
-@pytest.mark.parametrize(("epoch", "n_workers"), [(0, 0), (1, 0), (2, 0), (1, 1)])
+@pytest.mark.parametrize(("epoch", "n_workers"), [(0, 0), (2, 0), (1, 1)])
 def test_a_broken_run_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch, epoch, n_workers):
     whole, broken = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
     cfg = tiny(f"data.num_workers={n_workers}")

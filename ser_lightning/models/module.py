@@ -185,6 +185,11 @@ class EmotionModule(LightningModule):
         """What to say beside results where a network had heard emotional speech before it was trained here."""
         return getattr(self.net, "contamination", None)
 
+    @property
+    def can_be_averaged(self) -> bool:
+        """Whether its weights are worth a running average, which takes their memory twice."""
+        return getattr(self.net, "can_be_averaged", True)
+
     def rebuild(self) -> dict[str, Any]:
         """Arguments of the network that a checkpoint's config changes, so that the network can be made from it."""
         return getattr(self.net, "rebuild", dict)()

@@ -41,6 +41,8 @@ class Pretrained(nn.Module):
         layer_lr_decay: each layer's learning rate over that of the layer above it.
     """
 
+    can_be_averaged = False  # large, and mostly as it was
+
     def __init__(
         self,
         *,
