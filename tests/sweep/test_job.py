@@ -14,6 +14,7 @@ import pytest
 from conftest import config
 from filelock import FileLock
 
+from ser_lightning import experiment
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import REFUSED, run_apart
 
@@ -135,6 +136,16 @@ run_apart(config(), RunDirectory(where / "job"), [], train=where / "program.py",
     while _lives(pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("given", "group"), [("null", "my-sweep"), ("mine", "mine")])
+def test_wandb_groups_the_jobs_of_a_sweep(given, group, tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_JOB_OF", "my-sweep")
+    cfg = config("data=cremad", "logger.wandb._target_=builtins.dict", f"logger.wandb.group={given}")
+    made = experiment._logger(cfg, RunDirectory(tmp_path), {"corpus": "cremad", "split": "actors5", "fold": 2})
+    assert made["group"] == group
+    assert made["tags"] == ["cnn", "cremad", "fold2"]
+    assert made["run_dir"] == tmp_path
 
 
 def _read_when_there(path, process):
