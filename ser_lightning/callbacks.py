@@ -138,11 +138,13 @@ class AverageWeights(WeightAveraging):
 
     The average forgets exponentially, over about the last ``epochs`` epochs, and less than that in the beginning
     (Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017, arXiv 1703.01780, section 3).
+
+    Raises: UserError where ``epochs`` is not above 0.
     """
 
-    def __init__(self, *, epochs: float = 3.0):
+    def __init__(self, *, epochs: float):
         if not epochs > 0:
-            raise UserError(f"callbacks.average_weights.epochs={epochs}: it must be above 0")
+            raise UserError(f"callbacks.average_weights.epochs={epochs}: it must be above 0, or null")
         super().__init__(use_buffers=True, avg_fn=self._average)
         self._epochs = epochs
         self._taken = 1.0  # of the newest weights, at each step

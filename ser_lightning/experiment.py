@@ -18,7 +18,6 @@ from torch import Tensor
 
 from ser_lightning import tracking
 from ser_lightning.callbacks import (
-    AverageWeights,
     Clock,
     FirstCheckpoint,
     History,
@@ -220,11 +219,15 @@ def _trainer(
 
 def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list[Callback]:
     """Those of the config that are not switched off."""
-    chosen = [callback for callback in instantiate(config.callbacks).values() if callback is not None]
+    wanted = {name: each for name, each in config.callbacks.items() if each is not None}
+    average = wanted.get("average_weights")
+    if average is not None and (average.epochs is None or not averages):
+        del wanted["average_weights"]
+    chosen = [_made(each) for each in wanted.values()]
     for callback in chosen:
         if isinstance(callback, ModelCheckpoint):
             callback.dirpath = str(run.checkpoints)
-    return [callback for callback in chosen if averages or not isinstance(callback, AverageWeights)]
+    return chosen
 
 
 def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory) -> None:

@@ -27,7 +27,7 @@ def tiny(cremad_root):
 
 def test_the_average_of_the_weights_is_what_is_kept(tiny, tmp_path):
     newest, averaged = RunDirectory(tmp_path / "newest"), RunDirectory(tmp_path / "averaged")
-    train(tiny("callbacks.average_weights=null"), newest)
+    train(tiny(), newest)
     train(tiny("callbacks.average_weights.epochs=2"), averaged)
     kept = [torch.load(run.last, weights_only=True) for run in (newest, averaged)]
     assert all(
@@ -124,7 +124,8 @@ class Crash(Callback):
 @pytest.mark.parametrize(("epoch", "n_workers"), [(0, 0), (2, 0), (1, 1)])
 def test_a_broken_run_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch, epoch, n_workers):
     whole, broken = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
-    cfg = tiny(f"data.num_workers={n_workers}")
+    average = "callbacks.average_weights.epochs=" + ("1" if epoch else "null")
+    cfg = tiny(f"data.num_workers={n_workers}", average)
     train(cfg, whole)
     with monkeypatch.context() as patch:
         patch.setattr(experiment, "progress", lambda: Crash(epoch, RuntimeError("power cut")))
