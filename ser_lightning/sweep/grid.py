@@ -77,9 +77,9 @@ class _Guard(Launcher):
         try:
             self._context.config_loader.load_sweep_config(self._config, list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
-            reason = in_a_line(error)
-            log.error("%s: %s", job_name(overrides), reason)
-            refuse(RunDirectory(sweep / job_name(overrides)), reason)
+            run, reason = RunDirectory(sweep / job_name(overrides)), in_a_line(error)
+            log.error("%s: %s", run.path.name, reason)
+            refuse(run, reason)
             return False
         return True
 

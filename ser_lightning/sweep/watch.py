@@ -32,7 +32,9 @@ class Watch(Callback):
         """Print the outcome. Raises: SystemExit where a job did not finish."""
         from rich.console import Console
 
-        if not record.print_outcomes(Path(config.hydra.sweep.dir), Console(highlight=False, markup=False)):
+        from ser_lightning.sweep.table import print_outcomes
+
+        if not print_outcomes(Path(config.hydra.sweep.dir), Console(highlight=False, markup=False)):
             sys.exit(1)
 
 

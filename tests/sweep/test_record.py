@@ -8,7 +8,8 @@ from rich.console import Console
 
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import refuse
-from ser_lightning.sweep.record import outcomes, plan, print_outcomes
+from ser_lightning.sweep.record import outcomes, plan
+from ser_lightning.sweep.table import print_outcomes
 
 TEST = {"uar": 0.41, "accuracy": 0.4}
 
