@@ -3,10 +3,8 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
@@ -82,19 +80,16 @@ def make_module(
     return make(labels=labels, sample_rate_hz=sample_rate_hz, class_counts=class_counts)
 
 
-def load_model(path: Path | str) -> EmotionModule:
-    """The model in a checkpoint of ours, in eval mode on the CPU.
-
-    Nothing but the file is needed, except under a frozen pretrained model, which is read from where it lay.
-    Raises: UserError where that is gone, or another one lies there.
-    """
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    stamp = checkpoint["ser_lightning"]
-    module = make_module(
-        OmegaConf.create(stamp["config"]), labels=stamp["labels"], sample_rate_hz=stamp["sample_rate_hz"]
-    )
-    module.load_state_dict(checkpoint["state_dict"])
-    return module.eval()
+def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) -> dict[str, Any]:
+    """What a checkpoint carries, so that it can be used, and judged, without its run: plain data."""
+    rebuilding = OmegaConf.create({"model": {"net": module.rebuild()}})
+    return {
+        "config": OmegaConf.to_container(OmegaConf.merge(config, rebuilding), resolve=True),
+        "labels": list(data.labels),
+        "sample_rate_hz": data.sample_rate_hz,
+        "protocol": data.protocol(),
+        "heard": data.heard(),
+    }
 
 
 def _made(config: DictConfig) -> Any:
@@ -141,7 +136,7 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
     clock, history = Clock(), History(run.metrics)
-    own = [clock, history, _stamp(config, data, module)]
+    own = [clock, history, StampCheckpoints(stamp(config, data, module))]
     trainer = _trainer(config, run, data.protocol(), own, averages=module.can_be_averaged)
     if not config.trainer.get("fast_dev_run"):
         _remember(trainer, module, data)
@@ -169,19 +164,6 @@ def _remember(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) 
         hashes=data.manifest.column("audio_hash"),
         n_samples=data.collection.n_samples.tolist(),
         gather=data.collection.gather,
-    )
-
-
-def _stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) -> StampCheckpoints:
-    """What a checkpoint carries, so that it can be used, and judged, without its run."""
-    rebuilding = OmegaConf.create({"model": {"net": module.rebuild()}})
-    return StampCheckpoints(
-        {
-            "config": OmegaConf.to_container(OmegaConf.merge(config, rebuilding)),
-            "labels": list(data.labels),
-            "sample_rate_hz": data.sample_rate_hz,
-            "protocol": data.protocol(),
-        }
     )
 
 

@@ -13,7 +13,8 @@ import pytest
 import soundfile
 from conftest import ROOT, config, make_cremad
 
-from ser_lightning.experiment import load_model, make_data, train
+from ser_lightning import load_model
+from ser_lightning.experiment import make_data, train
 from ser_lightning.run import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "logger=none")

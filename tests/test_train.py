@@ -9,9 +9,9 @@ import torch
 from conftest import config, names_in
 from lightning.pytorch import Callback
 
-from ser_lightning import experiment
+from ser_lightning import experiment, load_model
 from ser_lightning.errors import UserError
-from ser_lightning.experiment import load_model, train
+from ser_lightning.experiment import train
 from ser_lightning.run import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=3", "data.batch_size=16")
@@ -96,6 +96,10 @@ def test_a_checkpoint_needs_nothing_else(tiny, tmp_path):
         stamp = torch.load(path, weights_only=True)["ser_lightning"]
         assert stamp["labels"][0] == "anger"
         assert stamp["protocol"]["corpus"] == "cremad"
+        assert stamp["heard"]["train"]["speakers"] == [
+            f"cremad:{actor}" for actor in ("1040", "1041", "1060", "1080")
+        ]
+        assert len(stamp["heard"]["val"]["clips"]) == 24
         model = load_model(path)
         waveform = torch.randn(1, 16_000)
         assert model(waveform, torch.tensor([16_000])).shape == (1, 6)

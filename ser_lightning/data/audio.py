@@ -5,32 +5,28 @@ T: frames, at the source's rate until they are resampled.  C: channels.
 
 import math
 import os
-import re
 import stat
-import struct
-import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import torch
 import torchaudio
 
+from ser_lightning.data.containers import UnreadableAudio, refuse_what_is_no_audio
+
 SAMPLE_RATE_HZ = 16_000
 _FULL_SCALE = 32_768
 _BLOCK, _BLOCK_S = 1 << 20, 30  # values over all channels and seconds decoded at a time, whichever is less
 _LOWEST_HZ, _HIGHEST_HZ = 1_000, 768_000
+_MOST_CHANNELS = 32  # of a waveform that is not taken for a transposed one
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, for a FLAC written to a pipe
 _ABSURD = 2.0**31  # times full scale: no integer that was stored as a float is larger
 _LARGEST_TABLE = 1 << 19  # weights of torchaudio's resampler; it is 3 GB for 44,099 Hz
-
-
-class UnreadableAudio(ValueError):
-    """A file that cannot be taken for the sound it should hold; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +50,63 @@ def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
     Raises: UnreadableAudio for what is no regular file and for an empty, truncated, non-finite or unknown one,
     for a Git LFS pointer, and for damage that the format itself can tell (MP3 and WAV have no checksums).
     """
+    with _opened(path) as stream:
+        return _decode(stream, sample_rate_hz)
+
+
+def stream_file(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Iterator[np.ndarray]:
+    """The samples that `decode` would return, in blocks (T,) of int16 that follow each other: for long recordings.
+
+    Raises: UnreadableAudio as `decode`; damage is found when the reading comes to it.
+    """
+    n_samples = 0
+    with _opened(path) as stream:
+        for block in _samples(stream, sample_rate_hz)[0]:
+            n_samples += len(block)
+            yield block
+    if not n_samples:
+        raise UnreadableAudio("holds no audio samples")
+
+
+def samples_of(waveform: np.ndarray, from_hz: int, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
+    """What `decode` would give for a file that holds this: (T,) int16.
+
+    Args:
+        waveform: (T,), or (C, T) whose channels are averaged; float in [-1, 1] or int16.
+        from_hz: its sample rate.
+
+    Raises: UnreadableAudio for what is no waveform, holds no samples, or holds NaN or absurdly large ones.
+    """
+    frames = np.atleast_2d(np.asarray(waveform)).T  # (T, C)
+    if frames.ndim != 2 or not frames.size:
+        raise UnreadableAudio(
+            f"a waveform has the shape (samples,) or (channels, samples), not {np.shape(waveform)}"
+        )
+    if frames.shape[1] > max(_MOST_CHANNELS, frames.shape[0]):
+        raise UnreadableAudio(f"{frames.shape[1]} channels of {frames.shape[0]} samples: is it transposed?")
+    if not _LOWEST_HZ <= from_hz <= _HIGHEST_HZ:
+        raise UnreadableAudio(f"a sample rate of {from_hz} Hz is none that sound has")
+    if frames.dtype == np.int16:
+        if frames.shape[1] == 1 and from_hz == sample_rate_hz:
+            return np.ascontiguousarray(frames[:, 0])
+        frames = frames / np.float32(_FULL_SCALE)
+    elif not np.issubdtype(frames.dtype, np.floating):
+        raise UnreadableAudio(f"a waveform is float in [-1, 1] or int16, not {frames.dtype}")
+    blocks = _FlatTops(frames.shape[1], top=1.0, limit=1.0).watch(iter([frames.astype(np.float32)]))
+    return np.concatenate(list(_mono_int16(blocks, from_hz, sample_rate_hz)))
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[_Stream]":
+    """Raises: UnreadableAudio for whatever goes wrong, here or where the stream is read."""
     try:
         _refuse_what_is_no_file(path)
         with path.open("rb") as file:
-            _refuse_what_is_no_audio(file)
+            refuse_what_is_no_audio(file)
             os.lseek(file.fileno(), 0, os.SEEK_SET)
             # By its path, libsndfile would also guess from the name's ending and from a "._" file beside it.
             with _Stream(file.fileno() if os.name == "posix" else file, closefd=False) as stream:
-                return _decode(stream, sample_rate_hz)
+                yield stream
     except FileNotFoundError as error:
         link = f"is a link to {os.readlink(path)}, which " if path.is_symlink() else ""
         raise UnreadableAudio(f"{link}is not there") from error
@@ -79,6 +124,17 @@ class _Stream(soundfile.SoundFile):
 
 
 def _decode(stream: soundfile.SoundFile, to_hz: int) -> Sound:
+    blocks, tops = _samples(stream, to_hz)
+    samples = bytearray()  # it grows in place, where a list of blocks would be held twice in the end
+    for block in blocks:
+        samples += block.data
+    if not samples:
+        raise UnreadableAudio("holds no audio samples")
+    return Sound(np.frombuffer(samples, np.int16), stream.samplerate, stream.channels, tops.n)
+
+
+def _samples(stream: soundfile.SoundFile, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTops]":
+    """Mono int16 blocks (T,) at that rate, and what counts clipped values while they are read."""
     from_hz, channels = stream.samplerate, stream.channels
     if not _LOWEST_HZ <= from_hz <= _HIGHEST_HZ:
         raise UnreadableAudio(f"claims a sample rate of {from_hz} Hz")
@@ -88,12 +144,7 @@ def _decode(stream: soundfile.SoundFile, to_hz: int) -> Sound:
     scale = _FULL_SCALE if as_it_is else 1
     tops = _FlatTops(channels, top=_top(stream.subtype) * scale, limit=scale)
     blocks = tops.watch(_blocks(stream, "int16" if as_it_is else "float32"))
-    samples = bytearray()  # it grows in place, where a list of blocks would be held twice in the end
-    for block in blocks if as_it_is else _mono_int16(blocks, from_hz, to_hz):
-        samples += block.data
-    if not samples:
-        raise UnreadableAudio("holds no audio samples")
-    return Sound(np.frombuffer(samples, np.int16), from_hz, channels, tops.n)
+    return (block[:, 0] for block in blocks) if as_it_is else _mono_int16(blocks, from_hz, to_hz), tops
 
 
 def _blocks(stream: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
@@ -214,111 +265,6 @@ def _refuse_what_is_no_file(path: Path) -> None:
     if not stat.S_ISREG(mode):  # a pipe would be waited for without end, a device read without end
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
         raise UnreadableAudio(f"is {what}, not a file")
-
-
-def _refuse_what_is_no_audio(file: BinaryIO) -> None:
-    """Look for what libsndfile would pass over, put unclearly or guess at; leaves the file anywhere."""
-    size = os.fstat(file.fileno()).st_size
-    head = file.read(16).ljust(16, b"\0")
-    if size == 0:
-        raise UnreadableAudio("is empty (0 bytes)")
-    if head.startswith(b"version http"):
-        raise UnreadableAudio("is a Git LFS pointer, not the audio itself: run `git lfs pull`")
-    magic = head[:4]
-    if magic in _CHUNKED and head[8:12] in _KINDS:
-        _refuse_cut_chunks(file, size, *_CHUNKED[magic])
-    elif magic == b"OggS":
-        _refuse_damaged_ogg(file, size)
-    elif magic in (b".snd", b"dns."):
-        start, length = struct.unpack((">" if magic == b".snd" else "<") + "II", head[4:12])
-        _refuse_short(size - start, length)
-    elif head.startswith(b"NIST_1A\n"):
-        _refuse_cut_sphere(file, size)
-    elif not (magic[:3] == b"ID3" or magic == b"fLaC" or (head[0] == 0xFF and head[1] >= 0xE0)):
-        raise UnreadableAudio(
-            "cannot be decoded (it begins like no format that is read here: convert it to WAV or FLAC)"
-        )
-
-
-# Where the first chunk of name, length and content lies, how name and length are packed, what a chunk is padded to.
-_CHUNKED = {
-    b"RIFF": (12, "<4sI", 2),
-    b"RIFX": (12, ">4sI", 2),
-    b"RF64": (12, "<4sI", 2),
-    b"FORM": (12, ">4sI", 2),
-    b"caff": (8, ">4sQ", 1),
-}
-_KINDS = (b"WAVE", b"AIFF", b"AIFC", b"desc")
-_LENGTH_UNKNOWN = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 2**64 - 1)  # what programs write into a pipe
-
-
-def _refuse_cut_chunks(file: BinaryIO, size: int, position: int, header: str, padded_to: int) -> None:
-    """Walk to the chunk of sound: libsndfile reads a cut-off one without a word."""
-    n_header, length_64 = struct.calcsize(header), 0
-    while position + n_header <= size:
-        file.seek(position)
-        name, length = struct.unpack(header, file.read(n_header))
-        position += n_header
-        if name == b"ds64":  # of RF64, for more than 4 GB
-            length_64 = int.from_bytes(file.read(16)[8:], "little")
-        if name in (b"data", b"SSND"):
-            return _refuse_short(size - position, length_64 if length == 0xFFFFFFFF and length_64 else length)
-        position += length + -length % padded_to
-    raise UnreadableAudio("is truncated or damaged: its header announces no sound")
-
-
-def _refuse_short(n_there: int, n_announced: int) -> None:
-    if n_announced not in _LENGTH_UNKNOWN and n_there < n_announced:
-        raise UnreadableAudio(f"is truncated: {max(0, n_there)} of {n_announced} bytes of sound are there")
-
-
-def _refuse_cut_sphere(file: BinaryIO, size: int) -> None:
-    """A SPHERE header is text with lines like ``sample_count -i 36409``; libsndfile reads on to the file's end."""
-    file.seek(0)
-    header = file.read(1024)
-    if b"shorten" in header:
-        raise UnreadableAudio("is a compressed SPHERE file: expand it with sph2pipe")
-    numbers = dict(re.findall(rb"^(\w+) -i (\d{1,18})$", header, re.MULTILINE))
-    if b"sample_count" not in numbers or not header[8:16].strip().isdigit():
-        raise UnreadableAudio("is damaged: its SPHERE header does not say how long it is")
-    n_there = size - int(header[8:16])
-    factors = (b"sample_count", b"channel_count", b"sample_n_bytes")
-    n_announced = math.prod(int(numbers.get(name, 1)) for name in factors)
-    _refuse_short(n_there, n_announced)
-    if n_there > n_announced:
-        raise UnreadableAudio(f"is damaged: {n_there} bytes of sound are there, and {n_announced} announced")
-
-
-def _refuse_damaged_ogg(file: BinaryIO, size: int) -> None:
-    """Walk the pages of an Ogg file (RFC 3533), each with a checksum, to one that says it is its stream's last.
-
-    libsndfile leaves out a page whose checksum is wrong, and goes on without a word.
-    """
-    position, last = 0, False
-    while position < size:
-        file.seek(position)
-        page = file.read(27)
-        if len(page) < 27 or page[:4] != b"OggS":
-            break
-        page += file.read(page[26])  # lengths of the parts
-        page += file.read(sum(page[27:]))
-        if _ogg_checksum(page) != page[22:26]:
-            break
-        if last:
-            raise UnreadableAudio("holds several Ogg streams, of which only the first would be read")
-        position += len(page)
-        last = bool(page[5] & 4)
-    if not last:
-        raise UnreadableAudio(f"is truncated or damaged: its Ogg stream breaks off at byte {position} of {size}")
-
-
-_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-
-def _ogg_checksum(page: bytes) -> bytes:
-    """The page's CRC-32, its own field zeroed: zlib's polynomial, the other way round and without inversions."""
-    mirrored = (page[:22] + bytes(4) + page[26:]).translate(_REVERSED_BITS)
-    return struct.pack(">I", ~zlib.crc32(mirrored, 0xFFFFFFFF) & 0xFFFFFFFF).translate(_REVERSED_BITS)
 
 
 def _short(error: Exception) -> str:

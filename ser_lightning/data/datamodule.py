@@ -135,6 +135,16 @@ class EmotionDataModule(LightningDataModule):
             "n_test": len(self.split.test),
         }
 
+    def heard(self) -> dict[str, dict[str, list[str]]]:
+        """Who and what trains and validates: speakers, with their corpus's name, and hashes of the clips' sound."""
+        return {
+            subset: {
+                "speakers": sorted({self.manifest[row].who for row in rows}),
+                "clips": sorted({self.manifest[row].audio_hash for row in rows}),
+            }
+            for subset, rows in (("train", self.split.train), ("val", self.split.val))
+        }
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training clips."""
         return self._loader(self.split.train, self._batch_size, shuffle=True)

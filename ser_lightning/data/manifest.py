@@ -34,6 +34,11 @@ class Utterance:
     n_clipped: int = 0
     peak: int = 0
 
+    @property
+    def who(self) -> str:
+        """The speaker, told from one who is called the same in another corpus."""
+        return self.speaker if self.speaker.startswith(f"{self.corpus}:") else f"{self.corpus}:{self.speaker}"
+
 
 _CASTS = {
     "n_samples": int,

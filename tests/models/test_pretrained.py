@@ -15,9 +15,9 @@ from lightning.pytorch import Callback
 from tiny_checkpoints import FAMILIES, make_checkpoint
 from torch.nn import functional
 
-from ser_lightning import experiment
+from ser_lightning import experiment, load_model
 from ser_lightning.errors import UserError
-from ser_lightning.experiment import load_model, make_data, make_module, train
+from ser_lightning.experiment import make_data, make_module, train
 from ser_lightning.models.nets.pretrained import Pretrained
 from ser_lightning.models.pretrained import store
 from ser_lightning.models.pretrained.checkpoint import read_encoder
@@ -375,7 +375,7 @@ def from_waveforms(run, cfg):
     rows = list(data.split.test)
     waveform, lengths = (torch.from_numpy(array) for array in data.collection.gather(rows))
     with torch.inference_mode():
-        probabilities = model(waveform, lengths).softmax(1).tolist()
+        probabilities = model(waveform, lengths).tolist()
     return {data.manifest[row].id: values for row, values in zip(rows, probabilities, strict=True)}
 
 
@@ -454,8 +454,8 @@ def test_a_tuned_model_needs_nothing_but_its_checkpoint(tiny, home, tmp_path):
     shutil.rmtree(backbone)
     assert_alike(predicted(run), from_waveforms(run, cfg), within=1e-4)
     model = load_model(run.best)
-    assert model.facts()["pretrained"] == result_of(run)["model"]["pretrained"]
-    assert model.facts()["pretrained"]["digest"] == source.digest  # what it began as
+    assert model.net.facts()["pretrained"] == result_of(run)["model"]["pretrained"]
+    assert model.net.facts()["pretrained"]["digest"] == source.digest  # what it began as
     tuned = model.net.listener.encoder.state_dict()
     changed = {key for key, value in before.state_dict().items() if not torch.equal(value, tuned[key])}
     assert any("layers.0." in key for key in changed)

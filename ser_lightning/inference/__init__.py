@@ -1,0 +1,1 @@
+"""Trained models at work, without Lightning, which takes seconds to import."""

@@ -1,0 +1,92 @@
+"""A checkpoint of ours as it lies in its file: weights, and what must be known to use and to judge them."""
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ser_lightning.errors import UserError
+from ser_lightning.run import RunDirectory
+
+_KEY = "ser_lightning"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """``weights`` by name, and the ``stamp``: config, labels, sample rate, protocol, and who was heard in training.
+
+    The stamp is plain data; ``temperature`` is in it where `ser calibrate` found one.
+    """
+
+    path: Path
+    weights: Mapping[str, Tensor]
+    stamp: Mapping[str, Any]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The K class names."""
+        return tuple(self.stamp["labels"])
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Of the waveforms that the network takes."""
+        return int(self.stamp["sample_rate_hz"])
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What ``config.yaml`` of the run says."""
+        return self.stamp["config"]
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        """What it was trained, and meant to be tested, on."""
+        return self.stamp["protocol"]
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by."""
+        return float(self.stamp.get("temperature", 1.0))
+
+    def write(self, path: Path, **changes: Any) -> None:
+        """Write weights and stamp, with such changes to the stamp, whole or not at all."""
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            torch.save({"state_dict": dict(self.weights), _KEY: {**self.stamp, **changes}}, partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """Read a checkpoint, or the chosen one of a run's directory. Nothing in the file is executed.
+
+    Raises: UserError where there is none, and for a file that is something else.
+    """
+    place = _file(Path(path).expanduser())
+    try:
+        content = torch.load(place, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{place} cannot be read: {error.strerror or error}") from error
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise UserError(f"{place} is no checkpoint, or a damaged one: name the best.ckpt of a run") from error
+    if not isinstance(content, dict) or not {_KEY, "state_dict"} <= set(content):
+        raise UserError(f"{place} is a checkpoint of another program: name the best.ckpt of a run")
+    return Checkpoint(path=place, weights=content["state_dict"], stamp=content[_KEY])
+
+
+def _file(path: Path) -> Path:
+    if not path.is_dir():
+        if not path.exists():
+            raise UserError(f"there is no checkpoint {path}: name the best.ckpt of a run, or the run's directory")
+        return path
+    run = RunDirectory(path)
+    for found in (run.best, run.last, path / run.best.name, path / run.last.name):
+        if found.is_file():
+            return found
+    raise UserError(f"{path} holds no checkpoint: a run's directory has checkpoints/{run.best.name}")

@@ -1,0 +1,208 @@
+"""A trained model at work: waveforms in, probabilities of emotions out.
+
+B: clips.  C: channels.  T: samples of the longest clip.  K: classes.  S: segments.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ser_lightning.data.audio import samples_of, stream_file
+from ser_lightning.errors import UserError
+from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
+from ser_lightning.inference.rebuild import make_part
+from ser_lightning.inference.windows import Windows
+
+_BATCH = 32
+_POOL = 4 * _BATCH  # segments that are sorted by length together
+_SILENT_PEAK = 33  # of 32768: nothing above -60 dB of full scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A stretch of a recording. ``silent``: nothing in it is above -60 dB of full scale, and the answer is void."""
+
+    start_s: float
+    end_s: float
+    probabilities: Mapping[str, float]
+    silent: bool = False
+
+    @property
+    def label(self) -> str:
+        """The most probable emotion."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model says of a recording: by segment, and of the whole.
+
+    ``probabilities`` of the whole are the mean over its segments that are not silent, each weighted by its length.
+    """
+
+    duration_s: float
+    probabilities: Mapping[str, float]
+    segments: Sequence[Segment]
+
+    @property
+    def label(self) -> str:
+        """The most probable emotion."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+    @property
+    def confidence(self) -> float:
+        """Its probability."""
+        return self.probabilities[self.label]
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing to hear, so that the answer means nothing."""
+        return all(segment.silent for segment in self.segments)
+
+
+class EmotionRecognizer(nn.Module):
+    """Front-end and network of a checkpoint, in eval mode; made by `load_model`.
+
+    Attributes:
+        name: of the model.
+        labels: the K emotions, in the order of its outputs.
+        sample_rate_hz: of the waveforms that `forward` takes; `predict` takes any rate.
+        temperature: what logits are divided by; 1 before calibration.
+        stamp: what else the checkpoint says: config, protocol, who was heard in training.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, trust: bool = False):
+        super().__init__()
+        model = checkpoint.config["model"]
+        self.name = str(model["name"])
+        self.labels = checkpoint.labels
+        self.sample_rate_hz = checkpoint.sample_rate_hz
+        self.temperature = checkpoint.temperature
+        self.stamp = checkpoint.stamp
+        self.frontend = make_part(model["frontend"], trust=trust, sample_rate_hz=self.sample_rate_hz)
+        shape = {"n_mels": self.frontend.n_mels, "n_classes": len(self.labels)}
+        net = make_part(model["net"], trust=trust, **shape)
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _load(self, checkpoint)
+        self.eval().requires_grad_(False)
+
+    def logits(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """Waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) -> (B, K)."""
+        return self.net(*self.frontend(waveform, lengths)).float() / self.temperature
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """As `logits`, but probabilities (B, K)."""
+        return self.logits(waveform, lengths).softmax(-1)
+
+    def predict(
+        self, waveform: np.ndarray | Tensor, sample_rate: int, *, windows: Windows | None = None
+    ) -> Prediction:
+        """What emotion a recording shows, in segments where it is long.
+
+        Args:
+            waveform: (T,), or (C, T) whose channels are averaged; float in [-1, 1] or int16.
+            sample_rate: its samples a second.
+            windows: how long recordings are cut; by default 4 s every 2 s, above 6 s.
+
+        Raises: ValueError for what is no waveform: another shape, no samples, NaN, an impossible rate.
+        """
+        array = waveform.detach().cpu().numpy() if isinstance(waveform, Tensor) else np.asarray(waveform)
+        samples = samples_of(array, int(sample_rate), sample_rate_hz=self.sample_rate_hz)
+        return self.predict_blocks([samples], windows=windows)
+
+    def predict_file(self, path: Path | str, *, windows: Windows | None = None) -> Prediction:
+        """The same for an audio file, read piece by piece: an hour takes no more memory than a minute.
+
+        Raises: ValueError that says what is wrong with the file.
+        """
+        blocks = stream_file(Path(path), sample_rate_hz=self.sample_rate_hz)
+        return self.predict_blocks(blocks, windows=windows)
+
+    def predict_blocks(self, blocks: Iterable[np.ndarray], *, windows: Windows | None = None) -> Prediction:
+        """The same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
+        cut = (windows or Windows()).cut(blocks, self.sample_rate_hz)
+        return summarised([segment for _, segment in self.answer((None, *segment) for segment in cut)])
+
+    def answer(self, cut: "Iterable[tuple[Any, int, np.ndarray]]") -> "Iterator[tuple[Any, Segment]]":
+        """Segments as they come, of one recording or of many: (whose, first sample, samples) -> (whose, answer).
+
+        Those of one recording keep their order. Some hundred are in memory at a time.
+        """
+        segments = iter(cut)
+        while pool := list(islice(segments, _POOL)):
+            order = sorted(range(len(pool)), key=lambda number: -len(pool[number][2]))
+            found: dict[int, np.ndarray] = {}
+            for first in range(0, len(order), _BATCH):
+                batch = order[first : first + _BATCH]
+                found |= dict(zip(batch, self._probabilities([pool[number][2] for number in batch]), strict=True))
+            for number, (whose, start, samples) in enumerate(pool):
+                yield whose, self._segment(start, samples, found[number])
+
+    @torch.inference_mode()
+    def _probabilities(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """(T,) int16 each -> (B, K)."""
+        lengths = torch.tensor([len(clip) for clip in clips])
+        waveform = torch.zeros(len(clips), int(lengths.max()), dtype=torch.int16)
+        for row, clip in zip(waveform, clips, strict=True):
+            row[: len(clip)] = torch.from_numpy(clip)
+        device = next(self.parameters()).device
+        return self(waveform.to(device), lengths.to(device)).double().cpu().numpy()
+
+    def _segment(self, start: int, samples: np.ndarray, probabilities: np.ndarray) -> Segment:
+        return Segment(
+            start_s=start / self.sample_rate_hz,
+            end_s=(start + len(samples)) / self.sample_rate_hz,
+            probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
+            silent=max(int(samples.max()), -int(samples.min())) < _SILENT_PEAK,
+        )
+
+
+def load_model(path: Path | str, *, device: str = "cpu", trust: bool = False) -> EmotionRecognizer:
+    """The model in a checkpoint, ready to use: nothing but the file is needed.
+
+    Except under a frozen pretrained model, which is read from where it lay.
+
+    Args:
+        path: a checkpoint of a run, such as ``best.ckpt``, or the run's directory.
+        device: where to, "cuda" for a GPU.
+        trust: allow a network that is not of this package: the checkpoint then says which code is run.
+
+    Raises: UserError, a ValueError, where there is none, it is something else, or cannot be rebuilt.
+    """
+    return EmotionRecognizer(read_checkpoint(path), trust=trust).to(device)
+
+
+def summarised(segments: Sequence[Segment]) -> Prediction:
+    """Of the segments of a recording, the whole. Overlaps count twice, as often as the network heard them."""
+    assert segments, "a recording has a segment at least"
+    heard = [segment for segment in segments if not segment.silent] or segments
+    weight = [segment.end_s - segment.start_s for segment in heard]
+    labels = list(heard[0].probabilities)
+    table = np.array([[segment.probabilities[name] for name in labels] for segment in heard])  # (S, K)
+    whole = np.average(table, axis=0, weights=weight)
+    return Prediction(
+        duration_s=segments[-1].end_s,
+        probabilities=dict(zip(labels, whole.tolist(), strict=True)),
+        segments=tuple(segments),
+    )
+
+
+def _load(module: nn.Module, checkpoint: Checkpoint) -> None:
+    """Give it the weights of front-end and network; others were of the training.
+
+    Raises: UserError where they do not fit.
+    """
+    prefixes = ("net.", "frontend.")
+    own = {name: tensor for name, tensor in checkpoint.weights.items() if name.startswith(prefixes)}
+    try:
+        module.load_state_dict(own)
+    except RuntimeError as error:
+        raise UserError(
+            f"{checkpoint.path} was made by another version: its weights fit no network here"
+        ) from error

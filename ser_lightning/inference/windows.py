@@ -1,0 +1,47 @@
+"""A recording of any length in segments of about the length that models are trained on.
+
+T: samples.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ser_lightning.errors import UserError
+
+_LONGEST = 1.5  # windows that are still one segment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """How a recording is cut: a window of ``window_s`` every ``hop_s`` seconds.
+
+    What remains at the end, and a whole recording, is one segment while it is no longer than one and a half
+    windows: no segment is ever much shorter than half a window, and a clip of a few seconds is heard as it is.
+
+    Raises: UserError for lengths that no recording can be cut by.
+    """
+
+    window_s: float = 4.0
+    hop_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop_s <= self.window_s:
+            raise UserError(f"windows of {self.window_s} s every {self.hop_s} s: 0 < hop ≤ window is needed")
+
+    def cut(self, blocks: Iterable[np.ndarray], sample_rate_hz: int) -> "Iterator[tuple[int, np.ndarray]]":
+        """Blocks (T,) that follow each other -> (first sample, samples (T,)) of each segment, as they come.
+
+        The same for the same samples, however they are divided into blocks.
+        """
+        window, hop = (max(1, round(s * sample_rate_hz)) for s in (self.window_s, self.hop_s))
+        longest = int(_LONGEST * window)
+        held, start = np.zeros(0, np.int16), 0
+        for block in blocks:
+            held = np.concatenate([held, block])
+            while len(held) > longest:
+                yield start, held[:window]
+                held, start = held[hop:], start + hop
+        if len(held):
+            yield start, held
