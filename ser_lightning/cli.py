@@ -181,11 +181,59 @@ def compare(folders: tuple[str, ...], separate: bool, to_wandb: bool, **files: s
 
     For example: ser compare outputs/cremad --markdown table.md
     """
-    from ser_lightning.compare_command import check_places, compare_and_deliver
+    from ser_lightning.compare_command import compare_and_deliver
+    from ser_lightning.places import check_places
 
     places = {kind: place for kind, place in files.items() if place is not None}
     check_places(places)
     compare_and_deliver(folders, places, separate=separate, to_wandb=to_wandb, console=_console())
+
+
+@main.command()
+@click.argument("checkpoint", metavar="CKPT")
+@click.argument("inputs", nargs=-1, required=True, metavar="FILE|DIR|-...")
+@click.option("--csv", metavar="FILE", help="A row a recording.")
+@click.option("--json", metavar="FILE", help="Everything, with every segment.")
+@click.option("--jsonl", metavar="FILE", help="The same, a line a recording as soon as it is heard.")
+@click.option("--window", default=4.0, show_default=True, help="Seconds of a segment of a long recording.")
+@click.option("--hop", default=2.0, show_default=True, help="Seconds from one segment to the next.")
+@click.option("--raw-rate", metavar="HZ", type=int, help="Standard input is 16-bit samples without a header.")
+@click.option("--raw-channels", default=1, show_default=True, help="How many channels these have.")
+@click.option("--device", default="cpu", show_default=True, help="Or cuda.")
+@click.option("--trust", is_flag=True, help="Run a network that is not of this package, as the checkpoint says.")
+def predict(
+    checkpoint: str,
+    inputs: tuple[str, ...],
+    window: float,
+    hop: float,
+    raw_rate: int | None,
+    raw_channels: int,
+    device: str,
+    trust: bool,
+    **files: str | None,
+) -> int:
+    """Recognise emotions in audio files, folders of them, or what is piped in.
+
+    CKPT is the checkpoint of a run, or the run's directory. Recordings longer than one and a half windows are
+    heard in segments. What cannot be read is named, the rest goes on, and the exit status is 1. FILE may be - for
+    stdout.
+
+    For example: ser predict best.ckpt recordings/ --csv answers.csv
+    """
+    from ser_lightning.inference.recordings import RawFormat
+    from ser_lightning.inference.windows import Windows
+    from ser_lightning.predict_command import predict_and_deliver
+
+    return predict_and_deliver(
+        checkpoint,
+        inputs,
+        {kind: place for kind, place in files.items() if place is not None},
+        windows=Windows(window_s=window, hop_s=hop),
+        raw=RawFormat(sample_rate_hz=raw_rate, channels=raw_channels) if raw_rate is not None else None,
+        device=device,
+        trust=trust,
+        console=_console(),
+    )
 
 
 def _about(name: str) -> list[str]:

@@ -7,27 +7,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ser_lightning.errors import UserError
 from ser_lightning.evaluation.collect import collect
 from ser_lightning.evaluation.comparison import Comparison
 from ser_lightning.files import written_whole
-
-STDOUT = "-"
-
-
-def check_places(places: Mapping[str, str]) -> None:
-    """Raises: UserError for a place that cannot be written to, before any work is done."""
-    if list(places.values()).count(STDOUT) > 1:
-        raise UserError("only one of them can have stdout: name a file for the others")
-    if places.get("html") == STDOUT:
-        raise UserError("--html needs the name of a file: a page is for a browser")
-    for kind, place in places.items():
-        if place == STDOUT:
-            continue
-        if Path(place).is_dir():
-            raise UserError(f"--{kind} {place} is a directory: name a file")
-        if not Path(place).absolute().parent.is_dir():
-            raise UserError(f"--{kind} {place} cannot be written: {Path(place).parent} is not there")
+from ser_lightning.places import STDOUT
 
 
 def compare_and_deliver(

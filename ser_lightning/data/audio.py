@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -66,6 +67,22 @@ def stream_file(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Iterator
             yield block
     if not n_samples:
         raise UnreadableAudio("holds no audio samples")
+
+
+def stream_raw(
+    file: BinaryIO, from_hz: int, *, channels: int = 1, sample_rate_hz: int = SAMPLE_RATE_HZ
+) -> Iterator[np.ndarray]:
+    """The same for samples without a header, 16-bit little-endian, channels in turns, until the file ends.
+
+    Raises: UnreadableAudio for an impossible rate, no samples, and a last frame that is not whole.
+    """
+    if not (_LOWEST_HZ <= from_hz <= _HIGHEST_HZ and 1 <= channels <= _MOST_CHANNELS):
+        raise UnreadableAudio(f"{channels} channels at {from_hz} Hz are none that sound has")
+    blocks = _raw_blocks(file, channels, n_frames=_BLOCK_S * from_hz)
+    if channels == 1 and from_hz == sample_rate_hz:
+        yield from (block[:, 0] for block in blocks)
+    else:
+        yield from _mono_int16((block / np.float32(_FULL_SCALE) for block in blocks), from_hz, sample_rate_hz)
 
 
 def samples_of(waveform: np.ndarray, from_hz: int, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
@@ -145,6 +162,18 @@ def _samples(stream: soundfile.SoundFile, to_hz: int) -> "tuple[Iterator[np.ndar
     tops = _FlatTops(channels, top=_top(stream.subtype) * scale, limit=scale)
     blocks = tops.watch(_blocks(stream, "int16" if as_it_is else "float32"))
     return (block[:, 0] for block in blocks) if as_it_is else _mono_int16(blocks, from_hz, to_hz), tops
+
+
+def _raw_blocks(file: BinaryIO, channels: int, *, n_frames: int) -> Iterator[np.ndarray]:
+    """(T, C) int16."""
+    frame_bytes, any_yet = 2 * channels, False
+    while content := file.read(n_frames * frame_bytes):
+        if len(content) % frame_bytes:
+            raise UnreadableAudio(f"ends in the middle of a frame of {frame_bytes} bytes: is it 16-bit samples?")
+        any_yet = True
+        yield np.frombuffer(content, "<i2").reshape(-1, channels)
+    if not any_yet:
+        raise UnreadableAudio("is empty (0 bytes)")
 
 
 def _blocks(stream: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:

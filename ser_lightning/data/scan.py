@@ -62,7 +62,7 @@ def scan(corpus: Corpus, root: Path | None) -> Scan:
     folder = _audio_folder(corpus, root)
     files: dict[str, SourceFile] = {}
     bad: list[BadFile] = []
-    for name, stat in _walk(folder, bad):
+    for name, stat in walk(folder, bad):
         if not _can_be_written(name):
             bad.append(BadFile(path=ascii(name), reason="has a name that is not UTF-8: rename it"))
             continue
@@ -124,7 +124,7 @@ def _audio_folder(corpus: Corpus, root: Path) -> Path:
     return inside if inside.is_dir() else root
 
 
-def _walk(folder: Path, bad: list[BadFile]) -> Iterator[tuple[str, os.stat_result]]:
+def walk(folder: Path, bad: list[BadFile]) -> Iterator[tuple[str, os.stat_result]]:
     """Every file that may be audio: its path below ``folder`` with forward slashes, and its size and times.
 
     Folders that cannot be listed are added to ``bad``.

@@ -19,8 +19,8 @@ from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.rebuild import make_part
 from ser_lightning.inference.windows import Windows
 
-_BATCH = 32
-_POOL = 4 * _BATCH  # segments that are sorted by length together
+_BATCH = 16  # on a CPU larger ones are no faster, and take memory
+_POOL = 8 * _BATCH  # segments that are sorted by length together
 _SILENT_PEAK = 33  # of 32768: nothing above -60 dB of full scale
 
 
@@ -175,7 +175,18 @@ def load_model(path: Path | str, *, device: str = "cpu", trust: bool = False) ->
 
     Raises: UserError, a ValueError, where there is none, it is something else, or cannot be rebuilt.
     """
-    return EmotionRecognizer(read_checkpoint(path), trust=trust).to(device)
+    place = _device(device)
+    return EmotionRecognizer(read_checkpoint(path), trust=trust).to(place)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device {name} is not known: use cpu, or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {name} cannot be used here: PyTorch finds no GPU, use cpu")
+    return device
 
 
 def summarised(segments: Sequence[Segment]) -> Prediction:

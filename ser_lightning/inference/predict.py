@@ -1,0 +1,89 @@
+"""Many recordings through one model: batches across them, answers one by one, a bad file an answer of its own."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from ser_lightning.data.containers import UnreadableAudio
+from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, summarised
+from ser_lightning.inference.recordings import Recording
+from ser_lightning.inference.windows import Windows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Of one recording: what was recognised, or why it could not be read."""
+
+    name: str
+    prediction: Prediction | None = None
+    error: str | None = None
+
+    def to_json(self, *, segments: bool = True) -> dict[str, Any]:
+        """Plain values."""
+        if self.prediction is None:
+            return {"path": self.name, "error": self.error}
+        found = self.prediction
+        whole = {
+            "path": self.name,
+            "duration_s": round(found.duration_s, 3),
+            "label": found.label,
+            "probabilities": _rounded(found.probabilities),
+            "silent": found.silent,
+        }
+        return whole | ({"segments": [_segment(each) for each in found.segments]} if segments else {})
+
+
+def predict_all(
+    model: EmotionRecognizer, recordings: Sequence[Recording], *, windows: Windows | None = None
+) -> Iterator[Outcome]:
+    """An outcome for each recording, in their order, as soon as it is known.
+
+    Segments are batched across recordings, and read when they are needed: memory does not grow with their length.
+    """
+    errors: dict[int, str] = {}
+    answers = model.answer(_segments(recordings, windows or Windows(), model.sample_rate_hz, errors))
+    n_told = 0
+    for number, group in groupby(answers, key=lambda answer: answer[0]):
+        segments = [segment for _, segment in group]
+        for failed in range(n_told, number):
+            yield _failed(recordings[failed], errors[failed])
+        n_told = number + 1
+        if number in errors:  # damage at its end
+            yield _failed(recordings[number], errors[number])
+        else:
+            yield Outcome(name=recordings[number].name, prediction=summarised(segments))
+    for failed in range(n_told, len(recordings)):
+        yield _failed(recordings[failed], errors[failed])
+
+
+def _segments(
+    recordings: Sequence[Recording], windows: Windows, sample_rate_hz: int, errors: dict[int, str]
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(number of the recording, first sample, samples) of each segment; ``errors`` gets what cannot be read."""
+    for number, recording in enumerate(recordings):
+        try:
+            for start, samples in windows.cut(recording.blocks(sample_rate_hz), sample_rate_hz):
+                yield number, start, samples
+        except UnreadableAudio as error:
+            errors[number] = str(error)
+
+
+def _failed(recording: Recording, error: str) -> Outcome:
+    return Outcome(name=recording.name, error=error)
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    return {
+        "start_s": round(segment.start_s, 3),
+        "end_s": round(segment.end_s, 3),
+        "label": segment.label,
+        "probabilities": _rounded(segment.probabilities),
+        "silent": segment.silent,
+    }
+
+
+def _rounded(probabilities: Any) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in probabilities.items()}

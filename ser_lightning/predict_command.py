@@ -1,0 +1,215 @@
+"""What `ser predict` does: hear recordings one after the other, and put the answers where they are wanted."""
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ser_lightning.errors import UserError
+from ser_lightning.files import written_whole
+from ser_lightning.inference.predict import Outcome, predict_all
+from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, load_model
+from ser_lightning.inference.recordings import RawFormat, Recording, find_recordings
+from ser_lightning.inference.windows import Windows
+from ser_lightning.places import STDOUT, check_places
+
+SCHEMA = 1  # of the JSON
+
+
+def predict_and_deliver(
+    checkpoint: str,
+    inputs: Sequence[str],
+    places: Mapping[str, str],
+    *,
+    windows: Windows,
+    raw: RawFormat | None,
+    device: str,
+    trust: bool,
+    console: Console,
+) -> int:
+    """Recognise what ``inputs`` name. Returns: the exit status, 1 where any of it could not be read.
+
+    ``places``: file names, or ``-``, by kind: csv, json, jsonl. Stopped by Ctrl-C, it delivers what it has.
+    """
+    check_places(places)
+    recordings = find_recordings(inputs, raw=raw)
+    model = load_model(checkpoint, device=device, trust=trust)
+    lines = places.get("jsonl")
+    outcomes: list[Outcome] = []
+    try:
+        with _lines(lines) as out:
+            for outcome in _watched(predict_all(model, recordings, windows=windows), recordings):
+                outcomes.append(outcome)
+                if out is not None:
+                    out.write(json.dumps(outcome.to_json()) + "\n")
+                    out.flush()
+    finally:
+        _deliver(model, outcomes, places, console)
+        if len(outcomes) < len(recordings):
+            click.echo(f"{len(outcomes)} of {len(recordings)} recordings were heard", err=True)
+    return int(any(outcome.error is not None for outcome in outcomes))
+
+
+def _watched(outcomes: Iterator[Outcome], recordings: Sequence[Recording]) -> Iterator[Outcome]:
+    """Errors are told as they come, and on a terminal how far it is."""
+    heard_s = 0.0
+    with _bar(len(recordings)) as bar:
+        for outcome in outcomes:
+            if outcome.error is not None:
+                bar.console.print(f"{outcome.name}: {outcome.error}", markup=False, highlight=False, soft_wrap=True)
+            else:
+                assert outcome.prediction is not None
+                heard_s += outcome.prediction.duration_s
+            bar.update(bar.task_ids[0], advance=1, heard=_clock(heard_s))
+            yield outcome
+
+
+def _bar(n_recordings: int) -> Progress:
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[heard]} heard"), TimeElapsedColumn())
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    bar.add_task("", total=n_recordings, heard=_clock(0))
+    return bar
+
+
+@contextmanager
+def _lines(place: str | None) -> Iterator[TextIO | None]:
+    """Where a line an outcome goes at once: what was written stays, should it be stopped."""
+    if place is None or place == STDOUT:
+        yield None if place is None else sys.stdout
+        return
+    try:
+        with Path(place).open("w", encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        raise UserError(f"--jsonl {place} cannot be written: {error.strerror}") from error
+
+
+def _deliver(
+    model: EmotionRecognizer, outcomes: Sequence[Outcome], places: Mapping[str, str], console: Console
+) -> None:
+    if not outcomes:
+        return
+    for kind, place in places.items():
+        if kind != "jsonl":
+            text = _to_csv(model.labels, outcomes) if kind == "csv" else _to_json(model, outcomes)
+            if place == STDOUT:
+                click.echo(text, nl=False)
+                continue
+            with written_whole(Path(place)) as file:
+                file.write(text)
+        if place != STDOUT:
+            click.echo(f"written: {place}", err=True)
+    if STDOUT not in places.values():
+        _print(model, outcomes, console)
+
+
+def _to_json(model: EmotionRecognizer, outcomes: Sequence[Outcome]) -> str:
+    whole = {
+        "schema": SCHEMA,
+        "model": model.name,
+        "labels": list(model.labels),
+        "protocol": dict(model.stamp["protocol"]),
+        "temperature": model.temperature,
+        "recordings": [outcome.to_json() for outcome in outcomes],
+    }
+    return json.dumps(whole, indent=2, allow_nan=False) + "\n"
+
+
+def _to_csv(labels: Sequence[str], outcomes: Sequence[Outcome]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "duration_s", "label", *(f"p_{name}" for name in labels), "silent", "error"])
+    for outcome in outcomes:
+        found = outcome.prediction
+        if found is None:
+            writer.writerow([outcome.name, "", "", *("" for _ in labels), "", outcome.error])
+        else:
+            shares = [f"{found.probabilities[name]:.6f}" for name in labels]
+            writer.writerow([outcome.name, f"{found.duration_s:.3f}", found.label, *shares, found.silent, ""])
+    return text.getvalue()
+
+
+def _print(model: EmotionRecognizer, outcomes: Sequence[Outcome], console: Console) -> None:
+    found = [outcome for outcome in outcomes if outcome.prediction is not None]
+    if not found:
+        return
+    if len(found) == 1 and len(_prediction(found[0]).segments) > 1:
+        segments = partial(_segment_table, prediction=_prediction(found[0]))
+        console.print(_fitting(segments, model.labels, console))
+        console.print()
+    console.print(_fitting(partial(_table, outcomes=found), model.labels, console))
+    synthetic = model.stamp["protocol"].get("corpus") == "toy"
+    if synthetic:
+        console.print("a model of synthetic speech: says nothing about emotion", style="bold yellow")
+
+
+def _fitting(make: Callable[[Sequence[str]], Table], labels: Sequence[str], console: Console) -> Table:
+    """A column for every label, where there is room for all of them."""
+    table = make(labels)
+    endless = console.options.update(max_width=10_000)
+    return table if console.measure(table, options=endless).maximum <= console.width else make(())
+
+
+def _table(shown: Sequence[str], outcomes: Sequence[Outcome]) -> Table:
+    table = _grid("recording", "emotion", "", "length", *shown)
+    folder = _shared_folder([outcome.name for outcome in outcomes])
+    for outcome in outcomes:
+        found, name = _prediction(outcome), outcome.name.removeprefix(folder)
+        if found.silent:
+            table.add_row(name, "silent", "", _clock(found.duration_s), style="dim")
+            continue
+        shares = [f"{found.probabilities[label]:.0%}" for label in shown]
+        table.add_row(name, found.label, f"{found.confidence:.0%}", _clock(found.duration_s), *shares)
+    return table
+
+
+def _shared_folder(names: Sequence[str]) -> str:
+    """What all of them begin with, with its slash: it need not be read on every line."""
+    if len({os.path.isabs(name) for name in names}) > 1:
+        return ""
+    folder = os.path.commonpath([os.path.dirname(name) for name in names])
+    return folder and folder.rstrip("/") + "/"
+
+
+def _segment_table(shown: Sequence[str], prediction: Prediction) -> Table:
+    table = _grid("from", "to", "emotion", "", *shown)
+    for segment in prediction.segments:
+        times = _clock(segment.start_s), _clock(segment.end_s)
+        if segment.silent:
+            table.add_row(*times, "silent", "", style="dim")
+        else:
+            shares = [f"{segment.probabilities[name]:.0%}" for name in shown]
+            table.add_row(*times, segment.label, f"{segment.probabilities[segment.label]:.0%}", *shares)
+    return table
+
+
+def _grid(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for number, name in enumerate(headings):
+        words = name in ("recording", "emotion", "from", "to")
+        table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=number > 0)
+    return table
+
+
+def _prediction(outcome: Outcome) -> Prediction:
+    assert outcome.prediction is not None
+    return outcome.prediction
+
+
+def _clock(seconds: float) -> str:
+    """1:02:03.4, without the hours where there are none."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
