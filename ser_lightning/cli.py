@@ -236,6 +236,63 @@ def predict(
     )
 
 
+@main.command("eval")
+@click.argument("checkpoint", metavar="CKPT")
+@_overrides
+@click.option("--all", "whole", is_flag=True, help="All clips of the corpus, whatever its split.")
+@click.option("--to", metavar="DIR", help="Where the result goes; outputs/eval/... by default.")
+@click.option("--allow-seen", is_flag=True, help="Even if it heard these speakers before: the result is marked.")
+@click.option("--device", default="cpu", show_default=True, help="Or cuda.")
+@click.option("--trust", is_flag=True, help="Run a network that is not of this package, as the checkpoint says.")
+def evaluate(
+    checkpoint: str,
+    overrides: tuple[str, ...],
+    whole: bool,
+    to: str | None,
+    allow_seen: bool,
+    device: str,
+    trust: bool,
+) -> None:
+    """Judge a trained model, on speakers that it has not heard.
+
+    CKPT is the checkpoint of a run, or the run's directory. OVERRIDES say on what: nothing is its own test;
+    data.fold=1 another fold's; data=ravdess data.root=DIR another corpus, and all of it unless a split or fold is
+    named. Labels of another corpus need a map: data/label_map=six.
+
+    For example: ser eval best.ckpt data=emodb data.root=DIR data/label_map=six
+    """
+    from ser_lightning.eval_command import evaluate as judge
+
+    judge(
+        checkpoint,
+        overrides,
+        to=to,
+        whole=whole,
+        allow_seen=allow_seen,
+        device=device,
+        trust=trust,
+        console=_console(),
+    )
+
+
+@main.command()
+@click.argument("checkpoint", metavar="CKPT")
+@_overrides
+@click.option("--output", metavar="FILE", help="The new checkpoint; CKPT.calibrated.ckpt by default.")
+@click.option("--device", default="cpu", show_default=True, help="Or cuda.")
+@click.option("--trust", is_flag=True, help="Run a network that is not of this package, as the checkpoint says.")
+def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, device: str, trust: bool) -> None:
+    """Make probabilities mean what they say: fit a temperature on the validation speakers.
+
+    No answer changes, only how sure it is said to be. OVERRIDES are of the data, such as data.root=DIR.
+
+    For example: ser calibrate best.ckpt
+    """
+    from ser_lightning.calibrate_command import calibrate as fit
+
+    fit(checkpoint, overrides, output=output, device=device, trust=trust, console=_console())
+
+
 def _about(name: str) -> list[str]:
     """What can be said of a file in conf/data without opening the corpus."""
     from ser_lightning.compose import CONF

@@ -112,6 +112,13 @@ class Collection:
         unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
         return counts | ({"left_out_by_label": unlabelled} if unlabelled else {})
 
+    def about(self) -> list[dict[str, str]]:
+        """What result.json says of each corpus."""
+        return [
+            {"name": one.name, "title": one.title, "licence": one.licence, "source": one.where_to_get}
+            for one in (part.corpus for part in self.parts)
+        ]
+
     def file(self, index: int) -> Path:
         """Where a clip's own file lies."""
         return Path(self.parts[self._part[index]].packed.report.folder) / self.manifest[index].path

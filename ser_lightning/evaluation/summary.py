@@ -1,6 +1,6 @@
-"""What a person sees of a finished run: two pictures in its directory and a few tables on the console.
+"""What a person sees of a finished run: pictures in its directory and a few tables on the console.
 
-Everything is read from the run directory, so both can be made again at any time.
+Everything is read from the run directory, so all of it can be made again at any time.
 """
 
 import json
@@ -14,13 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
+from ser_lightning.evaluation.reliability import draw_reliability
 
 _SYNTHETIC = "synthetic speech: says nothing about emotion"
 _SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
 
 
 def finish(run_dir: Path) -> None:
-    """Draw confusion.png and curves.png of a run; of a failed one, the curves it got to."""
+    """Draw confusion.png, reliability.png and curves.png of a run; of a failed one, the curves it got to."""
     result = _read_result(run_dir)
     title = _title(result)
     if result.get("confusion_matrix"):
@@ -28,6 +29,13 @@ def finish(run_dir: Path) -> None:
             run_dir / "confusion.png",
             matrix=result["confusion_matrix"],
             labels=result["labels"],
+            title=title,
+            subtitle="\n".join(_subtitle(result)),
+        )
+    if result.get("calibration"):
+        draw_reliability(
+            run_dir / "reliability.png",
+            curves={"test": result["calibration"]},
             title=title,
             subtitle="\n".join(_subtitle(result)),
         )
@@ -90,7 +98,12 @@ def _protocol(result: dict[str, Any]) -> Iterator[str]:
     protocol = result["protocol"]
     fold = protocol.get("fold")
     yield f"split {protocol['split']}" + (f", fold {fold}" if fold is not None else "")
-    yield "speaker-disjoint" if protocol["speaker_independent"] else "SPEAKERS SHARED"
+    if protocol.get("trained_on"):
+        yield f"trained on {protocol['trained_on']}"
+    if (result.get("seen") or {}).get("subset") == "unknown":
+        yield "trained on nobody knows whom"
+    else:
+        yield "speaker-disjoint" if protocol["speaker_independent"] else "SPEAKERS SHARED"
     if result.get("contamination"):
         yield "pretrained on emotional speech"
     if result.get("synthetic"):
@@ -141,7 +154,7 @@ def _percent(share: float | None) -> str:
 
 
 def _notes(result: dict[str, Any]) -> Iterator[RenderableType]:
-    yield from filter(None, (_training(result), _cost(result), _built_on(result)))
+    yield from filter(None, (_training(result), _cost(result), _sureness(result), _built_on(result)))
     if result.get("protocol"):
         yield from _caveats(result)
     for kind, count in (result.get("warnings") or {}).items():
@@ -158,11 +171,20 @@ def _places(run_dir: Path) -> Iterator[str]:
 
 def _training(result: dict[str, Any]) -> str:
     epochs, parts = result.get("epochs") or {}, []
-    if epochs.get("chosen") is not None:
+    if result.get("checkpoint"):
+        parts.append(f"the weights of epoch {epochs['chosen']}")
+    elif epochs.get("chosen") is not None:
         parts.append(f"epoch {epochs['chosen']} chosen, {epochs['trained']} trained")
     if result.get("seconds") is not None:
         parts.append(_duration(result["seconds"]))
     return "  ·  ".join(parts)
+
+
+def _sureness(result: dict[str, Any]) -> str:
+    found = result.get("calibration")
+    if not found:
+        return ""
+    return f"calibration error {found['ece']:.1%}  ·  {found['confidence']:.1%} sure on average"
 
 
 def _cost(result: dict[str, Any]) -> str:
@@ -188,8 +210,12 @@ def _duration(seconds: float) -> str:
 
 
 def _caveats(result: dict[str, Any]) -> Iterator[RenderableType]:
+    if result["protocol"].get("trained_on"):
+        yield f"trained on {result['protocol']['trained_on']}"
     split = next(_protocol(result))
-    if result["protocol"]["speaker_independent"]:
+    if result.get("seen"):
+        yield Text(f"{split}: {_heard_before(result['seen'])}", style="bold yellow")
+    elif result["protocol"]["speaker_independent"]:
         yield f"{split}: no test speaker was heard in training"
     else:
         yield Text(f"{split}: {_SHARED}", style="bold yellow")
@@ -197,3 +223,10 @@ def _caveats(result: dict[str, Any]) -> Iterator[RenderableType]:
         yield Text(result["contamination"], style="bold yellow")
     if result.get("synthetic"):
         yield Text(_SYNTHETIC, style="bold yellow")
+
+
+def _heard_before(seen: dict[str, Any]) -> str:
+    if seen["subset"] == "unknown":
+        return "WHOM IT WAS TRAINED ON IS NOT KNOWN: may say nothing about new speakers"
+    how = "TRAINED ON" if seen["subset"] == "train" else "EPOCH CHOSEN ON"
+    return f"{how} {seen['n_speakers']} OF THESE SPEAKERS: says nothing about new ones"

@@ -17,13 +17,15 @@ _KEY = "ser_lightning"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """``weights`` by name, and the ``stamp``: config, labels, sample rate, protocol, and who was heard in training.
+    """``weights`` by name after so many epochs, and the ``stamp``.
 
-    The stamp is plain data; ``temperature`` is in it where `ser calibrate` found one.
+    The stamp is plain data: config, labels, sample rate, protocol, who was heard in training, and ``temperature``
+    where `ser calibrate` found one.
     """
 
     path: Path
     weights: Mapping[str, Tensor]
+    epoch: int
     stamp: Mapping[str, Any]
 
     @property
@@ -55,7 +57,8 @@ class Checkpoint:
         """Write weights and stamp, with such changes to the stamp, whole or not at all."""
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            torch.save({"state_dict": dict(self.weights), _KEY: {**self.stamp, **changes}}, partial)
+            content = {"state_dict": dict(self.weights), "epoch": self.epoch - 1, _KEY: {**self.stamp, **changes}}
+            torch.save(content, partial)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -75,7 +78,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise UserError(f"{place} is no checkpoint, or a damaged one: name the best.ckpt of a run") from error
     if not isinstance(content, dict) or not {_KEY, "state_dict"} <= set(content):
         raise UserError(f"{place} is a checkpoint of another program: name the best.ckpt of a run")
-    return Checkpoint(path=place, weights=content["state_dict"], stamp=content[_KEY])
+    epoch = int(content.get("epoch", -1)) + 1  # Lightning counts from 0
+    return Checkpoint(path=place, weights=content["state_dict"], epoch=epoch, stamp=content[_KEY])
 
 
 def _file(path: Path) -> Path:

@@ -73,6 +73,7 @@ class EmotionRecognizer(nn.Module):
         name: of the model.
         labels: the K emotions, in the order of its outputs.
         sample_rate_hz: of the waveforms that `forward` takes; `predict` takes any rate.
+        n_parameters: trained numbers in the network.
         temperature: what logits are divided by; 1 before calibration.
         stamp: what else the checkpoint says: config, protocol, who was heard in training.
     """
@@ -89,6 +90,7 @@ class EmotionRecognizer(nn.Module):
         shape = {"n_mels": self.frontend.n_mels, "n_classes": len(self.labels)}
         net = make_part(model["net"], trust=trust, **shape)
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.n_parameters = sum(part.numel() for part in self.parameters() if part.requires_grad)
         _load(self, checkpoint)
         self.eval().requires_grad_(False)
 
@@ -175,8 +177,13 @@ def load_model(path: Path | str, *, device: str = "cpu", trust: bool = False) ->
 
     Raises: UserError, a ValueError, where there is none, it is something else, or cannot be rebuilt.
     """
+    return recognizer(read_checkpoint(path), device=device, trust=trust)
+
+
+def recognizer(checkpoint: Checkpoint, *, device: str = "cpu", trust: bool = False) -> EmotionRecognizer:
+    """The same for a checkpoint that was read."""
     place = _device(device)
-    return EmotionRecognizer(read_checkpoint(path), trust=trust).to(place)
+    return EmotionRecognizer(checkpoint, trust=trust).to(place)
 
 
 def _device(name: str) -> torch.device:

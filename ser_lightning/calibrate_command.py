@@ -1,0 +1,105 @@
+"""What `ser calibrate` does: find the temperature at which a model's probabilities mean what they say.
+
+N: clips.  K: classes.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from ser_lightning.checkpoint_data import data_config
+from ser_lightning.errors import UserError
+from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
+from ser_lightning.evaluation.reliability import draw_reliability
+from ser_lightning.experiment import make_data
+from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
+from ser_lightning.inference.hear import hear
+from ser_lightning.inference.recognizer import recognizer
+
+_N_GROUPS = 5  # of speakers: four are fitted, the fifth says what that is worth
+
+log = logging.getLogger(__name__)
+
+
+def calibrate(
+    checkpoint: str, overrides: Sequence[str], *, output: str | None, device: str, trust: bool, console: Console
+) -> None:
+    """Write a checkpoint with the temperature that fits the validation speakers, and say what that is worth."""
+    saved = read_checkpoint(checkpoint)
+    place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".calibrated.ckpt")
+    if not place.absolute().parent.is_dir():
+        raise UserError(f"--output {place} cannot be written: {place.parent} is not there")
+    logits, labels, speakers = _validation(saved, overrides, device=device, trust=trust)
+    temperature = fit_temperature(logits, labels)
+    before = calibration(probabilities_at(logits, saved.temperature), labels)
+    after = calibration(left_out(logits, labels, _groups(speakers)), labels)
+    n_speakers = len(set(speakers))
+    facts = {
+        "n_clips": len(labels),
+        "n_speakers": n_speakers,
+        "ece_before": before["ece"],
+        "ece_after": after["ece"],
+    }
+    saved.write(place, temperature=temperature, calibrated=facts)
+    picture = place.with_suffix(".png")
+    draw_reliability(
+        picture,
+        curves={"before": before, "after": after},
+        title=f"{saved.config['model']['name']} on {saved.protocol['corpus']}: temperature {temperature:.2f}",
+        subtitle=f"{len(labels):,} clips of {n_speakers} validation speakers, each left out of its own fit",
+    )
+    _report(console, temperature, before, after)
+    click.echo(f"written: {place}\nwritten: {picture}", err=True)
+
+
+def _validation(
+    saved: Checkpoint, overrides: Sequence[str], *, device: str, trust: bool
+) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str]]:
+    """Logits (N, K) before any temperature, true classes (N,), N speakers.
+
+    Raises: UserError where there is no validation set, or it is not the one that the checkpoint has not trained on.
+    """
+    data = make_data(data_config(saved, overrides))
+    rows = data.split.val
+    if not rows:
+        raise UserError("this protocol has no validation set, and on its test nothing may be fitted")
+    heard = saved.stamp.get("heard")
+    if heard is not None and {data.manifest[row].who for row in rows} & set(heard["train"]["speakers"]):
+        if saved.protocol["speaker_independent"]:
+            raise UserError("this checkpoint was trained on these validation speakers: leave data.fold as it was")
+        log.warning("speakers are shared with training: on new ones it will be surer than it should be")
+    model = recognizer(saved, device=device, trust=trust)
+    logits = hear(model, data.collection, rows, what="listening").astype(np.float64) * model.temperature
+    clips = [data.manifest[row] for row in rows]
+    labels = np.array([model.labels.index(clip.emotion) for clip in clips], dtype=np.int64)
+    return logits, labels, [clip.speaker for clip in clips]
+
+
+def _groups(speakers: Sequence[str]) -> NDArray[np.int64]:
+    """(N,) which of up to five groups of speakers each clip is in."""
+    number = {name: each % _N_GROUPS for each, name in enumerate(sorted(set(speakers)))}
+    if len(number) < 2:
+        raise UserError("one validation speaker is too few to fit and to judge a temperature")
+    return np.array([number[name] for name in speakers], dtype=np.int64)
+
+
+def _report(console: Console, temperature: float, before: dict[str, Any], after: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("validation", min_width=12)
+    for name in ("ECE", "NLL", "Brier", "confidence", "accuracy"):
+        table.add_column(name, justify="right")
+    for name, values in (("before", before), ("after", after)):
+        right = values["selective"][-1]["accuracy"]
+        shares = [f"{share:.1%}" for share in (values["confidence"], right)]
+        table.add_row(name, f"{values['ece']:.1%}", f"{values['nll']:.3f}", f"{values['brier']:.3f}", *shares)
+    console.print(table)
+    was = "surer than it should be" if temperature > 1 else "less sure than it could be"
+    console.print(f"temperature {temperature:.3f}: it was {was}; the answers stay what they were")
+    console.print("after: every speaker judged at a temperature that was fitted to others")

@@ -1,0 +1,180 @@
+"""What `ser eval` does: judge a checkpoint on clips that it has not heard, and leave a run directory about it.
+
+N: clips.  K: classes.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from ser_lightning.checkpoint_data import data_config
+from ser_lightning.data.collection import Collection
+from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.report import write_excluded_csv
+from ser_lightning.data.splits import Split
+from ser_lightning.environment import describe
+from ser_lightning.errors import UserError
+from ser_lightning.evaluation import summary
+from ser_lightning.evaluation.predictions import write_predictions
+from ser_lightning.experiment import unsplit_data
+from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
+from ser_lightning.inference.hear import hear
+from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
+from ser_lightning.run import SCHEMA, RunDirectory, write_json
+from ser_lightning.seen import Seen, seen
+from ser_lightning.verdict import verdict
+
+ALL = "all"  # in place of a split's name
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Test:
+    """What a checkpoint is judged on: rows of a collection, and what result.json says of how they were chosen."""
+
+    __test__ = False  # no test class
+
+    config: DictConfig
+    collection: Collection
+    rows: Sequence[int]
+    protocol: Mapping[str, Any]
+
+
+def evaluate(
+    checkpoint: str,
+    overrides: Sequence[str],
+    *,
+    to: str | None,
+    whole: bool,
+    allow_seen: bool,
+    device: str,
+    trust: bool,
+    console: Console,
+) -> None:
+    """Judge a checkpoint on its own test, or on what ``overrides`` name; ``whole``: on all clips of a corpus."""
+    started = time.perf_counter()
+    saved = read_checkpoint(checkpoint)
+    test = choose_test(saved, overrides, whole=whole)
+    known = seen(saved.stamp, test.collection.manifest, test.rows, allow=allow_seen)
+    run = _directory(to, test, saved)
+    model = recognizer(saved, device=device, trust=trust)
+    logits = hear(model, test.collection, test.rows, what="listening")
+    found = verdict(test.collection, test.rows, logits, model.labels)
+    run.path.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(test.config, run.config)
+    write_predictions(run.predictions, found.predictions)
+    write_excluded_csv(run.excluded, test.collection.reports)
+    result = {
+        "metrics": {"val": None, "test": found.scores},
+        **found.facts,
+        **_about(saved, model, test, known),
+        "seconds": round(time.perf_counter() - started, 1),
+        "environment": describe(next(model.parameters()).device, "32-true"),
+    }
+    write_json(run.result, {"schema": SCHEMA, "status": "finished", **result})
+    summary.finish(run.path)
+    summary.print_summary(run.path, console)
+
+
+def choose_test(saved: Checkpoint, overrides: Sequence[str], *, whole: bool) -> Test:
+    """The clips that overrides ask for: a fold's test, or all clips of a corpus that the checkpoint has not heard.
+
+    Raises: UserError for overrides that nothing can be made of, and labels that the model does not know.
+    """
+    config = data_config(saved, overrides)
+    data = unsplit_data(config)
+    _check_labels(data.labels, saved.labels)
+    split_was_named = any(text.partition("=")[0].lstrip("+") in ("data.split", "data.fold") for text in overrides)
+    if whole or (not split_was_named and not _trained_here(saved, data.collection)):
+        return _all_of(config, data.collection, saved)
+    data.setup()
+    protocol = data.protocol() | {"selection": saved.protocol.get("selection", "best validation")}
+    return Test(
+        config=config, collection=data.collection, rows=data.split.test, protocol=_named(protocol, data, saved)
+    )
+
+
+def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
+    unknown = sorted(set(corpus) - set(model))
+    if unknown:
+        raise UserError(
+            f"the model does not know {', '.join(unknown)} (it knows {', '.join(model)}): map the labels of the "
+            f"corpus, with data/label_map=six, or with +data.label_map.{unknown[0]}=drop and a rule for each other"
+        )
+
+
+def _trained_here(saved: Checkpoint, collection: Collection) -> bool:
+    """Whether any of these corpora was trained on; without a record, whether it is called the same."""
+    heard = saved.stamp.get("heard")
+    speakers = [who for subset in heard.values() for who in subset["speakers"]] if heard else []
+    known = {who.partition(":")[0] for who in speakers} or set(str(saved.protocol["corpus"]).split("+"))
+    return bool(known & {part.corpus.name for part in collection.parts})
+
+
+def _all_of(config: DictConfig, collection: Collection, saved: Checkpoint) -> Test:
+    rows = [row for row, label in enumerate(collection.reference) if label >= 0]
+    nobody = Split(train=(), val=(), test=tuple(rows), speaker_independent=True)
+    protocol = {
+        "corpus": collection.name,
+        "split": ALL,
+        "fold": ALL,
+        "split_hash": nobody.hash(collection.manifest),
+        "speaker_independent": True,
+        **collection.facts,
+        "n_train": saved.protocol["n_train"],
+        "n_val": saved.protocol["n_val"],
+        "n_test": len(rows),
+        "selection": saved.protocol.get("selection", "best validation"),
+        "trained_on": saved.protocol["corpus"],
+    }
+    return Test(config=config, collection=collection, rows=rows, protocol=protocol)
+
+
+def _named(protocol: Mapping[str, Any], data: EmotionDataModule, saved: Checkpoint) -> dict[str, Any]:
+    """With what the model was trained on, where the result is not that of its own training's test."""
+    if protocol["split_hash"] == saved.protocol["split_hash"]:
+        return dict(protocol)
+    trained = {"n_train": saved.protocol["n_train"], "n_val": saved.protocol["n_val"]}
+    fold = f"{saved.protocol['corpus']}, {saved.protocol['split']}, fold {saved.protocol['fold']}"
+    return {**protocol, **trained, "trained_on": fold}
+
+
+def _directory(to: str | None, test: Test, saved: Checkpoint) -> RunDirectory:
+    """Raises: UserError for a directory that holds a result already."""
+    corpus, model = test.protocol["corpus"], saved.config["model"]["name"]
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")
+    path = Path(to).expanduser() if to is not None else Path("outputs") / "eval" / str(corpus) / str(model) / now
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"--to {path} is there already, and not empty: name a new directory")
+    return RunDirectory(path)
+
+
+def _about(saved: Checkpoint, model: EmotionRecognizer, test: Test, known: Seen | None) -> dict[str, Any]:
+    facts = getattr(model.net, "facts", dict)
+    protocol = dict(test.protocol)
+    if known is not None:
+        protocol["speaker_independent"] = False
+    return {
+        "protocol": protocol,
+        "contamination": getattr(model.net, "contamination", None),
+        "model": {"name": model.name, "parameters": model.n_parameters, **facts()},
+        "seed": saved.config["seed"],
+        "epochs": {"trained": saved.epoch, "chosen": saved.epoch},
+        "config": RunDirectory(Path()).config.name,
+        "warnings": test.collection.warnings(),
+        "checkpoint": {
+            "path": str(saved.path.absolute()),
+            "sha256": hashlib.sha256(saved.path.read_bytes()).hexdigest(),
+            "temperature": saved.temperature,
+        },
+        "seen": known.to_json() if known is not None else None,
+    }

@@ -1,0 +1,127 @@
+"""Whether probabilities mean what they say: calibration, and what is gained by not answering where unsure.
+
+N: clips.  K: classes.  C: points of a curve.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from ser_lightning.evaluation.stats import uar
+from ser_lightning.metrics import confusion
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+N_BINS = 15
+_LOWEST, _HIGHEST = 0.05, 20.0  # temperatures that are looked at
+_POINTS = 20  # of the selective curve
+
+
+def calibration(probabilities: Floats, labels: Labels) -> dict[str, Any]:
+    """How far confidence is from accuracy, as plain values.
+
+    ``ece``: expected calibration error, the mean over clips of the distance between confidence (the highest
+    probability) and accuracy in 15 bins of confidence of one width (Guo et al., "On calibration of modern neural
+    networks", ICML 2017, arXiv 1706.04599, equation 3). ``nll``: mean negative log-likelihood; ``brier``: mean
+    squared distance from the truth, 0 to 2 (Brier, 1950); both are lower where better. ``bins``: those that are
+    not empty. ``selective``: `selective_curve`; ``aurc``: the area between it and 1 (Geifman and El-Yaniv, 2017).
+
+    Args:
+        probabilities: (N, K), each row's sum 1.
+        labels: (N,) true classes.
+    """
+    n_clips, n_classes = probabilities.shape
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = _bins(confidence, correct)
+    truth = np.eye(n_classes)[labels]
+    likelihood = probabilities[np.arange(n_clips), labels]
+    return {
+        "ece": sum(each["n"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / n_clips,
+        "nll": float(-np.log(likelihood.clip(1e-12)).mean()),
+        "brier": float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+        "aurc": _area_under_risk(confidence, correct),
+        "confidence": float(confidence.mean()),
+        "bins": bins,
+        "selective": selective_curve(probabilities, labels),
+    }
+
+
+def _bins(confidence: Floats, correct: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    number = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
+    return [
+        {
+            "from": each / N_BINS,
+            "to": (each + 1) / N_BINS,
+            "n": int((number == each).sum()),
+            "confidence": float(confidence[number == each].mean()),
+            "accuracy": float(correct[number == each].mean()),
+        }
+        for each in np.unique(number).tolist()
+    ]
+
+
+def selective_curve(probabilities: Floats, labels: Labels) -> list[dict[str, float]]:
+    """What the surest answers are worth: ``accuracy`` and ``uar`` of the share ``coverage`` of clips, C points.
+
+    UAR is over the classes that are among those clips.
+    """
+    n_classes = probabilities.shape[1]
+    surest = np.argsort(-probabilities.max(axis=1), kind="stable")
+    predicted = probabilities.argmax(axis=1)
+    points = []
+    for step in range(1, _POINTS + 1):
+        kept = surest[: max(1, round(len(labels) * step / _POINTS))]
+        matrix = confusion(labels[kept], predicted[kept], n_classes)
+        points.append(
+            {
+                "coverage": len(kept) / len(labels),
+                "accuracy": float(np.trace(matrix) / matrix.sum()),
+                "uar": float(uar(matrix)),
+            }
+        )
+    return points
+
+
+def _area_under_risk(confidence: Floats, correct: NDArray[np.bool_]) -> float:
+    """Mean over all coverages of the share of errors among the surest clips."""
+    errors = ~correct[np.argsort(-confidence, kind="stable")]
+    return float((np.cumsum(errors) / np.arange(1, len(errors) + 1)).mean())
+
+
+def fit_temperature(logits: Floats, labels: Labels) -> float:
+    """The number that logits (N, K) are to be divided by, for the highest likelihood of ``labels`` (N,).
+
+    One number changes no answer, and most of a network's overconfidence goes (Guo et al., section 4.2).
+    """
+
+    def loss(log_temperature: float) -> float:
+        return nll(logits / np.exp(log_temperature), labels)
+
+    found = minimize_scalar(loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def nll(logits: Floats, labels: Labels) -> float:
+    """Mean negative log-likelihood of ``labels`` (N,) under logits (N, K)."""
+    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
+
+
+def probabilities_at(logits: Floats, temperature: float) -> Floats:
+    """Logits (N, K) -> probabilities (N, K)."""
+    return softmax(logits / temperature, axis=1)
+
+
+def left_out(logits: Floats, labels: Labels, groups: Labels) -> Floats:
+    """Probabilities (N, K) of each clip at the temperature that fits the clips of all other ``groups`` (N,).
+
+    With groups of speakers, this is what calibration is worth for somebody new.
+    """
+    found = np.empty_like(logits)
+    for group in np.unique(groups):
+        here = groups == group
+        found[here] = probabilities_at(logits[here], fit_temperature(logits[~here], labels[~here]))
+    return found

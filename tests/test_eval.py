@@ -1,0 +1,193 @@
+"""`ser eval` and `ser calibrate` on small corpora: own test, other corpora, refusals, what they leave."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import config, make_cremad
+from layouts import make_csv, make_emodb, make_ravdess
+from made_checkpoint import make_checkpoint_of
+
+from ser_lightning import cli, load_model
+from ser_lightning.evaluation.predictions import read_predictions
+from ser_lightning.experiment import make_data, train
+from ser_lightning.inference.checkpoint import read_checkpoint
+from ser_lightning.run import RunDirectory
+
+SMALL = ("model.net.channels=[8,16]", "model.frontend.n_mels=40", "logger=none")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, cremad_root):
+    """The directory of a run on CREMA-D, of one epoch."""
+    run = RunDirectory(tmp_path_factory.mktemp("trained") / "run")
+    overrides = ["data=cremad", f"data.root={cremad_root}", *SMALL, "trainer.max_epochs=1", "trainer.precision=32"]
+    train(config(*overrides), run)
+    return run
+
+
+def ser(*arguments):
+    done = CliRunner().invoke(cli.main, [*map(str, arguments)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_its_own_test_is_what_the_run_said(trained, tmp_path):
+    code, out, errors = ser("eval", trained.path, "--to", tmp_path / "again")
+    assert code == 0, errors
+    again, first = result_of(tmp_path / "again"), trained.read_result()
+    for name in ("uar", "accuracy", "macro_f1", "loss"):
+        assert again["metrics"]["test"][name] == pytest.approx(first["metrics"]["test"][name], abs=1e-4)
+    assert again["confusion_matrix"] == first["confusion_matrix"]
+    for name in ("corpus", "split", "fold", "split_hash", "speaker_independent"):
+        assert again["protocol"][name] == first["protocol"][name]
+    assert again["seen"] is None and again["checkpoint"]["path"] == str(trained.best)
+    assert again["calibration"]["ece"] == pytest.approx(first["calibration"]["ece"], abs=1e-3)
+    for name in ("confusion.png", "reliability.png", "predictions.csv", "config.yaml"):
+        assert (tmp_path / "again" / name).stat().st_size > 100
+    assert "no test speaker was heard in training" in out and "calibration error" in out
+
+
+@pytest.mark.parametrize(("fold", "how"), [(1, "had its epoch chosen on"), (2, "was trained on")])
+def test_speakers_that_were_heard_are_refused(trained, tmp_path, fold, how):
+    code, _, errors = ser("eval", trained.path, f"data.fold={fold}", "--to", tmp_path / "seen")
+    assert code == 1 and how in errors and "--allow-seen" in errors
+    assert not (tmp_path / "seen").exists()
+    code, out, _ = ser("eval", trained.path, f"data.fold={fold}", "--to", tmp_path / "seen", "--allow-seen")
+    assert code == 0 and "OF THESE SPEAKERS: says nothing about new ones" in out
+    result = result_of(tmp_path / "seen")
+    assert result["seen"]["n_speakers"] == 2 if fold == 1 else result["seen"]["n_speakers"] >= 1
+    assert result["protocol"]["speaker_independent"] is False
+    assert result["protocol"]["trained_on"] == "cremad, actors5, fold 0"
+
+
+def test_a_clip_under_another_name_is_known_by_its_sound(trained, tmp_path, cremad_root):
+    """Somebody's own list of the files that it was trained on."""
+    lines = ["path,emotion,speaker"]
+    for number, speaker in enumerate(("1040", "1041", "1060")):
+        for path in sorted((cremad_root / "AudioWAV").glob(f"{speaker}_*_ANG_*"))[:2]:
+            shutil.copy(path, tmp_path / f"{number}-{path.stem[5:8]}.wav")
+            lines.append(f"{number}-{path.stem[5:8]}.wav,anger,p{number}")
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    code, _, errors = ser("eval", trained.path, "data=csv", f"data.manifest={tmp_path}/mine.csv")
+    assert code == 1 and "6 of its clips" in errors
+
+
+def test_another_corpus_needs_a_map_and_is_tested_whole(trained, tmp_path):
+    root = make_ravdess(tmp_path / "ravdess")
+    here = ["data=ravdess", f"data.root={root}"]
+    code, _, errors = ser("eval", trained.path, *here)
+    assert code == 1 and "does not know calm, surprise" in errors and "data/label_map=six" in errors
+    code, out, errors = ser("eval", trained.path, *here, "data/label_map=six", "--to", tmp_path / "ravdess-six")
+    assert code == 0, errors
+    result = result_of(tmp_path / "ravdess-six")
+    assert result["protocol"]["n_test"] == 7 * 6 == sum(map(sum, result["confusion_matrix"]))
+    assert (result["protocol"]["split"], result["protocol"]["trained_on"]) == ("all", "cremad")
+    assert result["protocol"]["label_map"]["calm"] == "drop"
+    assert result["protocol"]["speaker_independent"] is True and result["warnings"]["left_out_by_label"] == 14
+    assert "trained on cremad" in out
+    fold = ["data.fold=0", "--to", tmp_path / "fold"]
+    assert ser("eval", trained.path, *here, "data/label_map=six", *fold)[0] == 0
+    assert result_of(tmp_path / "fold")["protocol"]["n_test"] == 6 * 1
+
+
+def test_the_answers_are_the_models_own(trained, tmp_path):
+    root = make_emodb(tmp_path / "emodb")
+    to = tmp_path / "to"
+    assert ser("eval", trained.path, "data=emodb", f"data.root={root}", "data/label_map=six", "--to", to)[0] == 0
+    found, model = read_predictions(to / "predictions.csv"), load_model(trained.best)
+    for row in (0, len(found.ids) // 2, -1):
+        expected = model.predict_file(root / "wav" / f"{found.ids[row]}.wav")
+        assert expected.probabilities[model.labels[3]] == pytest.approx(found.probabilities[row, 3], abs=1e-4)
+
+
+def test_a_list_with_some_of_the_labels_needs_no_map(trained, tmp_path):
+    listed = make_csv(tmp_path, emotions=("anger", "sadness"))
+    code, out, errors = ser("eval", trained.path, "data=csv", f"data.manifest={listed}", "--to", tmp_path / "to")
+    assert code == 0, errors
+    assert "absent" in out
+    assert result_of(tmp_path / "to")["metrics"]["test"]["recall"]["fear"] is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["data.fold=9"], "this split has folds 0 to 4"),
+        (["model=cnn"], "model=cnn is no setting of the data"),
+        (["data.nonsense=1"], "no setting data.nonsense"),
+        (["data/label_map=six"], "needs data=NAME beside it"),
+        (["data=ravdes"], "ravdes"),
+        (["data.root=/nowhere"], "data.root=/nowhere does not exist"),
+    ],
+)
+def test_overrides_that_cannot_be_are_one_line(trained, overrides, complaint):
+    code, _, errors = ser("eval", trained.path, *overrides)
+    assert code == 1 and complaint in errors.splitlines()[-1]
+
+
+def test_a_result_is_never_written_over(trained, tmp_path):
+    (tmp_path / "something").write_text("precious")
+    code, _, errors = ser("eval", trained.path, "--to", tmp_path)
+    assert code == 1 and "not empty" in errors
+
+
+def test_a_checkpoint_that_does_not_say_whom_it_heard_is_refused(trained, tmp_path):
+    content = torch.load(trained.best, weights_only=True)
+    del content["ser_lightning"]["heard"]
+    torch.save(content, tmp_path / "old.ckpt")
+    code, _, errors = ser("eval", tmp_path / "old.ckpt")
+    assert code == 1 and "does not say whom it was trained on" in errors
+    code, out, _ = ser("eval", tmp_path / "old.ckpt", "--allow-seen", "--to", tmp_path / "to")
+    assert code == 0 and "WHOM IT WAS TRAINED ON IS NOT KNOWN" in out
+
+
+def test_calibration_is_fitted_to_validation_speakers_and_stays(trained, tmp_path):
+    place = tmp_path / "calibrated.ckpt"
+    code, out, errors = ser("calibrate", trained.path, "--output", place)
+    assert code == 0, errors
+    assert "before" in out and "temperature" in out and place.with_suffix(".png").stat().st_size > 10_000
+    saved = read_checkpoint(place)
+    assert saved.stamp["calibrated"]["n_speakers"] == 2 and saved.epoch == 1
+    model, raw = load_model(place), load_model(trained.best)
+    assert model.temperature == saved.temperature != 1
+    data = make_data(config("data=cremad", *SMALL, f"data.root={saved.config['data']['root']}"))
+    waveform, lengths = (torch.from_numpy(array) for array in data.collection.gather(data.split.val))
+    labels = torch.tensor([data.labels.index(data.manifest[row].emotion) for row in data.split.val])
+    losses = [
+        torch.nn.functional.cross_entropy(one.logits(waveform, lengths), labels).item() for one in (model, raw)
+    ]
+    assert losses[0] < losses[1]
+    assert ser("eval", place, "--to", tmp_path / "to")[0] == 0
+    assert result_of(tmp_path / "to")["checkpoint"]["temperature"] == model.temperature
+    again = read_predictions(tmp_path / "to" / "predictions.csv")
+    assert np.array_equal(again.predicted, read_predictions(trained.predictions).predicted)
+
+
+def test_calibration_is_refused_on_speakers_that_trained_and_without_a_validation_set(
+    trained, tmp_path, cremad_root
+):
+    code, _, errors = ser("calibrate", trained.path, "data.fold=1")
+    assert code == 1 and "trained on these validation speakers" in errors
+    overrides = [
+        "data=cremad",
+        f"data.root={cremad_root}",
+        "data.split=random",
+        "data.splits.random.val_fraction=0",
+    ]
+    path = make_checkpoint_of(tmp_path / "random.ckpt", *overrides, *SMALL)
+    code, _, errors = ser("calibrate", path)
+    assert code == 1 and "no validation set" in errors
+
+
+def test_a_corpus_of_the_same_speakers_is_not_foreign(trained, tmp_path):
+    """Another copy of what it was trained on: a fold of it is tested, and not all of it."""
+    root = make_cremad(tmp_path / "copy")
+    code, _, errors = ser("eval", trained.path, "data=cremad", f"data.root={root}", "--to", tmp_path / "to")
+    assert code == 0, errors
+    assert result_of(tmp_path / "to")["protocol"]["n_test"] == 24
