@@ -15,7 +15,7 @@ _TABLE: dict[str, list[tuple[str, str, Change | None]]] = {  # group to name, ti
         ),
         ("speech_noise_10db", "speech-shaped noise, 10 dB", Noise(snr_db=10, spectrum="speech")),
     ],
-    "channel": [("telephone", "telephone (300–3,400 Hz, μ-law)", Telephone())],
+    "channel": [("telephone", "telephone line (μ-law)", Telephone())],
     "level": [
         ("gain_minus_20db", "20 dB quieter", Gain(gain_db=-20)),
         ("gain_plus_12db", "12 dB louder, clipping", Gain(gain_db=12)),
