@@ -37,12 +37,13 @@ def make_emodb(root: Path, *, speakers=EMODB_SPEAKERS) -> Path:
 
 def make_csv(folder: Path, *, n_clips: int = 10, emotions=("calm", "upset")) -> Path:
     """A user's list of so many clips, two of each speaker, beside their files; returns the CSV."""
-    lines = ["path,emotion,speaker,sex,fold"]
+    lines = ["path,emotion,speaker,sex,age,fold"]
     for number in range(n_clips):
         emotion, speaker = emotions[number % len(emotions)], number // 2
         path = f"clips/{number}.wav"
         tone(folder / path, number % len(emotions) + speaker / 50)
-        lines.append(f"{path},{emotion},p{speaker},{'female' if speaker % 2 else 'male'},{speaker % 3}")
+        sex = "female" if speaker % 2 else "male"
+        lines.append(f"{path},{emotion},p{speaker},{sex},{20 + 7 * speaker},{speaker % 3}")
     listed = folder / "my.csv"
     listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return listed

@@ -33,7 +33,7 @@ from ser_lightning.data.scan import BadFile, Scan, SourceFile, same_name, scan
 from ser_lightning.errors import UserError
 from ser_lightning.files import cache_root, folder_written_whole
 
-_FORMAT = 2  # raised whenever the same files would be packed into other bytes
+_FORMAT = 3  # raised whenever the same files would be packed into other bytes
 _IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
 _IN_FLIGHT_BYTES = 100_000_000  # unless their files are large
 _SILENT_PEAK = 33  # of 32768: nothing above -60 dB of full scale

@@ -12,9 +12,9 @@ class Utterance:
     """One labelled recording.
 
     ``id`` names it on every machine (the file name without its ending); ``path`` is relative to the corpus root.
-    ``audio_hash`` is over the decoded 16-bit samples, so two files with the same sound share it. ``fold`` is what a
-    user's own list says of it. ``source_…`` and ``n_clipped`` (samples in flat tops) are of the file as it lies
-    there; ``peak`` is of the decoded samples, 32,768 being full scale.
+    ``audio_hash`` is over the decoded 16-bit samples, so two files with the same sound share it. ``age`` is the
+    speaker's, in years. ``fold`` is what a user's own list says of it. ``source_…`` and ``n_clipped`` (samples in
+    flat tops) are of the file as it lies there; ``peak`` is of the decoded samples, 32,768 being full scale.
     """
 
     id: str
@@ -25,6 +25,7 @@ class Utterance:
     sentence: str = ""
     intensity: str = ""
     sex: str = ""
+    age: str = ""
     fold: str = ""
     n_samples: int = 0
     duration_s: float = 0.0
@@ -38,6 +39,14 @@ class Utterance:
     def who(self) -> str:
         """The speaker, told from one who is called the same in another corpus."""
         return self.speaker if self.speaker.startswith(f"{self.corpus}:") else f"{self.corpus}:{self.speaker}"
+
+    @property
+    def age_group(self) -> str:
+        """The decade that the age lies in, such as "20-29"; nothing where it is unknown."""
+        if not self.age:
+            return ""
+        decade = int(float(self.age)) // 10 * 10
+        return f"{decade}-{decade + 9}"
 
 
 _CASTS = {
@@ -64,7 +73,7 @@ class Manifest(Sequence[Utterance]):
         return self._rows[index]
 
     def column(self, name: str) -> list[str]:
-        """One field of every utterance, in order."""
+        """One field or property of every utterance, in order."""
         return [getattr(row, name) for row in self._rows]
 
     def same_sound(self) -> list[list[int]]:

@@ -11,16 +11,18 @@ from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.errors import UserError
 
 _NEEDED = ("path", "emotion", "speaker")
-_OPTIONAL = ("sentence", "sex", "intensity", "fold")
+_OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
+_OLDEST = 130  # years
 _NAMED = 10  # faulty lines a message names
 
 
 def read_csv_corpus(path: Path) -> Corpus:
     """The corpus that a CSV describes.
 
-    The columns ``path``, ``emotion`` and ``speaker`` are needed; ``sentence``, ``sex``, ``intensity`` and ``fold``
-    are read where they are there, others are left alone. Relative paths begin at the CSV's folder. A clip's id is
-    its path without the ending; of absolute paths, without the folder that they share, which differs by machine.
+    The columns ``path``, ``emotion`` and ``speaker`` are needed; ``sentence``, ``sex``, ``age`` in years,
+    ``intensity`` and ``fold`` are read where they are there, others are left alone. Relative paths begin at the
+    CSV's folder. A clip's id is its path without the ending; of absolute paths, without the folder that they share,
+    which differs by machine.
     Raises: UserError that lists what is wrong with the file.
     """
     rows = _rows(path)
@@ -83,7 +85,16 @@ def _cleaned(row: dict[str | None, str | list[str] | None]) -> dict[str, str]:
 
 
 def _faults(row: dict[str, str]) -> list[str]:
-    return [f"{name} is empty" for name in _NEEDED if not row[name]]
+    faults = [f"{name} is empty" for name in _NEEDED if not row[name]]
+    age = row.get("age", "")
+    return faults if not age or _is_age(age) else [*faults, f"the age {age!r} is no number of years"]
+
+
+def _is_age(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= _OLDEST
+    except ValueError:
+        return False
 
 
 def _spelt_otherwise(name: str, names: set[str]) -> bool:

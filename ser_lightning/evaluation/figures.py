@@ -12,15 +12,22 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-_DPI = 200
-_INK, _MUTED, _FAINT, _ACCENT = "#1b2430", "#66717f", "#dde3ea", "#d4691e"
-_TRAIN, _VAL, _SECOND = "#98a2af", "#245795", "#2a8c80"
+from ser_lightning.evaluation.drawing import ACCENT as _ACCENT
+from ser_lightning.evaluation.drawing import BLUE as _VAL
+from ser_lightning.evaluation.drawing import FAINT as _FAINT
+from ser_lightning.evaluation.drawing import INK as _INK
+from ser_lightning.evaluation.drawing import MUTED as _MUTED
+from ser_lightning.evaluation.drawing import entitle as _entitle
+from ser_lightning.evaluation.drawing import new_figure as _figure
+from ser_lightning.evaluation.drawing import place as _place
+from ser_lightning.evaluation.drawing import save as _save
+
+_TRAIN, _SECOND = "#98a2af", "#2a8c80"
 
 # Even steps of OKLCH lightness from 0.98 to 0.35 at hue 255°: equal differences look equal, in grey as well.
 _BLUES = LinearSegmentedColormap.from_list(
@@ -244,39 +251,3 @@ def _mark_epoch(loss: Axes, scores: Axes, history: History, epoch: int) -> None:
         scores.plot(epoch, value, marker="o", markersize=7, color=_VAL, markeredgecolor=_ACCENT, mew=1.8)
         note = f"epoch {epoch} chosen, UAR {value:.1%}"
     judged.set_title(note, loc="right", fontsize=9, color=_ACCENT, pad=6)
-
-
-def _figure() -> Figure:
-    figure = Figure(figsize=(12, 12), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _place(
-    figure: Figure, *, left: float, bottom: float, width: float, height: float, sharey: Axes | None = None
-) -> Axes:
-    across, up = figure.get_size_inches()
-    return figure.add_axes((left / across, bottom / up, width / across, height / up), sharey=sharey)
-
-
-def _entitle(figure: Figure, axes: Axes, title: str, subtitle: str, *, gap: float) -> None:
-    """Set title and subtitle above the axes, flush with the leftmost thing drawn beside it."""
-    across, up = figure.get_size_inches()
-    box = axes.get_tightbbox()
-    left = box.x0 / _DPI if box else 0.0
-    top = axes.get_position().y1 * up + gap
-    lines = subtitle.count("\n") + 1
-    figure.text(left / across, top / up, subtitle, color=_MUTED, fontsize=10, va="bottom", linespacing=1.45)
-    figure.text(
-        left / across,
-        (top + 0.21 * lines + 0.08) / up,
-        title,
-        color=_INK,
-        fontsize=15,
-        weight="bold",
-        va="bottom",
-    )
-
-
-def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, format="png", bbox_inches="tight", pad_inches=0.3)

@@ -42,7 +42,7 @@ def test_what_is_packed_is_what_was_decoded(root):
 def test_the_manifest_says_what_the_names_say(root):
     row = prepare(CREMAD, root).manifest[0]
     assert (row.id, row.speaker, row.sentence, row.emotion) == ("1001_DFA_ANG_XX", "1001", "DFA", "anger")
-    assert (row.sex, row.intensity, row.n_samples) == ("male", "unspecified", 4800)
+    assert (row.sex, row.age, row.intensity, row.n_samples) == ("male", "51", "unspecified", 4800)
 
 
 def test_the_folder_itself_may_be_given(root):

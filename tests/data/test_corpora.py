@@ -82,7 +82,7 @@ def test_ravdess_says_what_is_wrong(name, reason):
 
 def test_emodb_says_all_it_knows():
     facts = load_corpus("emodb").parse("03a01Fa")
-    assert facts == NameFacts(id="03a01Fa", speaker="03", emotion="happiness", sentence="a01", sex="male")
+    assert facts == NameFacts(id="03a01Fa", speaker="03", emotion="happiness", sentence="a01", sex="male", age="31")
 
 
 def test_emodb_reads_every_name_that_its_rule_allows():
@@ -94,6 +94,10 @@ def test_emodb_reads_every_name_that_its_rule_allows():
     assert len({fact.id for fact in facts}) == 700
     assert Counter(fact.emotion for fact in facts) == dict.fromkeys(corpus.labels, 100)
     assert {fact.speaker for fact in facts if fact.sex == "male"} == {"03", "10", "11", "12", "15"}
+    ages = {fact.speaker: int(fact.age) for fact in facts}
+    assert len(ages) == 10
+    assert {who for who, age in ages.items() if age < 30} == {"09", "11", "15"}
+    assert (min(ages.values()), max(ages.values()), sum(ages.values())) == (21, 35, 297)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +135,16 @@ def test_the_cremad_files_are_its_clips():
     assert set(emotions.values()) == {1271}
     assert sum(file.size_bytes for file in files) == 605_899_936
     assert len({file.digest for file in files}) == 7439  # three pairs are the same sound
+
+
+def test_the_cremad_actors_are_as_old_as_published():
+    """Between 20 and 74 years, as Cao et al. (2014) say, and what the corpus's table adds up to by decade."""
+    parse = load_corpus("cremad").parse
+    ages = {actor: parse(f"{actor}_DFA_ANG_XX").age for actor in range(1001, 1092)}
+    years = [int(age) for age in ages.values()]
+    assert (min(years), max(years), round(sum(years) / 91)) == (20, 74, 36)
+    assert Counter(age // 10 for age in years) == {2: 34, 3: 23, 4: 16, 5: 12, 6: 5, 7: 1}
+    assert [ages[actor] for actor in (1001, 1002, 1034, 1091)] == ["51", "21", "74", "29"]
 
 
 def test_a_known_clip_has_its_published_checksum():

@@ -153,6 +153,14 @@ def test_a_users_ten_rows_train(places, tmp_path):
     assert (result["protocol"]["corpus"], result["protocol"]["split"]) == ("my", "kfold")
 
 
+def test_ages_are_read_where_a_list_has_them(tmp_path):
+    listed = make_csv(tmp_path)
+    listed.write_text(listed.read_text().replace(",20,", ",19.5,").replace(",48,", ",,"))
+    data = make_data(config("data=csv", f"data.manifest={listed}"))
+    assert data.manifest.column("age")[::2] == ["19.5", "27", "34", "41", ""]
+    assert data.manifest.column("age_group")[::2] == ["10-19", "20-29", "30-39", "40-49", ""]
+
+
 def test_a_list_may_come_from_a_spreadsheet(tmp_path):
     listed = make_csv(tmp_path)
     text = listed.read_text().replace(",", ";")
@@ -170,6 +178,9 @@ def test_a_list_may_come_from_a_spreadsheet(tmp_path):
         (lambda text: text.replace(",upset,p0", ",,p0"), r"line 3: emotion is empty"),
         (lambda text: text + text.splitlines()[1] + "\n", r"clips/0\.wav is listed 2 times"),
         (lambda text: text.replace(",upset,p0", ",Upset,p0"), r"Upset is also written otherwise"),
+        (lambda text: text.replace(",20,", ",young,"), r"line 2: the age 'young' is no number of years"),
+        (lambda text: text.replace(",20,", ",-3,"), r"line 3: the age '-3' is no number of years"),
+        (lambda text: text.replace(",20,", ",nan,"), r"the age 'nan' is no number of years"),
         (lambda text: text.replace("clips/3", "clips/33"), r"1 of 10 files.*\n.*clips/33\.wav: cannot be found"),
         (lambda text: "", r"lacks the column path"),
     ],

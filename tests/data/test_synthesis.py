@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ser_lightning.data.seeding import stable_rng
 from ser_lightning.data.synthesis import (
     EMOTIONS,
     SAMPLE_RATE_HZ,
@@ -23,7 +24,6 @@ from ser_lightning.data.synthesis.voice import (
     _overlap_add,
     _tract_response,
     glottal_source,
-    stable_rng,
 )
 
 SPEAKERS, SENTENCE_COUNT, TAKES = 2, 2, 2

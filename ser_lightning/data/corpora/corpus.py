@@ -16,7 +16,7 @@ class MisnamedFile(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class NameFacts:
-    """What a corpus's file name says of the recording."""
+    """What a corpus's file name says of the recording. ``age`` is the speaker's, in years; '' is unknown."""
 
     id: str
     speaker: str
@@ -24,6 +24,7 @@ class NameFacts:
     sentence: str = ""
     intensity: str = ""
     sex: str = ""
+    age: str = ""
     fold: str = ""
 
 

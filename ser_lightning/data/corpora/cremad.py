@@ -26,6 +26,12 @@ _FEMALE = frozenset(
         "73 74 75 76 78 79 82 84 89 91"
     ).split()
 )
+# The same table: the age of every actor in years, from 1001 on.
+_AGES = (
+    "51 21 21 42 29 58 38 46 24 27 32 23 22 24 32 61 42 25 29 61 30 22 22 59 48 33 44 57 33 42 31 30 31 74 48 49 "
+    "45 21 51 42 42 37 25 40 22 22 22 38 25 62 56 33 35 36 57 52 25 36 21 28 51 56 33 53 38 25 66 34 27 25 41 33 "
+    "24 31 40 25 20 21 21 21 30 20 45 46 34 33 62 23 24 50 29"
+).split()
 
 
 def parse(name: str) -> NameFacts:
@@ -51,6 +57,7 @@ def parse(name: str) -> NameFacts:
         sentence=sentence,
         intensity=_INTENSITIES[level],
         sex="female" if speaker[2:] in _FEMALE else "male",
+        age=_AGES[int(speaker) - 1001],
     )
 
 

@@ -13,7 +13,18 @@ EMOTIONS = {  # the initials of the German words: Wut, Langeweile, Ekel, Angst, 
     "T": "sadness",
     "N": "neutral",
 }
-_SPEAKERS = tuple("03 08 09 10 11 12 13 14 15 16".split())
+_AGES = {  # in years, as the corpus's own page lists its speakers
+    "03": "31",
+    "08": "34",
+    "09": "21",
+    "10": "32",
+    "11": "26",
+    "12": "30",
+    "13": "32",
+    "14": "35",
+    "15": "25",
+    "16": "31",
+}
 _MALE = frozenset("03 10 11 12 15".split())
 _TEXTS = tuple("a01 a02 a04 a05 a07 b01 b02 b03 b09 b10".split())
 _NAME = re.compile(r"(\d\d)([a-z]\d\d)([A-Z])[a-z]?")
@@ -27,8 +38,8 @@ def parse(name: str) -> NameFacts:
     speaker, text, code = match.groups()
     if code not in EMOTIONS:
         raise MisnamedFile(f"has the unknown emotion code {code} (known: {', '.join(EMOTIONS)})")
-    if speaker not in _SPEAKERS:
-        raise MisnamedFile(f"has the unknown speaker {speaker} (known: {', '.join(_SPEAKERS)})")
+    if speaker not in _AGES:
+        raise MisnamedFile(f"has the unknown speaker {speaker} (known: {', '.join(_AGES)})")
     if text not in _TEXTS:
         raise MisnamedFile(f"has the unknown text {text} (known: {', '.join(_TEXTS)})")
     return NameFacts(
@@ -37,6 +48,7 @@ def parse(name: str) -> NameFacts:
         emotion=EMOTIONS[code],
         sentence=text,
         sex="male" if speaker in _MALE else "female",
+        age=_AGES[speaker],
     )
 
 

@@ -5,13 +5,14 @@ N control frames of HOP_SAMPLES, T = N * HOP_SAMPLES samples, K bins of the filt
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
+
+from ser_lightning.data.seeding import stable_rng
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -63,12 +64,6 @@ class Tracks:
     frication: FloatArray
     frication_hz: FloatArray
     frication_width_hz: FloatArray
-
-
-def stable_rng(seed: int, name: str) -> np.random.Generator:
-    """A generator that depends on nothing but its arguments: not on order, process or Python's hash seed."""
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(int.from_bytes(digest[:16], "big"))))
 
 
 def make_speaker(number: int, seed: int = 0) -> Speaker:

@@ -1,0 +1,53 @@
+"""A condition that a clip is tested under, as a value.
+
+T: samples.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_lightning.data.seeding import stable_rng
+
+_FULL_SCALE = 32_768
+
+Floats = NDArray[np.float64]
+Samples = NDArray[np.int16]
+
+
+class Change(Protocol):
+    """What happens to a sound: samples (T,), full scale being 1, -> (T',), of which the next one clips the rest."""
+
+    def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator, /) -> Floats: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """A ``change`` with a name for files, a title for people, and the group that it is shown in.
+
+    Without a change, clips are heard as they are.
+    """
+
+    name: str
+    title: str
+    group: str
+    change: Change | None = None
+
+    def apply(self, samples: Samples, *, sample_rate_hz: int, random: np.random.Generator) -> Samples:
+        """Int16 samples (T,) -> int16 samples (T',); what goes beyond full scale is clipped."""
+        if self.change is None:
+            return samples
+        changed = self.change(samples / _FULL_SCALE, sample_rate_hz, random)
+        return np.clip(np.rint(changed * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+
+    def apply_to_clip(self, id: str, samples: Samples, *, sample_rate_hz: int) -> Samples:
+        """The same, with random numbers that depend on clip and condition alone: not on order, batch or process."""
+        return self.apply(samples, sample_rate_hz=sample_rate_hz, random=stable_rng(0, f"{self.name}/{id}"))
+
+
+def within_full_scale(samples: Floats) -> Floats:
+    """The same sound, quieter where it would clip otherwise: of noise and rooms, clipping is no part."""
+    top = (_FULL_SCALE - 1) / _FULL_SCALE
+    return samples / max(1.0, float(np.abs(samples).max()) / top)

@@ -1,0 +1,48 @@
+"""How loud speech is while somebody speaks: the active speech level of ITU-T P.56 (2011), method B.
+
+Pauses, of which clips have more or less, would lower a mean over everything, and noise set by it with them.
+T: samples.  J: thresholds.
+"""
+
+import math
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+from scipy.signal import lfilter
+
+from ser_lightning.data.degrade.condition import Floats
+
+_TIME_CONSTANT_S = 0.03
+_HANGOVER_S = 0.2  # speech goes on for so long after the envelope has fallen below a threshold
+_MARGIN_DB = 15.9  # of the active level over the threshold that separates speech from pauses
+_THRESHOLDS = 2.0 ** np.arange(-15, 0)  # (J,), full scale being 1
+
+
+def active_power(samples: Floats, sample_rate_hz: int) -> float:
+    """Mean square of samples (T,) while there is speech in them; of a sound below all thresholds, of everything."""
+    n_active = _active_samples(samples, sample_rate_hz)  # (J,)
+    energy = float(samples @ samples)
+    n_active = n_active[n_active > 0]  # of the highest thresholds, that nothing reaches
+    if not energy or not n_active.size:
+        return energy / len(samples)
+    levels_db = 10 * np.log10(energy / n_active)
+    margins_db = levels_db - 20 * np.log10(_THRESHOLDS[: len(n_active)])
+    return float(10 ** (_where_it_falls_to(_MARGIN_DB, margins_db, levels_db) / 10))
+
+
+def _active_samples(samples: Floats, sample_rate_hz: int) -> np.ndarray:
+    """(T,) -> (J,): how many samples are speech, by each threshold."""
+    g = math.exp(-1 / (sample_rate_hz * _TIME_CONSTANT_S))
+    envelope = lfilter([(1 - g) ** 2], [1, -2 * g, g**2], np.abs(samples))  # smoothed twice
+    window = math.ceil(_HANGOVER_S * sample_rate_hz) + 1
+    recent = maximum_filter1d(envelope, window, mode="constant", origin=(window - 1) // 2)  # up to this sample
+    return np.count_nonzero(recent >= _THRESHOLDS[:, None], axis=1)
+
+
+def _where_it_falls_to(margin_db: float, margins_db: Floats, levels_db: Floats) -> float:
+    """The level (J,) at the first threshold with no more than that margin, between it and the one before."""
+    below = np.flatnonzero(margins_db <= margin_db)
+    after = int(below[0]) if below.size else len(margins_db) - 1
+    before = max(after - 1, 0)
+    pair = [after, before]
+    return float(np.interp(margin_db, margins_db[pair], levels_db[pair]))

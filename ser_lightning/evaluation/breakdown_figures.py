@@ -1,0 +1,85 @@
+"""The pictures of UAR by acoustic condition, and by parts of the test clips."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.evaluation.dots import Dot, draw_dots
+from ser_lightning.evaluation.scoring import labels_shown
+from ser_lightning.evaluation.slices import Slices, lacks_labels
+from ser_lightning.evaluation.wording import count, percent, points, points_interval
+
+_LONGEST = 44  # letters of a name
+_INTERVALS = "bars: 95% intervals by a bootstrap over speakers"
+
+
+def draw_robustness(path: Path, rows: Sequence[Mapping[str, Any]], *, title: str, subtitle: str) -> None:
+    """Draw the UAR under each condition, the clean one as a line through all.
+
+    Args:
+        path: the PNG to write.
+        rows: as `robustness` gives them.
+        title: one line.
+        subtitle: one or several lines.
+    """
+    dots = [_dot(row, row["group"], row["title"], [percent(row["uar"]), *_lost(row)]) for row in rows]
+    draw_dots(
+        path,
+        dots,
+        headings=[("UAR", 0.65), ("against clean", 1.65), ("95% interval", 2.95)],
+        reference=("clean", rows[0]["uar"]),
+        note=f"{_INTERVALS}; against clean, the same speakers under both",
+        title=title,
+        subtitle=subtitle,
+    )
+
+
+def draw_slices(path: Path, slices: Slices, *, uar: float, title: str, subtitle: str) -> None:
+    """Draw the UAR of each part of the test clips.
+
+    Args:
+        path: the PNG to write.
+        slices: as `slices` gives them, not empty.
+        uar: of all test clips, a line through all.
+        title: one line.
+        subtitle: one or several lines.
+    """
+    dots = [
+        _dot(row, column, value, _sizes(row), hollow=lacks_labels(row, slices))
+        for column, parts in slices.items()
+        for value, row in parts.items()
+    ]
+    missing = "\nhollow: labels are missing there, and the UAR is over the others"
+    draw_dots(
+        path,
+        dots,
+        headings=[("UAR", 0.65), ("clips", 1.3), ("speakers", 2.05), ("labels", 2.65)],
+        reference=("all clips", uar),
+        note=_INTERVALS + missing * any(dot.hollow for dot in dots),
+        title=title,
+        subtitle=subtitle,
+    )
+
+
+def _dot(row: Mapping[str, Any], group: str, name: str, cells: Sequence[str], *, hollow: bool = False) -> Dot:
+    return Dot(
+        group=group,
+        name=name if len(name) <= _LONGEST else name[: _LONGEST - 1].rstrip() + "…",
+        value=row["uar"],
+        interval=row["uar_interval"],
+        chance=1 / labels_shown(row),
+        cells=cells,
+        hollow=hollow,
+    )
+
+
+def _lost(row: Mapping[str, Any]) -> list[str]:
+    if row["difference"] is None:
+        return ["", ""]
+    bounds = row["difference_interval"]
+    return [points(row["difference"]), points_interval(Estimate(row["difference"], *bounds)) if bounds else ""]
+
+
+def _sizes(row: Mapping[str, Any]) -> list[str]:
+    return [percent(row["uar"]), count(row["n_clips"]), count(row["n_speakers"]), str(labels_shown(row))]

@@ -1,0 +1,69 @@
+"""Tables on a terminal: scores by acoustic condition, and by parts of the test clips."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ser_lightning.evaluation.compare_tables import bracketed, percent, plain
+from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.evaluation.slices import Slices, lacks_labels
+
+_UNITS = "Per cent; in brackets 95 % intervals by a bootstrap over speakers."
+_PAIRED = "Against clean: difference in UAR, the same speakers under both."
+
+
+def robustness_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """A row a condition, as `robustness` gives them, and what the numbers are."""
+    table = _table("condition", "UAR", "accuracy", "against clean")
+    for number, row in enumerate(rows):
+        if number and row["group"] != rows[number - 1]["group"]:
+            table.add_row()
+        cells = (_with_interval(row, "uar"), percent(row["accuracy"]), _with_interval(row, "difference", "+"))
+        table.add_row(Text(row["title"]), *cells, style="bold" if number == 0 else "")
+    return Group(table, "", Text(f"{_UNITS} {_PAIRED}", style="dim"))
+
+
+def slices_table(slices: Slices) -> RenderableType:
+    """A row a part of the test clips, as `slices` gives them, by column, and what the numbers are."""
+    table = _table("", "UAR", "accuracy", "clips", "speakers")
+    table.add_column("least recognised", overflow="fold")
+    incomplete = False
+    for number, (column, parts) in enumerate(slices.items()):
+        if number:
+            table.add_row()
+        table.add_row(Text(plain(column), style="dim"))
+        for value, row in parts.items():
+            lacks = lacks_labels(row, slices)
+            incomplete |= lacks
+            table.add_row(Text(f"  {plain(value)}{'*' * lacks}"), *_slice_cells(row))
+    note = " * Some labels have no clip there: not to be compared with the others." * incomplete
+    return Group(table, "", Text(_UNITS + note, style="dim"))
+
+
+def _slice_cells(row: Mapping[str, Any]) -> list[RenderableType]:
+    share, label = min((share, label) for label, share in row["recall"].items() if share is not None)
+    return [
+        _with_interval(row, "uar"),
+        percent(row["accuracy"]),
+        f"{row['n_clips']:,}",
+        str(row["n_speakers"]),
+        Text(f"{plain(label)} ({share:.0%})"),
+    ]
+
+
+def _with_interval(row: Mapping[str, Any], name: str, sign: str = "") -> str:
+    value, bounds = row[name], row[f"{name}_interval"]
+    if value is None:
+        return ""
+    return bracketed(Estimate(value, *bounds), sign) if bounds else f"{100 * value:{sign}.1f}"
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(first, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
