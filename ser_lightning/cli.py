@@ -240,6 +240,7 @@ def predict(
 @click.argument("checkpoint", metavar="CKPT")
 @_overrides
 @click.option("--all", "whole", is_flag=True, help="All clips of the corpus, whatever its split.")
+@click.option("--robustness", is_flag=True, help="In noise, rooms, over the telephone and so on too.")
 @click.option("--to", metavar="DIR", help="Where the result goes; outputs/eval/... by default.")
 @click.option("--allow-seen", is_flag=True, help="Even if it heard these speakers before: the result is marked.")
 @click.option("--device", default="cpu", show_default=True, help="Or cuda.")
@@ -248,6 +249,7 @@ def evaluate(
     checkpoint: str,
     overrides: tuple[str, ...],
     whole: bool,
+    robustness: bool,
     to: str | None,
     allow_seen: bool,
     device: str,
@@ -268,6 +270,7 @@ def evaluate(
         overrides,
         to=to,
         whole=whole,
+        under_conditions=robustness,
         allow_seen=allow_seen,
         device=device,
         trust=trust,

@@ -12,21 +12,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from ser_lightning.checkpoint_data import data_config
+from ser_lightning.data.audio import SAMPLE_RATE_HZ
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.degrade.catalogue import CONDITIONS
+from ser_lightning.data.degrade.condition import Condition
 from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.data.splits import Split
 from ser_lightning.environment import describe
 from ser_lightning.errors import UserError
 from ser_lightning.evaluation import summary
-from ser_lightning.evaluation.predictions import write_predictions
+from ser_lightning.evaluation.predictions import Predictions, write_predictions
+from ser_lightning.evaluation.robustness import Heard, robustness
 from ser_lightning.experiment import unsplit_data
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
-from ser_lightning.inference.hear import hear
+from ser_lightning.inference.hear import Change, hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
 from ser_lightning.seen import Seen, seen
@@ -55,12 +60,21 @@ def evaluate(
     *,
     to: str | None,
     whole: bool,
+    under_conditions: bool,
     allow_seen: bool,
     device: str,
     trust: bool,
     console: Console,
 ) -> None:
-    """Judge a checkpoint on its own test, or on what ``overrides`` name; ``whole``: on all clips of a corpus."""
+    """Judge a checkpoint on its own test, or on what ``overrides`` name.
+
+    Args:
+        to: the directory that is left; None for one under outputs/.
+        whole: on all clips of a corpus, whatever its split.
+        under_conditions: in noise, over the telephone and so on, too.
+        allow_seen: even where it has heard the speakers before.
+        device, trust: see `load_model`.
+    """
     started = time.perf_counter()
     saved = read_checkpoint(checkpoint)
     test = choose_test(saved, overrides, whole=whole)
@@ -77,6 +91,7 @@ def evaluate(
         "metrics": {"val": None, "test": found.scores},
         **found.facts,
         **_about(saved, model, test, known),
+        **({"robustness": _under_conditions(model, test, found.predictions)} if under_conditions else {}),
         "seconds": round(time.perf_counter() - started, 1),
         "environment": describe(next(model.parameters()).device, "32-true"),
     }
@@ -146,6 +161,28 @@ def _named(protocol: Mapping[str, Any], data: EmotionDataModule, saved: Checkpoi
     trained = {"n_train": saved.protocol["n_train"], "n_val": saved.protocol["n_val"]}
     fold = f"{saved.protocol['corpus']}, {saved.protocol['split']}, fold {saved.protocol['fold']}"
     return {**protocol, **trained, "trained_on": fold}
+
+
+def _under_conditions(model: EmotionRecognizer, test: Test, clean: Predictions) -> list[dict[str, Any]]:
+    """The same clips under every condition: a row each."""
+    heard = []
+    for name, condition in CONDITIONS.items():
+        if condition.change is None:
+            predicted = clean.predicted
+        else:
+            logits = hear(model, test.collection, test.rows, what=condition.title, change=_change(test, condition))
+            predicted = logits.argmax(axis=1).astype(np.int64)
+        heard.append(Heard(condition=name, title=condition.title, group=condition.group, predicted=predicted))
+    return robustness(heard, labels=clean.labels, speakers=clean.speakers, names=clean.names)
+
+
+def _change(test: Test, condition: Condition) -> Change:
+    manifest = test.collection.manifest
+
+    def change(row: int, samples: np.ndarray) -> np.ndarray:
+        return condition.apply_to_clip(manifest[row].id, samples, sample_rate_hz=SAMPLE_RATE_HZ)
+
+    return change
 
 
 def _directory(to: str | None, test: Test, saved: Checkpoint) -> RunDirectory:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ser_lightning.data.collection import Collection
 from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at
 from ser_lightning.evaluation.predictions import Predictions
+from ser_lightning.evaluation.slices import Slices, slices
 from ser_lightning.metrics import Scores, confusion, scores
 
 
@@ -45,6 +46,7 @@ def verdict(collection: Collection, rows: Sequence[int], logits: NDArray, labels
             "human": collection.human_scores(rows),
             "synthetic": collection.synthetic,
             "corpora": collection.about(),
+            "slices": _slices(collection, rows, found),
             "calibration": calibration(found.probabilities, found.labels),
         },
         predictions=found,
@@ -62,4 +64,21 @@ def predictions(
         labels=np.array([labels.index(clip.emotion) for clip in clips], dtype=np.int64),
         probabilities=probabilities,
         names=labels,
+    )
+
+
+def _slices(collection: Collection, rows: Sequence[int], found: Predictions) -> Slices:
+    """Scores by what is known of the clips and their speakers."""
+    clips = [collection.manifest[row] for row in rows]
+    return slices(
+        labels=found.labels,
+        predicted=found.predicted,
+        speakers=found.speakers,
+        columns={
+            "sex": [clip.sex for clip in clips],
+            "age": [clip.age_group for clip in clips],
+            "intensity": [clip.intensity for clip in clips],
+            "sentence": [clip.sentence for clip in clips],
+        },
+        names=found.names,
     )

@@ -12,6 +12,7 @@ from layouts import make_csv, make_emodb, make_ravdess
 from made_checkpoint import make_checkpoint_of
 
 from ser_lightning import cli, load_model
+from ser_lightning.data.degrade.catalogue import CONDITIONS
 from ser_lightning.evaluation.predictions import read_predictions
 from ser_lightning.experiment import make_data, train
 from ser_lightning.inference.checkpoint import read_checkpoint
@@ -52,6 +53,23 @@ def test_its_own_test_is_what_the_run_said(trained, tmp_path):
     for name in ("confusion.png", "reliability.png", "predictions.csv", "config.yaml"):
         assert (tmp_path / "again" / name).stat().st_size > 100
     assert "no test speaker was heard in training" in out and "calibration error" in out
+
+
+def test_conditions_and_parts_are_judged_too(trained, tmp_path):
+    code, out, errors = ser("eval", trained.path, "--robustness", "--to", tmp_path / "to")
+    assert code == 0, errors
+    result = result_of(tmp_path / "to")
+    rows = {row["condition"]: row for row in result["robustness"]}
+    assert rows.keys() == CONDITIONS.keys()
+    assert rows["clean"]["uar"] == result["metrics"]["test"]["uar"]
+    assert {row["n_clips"] for row in rows.values()} == {24}
+    assert len({row["uar"] for row in rows.values()}) > 2  # they do something
+    assert set(result["slices"]) == {"sentence", "sex", "age"}  # of one intensity
+    assert "white noise, 10 dB" in out and "least recognised" in out
+    for name in ("robustness.png", "slices.png"):
+        assert (tmp_path / "to" / name).stat().st_size > 10_000
+    assert ser("eval", trained.path, "--robustness", "--to", tmp_path / "again")[0] == 0
+    assert result_of(tmp_path / "again")["robustness"] == result["robustness"]
 
 
 @pytest.mark.parametrize(("fold", "how"), [(1, "had its epoch chosen on"), (2, "was trained on")])

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from ser_lightning.evaluation.calibration import N_BINS
-from ser_lightning.evaluation.figures import _ACCENT, _FAINT, _INK, _MUTED, _VAL, _entitle, _figure, _place, _save
+from ser_lightning.evaluation.drawing import ACCENT, BLUE, FAINT, INK, MUTED, entitle, new_figure, place, save
 
-_COLOURS = (_VAL, _ACCENT)
+_COLOURS = (BLUE, ACCENT)
 _SIDE = 3.6
 _RARE = 0.005  # of the clips: a bin of fewer says nothing, and is left out of the curve
 
@@ -25,20 +25,20 @@ def draw_reliability(path: Path, *, curves: Mapping[str, dict[str, Any]], title:
         title: one line.
         subtitle: one or several lines.
     """
-    figure = _figure()
-    diagram = _place(figure, left=1.0, bottom=2.4, width=_SIDE, height=_SIDE)
-    counts = _place(figure, left=1.0, bottom=1.2, width=_SIDE, height=0.9)
-    selective = _place(figure, left=6.1, bottom=1.2, width=_SIDE, height=_SIDE + 1.2)
-    diagram.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle=(0, (3, 3)))
+    figure = new_figure()
+    diagram = place(figure, left=1.0, bottom=2.4, width=_SIDE, height=_SIDE)
+    counts = place(figure, left=1.0, bottom=1.2, width=_SIDE, height=0.9)
+    selective = place(figure, left=6.1, bottom=1.2, width=_SIDE, height=_SIDE + 1.2)
+    diagram.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
     for (name, values), colour in zip(curves.items(), _COLOURS, strict=False):
         _draw_bins(diagram, counts, values, name, colour, alone=len(curves) == 1)
         _draw_selective(selective, values, colour)
     _finish_diagram(diagram, counts)
     _finish_selective(selective)
     if len(curves) > 1:
-        diagram.legend(frameon=False, fontsize=9, loc="upper left", labelcolor=_INK)
-    _entitle(figure, diagram, title, subtitle, gap=0.35)
-    _save(figure, path)
+        diagram.legend(frameon=False, fontsize=9, loc="upper left", labelcolor=INK)
+    entitle(figure, diagram, title, subtitle, gap=0.35)
+    save(figure, path)
 
 
 def _draw_bins(diagram: Axes, counts: Axes, values: dict[str, Any], name: str, colour: str, *, alone: bool) -> None:
@@ -51,7 +51,7 @@ def _draw_bins(diagram: Axes, counts: Axes, values: dict[str, Any], name: str, c
     diagram.plot(confidence, accuracy, color=colour, linewidth=1.6, marker="o", markersize=4.5, label=label)
     if alone:
         note = f"ECE {values['ece']:.1%}\nmean confidence {values['confidence']:.1%}"
-        diagram.text(0.04, 0.96, note, transform=diagram.transAxes, va="top", fontsize=10, color=_INK)
+        diagram.text(0.04, 0.96, note, transform=diagram.transAxes, va="top", fontsize=10, color=INK)
     shares = np.zeros(N_BINS)
     for each in values["bins"]:
         shares[round(each["from"] * N_BINS)] = each["n"] / n_clips
@@ -68,10 +68,10 @@ def _draw_selective(axes: Axes, values: dict[str, Any], colour: str) -> None:
 
 def _finish_diagram(diagram: Axes, counts: Axes) -> None:
     diagram.set(xlim=(0, 1), ylim=(0, 1))
-    diagram.set_ylabel("share that is right", color=_MUTED, fontsize=10)
+    diagram.set_ylabel("share that is right", color=MUTED, fontsize=10)
     counts.set_xlim(0, 1)
-    counts.set_xlabel("confidence: the highest probability", color=_MUTED, fontsize=10)
-    counts.set_ylabel("clips", color=_MUTED, fontsize=10)
+    counts.set_xlabel("confidence: the highest probability", color=MUTED, fontsize=10)
+    counts.set_ylabel("clips", color=MUTED, fontsize=10)
     counts.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     for axes in (diagram, counts):
         _quiet(axes)
@@ -83,16 +83,16 @@ def _finish_diagram(diagram: Axes, counts: Axes) -> None:
 def _finish_selective(axes: Axes) -> None:
     lowest = min(float(np.min(line.get_ydata())) for line in axes.get_lines())
     axes.set(xlim=(0, 1.02), ylim=(max(0.0, np.floor(lowest * 10 - 0.5) / 10), 1.02))
-    axes.set_xlabel("share of clips that are answered, the surest first", color=_MUTED, fontsize=10)
-    axes.set_ylabel("accuracy of these answers", color=_MUTED, fontsize=10)
+    axes.set_xlabel("share of clips that are answered, the surest first", color=MUTED, fontsize=10)
+    axes.set_ylabel("accuracy of these answers", color=MUTED, fontsize=10)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _quiet(axes)
 
 
 def _quiet(axes: Axes) -> None:
-    axes.grid(color=_FAINT, linewidth=0.8)
+    axes.grid(color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_FAINT)
-    axes.tick_params(length=0, colors=_INK, labelsize=9)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(length=0, colors=INK, labelsize=9)

@@ -13,6 +13,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ser_lightning.evaluation.breakdown_figures import draw_robustness, draw_slices
+from ser_lightning.evaluation.breakdown_tables import robustness_table, slices_table
 from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
 from ser_lightning.evaluation.reliability import draw_reliability
 
@@ -21,33 +23,23 @@ _SHARED = "SPEAKERS SHARED between training and test: says nothing about new spe
 
 
 def finish(run_dir: Path) -> None:
-    """Draw confusion.png, reliability.png and curves.png of a run; of a failed one, the curves it got to."""
+    """Draw the pictures of a run: whatever its result has numbers for, and of a failed one the curves it got to."""
     result = _read_result(run_dir)
-    title = _title(result)
+    words = {"title": _title(result), "subtitle": "\n".join(_subtitle(result))}
     if result.get("confusion_matrix"):
-        draw_confusion(
-            run_dir / "confusion.png",
-            matrix=result["confusion_matrix"],
-            labels=result["labels"],
-            title=title,
-            subtitle="\n".join(_subtitle(result)),
-        )
+        matrix, labels = result["confusion_matrix"], result["labels"]
+        draw_confusion(run_dir / "confusion.png", matrix=matrix, labels=labels, **words)
     if result.get("calibration"):
-        draw_reliability(
-            run_dir / "reliability.png",
-            curves={"test": result["calibration"]},
-            title=title,
-            subtitle="\n".join(_subtitle(result)),
-        )
+        draw_reliability(run_dir / "reliability.png", curves={"test": result["calibration"]}, **words)
+    if result.get("slices"):
+        uar = result["metrics"]["test"]["uar"]
+        draw_slices(run_dir / "slices.png", result["slices"], uar=uar, **words)
+    if result.get("robustness"):
+        draw_robustness(run_dir / "robustness.png", result["robustness"], **words)
     history = read_history(run_dir / "metrics.csv") if (run_dir / "metrics.csv").exists() else []
     if history:
-        draw_curves(
-            run_dir / "curves.png",
-            history=history,
-            chosen_epoch=result.get("epochs", {}).get("chosen"),
-            title=title,
-            subtitle="\n".join(_subtitle(result)),
-        )
+        chosen = result.get("epochs", {}).get("chosen")
+        draw_curves(run_dir / "curves.png", history=history, chosen_epoch=chosen, **words)
 
 
 def print_summary(run_dir: Path, console: Console | None = None) -> None:
@@ -101,7 +93,7 @@ def _protocol(result: dict[str, Any]) -> Iterator[str]:
     if protocol.get("trained_on"):
         yield f"trained on {protocol['trained_on']}"
     if (result.get("seen") or {}).get("subset") == "unknown":
-        yield "trained on nobody knows whom"
+        yield "whom it heard is not known"
     else:
         yield "speaker-disjoint" if protocol["speaker_independent"] else "SPEAKERS SHARED"
     if result.get("contamination"):
@@ -113,6 +105,10 @@ def _protocol(result: dict[str, Any]) -> Iterator[str]:
 def _tables(result: dict[str, Any]) -> Iterator[RenderableType]:
     yield _class_table(result["confusion_matrix"], result["labels"], result["metrics"]["test"]["recall"])
     yield _overall_table(result["metrics"], result.get("human") or {})
+    if result.get("robustness"):
+        yield robustness_table(result["robustness"])
+        if result.get("slices"):
+            yield slices_table(result["slices"])
 
 
 def _class_table(matrix: Sequence[Sequence[int]], labels: Sequence[str], recall: dict[str, float | None]) -> Table:
