@@ -11,7 +11,7 @@ from ser_lightning.evaluation.slices import Slices, lacks_labels
 from ser_lightning.evaluation.wording import count, percent, points, points_interval
 
 _LONGEST = 44  # letters of a name
-_INTERVALS = "bars: 95% intervals by a bootstrap over speakers"
+_INTERVALS = "bars: 95% intervals by a bootstrap over speakers, where there are several"
 
 
 def draw_robustness(path: Path, rows: Sequence[Mapping[str, Any]], *, title: str, subtitle: str) -> None:

@@ -80,7 +80,7 @@ def _heights(dots: Sequence[Dot]) -> list[float]:
 
 
 def _frame(axes: Axes, dots: Sequence[Dot], heights: Sequence[float]) -> None:
-    highest = max([dot.value for dot in dots] + [dot.interval[1] for dot in dots if dot.interval])
+    highest = max(max(dot.value, dot.chance, *(dot.interval or ())) for dot in dots)
     axes.set_xlim(0, min(1.0, np.ceil(10 * highest + 0.3) / 10))
     axes.set_ylim(heights[-1] + 0.5, -0.5)
     axes.xaxis.set_major_locator(MultipleLocator(0.1))

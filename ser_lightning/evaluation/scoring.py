@@ -28,8 +28,8 @@ def scored(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
 
     Keys: ``n_clips``, ``n_speakers``, ``uar``, ``uar_interval``, ``accuracy``, ``accuracy_interval``, and
     ``recall`` by label. Shares lie between 0 and 1. An interval is [low, high], a bootstrap over speakers
-    (`stats.interval`), and None for a single speaker; a label without clips has None for its recall, and is no
-    part of the UAR.
+    (`stats.interval`), and None for a single speaker; of two or three it is narrower than it should be. A label
+    without clips has None for its recall, and is no part of the UAR.
     """
     uar, accuracy, *recall = stats.interval(counts[:, None], stats.group_scores)
     n_speakers = len(counts)

@@ -116,7 +116,9 @@ def test_the_picture_shows_every_condition_and_touches_itself_nowhere(drawn):
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.36, 0.5, 0.75, 1.0])
 def test_the_words_above_the_lines_touch_nothing_wherever_the_lines_are(drawn, share):
-    draw_robustness("unused", rows_of(heard("clean", answers(share)), heard("telephone", answers(0.3))), **WORDS)
+    draw_robustness(
+        "unused", rows_of(heard("clean", answers(share)), heard("telephone", answers(share / 2))), **WORDS
+    )
     (axes,) = drawn[0].axes
     assert apart(axes.texts)
     low, high = axes.get_xlim()
