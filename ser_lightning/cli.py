@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,7 +30,7 @@ _WIDTH = 100  # where stdout is no terminal
 
 @click.group(cls=Program)
 def main() -> None:
-    """Speech emotion recognition: look after corpora, weigh models, compare runs.
+    """Speech emotion recognition: look after corpora, weigh models, compare runs, try a model.
 
     Training is `python train.py`. SER_TRACEBACK=1 shows where a failure comes from.
     """
@@ -186,6 +187,20 @@ def compare(folders: tuple[str, ...], separate: bool, to_wandb: bool, **files: s
     places = {kind: place for kind, place in files.items() if place is not None}
     check_places(places)
     compare_and_deliver(folders, places, separate=separate, to_wandb=to_wandb, console=_console())
+
+
+@main.command()
+@click.argument("checkpoint", metavar="CKPT")
+@click.option("--port", type=click.IntRange(0, 65535), help="Instead of 7860, or the next free one; 0 for any.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+def demo(checkpoint: str, port: int | None, no_browser: bool) -> None:
+    """Try a model in the browser, on files or your own voice.
+
+    CKPT is the best.ckpt of a run, or the run's directory. The page is for this machine alone.
+    """
+    from ser_lightning.demo.server import serve
+
+    serve(Path(checkpoint), port=port, open_browser=not no_browser)
 
 
 def _about(name: str) -> list[str]:
