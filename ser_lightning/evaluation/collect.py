@@ -95,9 +95,9 @@ def collect(folders: Sequence[Path]) -> Found:
     found = Found()
     for folder in _run_directories(folders):
         try:
-            found.runs.append(_read(RunDirectory(folder)))
+            found.runs.append(read_run(RunDirectory(folder)))
         except (OSError, ValueError) as error:
-            found.failed.append((str(folder), _reason(error)))
+            found.failed.append((str(folder), why_not(error)))
     places = ", ".join(map(str, folders))
     if not found.runs and not found.failed:
         raise UserError(f"no run lies in {places}: name a directory that holds a result.json, or that holds such")
@@ -138,8 +138,11 @@ def _remark(error: OSError) -> None:
     log.warning("%s cannot be looked into: %s", error.filename, error.strerror)
 
 
-def _read(run: RunDirectory) -> FinishedRun:
-    """Raises: ValueError or OSError, whose text is why the run cannot be compared."""
+def read_run(run: RunDirectory) -> FinishedRun:
+    """Read a finished run.
+
+    Raises: ValueError or OSError, of which `why_not` says why the run cannot be used.
+    """
     result = _read_result(run)
     config = _read_config(run.path / result["config"])
     predictions = read_predictions(run.predictions)
@@ -206,7 +209,7 @@ def _check(predictions: Predictions, result: Mapping[str, Any]) -> None:
         raise ValueError("predictions.csv does not give the confusion matrix of result.json")
 
 
-def _reason(error: Exception) -> str:
+def why_not(error: Exception) -> str:
     """In a line."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {Path(error.filename).name}"

@@ -58,7 +58,7 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
 def to_markdown(comparisons: Sequence[Comparison]) -> str:
     """Tables to paste."""
     lines = [line for comparison in comparisons for line in _section(comparison)]
-    lines += [f"- {_text(line)}" for line in failures(comparisons)]
+    lines += [f"- {markdown(line)}" for line in failures(comparisons)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -107,7 +107,7 @@ def _cell(value: Any) -> Any:
 
 
 def _section(comparison: Comparison) -> Iterator[str]:
-    yield f"**{_text(headline(comparison))}**"
+    yield f"**{markdown(headline(comparison))}**"
     yield ""
     yield from _table(
         ["", "model", "UAR", "seeds ±", "accuracy", "macro-F1", "folds×seeds", "parameters"],
@@ -118,7 +118,7 @@ def _section(comparison: Comparison) -> Iterator[str]:
     if comparison.pairs:
         yield ""
         yield from _table(
-            [_text(pair_heading(comparison)), "difference", "p speakers", "p clips", "d"],
+            [markdown(pair_heading(comparison)), "difference", "p speakers", "p clips", "d"],
             [_pair_row(comparison, pair) for pair in shown_pairs(comparison)],
             names=0,
         )
@@ -126,26 +126,26 @@ def _section(comparison: Comparison) -> Iterator[str]:
     yield legend(comparison)
     yield ""
     if comparison.warnings:
-        yield from (f"- {_text(line)}" for line in comparison.warnings)
+        yield from (f"- {markdown(line)}" for line in comparison.warnings)
         yield ""
 
 
 def _cells(rank: int, group: Group) -> list[str]:
     return [
         str(rank),
-        _text(group.name),
+        markdown(group.name),
         bracketed(group.uar),
         spread(group.uar_sd),
         percent(group.accuracy.value),
         percent(group.macro_f1),
-        _text(grid_text(group)),
+        markdown(grid_text(group)),
         f"{group.parameters:,}" if group.parameters is not None else "–",
     ]
 
 
 def _pair_row(comparison: Comparison, pair: Pair) -> list[str]:
     names, *numbers = pair_cells(comparison, pair)
-    return [_text(names), *(number.replace("<", "&lt;") for number in numbers)]
+    return [markdown(names), *(number.replace("<", "&lt;") for number in numbers)]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Iterator[str]:
@@ -155,7 +155,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, names: int
         yield f"| {' | '.join(cells)} |"
 
 
-def _text(text: str) -> str:
+def markdown(text: str) -> str:
     """So that Markdown shows it letter by letter."""
     escaped = _MARKUP.sub(lambda match: "\\" + match[0], plain(text).replace("&", "&amp;"))
     return escaped.replace("\\<", "&lt;").replace("\\>", "&gt;")

@@ -170,7 +170,7 @@ def test_stopped_in_the_middle_it_keeps_what_it_has(checkpoint, folder, tmp_path
         yield next(outcomes)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ser_lightning.predict_command.predict_all", stop_after_two)
+    monkeypatch.setattr("ser_lightning.commands.predicting.predict_all", stop_after_two)
     place = tmp_path / "answers.csv"
     code, _, errors = ser(checkpoint, folder, "--csv", place)
     assert code == 130 and "2 of 6 recordings were heard" in errors and "interrupted" in errors

@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ser_lightning.commands.places import STDOUT, check_places
 from ser_lightning.errors import UserError
 from ser_lightning.files import written_whole
 from ser_lightning.inference.predict import Outcome, predict_all
 from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, load_model
 from ser_lightning.inference.recordings import RawFormat, Recording, find_recordings
 from ser_lightning.inference.windows import Windows
-from ser_lightning.places import STDOUT, check_places
 
 SCHEMA = 1  # of the JSON
 

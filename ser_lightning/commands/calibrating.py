@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ser_lightning.checkpoint_data import data_config
+from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.errors import UserError
 from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
 from ser_lightning.evaluation.reliability import draw_reliability

@@ -16,7 +16,8 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from ser_lightning.checkpoint_data import data_config
+from ser_lightning.commands.checkpoint_data import data_config
+from ser_lightning.commands.seen import Seen, seen
 from ser_lightning.data.audio import SAMPLE_RATE_HZ
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.datamodule import EmotionDataModule
@@ -34,7 +35,6 @@ from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.hear import Change, hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
-from ser_lightning.seen import Seen, seen
 from ser_lightning.verdict import verdict
 
 ALL = "all"  # in place of a split's name

@@ -1,0 +1,177 @@
+"""`ser data`: list, download, prepare and audit corpora."""
+
+import shlex
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from ser_lightning.commands.output import as_json_option, new_console, print_json
+from ser_lightning.commands.program import Group
+from ser_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from ser_lightning.data.collection import Collection
+    from ser_lightning.data.corpora import Corpus
+    from ser_lightning.data.splits import SplitRule
+
+
+@click.group(cls=Group)
+def data() -> None:
+    """List, download, prepare and audit corpora.
+
+    NAME is a file in conf/data. OVERRIDES are those of `python train.py`, such as data.on_bad=exclude.
+    """
+
+
+_name = click.argument("name")
+_overrides = click.argument("overrides", nargs=-1)
+_root = click.option("--root", metavar="DIR", help="Where the corpus lies: short for data.root=DIR.")
+
+
+@data.command("list")
+def list_corpora() -> None:
+    """Show the corpora: size, labels, licence, source."""
+    from rich.table import Table
+
+    from ser_lightning.compose import config_names
+
+    table = Table.grid(padding=(0, 3, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name in config_names("data"):
+        table.add_row(name, "\n".join(_about(name)) + "\n")
+    new_console().print(table)
+
+
+@data.command()
+@_name
+@click.option("--to", metavar="DIR", help="Where to put it.")
+@click.option("--jobs", default=8, show_default=True, help="Files fetched at a time.")
+def download(name: str, to: str | None, jobs: int) -> None:
+    """Download a corpus, its licence shown first."""
+    from pathlib import Path
+
+    from ser_lightning.data.download import default_folder
+    from ser_lightning.data.download import download as fetch
+
+    corpus = _corpus(name)
+    folder = fetch(corpus, Path(to) if to is not None else default_folder(corpus), jobs=jobs)
+    root = f" --root {shlex.quote(str(folder))}" if to is not None else ""
+    click.echo(f"next: ser data audit {name}{root}")
+
+
+@data.command()
+@_name
+@_overrides
+@_root
+def prepare(name: str, overrides: tuple[str, ...], root: str | None) -> None:
+    """Decode a corpus into the cache, as the first run on it would."""
+    collection, _ = _unsplit(_config(name, root, overrides))
+    n_speakers = len(set(collection.manifest.column("speaker")))
+    for report in collection.reports:
+        for line in report.lines():
+            click.echo(line, err=True)
+    click.echo(f"{collection.title}: {len(collection.manifest):,} clips of {n_speakers} speakers are ready")
+
+
+@data.command()
+@_name
+@_overrides
+@_root
+@as_json_option
+def audit(name: str, overrides: tuple[str, ...], root: str | None, as_json: bool) -> int:
+    """Look a corpus and its splits over.
+
+    Ends with 1 where results would be wrong: unusable files, labels without clips, a leak in a split that promises
+    none. What only needs a word of caution is a warning.
+    """
+    config = _config(name, root, (*overrides, "data.on_bad=exclude"))
+    from ser_lightning.data.audit.tables import print_audit
+    from ser_lightning.data.audit.whole import audit as look_over
+
+    collection, rules = _unsplit(config)
+    found = look_over(collection, rules, chosen=config.data.split)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_audit(found, new_console())
+    return 0 if found.passed else 1
+
+
+@data.command()
+@_name
+@_overrides
+@_root
+@click.option("--split", "only", metavar="NAME", help="One split instead of all of them.")
+@as_json_option
+def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | None, as_json: bool) -> None:
+    """Show every fold: speakers, sex, classes, hash."""
+    config = _config(name, root, overrides)
+    if only is not None and only not in config.data.splits:
+        raise UserError(f"there is no split {only} of {name} (known: {', '.join(config.data.splits)})")
+    from ser_lightning.data.audit.folds import audit_splits
+    from ser_lightning.data.audit.tables import print_splits
+    from ser_lightning.data.audit.whole import SCHEMA
+
+    collection, rules = _unsplit(config)
+    rules = rules if only is None else {only: rules[only]}
+    found = audit_splits(collection.manifest, collection.labels, rules)
+    if as_json:
+        print_json({"schema": SCHEMA, "name": collection.name, "splits": [asdict(split) for split in found]})
+    else:
+        print_splits(found, collection.labels, new_console())
+
+
+def _about(name: str) -> list[str]:
+    """What can be said of a file in conf/data without opening the corpus."""
+    from ser_lightning.compose import CONF
+    from ser_lightning.data.corpora import load_corpus
+
+    try:
+        corpus = load_corpus(name)
+    except ValueError:  # no corpus of its own: the file says what it is
+        first = (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        return [first.lstrip("# ")]
+    how = [f"`ser data download {name}` fetches it"] if corpus.remote else []
+    return [
+        f"{corpus.title}: {corpus.n_clips:,} clips, {corpus.n_speakers} speakers",
+        ", ".join(corpus.labels),
+        f"licence: {corpus.licence}",
+        f"from {corpus.where_to_get}",
+        *how,
+    ]
+
+
+def _corpus(name: str) -> "Corpus":
+    from ser_lightning.compose import check_name
+    from ser_lightning.data.corpora import load_corpus
+
+    check_name("data", name)
+    try:
+        return load_corpus(name)
+    except ValueError as error:
+        raise UserError(f"{name} is no corpus that could be downloaded: see `ser data list`") from error
+
+
+def _config(name: str, root: str | None, overrides: tuple[str, ...]) -> "DictConfig":
+    from ser_lightning.compose import check_name, compose_config
+
+    check_name("data", name)
+    config = compose_config(f"data={name}", *overrides)
+    if root is not None:
+        if "root" not in config.data:
+            raise UserError(f"{name} takes no --root: see conf/data/{name}.yaml for what says where it lies")
+        config.data.root = root  # no override, so that no character in it means anything to Hydra
+    return config
+
+
+def _unsplit(config: "DictConfig") -> "tuple[Collection, dict[str, SplitRule]]":
+    """The clips of a config, and its rules for splitting them, the one it chooses first."""
+    from ser_lightning.experiment import unsplit_data
+
+    module = unsplit_data(config)
+    chosen = config.data.split
+    return module.collection, {chosen: module.rules[chosen], **module.rules}

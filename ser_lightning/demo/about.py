@@ -1,0 +1,83 @@
+"""What is said of the model beside its answers, out of its checkpoint, and of its run where that is at hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ser_lightning.data.corpora import Corpus, load_corpus
+from ser_lightning.errors import UserError
+from ser_lightning.evaluation.wording import percent
+from ser_lightning.inference.checkpoint import Checkpoint
+from ser_lightning.run import RunDirectory
+
+_CAUTION = "What it hears in a voice says little about how people feel: judge nobody by it."
+_ACTED = f"It learnt from actors. {_CAUTION}"
+_SYNTHETIC = "It was taught synthetic speech, to try the program: what it says of real voices means nothing."
+_CALIBRATED = "Its probabilities are calibrated: of answers that it gives 90%, about nine in ten should be right."
+_UNCALIBRATED = (
+    "Its probabilities are not calibrated: of answers that it gives 90%, fewer than nine in ten may be right."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """``name`` of the model, ``trained_on`` in a few words, a ``warning``, and ``facts``, a sentence each."""
+
+    name: str
+    trained_on: str
+    warning: str
+    facts: Sequence[str]
+
+
+def about(checkpoint: Checkpoint) -> About:
+    """What there is to know before an answer is believed."""
+    corpora = _corpora(checkpoint.config.get("data", {}), checkpoint.protocol)
+    titles = [corpus.title if isinstance(corpus, Corpus) else corpus for corpus in corpora]
+    return About(
+        name=str(checkpoint.config["model"]["name"]),
+        trained_on=" + ".join(titles),
+        warning=_warning(corpora),
+        facts=[
+            _protocol(checkpoint.protocol),
+            *_tested(checkpoint),
+            _UNCALIBRATED if checkpoint.temperature == 1 else _CALIBRATED,
+        ],
+    )
+
+
+def _corpora(data: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[Corpus | str]:
+    """Those it was trained on: ours as they are, others by name."""
+    names = [data["corpus"]] if "corpus" in data else list(data.get("corpora", ()))
+    return [_corpus(name) for name in names] or [str(protocol["corpus"])]
+
+
+def _corpus(name: str) -> Corpus | str:
+    try:
+        return load_corpus(name)
+    except UserError:
+        return Path(name).stem
+
+
+def _warning(corpora: Sequence[Corpus | str]) -> str:
+    ours = [corpus for corpus in corpora if isinstance(corpus, Corpus)]
+    if any(corpus.synthesise is not None for corpus in ours):
+        return _SYNTHETIC
+    return _ACTED if ours else _CAUTION
+
+
+def _protocol(protocol: Mapping[str, Any]) -> str:
+    fold = protocol.get("fold")
+    split = f"Split {protocol['split']}" + (f", fold {fold}" if fold is not None else "")
+    heard = "were not heard in training" if protocol["speaker_independent"] else "were heard in training, too"
+    return f"{split}: taught {protocol['n_train']:,} clips; the speakers of its test {heard}."
+
+
+def _tested(checkpoint: Checkpoint) -> list[str]:
+    """How its test went, where the file still lies in its run's directory."""
+    run = RunDirectory(checkpoint.path.resolve().parent.parent)
+    result = run.read_result() if checkpoint.path.resolve() == run.best else None
+    if result is None or result.get("status") != "finished":
+        return []
+    uar, chance = percent(result["metrics"]["test"]["uar"]), percent(1 / len(checkpoint.labels))
+    return [f"In its test it knew {uar} of the clips of an emotion, on average; guessing gives {chance}."]

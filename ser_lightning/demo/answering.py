@@ -1,0 +1,71 @@
+"""From a file that somebody gave to everything the page shows of it.
+
+T: samples.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from ser_lightning.data.audio import decode
+from ser_lightning.data.containers import UnreadableAudio
+from ser_lightning.demo import words
+from ser_lightning.demo.colours import DARK, LIGHT
+from ser_lightning.demo.picture import draw
+from ser_lightning.errors import UserError
+from ser_lightning.inference.recognizer import EmotionRecognizer
+from ser_lightning.inference.windows import Windows
+
+_BLOCK_S = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """HTML of the answer and of the picture, and what can be played; None where there is none."""
+
+    answer: str
+    picture: str | None = None
+    player: Path | None = None
+
+
+def show(
+    model: EmotionRecognizer,
+    path: Path,
+    *,
+    window_s: float,
+    hop_s: float,
+    folder: Path,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Shown:
+    """Listen to a file.
+
+    Args:
+        window_s, hop_s: how a long recording is cut, as in `Windows`.
+        folder: where to put what is played, a WAV of what the model heard: browsers play few of our formats.
+        on_progress: told the share of the recording that has been heard, now and then.
+    """
+    try:
+        windows = Windows(window_s=window_s, hop_s=hop_s)
+        samples = decode(path, sample_rate_hz=model.sample_rate_hz).samples
+    except UnreadableAudio as error:
+        return Shown(answer=words.complaint(f"{path.name} {error}"))
+    except UserError as error:
+        return Shown(answer=words.complaint(str(error)))
+    rate_hz = model.sample_rate_hz
+    prediction = model.predict_blocks(_blocks(samples, _BLOCK_S * rate_hz, on_progress), windows=windows)
+    pictures = {theme.name: draw(samples, rate_hz, prediction, theme) for theme in (LIGHT, DARK)}
+    player = folder / f"{path.stem}.wav"
+    soundfile.write(player, samples, rate_hz, subtype="PCM_16")
+    return Shown(answer=words.answer(prediction), picture=words.picture(pictures, prediction), player=player)
+
+
+def _blocks(
+    samples: NDArray[np.int16], block: int, on_progress: Callable[[float], None]
+) -> Iterator[NDArray[np.int16]]:
+    for first in range(0, len(samples), block):
+        on_progress(first / len(samples))
+        yield samples[first : first + block]

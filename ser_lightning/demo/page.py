@@ -1,0 +1,126 @@
+"""The page's layout: what is given on the left, what is answered on the right, one below the other on a phone."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ser_lightning.demo import words
+from ser_lightning.demo.about import About
+from ser_lightning.demo.answering import Shown, show
+from ser_lightning.demo.colours import DARK, LIGHT
+from ser_lightning.inference.recognizer import EmotionRecognizer
+from ser_lightning.inference.windows import Windows
+
+TITLE = "Emotion in speech"
+# Gradio confines what it is given as CSS to the inside of this margin, which is wide on a phone.
+HEAD = "<style>@media (max-width: 760px) { .main.fillable.app { padding: .75rem !important; } }</style>"
+_CSS = Path(__file__).with_name("page.css")
+_SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")
+_LONGEST_WINDOW_S = 20
+
+
+def theme() -> gr.themes.Base:
+    """With the fonts of the machine: nothing is fetched. With the pictures' colours, so that they have no edge."""
+    plain = gr.themes.Base(
+        primary_hue="blue",
+        neutral_hue="slate",
+        font=_SYSTEM_FONTS,
+        font_mono=("ui-monospace", "Menlo", "Consolas", "monospace"),
+    )
+    return plain.set(
+        body_background_fill=LIGHT.paper,
+        body_background_fill_dark=DARK.paper,
+        body_text_color=LIGHT.ink,
+        body_text_color_dark=DARK.ink,
+        body_text_color_subdued=LIGHT.muted,
+        body_text_color_subdued_dark=DARK.muted,
+    )
+
+
+def css(n_classes: int) -> str:
+    """The page's style."""
+    return words.palette(n_classes) + "\n" + _CSS.read_text(encoding="utf-8")
+
+
+def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
+    """The page of a model. What it is given is kept where GRADIO_TEMP_DIR says."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=False) as page:
+        gr.HTML(words.head(about), elem_classes="head")
+        with gr.Row(elem_id="sides"):  # which lies beside which is the style's, so that a phone has its own order
+            with gr.Column(elem_id="given", min_width=0):
+                given, recorded = _inputs()
+                window, hop = _cut()
+            with gr.Column(elem_id="notes", min_width=0):
+                gr.HTML(words.notes(about), elem_classes="notes")
+            with gr.Column(elem_id="answered", min_width=0):
+                answer = gr.HTML(words.HINT, elem_classes="answer", elem_id="answer")
+                player = gr.Audio(
+                    label="what the model heard",
+                    interactive=False,
+                    visible=False,
+                    waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+                    buttons=[],
+                    elem_id="player",
+                )
+                picture = gr.HTML(visible=False, elem_classes="picture", elem_id="picture")
+        latest = gr.State(None)  # the file that is shown: moving a slider asks again
+
+        def listen(path: str | None, window_s: float, hop_s: float, progress: gr.Progress = _PROGRESS) -> list[Any]:
+            if path is None:
+                return [None, *_updates(Shown(answer=words.HINT))]
+            shown = show(
+                model,
+                Path(path),
+                window_s=window_s,
+                hop_s=hop_s,
+                folder=Path(tempfile.mkdtemp(dir=page.GRADIO_CACHE)),
+                on_progress=lambda share: progress(share, desc="listening"),
+            )
+            return [path, *_updates(shown)]
+
+        outputs = [latest, answer, player, picture]
+        common = {"outputs": outputs, "show_progress_on": answer, "api_visibility": "private"}
+        for event, source in (
+            (given.upload, given),
+            (given.clear, given),
+            (recorded.stop_recording, recorded),
+            (recorded.clear, recorded),
+            (window.release, latest),
+            (hop.release, latest),
+        ):
+            event(listen, [source, window, hop], trigger_mode="always_last", **common)
+    return page
+
+
+_PROGRESS = gr.Progress()
+
+
+def _inputs() -> tuple[gr.File, gr.Audio]:
+    with gr.Tabs():
+        with gr.Tab("File"):
+            given = gr.File(label="WAV, FLAC, Ogg, MP3 and others", type="filepath", elem_id="file")
+        with gr.Tab("Microphone"):
+            recorded = gr.Audio(sources=["microphone"], type="filepath", label="your voice", elem_id="microphone")
+    return given, recorded
+
+
+def _cut() -> tuple[gr.Slider, gr.Slider]:
+    usual = Windows()
+    with gr.Accordion("Long recordings", open=False):
+        window = gr.Slider(
+            1, _LONGEST_WINDOW_S, value=usual.window_s, step=0.5, label="window, s", info="heard at a time"
+        )
+        hop = gr.Slider(
+            0.5, _LONGEST_WINDOW_S, value=usual.hop_s, step=0.5, label="hop, s", info="from one window to the next"
+        )
+    return window, hop
+
+
+def _updates(shown: Shown) -> list[Any]:
+    return [
+        shown.answer,
+        gr.update(value=shown.player and str(shown.player), visible=shown.player is not None),
+        gr.update(value=shown.picture or "", visible=shown.picture is not None),
+    ]

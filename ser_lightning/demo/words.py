@@ -1,0 +1,102 @@
+"""What the page says, as HTML. Names out of checkpoints and files are text in it, never markup."""
+
+import base64
+from collections.abc import Mapping
+
+from markupsafe import Markup
+
+from ser_lightning.demo.about import About
+from ser_lightning.demo.colours import DARK, LIGHT
+from ser_lightning.evaluation.wording import percent
+from ser_lightning.inference.recognizer import Prediction, Segment
+
+HINT = Markup('<p class="hint">Choose a file or record yourself: the answer appears here.</p>')
+_MOST_ROWS = 500
+
+
+def head(about: About) -> Markup:
+    """Title of the page, and whose answers it shows."""
+    return Markup("<h1>Emotion in speech</h1><p>{}, trained on {}</p>").format(about.name, about.trained_on)
+
+
+def notes(about: About) -> Markup:
+    """What to know before believing an answer."""
+    facts = Markup("").join(Markup("<p>{}</p>").format(text) for text in about.facts)
+    return Markup('<p class="warning">{}</p>').format(about.warning) + facts
+
+
+def complaint(text: str) -> Markup:
+    """What went wrong, in the place of an answer."""
+    return Markup('<p class="complaint" role="alert">{}</p>').format(text)
+
+
+def answer(prediction: Prediction) -> Markup:
+    """The emotion and a bar for each, or that there was nothing to hear."""
+    if prediction.silent:
+        return Markup(
+            '<p class="verdict" role="status">nothing to hear</p>'
+            '<p class="hint">Nothing in it is above −60 dB of full scale: there is no answer.</p>'
+        )
+    return Markup('<p class="verdict" role="status">{} <span>{}</span></p><ul class="bars">{}</ul>{}').format(
+        prediction.label,
+        percent(prediction.confidence),
+        _bars(prediction.probabilities, prediction.label),
+        _segments(prediction) if len(prediction.segments) > 1 else "",
+    )
+
+
+def picture(pngs: Mapping[str, bytes], prediction: Prediction) -> Markup:
+    """The picture for light and for dark surroundings; the page's style shows one of them."""
+    said = "nothing to hear" if prediction.silent else f"most probable: {prediction.label}"
+    text = f"Waveform, spectrogram and probabilities over {prediction.duration_s:.1f} s; {said}"
+    return Markup("").join(
+        Markup('<img class="on-{}" alt="{}" src="data:image/png;base64,{}">').format(
+            theme, text, base64.b64encode(png).decode()
+        )
+        for theme, png in pngs.items()
+    )
+
+
+def palette(n_classes: int) -> str:
+    """CSS: the colours of the classes as the pictures have them."""
+    rules = []
+    for selector, theme in ((":root", LIGHT), (".dark", DARK)):
+        colours = [f"--class{number}: {theme.of_class(number, n_classes)};" for number in range(n_classes)]
+        rules.append(f"{selector} {{ {' '.join(colours)} }}")
+    return "\n".join(rules)
+
+
+def _bars(probabilities: Mapping[str, float], best: str) -> Markup:
+    bar = Markup(
+        '<li class="{}" data-label="{}" data-probability="{:.6f}"><span>{}</span>'
+        '<i><b style="width: {:.2f}%; background: var(--class{})"></b></i><span>{}</span></li>'
+    )
+    return Markup("").join(
+        bar.format("best" if label == best else "", label, share, label, 100 * share, number, percent(share))
+        for number, (label, share) in enumerate(probabilities.items())
+    )
+
+
+def _segments(prediction: Prediction) -> Markup:
+    segments = prediction.segments
+    silent = sum(segment.silent for segment in segments)
+    left_out = f", without {silent:,} in which there is nothing to hear" if silent else ""
+    rest = len(segments) - _MOST_ROWS
+    more = Markup("<p>and {:,} more: ser predict lists them all</p>").format(rest) if rest > 0 else ""
+    return Markup(
+        "<details><summary>The mean over {:,} segments{}</summary>"
+        '<div class="rows"><table>{}</table>{}</div></details>'
+    ).format(len(segments) - silent, left_out, Markup("").join(map(_row, segments[:_MOST_ROWS])), more)
+
+
+def _row(segment: Segment) -> Markup:
+    label, share = segment.label, percent(segment.probabilities[segment.label])
+    said = ("nothing to hear", "") if segment.silent else (label, share)
+    times = clock(segment.start_s), clock(segment.end_s)
+    return Markup("<tr><td>{}–{}</td><td>{}</td><td>{}</td></tr>").format(*times, *said)
+
+
+def clock(time_s: float) -> str:
+    """75.25 → 1:15.2."""
+    tenths = int(10 * time_s)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"

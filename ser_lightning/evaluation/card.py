@@ -1,0 +1,181 @@
+"""model_card.md: what a stranger who comes upon a checkpoint must know before using it, out of its run's directory.
+
+S: speakers.  K: labels.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from ser_lightning.errors import UserError
+from ser_lightning.evaluation import card_words, stats, wording
+from ser_lightning.evaluation.collect import FinishedRun, read_run, why_not
+from ser_lightning.evaluation.compare_files import markdown
+from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.files import written_whole
+from ser_lightning.run import RunDirectory
+
+_PAGE = Path(__file__).parent / "page"
+NAME = "model_card.md"
+
+
+def write_card(run_dir: Path) -> Path:
+    """Write ``checkpoints/model_card.md`` of a finished run, in Markdown with the metadata of Hugging Face's hub.
+
+    Returns: the file.
+    Raises: UserError where the directory holds no finished run.
+    """
+    directory = RunDirectory(run_dir)
+    try:
+        run = read_run(directory)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run_dir} has no model card: {why_not(error)}") from error
+    text = _environment().get_template("card.md.j2").render(_facts(run, directory))
+    path = directory.checkpoints / NAME
+    path.parent.mkdir(exist_ok=True)
+    with written_whole(path) as file:
+        file.write(text)
+    return path
+
+
+@cache
+def _environment() -> Environment:
+    """Whatever is filled in is text, never markup, unless it says so."""
+    environment = Environment(
+        loader=FileSystemLoader(_PAGE),
+        autoescape=False,  # that is HTML's: `finalize` does Markdown's
+        finalize=_escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for write in (wording.percent, wording.interval, wording.decimal, wording.count, between, code):
+        environment.filters[write.__name__] = write
+    return environment
+
+
+def _escaped(value: Any) -> str:
+    return value if isinstance(value, Markup) else markdown(str(value))
+
+
+def code(text: str, *, in_table: bool = False) -> Markup:
+    """In a line, letter by letter, as code; in a table, a bar would end the cell even there."""
+    line = " ".join(text.split())
+    if in_table:
+        line = line.replace("|", r"\|")
+    if "`" not in line:
+        return Markup(f"`{line}`")
+    fence = "`" * (1 + max(map(len, re.findall("`+", line))))
+    return Markup(f"{fence} {line} {fence}")
+
+
+def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
+    result = run.result
+    title = f"{run.model} on {_trained_on(result)}"
+    return {
+        "front": Markup(yaml.safe_dump(_metadata(run, title), sort_keys=False, allow_unicode=True).rstrip()),
+        "title": title,
+        "model": run.model,
+        "labels": result["labels"],
+        "corpora": result.get("corpora") or [],
+        "corpus": result["protocol"]["corpus"],
+        "test_corpus": result["protocol"].get("test_corpus"),
+        "synthetic": bool(result.get("synthetic")),
+        "speaker_independent": result["protocol"]["speaker_independent"],
+        "contamination": result.get("contamination"),
+        "selection": result["protocol"]["selection"],
+        "split_hash": result["protocol"]["split_hash"],
+        "network": list(card_words.network(run)),
+        "protocol": list(card_words.protocol(run)),
+        "n_resamples": stats.N_RESAMPLES,
+        **_scores(run),
+        "val": result["metrics"].get("val"),
+        "human": result.get("human") or {},
+        "by_sex": (result.get("slices") or {}).get("sex") or {},
+        "calibration": result.get("calibration"),
+        "warnings": card_words.warnings(result),
+        "environment": list(card_words.environment(result)),
+        "command": card_words.command(run),
+        "checkpoint": directory.best.name if directory.best.is_file() else directory.last.name,
+        "frozen": ((result["model"].get("pretrained") or {}).get("mode")) == "frozen",
+    }
+
+
+def _trained_on(result: Mapping[str, Any]) -> str:
+    """The titles of the corpora that it was taught, or, where these are not known, their names."""
+    corpora = result.get("corpora") or []
+    test_corpus = result["protocol"].get("test_corpus")
+    return " + ".join(one["title"] for one in corpora if one["name"] != test_corpus) or result["protocol"]["corpus"]
+
+
+def _scores(run: FinishedRun) -> dict[str, Any]:
+    """UAR, accuracy and a row for each label, with intervals over speakers, and what guessing gets."""
+    labels = run.result["labels"]
+    who = np.unique(np.asarray(run.speakers), return_inverse=True)[1]
+    counts = stats.by_speaker(who, run.labels, run.predicted, int(who.max()) + 1, len(labels))  # (S, K, K)
+    estimates = stats.interval(counts[:, None], stats.group_scores)
+    if len(counts) == 1:
+        estimates = [Estimate(each.value, math.nan, math.nan) for each in estimates]
+    uar, accuracy, *recall = estimates
+    whole = counts.sum(axis=0)  # (K, K)
+    support = whole.sum(axis=1)
+    return {
+        "n_clips": len(run.ids),
+        "n_speakers": len(counts),
+        "uar": uar,
+        "accuracy": accuracy,
+        "rows": [
+            (label, each, int(row.sum()), _taken_for(row, number, labels))
+            for number, (label, each, row) in enumerate(zip(labels, recall, whole, strict=True))
+        ],
+        "chance_uar": 1 / int((support > 0).sum()),
+        "chance_accuracy": float(support.max() / support.sum()),
+    }
+
+
+def _taken_for(row: NDArray[np.int64], number: int, labels: Sequence[str]) -> str:
+    wrong = row.copy()
+    wrong[number] = 0
+    most = int(wrong.argmax())
+    return f"{labels[most]} ({wrong[most] / row.sum():.0%})" if wrong[most] else wording.MISSING
+
+
+def between(bounds: Sequence[float | None] | None) -> Estimate | None:
+    """The interval of a slice, as an estimate."""
+    low, high = bounds or (None, None)
+    return None if low is None or high is None else Estimate(low, low, high)
+
+
+def _metadata(run: FinishedRun, title: str) -> dict[str, Any]:
+    """What Hugging Face's hub reads; the licence is for whoever publishes to choose."""
+    result = run.result
+    test, pretrained = result["metrics"]["test"], result["model"].get("pretrained") or {}
+    name = str(pretrained.get("name", ""))
+    on_hub = name.count("/") == 1 and not Path(name).is_absolute() and not name.startswith(".")
+    measured = [
+        {"type": "recall", "name": "test UAR (macro recall)", "value": round(test["uar"], 4)},
+        {"type": "accuracy", "name": "test accuracy", "value": round(test["accuracy"], 4)},
+    ]
+    dataset = {"name": _trained_on(result), "type": result["protocol"]["corpus"]}
+    task = {"type": "audio-classification", "name": "Speech emotion recognition"}
+    return {
+        "license": "other",
+        "library_name": "ser_lightning",
+        "pipeline_tag": "audio-classification",
+        "tags": ["audio-classification", "speech-emotion-recognition"],
+        "metrics": ["recall", "accuracy"],
+        **({"base_model": name} if on_hub else {}),
+        "model-index": [
+            {"name": title, "results": [{"task": task, "dataset": dataset, "metrics": measured}]},
+        ],
+    }

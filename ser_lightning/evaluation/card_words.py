@@ -1,0 +1,124 @@
+"""What a model card says in words of how a run was made: its protocol, its data, its cost."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ser_lightning.evaluation.collect import FinishedRun
+
+_SPLITS = {
+    "actors5": "published groups of speakers: one tests, the next one validates, the others train",
+    "kfold": "groups of speakers with about equal shares of every emotion and sex",
+    "loso": "one speaker tests, the next one validates, the others train",
+    "file": "as a list of the user's says",
+    "random": "clips dealt at random, whoever speaks",
+}
+_LABELS = {
+    "intended": "A clip's label is the emotion that its speaker meant to show, not what anybody felt or heard.",
+    "voice_votes": "A clip's label is what most listeners heard in the voice alone; ties are left out.",
+    "voice_soft": "A clip was taught as the shares of listeners' votes, and is judged by what most of them heard.",
+}
+_WARNINGS = {
+    "silent": "silent clips, used all the same",
+    "duplicate_audio": "clips that are the same sound as another one",
+    "missing": "clips of the corpus that were not there: it is a part of it",
+    "copies": "files that hold another one once more, counted once",
+    "excluded": "files that could not be used and were left out",
+    "left_out_by_label": "clips that have no label here and were left out",
+    "untested": "test clips that were not tested",
+}
+_PRIVATE = ("root", "manifest", "votes", "path")  # settings that name a place on somebody's machine
+
+
+def protocol(run: FinishedRun) -> Iterator[str]:
+    """What the numbers hold for, a sentence or two each."""
+    facts = run.result["protocol"]
+    name = facts["split"]
+    yield f"Split {name}" + (f" ({_SPLITS[name]})" if name in _SPLITS else "") + f", fold {facts['fold']}."
+    yield _counts(facts)
+    if facts["speaker_independent"]:
+        yield "No speaker of the test was heard in training or validation."
+    else:
+        yield "Speakers of the test were heard in training, too: these numbers do not hold for new speakers."
+    if run.result.get("synthetic"):
+        yield "A clip's label is the emotion whose tone of voice the program imitated."
+    else:
+        yield _LABELS.get(facts["label_source"], f"Labels: {facts['label_source']}.")
+    if facts.get("label_map"):
+        joined = ", ".join(f"{old} → {new}" for old, new in facts["label_map"].items())
+        yield f"Labels of several corpora were joined: {joined}."
+    yield _choice(run)
+
+
+def _counts(facts: Mapping[str, Any]) -> str:
+    where = f", of the corpus {facts['test_corpus']}, which it was not taught" if facts.get("test_corpus") else ""
+    parts = [f"{facts[key]:,} {what}" for key, what in (("n_train", "to train"), ("n_val", "to validate"))]
+    return f"Clips: {', '.join(parts)}, and {facts['n_test']:,} to test{where}."
+
+
+def _choice(run: FinishedRun) -> str:
+    epochs, selection = run.result["epochs"], run.result["protocol"]["selection"]
+    if selection == "last epoch":
+        return f"The last of {epochs['trained']} epochs was tested, whatever it was worth: nothing chose it."
+    metric = str((run.config.get("monitor") or {}).get("metric", "")).removeprefix("val/")
+    by = f", by their {metric.upper() if metric == 'uar' else metric}" if metric else ""
+    return (
+        f"Epoch {epochs['chosen']} of {epochs['trained']} was chosen on the validation clips{by}. "
+        "The test clips were looked at once, with that."
+    )
+
+
+def warnings(result: Mapping[str, Any]) -> list[str]:
+    """What was odd about the data."""
+    return [f"{_WARNINGS.get(kind, kind)}: {count:,}" for kind, count in (result.get("warnings") or {}).items()]
+
+
+def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
+    """What the model is, a name and a text each."""
+    model, settings = run.result["model"], run.config.get("model") or {}
+    yield "network", _network(settings)
+    if "parameters" in model:
+        yield "parameters", f"{model['parameters']:,}"
+    if model.get("pretrained"):
+        yield "stands on", "{name} ({mode}, {parameters:,} parameters)".format(**model["pretrained"])
+    yield "takes", f"speech in any common format, at any rate, channels averaged; {_frontend(settings)}"
+    yield "gives", f"a probability for each of {len(run.result['labels'])} labels"
+
+
+def _network(settings: Mapping[str, Any]) -> str:
+    target = str((settings.get("net") or {}).get("_target_", ""))
+    name = settings.get("name", "")
+    return f"{name}, {target}" if target else str(name)
+
+
+def _frontend(settings: Mapping[str, Any]) -> str:
+    frontend = settings.get("frontend") or {}
+    if "n_mels" not in frontend or "hop_samples" not in frontend:
+        return "it hears the waveform itself"
+    return f"it sees {frontend['n_mels']} mel bands, a frame every {frontend['hop_samples']} samples"
+
+
+def environment(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What it was trained on and with, a name and a text each."""
+    for name, value in (result.get("environment") or {}).items():
+        if isinstance(value, Mapping):
+            yield name, ", ".join(f"{key} {each}" for key, each in value.items() if each is not None)
+        elif value is not None:
+            changed = name == "commit" and str(value).endswith("+")
+            yield name, f"{str(value)[:-1]}, with changes that are not in it" if changed else str(value)
+    yield "seed", str(result["seed"])
+    if result.get("seconds"):
+        yield "training took", f"{result['seconds'] / 60:,.0f} min"
+
+
+def command(run: FinishedRun) -> str | None:
+    """What was typed to train it, where that is known; places on somebody's machine are left out."""
+    overrides: Sequence[str] | None = run.result.get("overrides") or run.config.get("overrides")
+    return "python train.py " + shlex.join(map(_unplaced, overrides)) if overrides else None
+
+
+def _unplaced(override: str) -> str:
+    name, sign, value = override.partition("=")
+    private = name.split(".")[-1] in _PRIVATE or "roots" in name or Path(value).is_absolute()
+    return f"{name}{sign}PATH" if private else override

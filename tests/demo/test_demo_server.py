@@ -1,0 +1,92 @@
+"""How `ser demo` begins and ends: ports, missing packages, wrong paths, Ctrl-C."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT
+from made_checkpoint import make_checkpoint_of
+
+from ser_lightning.cli import main
+from ser_lightning.demo import server
+from ser_lightning.errors import UserError
+
+
+def ser_demo(*arguments):
+    result = CliRunner().invoke(main, ["demo", *map(str, arguments)], prog_name="ser")
+    assert "Traceback" not in result.output
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(server, "find_spec", lambda name: None)
+    code, out, err = ser_demo(tmp_path)
+    assert (code, out) == (1, "") and "'.[demo]'" in err and err.count("\n") == 1
+
+
+def test_a_wrong_path_fails_before_anything_is_served(monkeypatch, tmp_path):
+    monkeypatch.setattr(server, "find_spec", lambda name: True)
+    monkeypatch.setattr(server, "listening", lambda port: pytest.fail("the port was opened"))
+    code, out, err = ser_demo(tmp_path / "nothing.ckpt")
+    assert (code, out) == (1, "") and "there is no checkpoint" in err and err.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_named_and_otherwise_the_next_is_used(monkeypatch):
+    with server.listening(0) as first:
+        host, taken = first.getsockname()
+        assert host == "127.0.0.1"
+        with (
+            pytest.raises(UserError, match=f"port {taken} cannot be used .*in use.*--port"),
+            server.listening(taken),
+        ):
+            pass
+        with server.listening(0) as free:
+            number = free.getsockname()[1]
+        monkeypatch.setattr(server, "_PORTS", (taken, number))
+        with server.listening(None) as second:
+            assert second.getsockname()[1] == number
+            with pytest.raises(UserError, match=f"ports {taken} to {number}"), server.listening(None):
+                pass
+
+
+def test_recordings_and_settings_are_gone_at_the_end(monkeypatch):
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "True")
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    with server.private():
+        assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+        folder = Path(os.environ["GRADIO_TEMP_DIR"])
+        (folder / "voice.wav").write_bytes(b"x")
+    assert not folder.exists() and "GRADIO_TEMP_DIR" not in os.environ
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "True"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_starts_with_a_line_and_ends_without_a_trace(tmp_path, cremad_root, number, status):
+    pytest.importorskip("gradio")
+    path = make_checkpoint_of(tmp_path / "best.ckpt", "data=cremad", f"data.root={cremad_root}", "logger=none")
+    command = [sys.executable, "-m", "ser_lightning.cli", "demo", str(path), "--port", "0", "--no-browser"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    demo = subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    line = demo.stdout.readline()
+    assert line.startswith("cnn listens at http://127.0.0.1:")
+    address = line.split()[3]
+    assert b"gradio" in urllib.request.urlopen(address, timeout=30).read()
+    port = int(address.rstrip("/").rpartition(":")[2])
+    lasting = socket.create_connection(("127.0.0.1", port))  # a browser's that is still open
+    lasting.sendall(b"GET /gradio_api/heartbeat/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert lasting.recv(100)
+    demo.send_signal(number)
+    out, err = demo.communicate(timeout=30)
+    assert demo.returncode == status
+    assert out == "" and "Traceback" not in err and len(err.split("\n")) <= 3  # the line after ^C is click's
+    assert not list(tmp_path.glob("ser_demo_*"))
