@@ -29,6 +29,7 @@ from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.environment import describe
 from ser_lightning.errors import UserError, cause, why
 from ser_lightning.evaluation import summary
+from ser_lightning.evaluation.card import write_card
 from ser_lightning.evaluation.predictions import write_predictions
 from ser_lightning.judge import judge
 from ser_lightning.models.module import EmotionModule
@@ -55,7 +56,7 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         if result is not None and result["status"] == "finished":
             log.info("this run is finished already")
         else:
-            result = _recorded(config, run)
+            result = _recorded(config, run, overrides)
         summary.print_summary(run.path)
         return monitored(result, config)
 
@@ -104,7 +105,7 @@ def _is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
+def _recorded(config: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
     """Run, and leave in the directory how that ended, whichever way."""
     started = time.perf_counter()
     result: dict[str, Any] = {"schema": SCHEMA, "status": "failed"}
@@ -118,10 +119,13 @@ def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         result |= {
             "seed": config.seed,
             "config": run.config.name,
+            "overrides": [text for text in overrides if not text.startswith("resume=")] or None,
             "seconds": round(time.perf_counter() - started, 1),
         }
         write_json(run.result, result)
         summary.finish(run.path)
+        if result["status"] == "finished" and run.last.is_file():
+            write_card(run.path)
         tracking.log_result(tracking.current_run(), run.path)
         tracking.finish(exit_code=int(result["status"] == "failed"))
 

@@ -84,7 +84,8 @@ def test_a_run_leaves_everything(tiny, tmp_path, capsys):
     assert [row["epoch"] for row in epochs] == ["1", "2", "3"]
     best = max(epochs, key=lambda row: float(row["val/uar"]))
     assert float(best["val/uar"]) == pytest.approx(value)
-    for path in (run.config, run.environment, run.path / "confusion.png", run.path / "curves.png"):
+    pictures = [run.path / f"{name}.png" for name in ("confusion", "curves", "reliability", "slices")]
+    for path in (run.config, run.environment, run.checkpoints / "model_card.md", *pictures):
         assert path.stat().st_size > 100
     assert "cnn_gru on cremad" in capsys.readouterr().out
 

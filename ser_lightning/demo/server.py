@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from ser_lightning.demo.about import About
-    from ser_lightning.inference.recognizer import recognizer
+    from ser_lightning.inference.recognizer import EmotionRecognizer
 
 HOST = "127.0.0.1"
 _PORTS = range(7860, 7880)  # where none is asked for: the first that is free
@@ -36,7 +36,7 @@ def serve(path: Path, *, port: int | None, open_browser: bool, trust: bool = Fal
         raise UserError("ser demo needs more packages: pip install -c constraints.txt -e '.[demo]'")
     from ser_lightning.demo.about import about
     from ser_lightning.inference.checkpoint import read_checkpoint
-    from ser_lightning.inference.recognizer import EmotionRecognizer
+    from ser_lightning.inference.recognizer import recognizer
 
     checkpoint = read_checkpoint(path)
     model = recognizer(checkpoint, trust=trust)
