@@ -1,6 +1,7 @@
 """The page's layout: what is given on the left, what is answered on the right, one below the other on a phone."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ser_lightning.demo import words
 from ser_lightning.demo.about import About
 from ser_lightning.demo.answering import Shown, show
 from ser_lightning.demo.colours import DARK, LIGHT
+from ser_lightning.demo.turns import Superseded, Turns
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.inference.windows import Windows
 
@@ -19,6 +21,8 @@ HEAD = "<style>@media (max-width: 760px) { .main.fillable.app { padding: .75rem 
 _CSS = Path(__file__).with_name("page.css")
 _SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")
 _LONGEST_WINDOW_S = 20
+_AT_ONCE = 4  # answers; of one visitor all but the last are given up
+_PROGRESS = gr.Progress()
 
 
 def theme() -> gr.themes.Base:
@@ -55,33 +59,14 @@ def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
             with gr.Column(elem_id="notes", min_width=0):
                 gr.HTML(words.notes(about), elem_classes="notes")
             with gr.Column(elem_id="answered", min_width=0):
-                answer = gr.HTML(words.HINT, elem_classes="answer", elem_id="answer")
-                player = gr.Audio(
-                    label="what the model heard",
-                    interactive=False,
-                    visible=False,
-                    waveform_options=gr.WaveformOptions(show_recording_waveform=False),
-                    buttons=[],
-                    elem_id="player",
-                )
-                picture = gr.HTML(visible=False, elem_classes="picture", elem_id="picture")
+                answer, player, picture = _outputs()
         latest = gr.State(None)  # the file that is shown: moving a slider asks again
+        turns = Turns()
 
-        def listen(path: str | None, window_s: float, hop_s: float, progress: gr.Progress = _PROGRESS) -> list[Any]:
-            if path is None:
-                return [None, *_updates(Shown(answer=words.HINT))]
-            shown = show(
-                model,
-                Path(path),
-                window_s=window_s,
-                hop_s=hop_s,
-                folder=Path(tempfile.mkdtemp(dir=page.GRADIO_CACHE)),
-                on_progress=lambda share: progress(share, desc="listening"),
-            )
-            return [path, *_updates(shown)]
+        def leave(request: gr.Request) -> None:
+            turns.leave(_visitor(request))
 
-        outputs = [latest, answer, player, picture]
-        common = {"outputs": outputs, "show_progress_on": answer, "api_visibility": "private"}
+        page.unload(leave)
         for event, source in (
             (given.upload, given),
             (given.clear, given),
@@ -90,11 +75,45 @@ def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
             (window.release, latest),
             (hop.release, latest),
         ):
-            event(listen, [source, window, hop], trigger_mode="always_last", **common)
+            event(
+                _listener(model, turns, page.GRADIO_CACHE),
+                [source, window, hop],
+                [latest, answer, player, picture],
+                show_progress_on=answer,
+                trigger_mode="multiple",
+                concurrency_limit=_AT_ONCE,
+                api_visibility="private",
+            )
     return page
 
 
-_PROGRESS = gr.Progress()
+def _listener(model: EmotionRecognizer, turns: Turns, folder: str) -> Callable[..., list[Any]]:
+    """What happens to a file: it becomes the latest one, and what is shown of it."""
+
+    def listen(
+        path: str | None, window_s: float, hop_s: float, request: gr.Request, progress: gr.Progress = _PROGRESS
+    ) -> list[Any]:
+        check = turns.take(_visitor(request))
+        if path is None:
+            return [None, *_updates(Shown(answer=words.HINT))]
+
+        def tell(share: float) -> None:
+            check()
+            progress(share, desc="listening")
+
+        place = Path(tempfile.mkdtemp(dir=folder))
+        try:
+            shown = show(model, Path(path), window_s=window_s, hop_s=hop_s, folder=place, on_progress=tell)
+            check()
+        except Superseded:
+            return [gr.skip()] * 4
+        return [path, *_updates(shown)]
+
+    return listen
+
+
+def _visitor(request: gr.Request) -> str:
+    return str(request.session_hash)
 
 
 def _inputs() -> tuple[gr.File, gr.Audio]:
@@ -116,6 +135,20 @@ def _cut() -> tuple[gr.Slider, gr.Slider]:
             0.5, _LONGEST_WINDOW_S, value=usual.hop_s, step=0.5, label="hop, s", info="from one window to the next"
         )
     return window, hop
+
+
+def _outputs() -> tuple[gr.HTML, gr.Audio, gr.HTML]:
+    answer = gr.HTML(words.HINT, elem_classes="answer", elem_id="answer")
+    player = gr.Audio(
+        label="what the model heard",
+        interactive=False,
+        visible=False,
+        waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+        buttons=[],
+        elem_id="player",
+    )
+    picture = gr.HTML(visible=False, elem_classes="picture", elem_id="picture")
+    return answer, player, picture
 
 
 def _updates(shown: Shown) -> list[Any]:

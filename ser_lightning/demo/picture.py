@@ -19,7 +19,7 @@ from ser_lightning.demo.sound import envelope, spectrogram
 from ser_lightning.inference.recognizer import Prediction, Segment
 
 _SIZE = (5.6, 5.4)  # inches: small, so that its writing can be read on a phone
-_PLACE = {"left": 0.11, "right": 0.97, "top": 0.95, "bottom": 0.1, "hspace": 0.22}
+_PLACE = {"left": 0.11, "right": 0.955, "top": 0.95, "bottom": 0.1, "hspace": 0.22}
 _DPI = 210
 _RANGE_DB = 70  # below the loudest: darker is not seen
 _QUIETEST_PEAK, _QUIETEST_DB = 0.02, -30  # what is quieter is not made to look like speech

@@ -172,6 +172,21 @@ def test_windows_of_a_long_recording_are_the_users(visit, model, tmp_path):
 
 
 @pytest.mark.slow
+def test_nobody_waits_for_an_hour_that_was_given_by_mistake(visit, model, tmp_path):
+    hour, short = tmp_path / "hour.flac", recording(tmp_path / "short.wav", 1)
+    soundfile.write(hour, np.zeros(3_600 * 16_000, np.int16), 16_000)
+    page = visit()
+    give(page, hour)
+    page.get_by_text("listening").wait_for()
+    page.locator("#file").get_by_label("Clear").click()
+    page.locator("#answer .hint").wait_for()
+    give(page, short)
+    assert shares_on(page) == pytest.approx(dict(model.predict_file(short).probabilities), abs=1e-6)
+    page.wait_for_timeout(20_000)  # what was given up does not come after all
+    assert page.locator("#answer .bars").count() == 1
+
+
+@pytest.mark.slow
 def test_a_voice_can_be_recorded(visit):
     page = visit()
     page.get_by_role("tab", name="Microphone").click()

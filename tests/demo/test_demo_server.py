@@ -15,6 +15,7 @@ from made_checkpoint import make_checkpoint_of
 
 from ser_lightning.cli import main
 from ser_lightning.demo import server
+from ser_lightning.demo.turns import Superseded, Turns
 from ser_lightning.errors import UserError
 
 
@@ -64,6 +65,21 @@ def test_recordings_and_settings_are_gone_at_the_end(monkeypatch):
         (folder / "voice.wav").write_bytes(b"x")
     assert not folder.exists() and "GRADIO_TEMP_DIR" not in os.environ
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "True"
+
+
+def test_only_the_newest_question_of_a_visitor_is_answered():
+    turns = Turns()
+    first, other = turns.take("me"), turns.take("you")
+    first()
+    second = turns.take("me")
+    with pytest.raises(Superseded):
+        first()
+    second()
+    other()
+    turns.leave("me")
+    with pytest.raises(Superseded):
+        second()
+    other()
 
 
 @pytest.mark.slow
