@@ -188,6 +188,21 @@ def compare(folders: tuple[str, ...], separate: bool, to_wandb: bool, **files: s
     compare_and_deliver(folders, places, separate=separate, to_wandb=to_wandb, console=_console())
 
 
+@main.command()
+@click.argument("checkpoint", metavar="CKPT")
+@click.option("--to", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="What to write.")
+@click.option("--output", metavar="FILE", help="Where to; by default beside the checkpoint.")
+def export(checkpoint: str, to: str, output: str | None) -> None:
+    """Write a trained model for other runtimes, waveforms in, probabilities out.
+
+    CKPT is a checkpoint of a run, such as best.ckpt, or the run's directory. The file is compared with PyTorch on
+    clips of many lengths first, and written only if they agree.
+    """
+    from ser_lightning.export_command import export_checkpoint
+
+    export_checkpoint(checkpoint, output=output)
+
+
 def _about(name: str) -> list[str]:
     """What can be said of a file in conf/data without opening the corpus."""
     from ser_lightning.compose import CONF
