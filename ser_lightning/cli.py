@@ -25,6 +25,7 @@ for command in (
     trained.evaluate,
     trained.calibrate,
     trained.predict,
+    trained.export,
     trained.demo,
 ):
     main.add_command(command)

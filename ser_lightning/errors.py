@@ -24,6 +24,11 @@ def why(error: BaseException) -> str:
     return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error begins with, which is enough in a sentence of ours."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def some(names: Sequence[str], n: int = 5) -> str:
     """The first few of many names, and how many more there are."""
     more = f" and {len(names) - n:,} more" if len(names) > n else ""

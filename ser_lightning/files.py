@@ -29,6 +29,16 @@ def written_whole(path: Path) -> Iterator[TextIO]:
         partial.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that replaces ``path`` once it is written; a failure leaves ``path`` as it was."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 @contextmanager
 def alone(lock: Path, *, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the file ``lock``, which one process at a time can; ``on_wait`` is called where another has it."""

@@ -1,4 +1,4 @@
-"""`ser eval`, `calibrate`, `predict` and `demo`: what a trained model is good for."""
+"""`ser eval`, `calibrate`, `predict`, `export` and `demo`: what a trained model is good for."""
 
 from pathlib import Path
 
@@ -119,6 +119,22 @@ def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, d
     from ser_lightning.commands.calibrating import calibrate as fit
 
     fit(checkpoint, overrides, output=output, device=device, trust=trust, console=new_console())
+
+
+@click.command()
+@_checkpoint
+@click.option("--to", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="What to write.")
+@click.option("--output", metavar="FILE", help="Where to; by default beside the checkpoint.")
+@_trust
+def export(checkpoint: str, to: str, output: str | None, trust: bool) -> None:
+    """Write a trained model for other runtimes, waveforms in, probabilities out.
+
+    CKPT is the checkpoint of a run, or the run's directory. The file is compared with PyTorch on clips of many
+    lengths first, and written only if they agree.
+    """
+    from ser_lightning.commands.exporting import export_checkpoint
+
+    export_checkpoint(checkpoint, output=output, trust=trust)
 
 
 @click.command()

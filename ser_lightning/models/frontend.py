@@ -12,7 +12,7 @@ from ser_lightning.models.layers.masking import frame_mask
 from ser_lightning.models.layers.samples import as_float
 
 _EPS = 1e-6
-_POWER_FLOOR = 1e-10
+POWER_FLOOR = 1e-10
 _CHUNK = 4  # clips transformed at a time on a CPU: what they become stays in its cache
 _BAND = 16  # mel filters multiplied at a time: together they span few frequencies
 
@@ -88,7 +88,7 @@ class LogMel(nn.Module):
             beyond = torch.arange(half, device=samples.device)[None]  # (1, window / 2)
             for position in (beyond - half, lengths[:, None] + beyond):  # before the clip, and after it
                 padded.scatter_(
-                    1, (half + position).expand(len(samples), half), _reflected(samples, position, lengths)
+                    1, (half + position).expand(len(samples), half), reflected(samples, position, lengths)
                 )
         return padded
 
@@ -96,15 +96,19 @@ class LogMel(nn.Module):
         """(B, T + window) -> (B, F, M) in dB."""
         clips_at_a_time = _CHUNK if samples.device.type == "cpu" else len(samples)
         power = torch.cat([self._mel_power(clips) for clips in samples.split(clips_at_a_time)])
-        return power.clamp_min_(_POWER_FLOOR).log10_().mul_(10)
+        return power.clamp_min_(POWER_FLOOR).log10_().mul_(10)
 
     def _mel_power(self, samples: Tensor) -> Tensor:
         """(B, T + window) -> (B, F, M)."""
+        squares = self._squares(samples)
+        power = torch.cat([band(squares.flatten(0, 1)) for band in self._bands], dim=1)
+        return power.unflatten(0, squares.shape[:2])
+
+    def _squares(self, samples: Tensor) -> Tensor:
+        """(B, T + window) -> squares of the spectrum's real and imaginary parts in turns, (B, F, n_fft + 2)."""
         frames = samples.unfold(1, self._window_samples, self._hop_samples) * self.window  # (B, F, window)
         spectrum = torch.fft.rfft(frames.flatten(0, 1), n=self._n_fft)  # (B · F, n_fft / 2 + 1)
-        squares = torch.view_as_real(spectrum).square_().flatten(1)  # real, imaginary, real, imaginary …
-        power = torch.cat([band(squares) for band in self._bands], dim=1)
-        return power.unflatten(0, frames.shape[:2])
+        return torch.view_as_real(spectrum).square_().flatten(1).unflatten(0, frames.shape[:2])
 
     def _normalised(self, decibels: Tensor, frames: Tensor) -> Tensor:
         """(B, F, M) -> (B, M, F), by the statistics of a clip's own frames."""
@@ -139,7 +143,7 @@ class _Band(nn.Module):
         return squares[:, self._columns] @ self.filters
 
 
-def _reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:
+def reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:
     """What stands at ``position`` (B or 1, N) of clips that are mirrored at their ends, as often as it takes."""
     period = (2 * (lengths - 1)).clamp_min(1)[:, None]
     folded = position.remainder(period)

@@ -114,7 +114,7 @@ def reversal(lengths: Tensor, n_frames: int) -> Tensor:
     """For `reordered`: each clip back to front within its length, padding where it was. (B,) -> (F · B,)."""
     frame = torch.arange(n_frames, device=lengths.device)[:, None]  # (F, 1)
     source = torch.where(frame < lengths, lengths - 1 - frame, frame)  # (F, B)
-    return (source * len(lengths) + torch.arange(len(lengths), device=lengths.device)).flatten()
+    return (source * lengths.shape[0] + torch.arange(lengths.shape[0], device=lengths.device)).flatten()
 
 
 def reordered(x: Tensor, order: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ def frame_mask(lengths: Tensor, n_frames: int) -> Tensor:
 def clear_padding(x: Tensor, lengths: Tensor) -> Tensor:
     """Zero all frames beyond each clip's length; frames are the last axis of ``x`` (B, …, F)."""
     mask = frame_mask(lengths, x.shape[-1])
-    return x * mask.view(len(x), *[1] * (x.dim() - 2), -1).to(x.dtype)
+    return x * mask.view(x.shape[0], *[1] * (x.dim() - 2), -1).to(x.dtype)
 
 
 def halved(lengths: Tensor, times: int = 1) -> Tensor:
@@ -34,7 +34,7 @@ def relu_within(x: Tensor, lengths: Tensor) -> Tensor:
     """
     mask = frame_mask(lengths, x.shape[-1])
     with torch.no_grad():
-        x.mul_(mask.view(len(x), *[1] * (x.dim() - 2), -1).to(x.dtype))
+        x.mul_(mask.view(x.shape[0], *[1] * (x.dim() - 2), -1).to(x.dtype))
     return x.relu_()
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ser_lightning.models.layers.convolution import ConvStack
+from ser_lightning.models.layers.gru import BidirectionalGRU
 from ser_lightning.models.layers.pooling import make_pooling
 
 
@@ -42,7 +42,7 @@ class CNNGRU(nn.Module):
         self.stack = ConvStack(channels)
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(channels[-1] * self.stack.n_rows(n_mels), n_projected)
-        self.gru = nn.GRU(n_projected, n_units, batch_first=True, bidirectional=True)
+        self.gru = BidirectionalGRU(n_projected, n_units)
         self.pool = make_pooling(pooling, 2 * n_units)
         self.classify = nn.Linear(self.pool.n_outputs, n_classes)
 
@@ -55,10 +55,7 @@ class CNNGRU(nn.Module):
         x, lengths = self.stack(features, lengths)  # (B, C, M / 16, F / 16)
         x = x.flatten(1, 2).transpose(1, 2)  # (B, F / 16, C · M / 16)
         x = functional.relu(self.project(x))
-        n_steps = x.shape[1]
-        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        x, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=n_steps)  # (B, F / 16, 2H)
-        return x.transpose(1, 2), lengths
+        return self.gru(x, lengths).transpose(1, 2), lengths
 
     def forward_head(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(B, 2H, F / 16), (B,) -> logits (B, K)."""

@@ -22,7 +22,7 @@ def _convolutions() -> nn.ModuleList:
 
 def _framed(features: Tensor, n_frames: int) -> Tensor:
     """(B, M, F) -> (B, M, n_frames), cut or padded with zeros."""
-    return functional.pad(features[:, :, :n_frames], (0, max(0, n_frames - features.shape[2])))
+    return functional.pad(features, (0, n_frames))[:, :, :n_frames]  # whichever it is: no export could branch
 
 
 class _NotebookStack(nn.Module):

@@ -1,0 +1,107 @@
+"""A trained model as ONNX: waveforms in, probabilities out.
+
+B: clips.  T: samples of the longest clip.  K: classes.
+"""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ser_lightning import __version__
+from ser_lightning.errors import UserError, first_line
+from ser_lightning.export.frontend import LogMelByConvolution
+from ser_lightning.export.translations import OPSET, TRANSLATIONS
+from ser_lightning.export.twins import exportable
+from ser_lightning.inference.recognizer import EmotionRecognizer
+
+_TRACED_S = (1.3, 0.9, 0.4)  # any lengths would do
+
+
+class _Graph(nn.Module):
+    """What is traced: all that `EmotionRecognizer` does."""
+
+    def __init__(self, model: EmotionRecognizer):
+        super().__init__()
+        options = {
+            name: value
+            for name, value in model.stamp["config"]["model"]["frontend"].items()
+            if not name.startswith("_")
+        }
+        self.frontend = LogMelByConvolution(sample_rate_hz=model.sample_rate_hz, **options)
+        self.net = exportable(model.net)
+        self._temperature = model.temperature
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T) float in [-1, 1], (B,) -> (B, K)."""
+        return (self.net(*self.frontend(waveform, lengths)) / self._temperature).softmax(-1)
+
+
+def to_onnx(model: EmotionRecognizer) -> bytes:
+    """The model as the content of an ONNX file, for batches of any size and clips of any length.
+
+    Inputs: ``waveform`` (B, T) float32 in [-1, 1] and ``lengths`` (B,) int64; output: ``probabilities`` (B, K).
+    Raises: UserError for what cannot be exported.
+    """
+    graph = _Graph(model).eval().requires_grad_(False)
+    lengths = torch.tensor([int(s * model.sample_rate_hz) for s in _TRACED_S])
+    waveform = torch.randn(len(lengths), int(lengths.max()), generator=torch.Generator().manual_seed(0)) / 10
+    try:
+        program = _traced(graph, waveform, lengths)
+    except Exception as error:  # of very many kinds
+        raise UserError(f"{model.name} cannot be exported: {first_line(error)}") from error
+    program.model.metadata_props.update(metadata(model))
+    return program.model_proto.SerializeToString()
+
+
+def _traced(graph: nn.Module, waveform: Tensor, lengths: Tensor) -> torch.onnx.ONNXProgram:
+    with _quietly():
+        program = torch.onnx.export(
+            graph,
+            (waveform, lengths),
+            input_names=["waveform", "lengths"],
+            output_names=["probabilities"],
+            dynamic_shapes={"waveform": {0: "batch", 1: "samples"}, "lengths": {0: "batch"}},
+            custom_translation_table=TRANSLATIONS,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program
+
+
+def metadata(model: EmotionRecognizer) -> dict[str, str]:
+    """What the file says of itself."""
+    n_labels = len(model.labels)
+    return {
+        "labels": json.dumps(list(model.labels), ensure_ascii=False),
+        "sample_rate_hz": str(model.sample_rate_hz),
+        "model": model.name,
+        "protocol": json.dumps(dict(model.stamp["protocol"]), ensure_ascii=False),
+        "temperature": str(model.temperature),
+        "ser_lightning": __version__,
+        "usage": (
+            f"waveform (batch, samples) float32 in [-1, 1] at {model.sample_rate_hz} Hz, zeros after each clip, "
+            f"lengths (batch,) int64 in samples -> probabilities (batch, {n_labels}) in the order of labels"
+        ),
+    }
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the exporter's remarks, and with a Transformer that is made of its parts."""
+    logged, fast = logging.root.manager.disable, torch.backends.mha.get_fastpath_enabled()
+    logging.disable(logging.CRITICAL)
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        logging.disable(logged)
