@@ -59,6 +59,23 @@ def cremad_root(tmp_path_factory) -> Path:
     return make_cremad(tmp_path_factory.mktemp("cremad"))
 
 
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory, cremad_root) -> Path:
+    """Of a small network that has learnt nothing. Shared: do not write there."""
+    from made_checkpoint import SMALL, make_checkpoint_of
+
+    overrides = ["data=cremad", f"data.root={cremad_root}", *SMALL]
+    return make_checkpoint_of(tmp_path_factory.mktemp("checkpoint") / "best.ckpt", *overrides)
+
+
+@pytest.fixture(scope="session")
+def model(checkpoint):
+    """What `load_model` makes of it."""
+    from ser_lightning import load_model
+
+    return load_model(checkpoint)
+
+
 def config(*overrides: str) -> DictConfig:
     """What ``python train.py`` with these overrides would be given.
 

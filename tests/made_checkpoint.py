@@ -7,6 +7,8 @@ from conftest import config
 
 from ser_lightning.experiment import make_data, make_module, stamp
 
+SMALL = ("model.net.channels=[8,16]", "model.frontend.n_mels=40", "logger=none")  # of a cnn
+
 
 def make_checkpoint_of(path: Path, *overrides: str, seed: int = 0) -> Path:
     """Write the checkpoint of ``python train.py`` with these overrides, before its first step; returns ``path``."""

@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 from conftest import config, make_cremad
 from layouts import make_csv, make_emodb, make_ravdess
-from made_checkpoint import make_checkpoint_of
+from made_checkpoint import SMALL, make_checkpoint_of
 
 from ser_lightning import cli, load_model
 from ser_lightning.data.degrade.catalogue import CONDITIONS
@@ -17,8 +17,6 @@ from ser_lightning.evaluation.predictions import read_predictions
 from ser_lightning.experiment import make_data, train
 from ser_lightning.inference.checkpoint import read_checkpoint
 from ser_lightning.run import RunDirectory
-
-SMALL = ("model.net.channels=[8,16]", "model.frontend.n_mels=40", "logger=none")
 
 
 @pytest.fixture(scope="module")

@@ -11,27 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
-from made_checkpoint import make_checkpoint_of
 
-from ser_lightning import cli, load_model
+from ser_lightning import cli
 from ser_lightning.data.audio import stream_raw
 from ser_lightning.inference.predict import predict_all
 from ser_lightning.inference.recordings import find_recordings
 from ser_lightning.inference.windows import Windows
 
 RATE_HZ = 16_000
-SMALL = ("model.net.channels=[8,16]", "model.frontend.n_mels=40", "logger=none")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory, cremad_root):
-    overrides = ["data=cremad", f"data.root={cremad_root}", *SMALL]
-    return make_checkpoint_of(tmp_path_factory.mktemp("checkpoint") / "best.ckpt", *overrides)
-
-
-@pytest.fixture(scope="module")
-def model(checkpoint):
-    return load_model(checkpoint)
 
 
 def noise(seconds, *, rate_hz=RATE_HZ, channels=1, seed=0):

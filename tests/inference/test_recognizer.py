@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 from conftest import config
-from made_checkpoint import make_checkpoint_of
+from made_checkpoint import SMALL
 
 import ser_lightning
 from ser_lightning import Windows, load_model
@@ -18,18 +18,6 @@ from ser_lightning.experiment import make_module
 from ser_lightning.inference.checkpoint import read_checkpoint
 
 RATE_HZ = 16_000
-SMALL = ("model.net.channels=[8,16]", "model.frontend.n_mels=40", "logger=none")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory, cremad_root):
-    overrides = ["data=cremad", f"data.root={cremad_root}", *SMALL]
-    return make_checkpoint_of(tmp_path_factory.mktemp("checkpoint") / "best.ckpt", *overrides)
-
-
-@pytest.fixture(scope="module")
-def model(checkpoint):
-    return load_model(checkpoint)
 
 
 def noise(seconds, *, rate_hz=RATE_HZ, channels=1, seed=0):
