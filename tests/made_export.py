@@ -7,7 +7,7 @@ from made_checkpoint import make_checkpoint_of
 
 from ser_lightning.inference.checkpoint import read_checkpoint
 
-TEMPERATURE = 0.1  # random weights hardly tell clips apart
+TEMPERATURE = 0.05  # random weights hardly tell clips apart
 
 
 def make_telling_checkpoint(path: Path, root: Path, *overrides: str) -> Path:
