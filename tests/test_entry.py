@@ -57,6 +57,7 @@ def test_a_mistake_gets_a_clear_answer_and_no_traceback(tmp_path, overrides, sai
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.slow  # tests of cache and command ask for the same in parts
 def test_bad_files_are_listed_and_may_be_left_out(tmp_path):
     folder = make_cremad(tmp_path / "corpus") / "AudioWAV"
     (folder / "1001_DFA_ANG_XX.wav").write_text("version https://git-lfs.github.com/spec/v1\n")

@@ -126,7 +126,10 @@ class Crash(Callback):
             raise self.error
 
 
-@pytest.mark.parametrize(("epoch", "n_workers"), [(0, 0), (2, 0), (1, 1)])
+@pytest.mark.parametrize(
+    ("epoch", "n_workers"),
+    [pytest.param(0, 0, marks=pytest.mark.slow), pytest.param(2, 0, marks=pytest.mark.slow), (1, 1)],
+)
 def test_a_broken_run_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch, epoch, n_workers):
     whole, broken = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
     average = "callbacks.average_weights.epochs=" + ("1" if epoch else "null")
@@ -225,7 +228,14 @@ def test_early_stopping_by_name(tiny, tmp_path):
     assert json.loads(run.result.read_text())["epochs"]["trained"] < 30
 
 
-@pytest.mark.parametrize("name", names_in("model"))
+_LARGE = ("resnet18", "resnet_transformer")  # the contract tests train these too, and the notebook's
+MODELS = [
+    pytest.param(name, marks=pytest.mark.slow) if name in _LARGE or name.startswith("notebook_") else name
+    for name in names_in("model")
+]
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_every_model_trains_under_the_default_trainer(cremad_root, tmp_path, name):
     run = RunDirectory(tmp_path / "run")
     small = ["data.batch_size=4", "data.eval_batch_size=4"]
