@@ -107,7 +107,7 @@ def test_another_corpus_needs_a_map_and_is_tested_whole(trained, tmp_path):
     assert (result["protocol"]["split"], result["protocol"]["trained_on"]) == ("all", "cremad")
     assert result["protocol"]["label_map"]["calm"] == "drop"
     assert result["protocol"]["speaker_independent"] is True and result["warnings"]["left_out_by_label"] == 14
-    assert "trained on cremad" in out
+    assert "trained on cremad" in out and "all clips: no test speaker was heard in training" in out
     fold = ["data.fold=0", "--to", tmp_path / "fold"]
     assert ser("eval", trained.path, *here, "data/label_map=six", *fold)[0] == 0
     assert result_of(tmp_path / "fold")["protocol"]["n_test"] == 6 * 1

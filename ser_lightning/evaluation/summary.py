@@ -88,8 +88,11 @@ def _subtitle(result: dict[str, Any]) -> Iterator[str]:
 
 def _protocol(result: dict[str, Any]) -> Iterator[str]:
     protocol = result["protocol"]
-    fold = protocol.get("fold")
-    yield f"split {protocol['split']}" + (f", fold {fold}" if fold is not None else "")
+    split, fold = protocol["split"], protocol.get("fold")
+    if split == "all":
+        yield "all clips"
+    else:
+        yield f"split {split}" + (f", fold {fold}" if fold is not None else "")
     if protocol.get("trained_on"):
         yield f"trained on {protocol['trained_on']}"
     if (result.get("seen") or {}).get("subset") == "unknown":
