@@ -35,8 +35,14 @@ def splits_of(corpus):
     return [name for name in config(f"data={corpus}").data.splits if name != "file" or corpus == "csv"]
 
 
+def marks(corpus):
+    """Synthetic speech takes long to make, and is made for other tests too."""
+    return pytest.mark.slow if corpus == "toy" else ()
+
+
 @pytest.mark.parametrize(
-    ("corpus", "split"), [(name, rule) for name in names_in("data") for rule in splits_of(name)]
+    ("corpus", "split"),
+    [pytest.param(name, rule, marks=marks(name)) for name in names_in("data") for rule in splits_of(name)],
 )
 def test_every_corpus_trains_under_every_split(places, corpus, split):
     cfg = config(f"data={corpus}", *places[corpus], f"data.split={split}", *SMALL)
