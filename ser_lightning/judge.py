@@ -14,6 +14,8 @@ from ser_lightning.models.module import EmotionModule
 from ser_lightning.run import RunDirectory
 from ser_lightning.verdict import verdict
 
+BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected
+
 
 def judge(
     trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory
@@ -44,12 +46,12 @@ def judge(
 def _choose(trainer: Trainer, module: EmotionModule, run: RunDirectory) -> tuple[dict[str, int], str]:
     """Give the module the weights that are to be tested."""
     trained = trainer.current_epoch
-    for path, selection in ((run.best, "best validation"), (run.last, "last epoch")):
+    for path, selection in ((run.best, BEST), (run.last, LAST)):
         if path.is_file():
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
             module.load_state_dict(checkpoint["state_dict"])
             return {"trained": trained, "chosen": checkpoint["epoch"] + 1}, selection
-    return {"trained": trained, "chosen": trained}, "last epoch"
+    return {"trained": trained, "chosen": trained}, LAST
 
 
 def _validate(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> dict[str, Any] | None:

@@ -199,6 +199,8 @@ def test_calibration_is_refused_on_speakers_that_trained_and_without_a_validatio
     path = make_checkpoint_of(tmp_path / "random.ckpt", *overrides, *SMALL)
     code, _, errors = ser("calibrate", path)
     assert code == 1 and "no validation set" in errors
+    assert ser("eval", path, "--allow-seen", "--to", tmp_path / "to")[0] == 0
+    assert result_of(tmp_path / "to")["protocol"]["selection"] == "last epoch"
 
 
 def test_a_corpus_of_the_same_speakers_is_not_foreign(trained, tmp_path):

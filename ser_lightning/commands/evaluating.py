@@ -4,13 +4,12 @@ N: clips.  K: classes.
 """
 
 import hashlib
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -20,9 +19,7 @@ from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.commands.seen import Seen, seen
 from ser_lightning.data.audio import SAMPLE_RATE_HZ
 from ser_lightning.data.collection import Collection
-from ser_lightning.data.datamodule import EmotionDataModule
-from ser_lightning.data.degrade.catalogue import CONDITIONS
-from ser_lightning.data.degrade.condition import Condition
+from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.data.splits import Split
 from ser_lightning.environment import describe
@@ -34,12 +31,14 @@ from ser_lightning.experiment import unsplit_data
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.hear import Change, hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
+from ser_lightning.judge import BEST, LAST
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
 from ser_lightning.verdict import verdict
 
-ALL = "all"  # in place of a split's name
+if TYPE_CHECKING:
+    from ser_lightning.data.degrade import Condition
 
-log = logging.getLogger(__name__)
+ALL = "all"  # in place of a split's name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,6 +82,7 @@ def evaluate(
     model = recognizer(saved, device=device, trust=trust)
     logits = hear(model, test.collection, test.rows, what="listening")
     found = verdict(test.collection, test.rows, logits, model.labels)
+    more = {"robustness": _under_conditions(model, test, found.predictions)} if under_conditions else {}
     run.path.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(test.config, run.config)
     write_predictions(run.predictions, found.predictions)
@@ -91,7 +91,7 @@ def evaluate(
         "metrics": {"val": None, "test": found.scores},
         **found.facts,
         **_about(saved, model, test, known),
-        **({"robustness": _under_conditions(model, test, found.predictions)} if under_conditions else {}),
+        **more,
         "seconds": round(time.perf_counter() - started, 1),
         "environment": describe(next(model.parameters()).device, "32-true"),
     }
@@ -112,10 +112,8 @@ def choose_test(saved: Checkpoint, overrides: Sequence[str], *, whole: bool) -> 
     if whole or (not split_was_named and not _trained_here(saved, data.collection)):
         return _all_of(config, data.collection, saved)
     data.setup()
-    protocol = data.protocol() | {"selection": saved.protocol.get("selection", "best validation")}
-    return Test(
-        config=config, collection=data.collection, rows=data.split.test, protocol=_named(protocol, data, saved)
-    )
+    protocol = data.protocol() | {"selection": _selection(saved)}
+    return Test(config=config, collection=data.collection, rows=data.split.test, protocol=_named(protocol, saved))
 
 
 def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
@@ -148,13 +146,13 @@ def _all_of(config: DictConfig, collection: Collection, saved: Checkpoint) -> Te
         "n_train": saved.protocol["n_train"],
         "n_val": saved.protocol["n_val"],
         "n_test": len(rows),
-        "selection": saved.protocol.get("selection", "best validation"),
+        "selection": _selection(saved),
         "trained_on": saved.protocol["corpus"],
     }
     return Test(config=config, collection=collection, rows=rows, protocol=protocol)
 
 
-def _named(protocol: Mapping[str, Any], data: EmotionDataModule, saved: Checkpoint) -> dict[str, Any]:
+def _named(protocol: Mapping[str, Any], saved: Checkpoint) -> dict[str, Any]:
     """With what the model was trained on, where the result is not that of its own training's test."""
     if protocol["split_hash"] == saved.protocol["split_hash"]:
         return dict(protocol)
@@ -163,22 +161,28 @@ def _named(protocol: Mapping[str, Any], data: EmotionDataModule, saved: Checkpoi
     return {**protocol, **trained, "trained_on": fold}
 
 
+def _selection(saved: Checkpoint) -> str:
+    return BEST if saved.protocol["n_val"] else LAST
+
+
 def _under_conditions(model: EmotionRecognizer, test: Test, clean: Predictions) -> list[dict[str, Any]]:
     """The same clips under every condition: a row each."""
-    heard = []
+    from ser_lightning.data.degrade import CONDITIONS  # which takes a second
+
+    manifest, heard = test.collection.manifest, []
     for name, condition in CONDITIONS.items():
         if condition.change is None:
             predicted = clean.predicted
         else:
-            logits = hear(model, test.collection, test.rows, what=condition.title, change=_change(test, condition))
+            logits = hear(
+                model, test.collection, test.rows, what=condition.title, change=_change(manifest, condition)
+            )
             predicted = logits.argmax(axis=1).astype(np.int64)
         heard.append(Heard(condition=name, title=condition.title, group=condition.group, predicted=predicted))
     return robustness(heard, labels=clean.labels, speakers=clean.speakers, names=clean.names)
 
 
-def _change(test: Test, condition: Condition) -> Change:
-    manifest = test.collection.manifest
-
+def _change(manifest: Manifest, condition: "Condition") -> Change:
     def change(row: int, samples: np.ndarray) -> np.ndarray:
         return condition.apply_to_clip(manifest[row].id, samples, sample_rate_hz=SAMPLE_RATE_HZ)
 
