@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -18,25 +18,21 @@ def cache_root() -> Path:
 
 
 @contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a name to write to, which replaces ``path`` once that is done; a failure leaves ``path`` as it was."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def written_whole(path: Path) -> Iterator[TextIO]:
     """Yield a text file that replaces ``path`` once it is written; a failure leaves ``path`` as it was."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that replaces ``path`` once it is written; a failure leaves ``path`` as it was."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        yield file
 
 
 @contextmanager
@@ -68,3 +64,11 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def shared_folder(paths: Sequence[str]) -> str:
+    """The folder that all of them lie in, with its slash; nothing where some are absolute and others are not."""
+    if len({os.path.isabs(path) for path in paths}) > 1:
+        return ""
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return folder and folder.rstrip("/") + "/"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.data.collection import Collection
+from ser_lightning.data.manifest import Utterance
 from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at
 from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.evaluation.slices import Slices, slices
@@ -35,7 +36,8 @@ def verdict(collection: Collection, rows: Sequence[int], logits: NDArray, labels
         labels: the K names that the columns of ``logits`` have; every clip's emotion is among them.
     """
     logits = logits.astype(np.float64)
-    found = predictions(collection, rows, probabilities_at(logits, 1.0), labels)
+    clips = [collection.manifest[row] for row in rows]
+    found = _predictions(clips, probabilities_at(logits, 1.0), labels)
     matrix = confusion(found.labels, found.predicted, len(labels))
     judged: Scores = scores(matrix, labels)
     return Verdict(
@@ -46,18 +48,17 @@ def verdict(collection: Collection, rows: Sequence[int], logits: NDArray, labels
             "human": collection.human_scores(rows),
             "synthetic": collection.synthetic,
             "corpora": collection.about(),
-            "slices": _slices(collection, rows, found),
+            "slices": _slices(clips, found),
             "calibration": calibration(found.probabilities, found.labels),
         },
         predictions=found,
     )
 
 
-def predictions(
-    collection: Collection, rows: Sequence[int], probabilities: NDArray[np.float64], labels: Sequence[str]
+def _predictions(
+    clips: Sequence[Utterance], probabilities: NDArray[np.float64], labels: Sequence[str]
 ) -> Predictions:
     """Probabilities (N, K) of clips, with what is true of them."""
-    clips = [collection.manifest[row] for row in rows]
     return Predictions(
         ids=[clip.id for clip in clips],
         speakers=[clip.speaker for clip in clips],
@@ -67,9 +68,8 @@ def predictions(
     )
 
 
-def _slices(collection: Collection, rows: Sequence[int], found: Predictions) -> Slices:
+def _slices(clips: Sequence[Utterance], found: Predictions) -> Slices:
     """Scores by what is known of the clips and their speakers."""
-    clips = [collection.manifest[row] for row in rows]
     return slices(
         labels=found.labels,
         predicted=found.predicted,

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ser_lightning.commands.checkpoint_data import data_config
+from ser_lightning.commands.places import check_places
 from ser_lightning.errors import UserError
 from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
 from ser_lightning.evaluation.reliability import draw_reliability
@@ -34,8 +35,7 @@ def calibrate(
     """Write a checkpoint with the temperature that fits the validation speakers, and say what that is worth."""
     saved = read_checkpoint(checkpoint)
     place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".calibrated.ckpt")
-    if not place.absolute().parent.is_dir():
-        raise UserError(f"--output {place} cannot be written: {place.parent} is not there")
+    check_places({"output": str(place)})
     logits, labels, speakers = _validation(saved, overrides, device=device, trust=trust)
     temperature = fit_temperature(logits, labels)
     before = calibration(probabilities_at(logits, saved.temperature), labels)

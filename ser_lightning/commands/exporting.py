@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from ser_lightning.commands.places import check_places
 from ser_lightning.errors import UserError
-from ser_lightning.files import write_whole
+from ser_lightning.files import replacing
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def export_checkpoint(path: str, *, output: str | None, trust: bool = False) -> 
     checkpoint = read_checkpoint(path)
     _check_kind(checkpoint)
     place = Path(output).expanduser() if output is not None else checkpoint.path.with_suffix(".onnx")
-    _check_place(place)
+    check_places({"output": str(place)})
     _export(checkpoint, place, trust=trust)
 
 
@@ -41,7 +42,8 @@ def _export(checkpoint: Checkpoint, place: Path, *, trust: bool) -> None:
     log.info("exporting %s, which takes some ten seconds", model.name)
     content = to_onnx(model)
     found = check(content, model)
-    write_whole(place, content)
+    with replacing(place) as partial:
+        partial.write_bytes(content)
     click.echo(f"{model.name}: {place}, {len(content) / 1e6:.1f} MB")
     click.echo(f"at most {found.difference:.1e} off PyTorch, over {found.n_clips} clips of 0.01 to 12 s")
     click.echo(
@@ -57,10 +59,3 @@ def _check_kind(checkpoint: Checkpoint) -> None:
             f"{model['name']} cannot be exported: it listens to waveforms, and only networks on log-mel "
             "spectrograms can be"
         )
-
-
-def _check_place(place: Path) -> None:
-    if place.is_dir():
-        raise UserError(f"--output {place} is a directory: name a file")
-    if not place.absolute().parent.is_dir():
-        raise UserError(f"--output {place} cannot be written: {place.parent} is not there")

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,8 @@ from rich.table import Table
 
 from ser_lightning.commands.places import STDOUT, check_places
 from ser_lightning.errors import UserError
-from ser_lightning.files import written_whole
+from ser_lightning.evaluation.wording import clock
+from ser_lightning.files import shared_folder, written_whole
 from ser_lightning.inference.predict import Outcome, predict_all
 from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, load_model
 from ser_lightning.inference.recordings import RawFormat, Recording, find_recordings
@@ -71,7 +71,7 @@ def _watched(outcomes: Iterator[Outcome], recordings: Sequence[Recording]) -> It
             else:
                 assert outcome.prediction is not None
                 heard_s += outcome.prediction.duration_s
-            bar.update(bar.task_ids[0], advance=1, heard=_clock(heard_s))
+            bar.update(bar.task_ids[0], advance=1, heard=clock(heard_s))
             yield outcome
 
 
@@ -79,7 +79,7 @@ def _bar(n_recordings: int) -> Progress:
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[heard]} heard"), TimeElapsedColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    bar.add_task("", total=n_recordings, heard=_clock(0))
+    bar.add_task("", total=n_recordings, heard=clock(0))
     return bar
 
 
@@ -164,34 +164,26 @@ def _fitting(make: Callable[[Sequence[str]], Table], labels: Sequence[str], cons
 
 def _table(shown: Sequence[str], outcomes: Sequence[Outcome]) -> Table:
     table = _grid("recording", "emotion", "", "length", *shown)
-    folder = _shared_folder([outcome.name for outcome in outcomes])
+    folder = shared_folder([outcome.name for outcome in outcomes])
     for outcome in outcomes:
         found, name = _prediction(outcome), outcome.name.removeprefix(folder)
         if found.silent:
-            table.add_row(name, "silent", "", _clock(found.duration_s), style="dim")
+            table.add_row(name, "silent", "", clock(found.duration_s), style="dim")
             continue
         shares = [f"{found.probabilities[label]:.0%}" for label in shown]
-        table.add_row(name, found.label, f"{found.confidence:.0%}", _clock(found.duration_s), *shares)
+        table.add_row(name, found.label, f"{found.confidence:.0%}", clock(found.duration_s), *shares)
     return table
-
-
-def _shared_folder(names: Sequence[str]) -> str:
-    """What all of them begin with, with its slash: it need not be read on every line."""
-    if len({os.path.isabs(name) for name in names}) > 1:
-        return ""
-    folder = os.path.commonpath([os.path.dirname(name) for name in names])
-    return folder and folder.rstrip("/") + "/"
 
 
 def _segment_table(shown: Sequence[str], prediction: Prediction) -> Table:
     table = _grid("from", "to", "emotion", "", *shown)
     for segment in prediction.segments:
-        times = _clock(segment.start_s), _clock(segment.end_s)
+        times = clock(segment.start_s), clock(segment.end_s)
         if segment.silent:
             table.add_row(*times, "silent", "", style="dim")
         else:
             shares = [f"{segment.probabilities[name]:.0%}" for name in shown]
-            table.add_row(*times, segment.label, f"{segment.probabilities[segment.label]:.0%}", *shares)
+            table.add_row(*times, segment.label, f"{segment.confidence:.0%}", *shares)
     return table
 
 
@@ -206,10 +198,3 @@ def _grid(*headings: str) -> Table:
 def _prediction(outcome: Outcome) -> Prediction:
     assert outcome.prediction is not None
     return outcome.prediction
-
-
-def _clock(seconds: float) -> str:
-    """1:02:03.4, without the hours where there are none."""
-    minutes, rest = divmod(round(seconds, 1), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"

@@ -6,7 +6,7 @@ T: frames, at the source's rate until they are resampled.  C: channels.
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +21,7 @@ import torchaudio
 from ser_lightning.data.containers import UnreadableAudio, refuse_what_is_no_audio
 
 SAMPLE_RATE_HZ = 16_000
+SILENT_PEAK = 33  # of 32,768: nothing above -60 dB of full scale
 _FULL_SCALE = 32_768
 _BLOCK, _BLOCK_S = 1 << 20, 30  # values over all channels and seconds decoded at a time, whichever is less
 _LOWEST_HZ, _HIGHEST_HZ = 1_000, 768_000
@@ -111,6 +112,20 @@ def samples_of(waveform: np.ndarray, from_hz: int, *, sample_rate_hz: int = SAMP
         raise UnreadableAudio(f"a waveform is float in [-1, 1] or int16, not {frames.dtype}")
     blocks = _FlatTops(frames.shape[1], top=1.0, limit=1.0).watch(iter([frames.astype(np.float32)]))
     return np.concatenate(list(_mono_int16(blocks, from_hz, sample_rate_hz)))
+
+
+def peak(samples: np.ndarray) -> int:
+    """The largest of int16 samples (T,), either way; 32,768 is full scale."""
+    return max(int(samples.max()), -int(samples.min()))
+
+
+def padded(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Int16 samples (T,) of B clips -> (B, T), padded with zeros to the longest, and (B,) int64 lengths."""
+    lengths = np.array([len(clip) for clip in clips], dtype=np.int64)
+    waveform = np.zeros((len(clips), int(lengths.max())), dtype=np.int16)
+    for row, clip in zip(waveform, clips, strict=True):
+        row[: len(clip)] = clip
+    return waveform, lengths
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from ser_lightning.data.audio import SAMPLE_RATE_HZ, Sound, UnreadableAudio, decode
+from ser_lightning.data.audio import SAMPLE_RATE_HZ, SILENT_PEAK, Sound, UnreadableAudio, decode, padded, peak
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.progress import track
@@ -36,7 +36,6 @@ from ser_lightning.files import cache_root, folder_written_whole
 _FORMAT = 3  # raised whenever the same files would be packed into other bytes
 _IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
 _IN_FLIGHT_BYTES = 100_000_000  # unless their files are large
-_SILENT_PEAK = 33  # of 32768: nothing above -60 dB of full scale
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +57,11 @@ class PackedCorpus:
 
     def gather(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Copy clips out of the map: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths."""
-        lengths = self.n_samples[indices]
-        waveform = np.zeros((len(lengths), int(lengths.max())), dtype=np.int16)  # (B, T)
         samples = np.frombuffer(self._map, dtype="<i2")
-        for row, start, length in zip(waveform, self._starts[indices], lengths, strict=True):
-            row[:length] = samples[start : start + length]
+        places = zip(self._starts[indices], self.n_samples[indices], strict=True)
+        batch = padded([samples[start : start + length] for start, length in places])
         self._forget_pages()
-        return waveform, lengths
+        return batch
 
     def _forget_pages(self) -> None:
         """Keep the resident memory flat: what was read stays in the system's cache, not in ours."""
@@ -193,7 +190,7 @@ def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
         folder=str(found.folder),
         n_files=len(found.files) + sum(len(file.copies) for file in found.files) + len(found.bad),
         bad=tuple(bad),
-        silent=tuple(row.id for row in rows if row.peak < _SILENT_PEAK),
+        silent=tuple(row.id for row in rows if row.peak < SILENT_PEAK),
         duplicate_audio=duplicate_audio(manifest),
         n_missing=max(0, corpus.n_clips - len(found.files)),
         copies=tuple(copies),
@@ -215,5 +212,5 @@ def _row(corpus: Corpus, file: SourceFile, sound: Sound) -> Utterance:
         source_rate_hz=sound.source_rate_hz,
         source_channels=sound.source_channels,
         n_clipped=sound.n_clipped,
-        peak=max(int(sound.samples.max()), -int(sound.samples.min())),
+        peak=peak(sound.samples),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.errors import UserError
+from ser_lightning.files import shared_folder
 
 _NEEDED = ("path", "emotion", "speaker")
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
@@ -34,7 +35,8 @@ def read_csv_corpus(path: Path) -> Corpus:
     if faults:
         more = f"\n  and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
         raise UserError(f"{path} cannot be used:\n  " + "\n  ".join(faults[:_NAMED]) + more)
-    shared = _shared_folder([row["path"] for _, row in rows])
+    places = [row["path"] for _, row in rows]
+    shared = shared_folder(places) if all(map(os.path.isabs, places)) else ""
     listing = {row["path"]: _facts(row, shared) for _, row in rows}
     return Corpus(
         name=re.sub(r"\W+", "_", path.stem).strip("_").lower() or "csv",
@@ -99,14 +101,6 @@ def _is_age(text: str) -> bool:
 
 def _spelt_otherwise(name: str, names: set[str]) -> bool:
     return name != name.lower() and name.lower() in {other.lower() for other in names - {name}}
-
-
-def _shared_folder(paths: list[str]) -> str:
-    """What all of them begin with where all are absolute, with its slash; else nothing."""
-    if not all(map(os.path.isabs, paths)):
-        return ""
-    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
-    return folder.rstrip("/") + "/"
 
 
 def _facts(row: dict[str, str], shared: str) -> NameFacts:

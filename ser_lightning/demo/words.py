@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from ser_lightning.demo.about import About
 from ser_lightning.demo.colours import DARK, LIGHT
-from ser_lightning.evaluation.wording import percent
+from ser_lightning.evaluation.wording import clock, percent
 from ser_lightning.inference.recognizer import Prediction, Segment
 
 HINT = Markup('<p class="hint">Choose a file or record yourself: the answer appears here.</p>')
@@ -90,13 +90,7 @@ def _segments(prediction: Prediction) -> Markup:
 
 
 def _row(segment: Segment) -> Markup:
-    label, share = segment.label, percent(segment.probabilities[segment.label])
+    label, share = segment.label, percent(segment.confidence)
     said = ("nothing to hear", "") if segment.silent else (label, share)
     times = clock(segment.start_s), clock(segment.end_s)
     return Markup("<tr><td>{}–{}</td><td>{}</td><td>{}</td></tr>").format(*times, *said)
-
-
-def clock(time_s: float) -> str:
-    """75.25 → 1:15.2."""
-    tenths = int(10 * time_s)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"

@@ -17,15 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from ser_lightning.evaluation.drawing import ACCENT as _ACCENT
-from ser_lightning.evaluation.drawing import BLUE as _VAL
-from ser_lightning.evaluation.drawing import FAINT as _FAINT
-from ser_lightning.evaluation.drawing import INK as _INK
-from ser_lightning.evaluation.drawing import MUTED as _MUTED
-from ser_lightning.evaluation.drawing import entitle as _entitle
-from ser_lightning.evaluation.drawing import new_figure as _figure
-from ser_lightning.evaluation.drawing import place as _place
-from ser_lightning.evaluation.drawing import save as _save
+from ser_lightning.evaluation.drawing import ACCENT, BLUE, FAINT, INK, MUTED, entitle, new_figure, place, save
 
 _TRAIN, _SECOND = "#98a2af", "#2a8c80"
 
@@ -62,15 +54,15 @@ def draw_confusion(path: Path, *, matrix: ArrayLike, labels: Sequence[str], titl
     cell = float(np.clip(5.2 / len(labels), 0.8, 1.2))
     side = cell * len(labels)
 
-    figure = _figure()
-    axes = _place(figure, left=2.0, bottom=1.5, width=side, height=side)
+    figure = new_figure()
+    axes = place(figure, left=2.0, bottom=1.5, width=side, height=side)
     axes.pcolormesh(shares, cmap=_BLUES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
     axes.invert_yaxis()
     _name_classes(axes, labels, cell=cell)
     _fill_cells(axes, counts, shares)
     _draw_recall(figure, axes, shares.diagonal(), support[:, 0], left=2.0 + side + 0.15, height=side)
-    _entitle(figure, axes, title, subtitle, gap=0.4)
-    _save(figure, path)
+    entitle(figure, axes, title, subtitle, gap=0.4)
+    save(figure, path)
 
 
 def _name_classes(axes: Axes, labels: Sequence[str], *, cell: float) -> None:
@@ -81,9 +73,9 @@ def _name_classes(axes: Axes, labels: Sequence[str], *, cell: float) -> None:
     if slanted:
         for label in axes.get_xticklabels():
             label.set(rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_xlabel("predicted", color=_MUTED, fontsize=10, labelpad=8)
-    axes.set_ylabel("true", color=_MUTED, fontsize=10, labelpad=8)
-    axes.tick_params(length=0, colors=_INK, pad=6)
+    axes.set_xlabel("predicted", color=MUTED, fontsize=10, labelpad=8)
+    axes.set_ylabel("true", color=MUTED, fontsize=10, labelpad=8)
+    axes.tick_params(length=0, colors=INK, pad=6)
     axes.spines[:].set_visible(False)
 
 
@@ -94,7 +86,7 @@ def _fill_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float6
             axes.annotate, xy=(column + 0.5, row + 0.5), textcoords="offset points", ha="center", va="center"
         )
         if not count:
-            write("0" if counts[row].any() else "–", xytext=(0, 0), color=_MUTED, fontsize=8)
+            write("0" if counts[row].any() else "–", xytext=(0, 0), color=MUTED, fontsize=8)
             continue
         percent = f"{share:.0%}" if share >= 0.005 else "<1%"
         weight = "bold" if row == column else "normal"
@@ -107,7 +99,7 @@ def _readable(share: float) -> str:
     channels = np.asarray(_BLUES(share)[:3])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     luminance = linear @ (0.2126, 0.7152, 0.0722)
-    return "white" if luminance < 0.21 else _INK
+    return "white" if luminance < 0.21 else INK
 
 
 def _draw_recall(
@@ -119,17 +111,17 @@ def _draw_recall(
     left: float,
     height: float,
 ) -> None:
-    axes = _place(figure, left=left, bottom=1.5, width=0.95, height=height, sharey=beside)
+    axes = place(figure, left=left, bottom=1.5, width=0.95, height=height, sharey=beside)
     axes.axis("off")
     axes.set_xlim(0, 1)
     rows = np.arange(len(recall)) + 0.5
-    axes.barh(rows, np.ones_like(recall), height=0.13, color=_FAINT)
-    axes.barh(rows, recall, height=0.13, color=_VAL)
+    axes.barh(rows, np.ones_like(recall), height=0.13, color=FAINT)
+    axes.barh(rows, recall, height=0.13, color=BLUE)
     for row, share, total in zip(rows, recall, support, strict=True):
         text = f"{share:.1%}" if total else "absent"
-        axes.text(0, row - 0.14, text, color=_INK, fontsize=9.5, va="bottom")
-        axes.text(0, row + 0.12, f"of {total:,}", color=_MUTED, fontsize=7.5, va="top")
-    axes.text(0, 1.01, "recall", color=_MUTED, fontsize=10, va="bottom", transform=axes.transAxes)
+        axes.text(0, row - 0.14, text, color=INK, fontsize=9.5, va="bottom")
+        axes.text(0, row + 0.12, f"of {total:,}", color=MUTED, fontsize=7.5, va="top")
+    axes.text(0, 1.01, "recall", color=MUTED, fontsize=10, va="bottom", transform=axes.transAxes)
 
 
 def draw_curves(path: Path, *, history: History, chosen_epoch: int | None, title: str, subtitle: str) -> None:
@@ -142,17 +134,17 @@ def draw_curves(path: Path, *, history: History, chosen_epoch: int | None, title
         title: one line.
         subtitle: one or several lines.
     """
-    figure = _figure()
-    loss, scores = (_place(figure, left=left, bottom=1.5, width=4.5, height=2.7) for left in (1.0, 7.1))
-    strips = [_place(figure, left=left, bottom=0.6, width=4.5, height=0.5) for left in (1.0, 7.1)]
-    _draw_lines(loss, history, {"train/loss": ("train", _TRAIN), "val/loss": ("validation", _VAL)}, span=0.2)
+    figure = new_figure()
+    loss, scores = (place(figure, left=left, bottom=1.5, width=4.5, height=2.7) for left in (1.0, 7.1))
+    strips = [place(figure, left=left, bottom=0.6, width=4.5, height=0.5) for left in (1.0, 7.1)]
+    _draw_lines(loss, history, {"train/loss": ("train", _TRAIN), "val/loss": ("validation", BLUE)}, span=0.2)
     _head(loss, "loss")
-    _draw_lines(scores, history, {"val/uar": ("UAR", _VAL), "val/accuracy": ("accuracy", _SECOND)}, span=0.1)
+    _draw_lines(scores, history, {"val/uar": ("UAR", BLUE), "val/accuracy": ("accuracy", _SECOND)}, span=0.1)
     scores.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     _head(scores, "validation UAR and accuracy")
     if not scores.lines:
         scores.set_yticks([])
-        scores.text(0.5, 0.5, "no validation set", color=_MUTED, ha="center", transform=scores.transAxes)
+        scores.text(0.5, 0.5, "no validation set", color=MUTED, ha="center", transform=scores.transAxes)
     _draw_strip(strips[0], history, "lr", "learning rate")
     _draw_strip(strips[1], history, "train/clips_per_s", "clips/s in training")
     for axes in (loss, scores, *strips):
@@ -160,8 +152,8 @@ def draw_curves(path: Path, *, history: History, chosen_epoch: int | None, title
         axes.tick_params(labelbottom=axes in strips)
     if chosen_epoch is not None:
         _mark_epoch(loss, scores, history, chosen_epoch)
-    _entitle(figure, loss, title, subtitle, gap=0.35)
-    _save(figure, path)
+    entitle(figure, loss, title, subtitle, gap=0.35)
+    save(figure, path)
 
 
 def _series(history: History, column: str) -> tuple[list[float], list[float]]:
@@ -210,14 +202,14 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
 def _draw_strip(axes: Axes, history: History, column: str, name: str) -> None:
     epochs, values = _series(history, column)
     if values:
-        axes.fill_between(epochs, values, color=_FAINT)
-        axes.plot(epochs, values, color=_MUTED, linewidth=1.2, marker="o", markersize=2 if len(values) == 1 else 0)
+        axes.fill_between(epochs, values, color=FAINT)
+        axes.plot(epochs, values, color=MUTED, linewidth=1.2, marker="o", markersize=2 if len(values) == 1 else 0)
         axes.set_ylim(0, max(values) * 1.15 or 1)
         axes.set_yticks([max(values)], [_brief(max(values))])
     else:
         axes.set_yticks([])
     _head(axes, name, size=9)
-    axes.set_xlabel("epoch", color=_MUTED, fontsize=9)
+    axes.set_xlabel("epoch", color=MUTED, fontsize=9)
 
 
 def _brief(value: float) -> str:
@@ -225,12 +217,12 @@ def _brief(value: float) -> str:
 
 
 def _head(axes: Axes, text: str, *, size: float = 10.5) -> None:
-    axes.set_title(text, loc="left", fontsize=size, color=_MUTED, pad=6)
+    axes.set_title(text, loc="left", fontsize=size, color=MUTED, pad=6)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_FAINT)
-    axes.grid(axis="y", color=_FAINT, linewidth=0.7)
+    axes.spines["bottom"].set_color(FAINT)
+    axes.grid(axis="y", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=8.5, colors=_MUTED)
+    axes.tick_params(length=0, labelsize=8.5, colors=MUTED)
 
 
 def _frame_epochs(axes: Axes, history: History) -> None:
@@ -244,10 +236,10 @@ def _frame_epochs(axes: Axes, history: History) -> None:
 def _mark_epoch(loss: Axes, scores: Axes, history: History, epoch: int) -> None:
     judged = scores if scores.lines else loss
     for axes in {loss, judged}:
-        axes.axvline(epoch, color=_ACCENT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        axes.axvline(epoch, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     note = f"epoch {epoch} tested"
     value = dict(zip(*_series(history, "val/uar"), strict=True)).get(epoch)
     if value is not None:
-        scores.plot(epoch, value, marker="o", markersize=7, color=_VAL, markeredgecolor=_ACCENT, mew=1.8)
+        scores.plot(epoch, value, marker="o", markersize=7, color=BLUE, markeredgecolor=ACCENT, mew=1.8)
         note = f"epoch {epoch} chosen, UAR {value:.1%}"
-    judged.set_title(note, loc="right", fontsize=9, color=_ACCENT, pad=6)
+    judged.set_title(note, loc="right", fontsize=9, color=ACCENT, pad=6)

@@ -1,6 +1,5 @@
 """A checkpoint of ours as it lies in its file: weights, and what must be known to use and to judge them."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ser_lightning.errors import UserError
+from ser_lightning.files import replacing
 from ser_lightning.run import RunDirectory
 
 _KEY = "ser_lightning"
@@ -55,13 +55,9 @@ class Checkpoint:
 
     def write(self, path: Path, **changes: Any) -> None:
         """Write weights and stamp, with such changes to the stamp, whole or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            content = {"state_dict": dict(self.weights), "epoch": self.epoch - 1, _KEY: {**self.stamp, **changes}}
+        content = {"state_dict": dict(self.weights), "epoch": self.epoch - 1, _KEY: {**self.stamp, **changes}}
+        with replacing(path) as partial:
             torch.save(content, partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from ser_lightning.data.audio import padded
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.loading import LengthBuckets
 from ser_lightning.data.progress import track
@@ -39,17 +40,8 @@ def hear(
     for batch in track(batches, what):
         waveform, lengths = collection.gather(batch)
         if change is not None:
-            waveform, lengths = _changed(batch, waveform, lengths, change)
+            clips = zip(batch, waveform, lengths, strict=True)
+            waveform, lengths = padded([change(row, samples[:length]) for row, samples, length in clips])
         logits = model.logits(torch.from_numpy(waveform).to(device), torch.from_numpy(lengths).to(device))
         found |= dict(zip(batch, logits.cpu().numpy(), strict=True))
     return np.stack([found[row] for row in rows])
-
-
-def _changed(
-    rows: Sequence[int], waveform: np.ndarray, lengths: np.ndarray, change: Change
-) -> tuple[np.ndarray, np.ndarray]:
-    clips = [change(row, clip[:n]) for row, clip, n in zip(rows, waveform, lengths, strict=True)]
-    padded = np.zeros((len(clips), max(map(len, clips))), np.int16)  # (B, T)
-    for line, clip in zip(padded, clips, strict=True):
-        line[: len(clip)] = clip
-    return padded, np.array([len(clip) for clip in clips])

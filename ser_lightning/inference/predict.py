@@ -21,19 +21,19 @@ class Outcome:
     prediction: Prediction | None = None
     error: str | None = None
 
-    def to_json(self, *, segments: bool = True) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Plain values."""
         if self.prediction is None:
             return {"path": self.name, "error": self.error}
         found = self.prediction
-        whole = {
+        return {
             "path": self.name,
             "duration_s": round(found.duration_s, 3),
             "label": found.label,
             "probabilities": _rounded(found.probabilities),
             "silent": found.silent,
+            "segments": [_segment(each) for each in found.segments],
         }
-        return whole | ({"segments": [_segment(each) for each in found.segments]} if segments else {})
 
 
 def predict_all(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_lightning.data.audio import samples_of, stream_file
+from ser_lightning.data.audio import SILENT_PEAK, padded, peak, samples_of, stream_file
 from ser_lightning.errors import UserError
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.rebuild import make_part
@@ -21,34 +21,13 @@ from ser_lightning.inference.windows import Windows
 
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
 _POOL = 8 * _BATCH  # segments that are sorted by length together
-_SILENT_PEAK = 33  # of 32768: nothing above -60 dB of full scale
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment:
-    """A stretch of a recording. ``silent``: nothing in it is above -60 dB of full scale, and the answer is void."""
+class Answer:
+    """``probabilities`` of the K emotions, by name."""
 
-    start_s: float
-    end_s: float
     probabilities: Mapping[str, float]
-    silent: bool = False
-
-    @property
-    def label(self) -> str:
-        """The most probable emotion."""
-        return max(self.probabilities, key=lambda name: self.probabilities[name])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What a model says of a recording: by segment, and of the whole.
-
-    ``probabilities`` of the whole are the mean over its segments that are not silent, each weighted by its length.
-    """
-
-    duration_s: float
-    probabilities: Mapping[str, float]
-    segments: Sequence[Segment]
 
     @property
     def label(self) -> str:
@@ -59,6 +38,26 @@ class Prediction:
     def confidence(self) -> float:
         """Its probability."""
         return self.probabilities[self.label]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment(Answer):
+    """A stretch of a recording. ``silent``: nothing in it is above -60 dB of full scale, and the answer is void."""
+
+    start_s: float
+    end_s: float
+    silent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction(Answer):
+    """What a model says of a recording: by segment, and of the whole.
+
+    ``probabilities`` of the whole are the mean over its segments that are not silent, each weighted by its length.
+    """
+
+    duration_s: float
+    segments: Sequence[Segment]
 
     @property
     def silent(self) -> bool:
@@ -149,10 +148,7 @@ class EmotionRecognizer(nn.Module):
     @torch.inference_mode()
     def _probabilities(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         """(T,) int16 each -> (B, K)."""
-        lengths = torch.tensor([len(clip) for clip in clips])
-        waveform = torch.zeros(len(clips), int(lengths.max()), dtype=torch.int16)
-        for row, clip in zip(waveform, clips, strict=True):
-            row[: len(clip)] = torch.from_numpy(clip)
+        waveform, lengths = (torch.from_numpy(array) for array in padded(clips))
         device = next(self.parameters()).device
         return self(waveform.to(device), lengths.to(device)).double().cpu().numpy()
 
@@ -161,7 +157,7 @@ class EmotionRecognizer(nn.Module):
             start_s=start / self.sample_rate_hz,
             end_s=(start + len(samples)) / self.sample_rate_hz,
             probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
-            silent=max(int(samples.max()), -int(samples.min())) < _SILENT_PEAK,
+            silent=peak(samples) < SILENT_PEAK,
         )
 
 
