@@ -31,6 +31,7 @@ from ser_lightning.errors import UserError, cause, why
 from ser_lightning.evaluation import summary
 from ser_lightning.evaluation.card import write_card
 from ser_lightning.evaluation.predictions import write_predictions
+from ser_lightning.inference.hear import clip_moments
 from ser_lightning.judge import judge
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.precision import choose_precision
@@ -88,7 +89,7 @@ def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) ->
         "config": OmegaConf.to_container(OmegaConf.merge(config, rebuilding), resolve=True),
         "labels": list(data.labels),
         "sample_rate_hz": data.sample_rate_hz,
-        "protocol": data.protocol(),
+        "protocol": data.protocol() | module.protocol,
         "heard": data.heard(),
     }
 
@@ -144,6 +145,7 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     trainer = _trainer(config, run, data.protocol(), own, averages=module.can_be_averaged)
     if not config.trainer.get("fast_dev_run"):
         _remember(trainer, module, data)
+    _meet(module, data)
     _fit(trainer, module, data, run)
     judgement, predictions = judge(trainer, module, data, run)
     environment = describe(module.device, str(trainer.precision))
@@ -168,6 +170,21 @@ def _remember(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) 
         hashes=data.manifest.column("audio_hash"),
         n_samples=data.collection.n_samples.tolist(),
         gather=data.collection.gather,
+    )
+
+
+def _meet(module: EmotionModule, data: EmotionDataModule) -> None:
+    """Let a module that normalises by speaker hear the speakers of every part by themselves."""
+    if not module.by_speaker:
+        return
+    split = data.split
+    rows = sorted({*split.train, *split.val, *split.test})
+    moments, frames = clip_moments(module.frontend, data.collection, rows, what="getting to know the speakers")
+    module.meet(
+        training=data.manifest.by_speaker(split.train),
+        others=[*data.manifest.by_speaker(split.val), *data.manifest.by_speaker(split.test)],
+        moments=moments,
+        frames=frames,
     )
 
 

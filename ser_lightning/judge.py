@@ -29,7 +29,7 @@ def judge(
     trainer.test(module, datamodule=data, verbose=False)
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
     found = verdict(data.collection, rows.tolist(), logits.numpy(), data.labels)
-    protocol = data.protocol() | {"selection": selection}
+    protocol = data.protocol() | module.protocol | {"selection": selection}
     untested = protocol["n_test"] - len(rows)
     judgement = {
         "metrics": {"val": validated, "test": found.scores},

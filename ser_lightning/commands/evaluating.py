@@ -32,6 +32,7 @@ from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.hear import Change, hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
 from ser_lightning.judge import BEST, LAST
+from ser_lightning.models.voices import protocol_of_speakers
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
 from ser_lightning.verdict import verdict
 
@@ -201,7 +202,7 @@ def _directory(to: str | None, test: Test, saved: Checkpoint) -> RunDirectory:
 
 def _about(saved: Checkpoint, model: EmotionRecognizer, test: Test, known: Seen | None) -> dict[str, Any]:
     facts = getattr(model.net, "facts", dict)
-    protocol = dict(test.protocol)
+    protocol = {**test.protocol, **protocol_of_speakers(model.speaker_clips)}
     if known is not None:
         protocol["speaker_independent"] = False
     return {

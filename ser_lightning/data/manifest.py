@@ -83,6 +83,13 @@ class Manifest(Sequence[Utterance]):
             groups[row.audio_hash].append(index)
         return [group for group in groups.values() if len(group) > 1]
 
+    def by_speaker(self, rows: Iterable[int]) -> list[list[int]]:
+        """Rows by who speaks: a list each, in the order given."""
+        groups = defaultdict(list)
+        for row in rows:
+            groups[self._rows[row].who].append(row)
+        return list(groups.values())
+
     def write_csv(self, path: Path) -> None:
         """Write one line an utterance, with a header."""
         with path.open("w", newline="", encoding="utf-8") as file:

@@ -3,16 +3,18 @@
 N: clips.  B: clips of a batch.  T: samples.  K: classes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ser_lightning.data.audio import padded
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.loading import LengthBuckets
 from ser_lightning.data.progress import track
 from ser_lightning.inference.recognizer import EmotionRecognizer
+from ser_lightning.models.frontend import LogMel
 
 Change = Callable[[int, np.ndarray], np.ndarray]
 
@@ -34,14 +36,44 @@ def hear(
         what: said of the progress.
         change: of a row and its samples (T,) int16 makes the samples that are heard instead.
     """
+    voices = None
+    if model.speaker_clips != 1:
+        moments, frames = clip_moments(model.frontend, collection, rows, what=f"{what}: the speakers", change=change)
+        speakers = collection.manifest.by_speaker(rows)
+        voices = model.known_voices(moments, frames, speakers, n_clips=model.speaker_clips)
     found: dict[int, np.ndarray] = {}
-    device = next(model.parameters()).device
+    for batch, waveform, lengths in _heard(collection, rows, what=what, change=change):
+        voice = voices[batch] if voices is not None else None
+        logits = model.logits(waveform.to(model.device), lengths.to(model.device), voice)
+        found |= dict(zip(batch, logits.cpu().numpy(), strict=True))
+    return np.stack([found[row] for row in rows])
+
+
+@torch.inference_mode()
+def clip_moments(
+    frontend: nn.Module, collection: Collection, rows: Sequence[int], *, what: str, change: Change | None = None
+) -> tuple[Tensor, Tensor]:
+    """`LogMel.moments` of clips, where its buffers are: (N, 2, M), (N,); N of the whole collection, 0 but in ``rows``.
+
+    The arguments are those of `hear`.
+    """
+    assert isinstance(frontend, LogMel), "nothing else has a voice"
+    device, n_clips = frontend.window.device, len(collection.manifest)
+    moments = torch.zeros(n_clips, 2, frontend.n_mels, device=device)
+    frames = torch.zeros(n_clips, dtype=torch.int64, device=device)
+    for batch, waveform, lengths in _heard(collection, rows, what=what, change=change):
+        moments[batch], frames[batch] = frontend.moments(waveform.to(device), lengths.to(device))
+    return moments, frames
+
+
+def _heard(
+    collection: Collection, rows: Sequence[int], *, what: str, change: Change | None
+) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    """Rows, their waveforms (B, T) int16 and lengths (B,), batch by batch."""
     batches = list(LengthBuckets(rows, collection.n_samples, batch_size=_BATCH, shuffle=False))
     for batch in track(batches, what):
         waveform, lengths = collection.gather(batch)
         if change is not None:
             clips = zip(batch, waveform, lengths, strict=True)
             waveform, lengths = padded([change(row, samples[:length]) for row, samples, length in clips])
-        logits = model.logits(torch.from_numpy(waveform).to(device), torch.from_numpy(lengths).to(device))
-        found |= dict(zip(batch, logits.cpu().numpy(), strict=True))
-    return np.stack([found[row] for row in rows])
+        yield batch, torch.from_numpy(waveform), torch.from_numpy(lengths)

@@ -18,6 +18,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.rebuild import make_part
 from ser_lightning.inference.windows import Windows
+from ser_lightning.models.voices import known_voices
 
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
 _POOL = 8 * _BATCH  # segments that are sorted by length together
@@ -65,6 +66,14 @@ class Prediction(Answer):
         return all(segment.silent for segment in self.segments)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Voice:
+    """What ``n_clips`` of a speaker told of how they usually sound: ``statistics`` (2, M), see `models.voices`."""
+
+    statistics: Tensor
+    n_clips: int
+
+
 class EmotionRecognizer(nn.Module):
     """Front-end and network of a checkpoint, in eval mode; made by `load_model`.
 
@@ -73,6 +82,8 @@ class EmotionRecognizer(nn.Module):
         labels: the K emotions, in the order of its outputs.
         sample_rate_hz: of the waveforms that `forward` takes; `predict` takes any rate.
         n_parameters: trained numbers in the network.
+        by_speaker: whether it can make use of other recordings of the speaker, see `voice`.
+        speaker_clips: how many clips of a speaker it knew in its validation and test, None for all.
         temperature: what logits are divided by; 1 before calibration.
         stamp: what else the checkpoint says: config, protocol, who was heard in training.
     """
@@ -86,6 +97,8 @@ class EmotionRecognizer(nn.Module):
         self.temperature = checkpoint.temperature
         self.stamp = checkpoint.stamp
         self.frontend = make_part(model["frontend"], trust=trust, sample_rate_hz=self.sample_rate_hz)
+        self.by_speaker = getattr(self.frontend, "by_speaker", False)
+        self.speaker_clips = model.get("speaker_clips", 1) if self.by_speaker else 1
         shape = {"n_mels": self.frontend.n_mels, "n_classes": len(self.labels)}
         net = make_part(model["net"], trust=trust, **shape)
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -93,16 +106,66 @@ class EmotionRecognizer(nn.Module):
         _load(self, checkpoint)
         self.eval().requires_grad_(False)
 
-    def logits(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """Waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) -> (B, K)."""
-        return self.net(*self.frontend(waveform, lengths)).float() / self.temperature
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters()).device
+
+    def logits(self, waveform: Tensor, lengths: Tensor, voice: Tensor | None = None) -> Tensor:
+        """Waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) -> (B, K).
+
+        ``voice`` (B, 2, M): what is known of each clip's speaker, for a model that is `by_speaker`.
+        """
+        known = {"voice": voice} if voice is not None else {}
+        return self.net(*self.frontend(waveform, lengths, **known)).float() / self.temperature
+
+    def voice(self, recordings: Iterable[Path | str], *, windows: Windows | None = None) -> Voice:
+        """What audio files, all of one speaker, tell of that speaker; for `predict_file` and `predict`.
+
+        Raises: UserError for a model that hears each clip by itself; ValueError that says what is wrong with a file.
+        """
+        blocks = (stream_file(Path(path), sample_rate_hz=self.sample_rate_hz) for path in recordings)
+        cut = (segment for each in blocks for _, segment in (windows or Windows()).cut(each, self.sample_rate_hz))
+        return self.voice_of(cut)
+
+    @torch.inference_mode()
+    def voice_of(self, clips: Iterable[np.ndarray]) -> Voice:
+        """The same for clips (T,) int16 at ``sample_rate_hz``; silent ones tell nothing."""
+        if not self.by_speaker:
+            raise UserError("this model hears each clip by itself, whoever speaks: it has no use for other recordings")
+        heard = (clip for clip in clips if peak(clip) >= SILENT_PEAK)
+        moments, frames = [], []
+        while batch := list(islice(heard, _BATCH)):
+            waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(batch))
+            found = self.frontend.moments(waveform, lengths)  # type: ignore[operator]  # by_speaker says so
+            moments.append(found[0])
+            frames.append(found[1])
+        if not frames:
+            raise UserError("nothing was heard of this speaker: the recordings are silent, or there are none")
+        rows = list(range(sum(map(len, frames))))
+        table = self.known_voices(torch.cat(moments), torch.cat(frames), [rows], n_clips=None)
+        return Voice(statistics=table[0], n_clips=len(rows))
+
+    def known_voices(
+        self, moments: Tensor, frames: Tensor, speakers: Sequence[Sequence[int]], *, n_clips: int | None
+    ) -> Tensor:
+        """What is known of the speaker of each clip, (N, 2, M), see `models.voices.known_voices`."""
+        typical, prior_clips = self.frontend.typical, self.frontend.prior_clips
+        return known_voices(
+            moments, frames, speakers, n_clips=n_clips, typical=typical, prior_clips=prior_clips  # type: ignore[arg-type]
+        )
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """As `logits`, but probabilities (B, K)."""
         return self.logits(waveform, lengths).softmax(-1)
 
     def predict(
-        self, waveform: np.ndarray | Tensor, sample_rate: int, *, windows: Windows | None = None
+        self,
+        waveform: np.ndarray | Tensor,
+        sample_rate: int,
+        *,
+        windows: Windows | None = None,
+        voice: Voice | None = None,
     ) -> Prediction:
         """What emotion a recording shows, in segments where it is long.
 
@@ -110,27 +173,34 @@ class EmotionRecognizer(nn.Module):
             waveform: (T,), or (C, T) whose channels are averaged; float in [-1, 1] or int16.
             sample_rate: its samples a second.
             windows: how long recordings are cut; by default 4 s every 2 s, above 6 s.
+            voice: what is known of the speaker, from `voice`.
 
         Raises: ValueError for what is no waveform: another shape, no samples, NaN, an impossible rate.
         """
         array = waveform.detach().cpu().numpy() if isinstance(waveform, Tensor) else np.asarray(waveform)
         samples = samples_of(array, int(sample_rate), sample_rate_hz=self.sample_rate_hz)
-        return self.predict_blocks([samples], windows=windows)
+        return self.predict_blocks([samples], windows=windows, voice=voice)
 
-    def predict_file(self, path: Path | str, *, windows: Windows | None = None) -> Prediction:
+    def predict_file(
+        self, path: Path | str, *, windows: Windows | None = None, voice: Voice | None = None
+    ) -> Prediction:
         """The same for an audio file, read piece by piece: an hour takes no more memory than a minute.
 
         Raises: ValueError that says what is wrong with the file.
         """
         blocks = stream_file(Path(path), sample_rate_hz=self.sample_rate_hz)
-        return self.predict_blocks(blocks, windows=windows)
+        return self.predict_blocks(blocks, windows=windows, voice=voice)
 
-    def predict_blocks(self, blocks: Iterable[np.ndarray], *, windows: Windows | None = None) -> Prediction:
+    def predict_blocks(
+        self, blocks: Iterable[np.ndarray], *, windows: Windows | None = None, voice: Voice | None = None
+    ) -> Prediction:
         """The same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
         cut = (windows or Windows()).cut(blocks, self.sample_rate_hz)
-        return summarised([segment for _, segment in self.answer((None, *segment) for segment in cut)])
+        return summarised([segment for _, segment in self.answer(((None, *each) for each in cut), voice=voice)])
 
-    def answer(self, cut: "Iterable[tuple[Any, int, np.ndarray]]") -> "Iterator[tuple[Any, Segment]]":
+    def answer(
+        self, cut: "Iterable[tuple[Any, int, np.ndarray]]", *, voice: Voice | None = None
+    ) -> "Iterator[tuple[Any, Segment]]":
         """Segments as they come, of one recording or of many: (whose, first sample, samples) -> (whose, answer).
 
         Those of one recording keep their order. Some hundred are in memory at a time.
@@ -141,16 +211,17 @@ class EmotionRecognizer(nn.Module):
             found: dict[int, np.ndarray] = {}
             for first in range(0, len(order), _BATCH):
                 batch = order[first : first + _BATCH]
-                found |= dict(zip(batch, self._probabilities([pool[number][2] for number in batch]), strict=True))
+                answers = self._probabilities([pool[number][2] for number in batch], voice)
+                found |= dict(zip(batch, answers, strict=True))
             for number, (whose, start, samples) in enumerate(pool):
                 yield whose, self._segment(start, samples, found[number])
 
     @torch.inference_mode()
-    def _probabilities(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+    def _probabilities(self, clips: Sequence[np.ndarray], voice: Voice | None) -> np.ndarray:
         """(T,) int16 each -> (B, K)."""
-        waveform, lengths = (torch.from_numpy(array) for array in padded(clips))
-        device = next(self.parameters()).device
-        return self(waveform.to(device), lengths.to(device)).double().cpu().numpy()
+        waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(clips))
+        known = voice.statistics.to(self.device).expand(len(clips), -1, -1) if voice is not None else None
+        return self.logits(waveform, lengths, known).softmax(-1).double().cpu().numpy()
 
     def _segment(self, start: int, samples: np.ndarray, probabilities: np.ndarray) -> Segment:
         return Segment(

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ser_lightning.models.layers.masking import frame_mask
 from ser_lightning.models.layers.samples import as_float
+from ser_lightning.models.voices import shrunk, voice_of
 
 _EPS = 1e-6
 POWER_FLOOR = 1e-10
@@ -32,7 +33,13 @@ class LogMel(nn.Module):
         min_hz, max_hz: of the lowest and highest filter's edge.
         mel_scale: "htk" or "slaney".
         pad_mode: how a clip goes on beyond its ends, "zeros" or "reflect".
-        normalise: over the clip, "standard" (mean 0, standard deviation 1), "min_max" (0 to 1), or "none" (dB).
+        normalise: over the clip, "standard" (mean 0, standard deviation 1), "min_max" (0 to 1), or "none" (dB); or
+            "speaker": each mel bin by what is known of the speaker (`models.voices`), who is otherwise taken for
+            one of whom this clip alone was heard.
+        prior_clips: with "speaker", the clips after which a speaker counts as much as the typical one.
+
+    Attributes:
+        typical: with "speaker", the typical voice of those who trained, (2, M); it is part of a checkpoint.
     """
 
     def __init__(
@@ -48,15 +55,21 @@ class LogMel(nn.Module):
         mel_scale: str = "htk",
         pad_mode: str = "zeros",
         normalise: str = "standard",
+        prior_clips: float = 3.0,
     ):
         super().__init__()
         _check("pad_mode", pad_mode, ("zeros", "reflect"))
-        _check("normalise", normalise, ("standard", "min_max", "none"))
+        _check("normalise", normalise, ("standard", "min_max", "none", "speaker"))
         self.n_mels = n_mels
         self._n_fft = n_fft
         self._hop_samples = hop_samples
         self._reflect = pad_mode == "reflect"
         self._normalise = normalise
+        self.by_speaker = normalise == "speaker"
+        self.prior_clips = prior_clips
+        self.typical: Tensor
+        if self.by_speaker:
+            self.register_buffer("typical", torch.tensor([[-40.0], [140.0]]).repeat(1, n_mels))
         # a window shorter than the transform lies in its middle; outside it nothing is read
         self._window_samples = window_samples
         window = torch.hann_window(window_samples)
@@ -67,13 +80,32 @@ class LogMel(nn.Module):
         self.register_buffer("window", window, persistent=False)
         self._bands = nn.ModuleList(_Band(filters[:, first : first + _BAND]) for first in range(0, n_mels, _BAND))
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) int16 or float in [-1, 1], and lengths (B,) -> ((B, M, F) float32, frames (B,)); padding is 0."""
+    def forward(self, waveform: Tensor, lengths: Tensor, voice: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, T) int16 or float in [-1, 1], and lengths (B,) -> ((B, M, F) float32, frames (B,)); padding is 0.
+
+        ``voice`` (B, 2, M): of each clip's speaker, where features are normalised by it.
+        """
         with torch.autocast(waveform.device.type, enabled=False):
-            samples = as_float(waveform)
-            frames = lengths // self._hop_samples + 1
-            decibels = self._decibels(self._centred(samples, lengths))
+            decibels, frames = self._spectrogram(waveform, lengths)
+            if self.by_speaker:
+                voice = self.alone(decibels, frames) if voice is None else voice
+                decibels = (decibels - voice[:, :1]) / (voice[:, 1:] + _EPS).sqrt()
             return self._normalised(decibels, frames), frames
+
+    def moments(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Of clips (B, T), (B,): mean and mean square of each mel bin in dB, (B, 2, M), and frames (B,)."""
+        decibels, frames = self._spectrogram(waveform, lengths)
+        return _moments(decibels, frames), frames
+
+    def alone(self, decibels: Tensor, frames: Tensor) -> Tensor:
+        """Clips (B, F, M) in dB -> the voices (B, 2, M) of speakers of whom no more is known."""
+        one = torch.ones(len(frames), device=frames.device)
+        return shrunk(voice_of(_moments(decibels, frames)), one, self.typical, prior_clips=self.prior_clips)
+
+    def _spectrogram(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """-> (B, F, M) in dB, frames (B,)."""
+        decibels = self._decibels(self._centred(as_float(waveform), lengths))
+        return decibels, lengths // self._hop_samples + 1
 
     def _centred(self, samples: Tensor, lengths: Tensor) -> Tensor:
         """Remove each clip's offset, in place, and pad it by half a window on both sides: (B, T + window)."""
@@ -141,6 +173,12 @@ class _Band(nn.Module):
     def forward(self, squares: Tensor) -> Tensor:
         """Squared real and imaginary parts in turns, (N, n_fft + 2) -> power in each filter (N, filters)."""
         return squares[:, self._columns] @ self.filters
+
+
+def _moments(decibels: Tensor, frames: Tensor) -> Tensor:
+    """Mean and mean square of each mel bin over a clip's own frames: (B, F, M) -> (B, 2, M)."""
+    own = decibels * frame_mask(frames, decibels.shape[1])[:, :, None]
+    return torch.stack([own.sum(1), own.square().sum(1)], dim=1) / frames[:, None, None]
 
 
 def reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:

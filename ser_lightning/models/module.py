@@ -6,6 +6,7 @@ B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
 import inspect
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.outputs import Outputs
 from ser_lightning.models.raw_waveform import RawWaveform
+from ser_lightning.models.voices import known_voices, pooled, protocol_of_speakers, typical_voice
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,9 @@ class EmotionModule(LightningModule):
         class_weights: "balanced" weighs each class by the inverse of its share of the training clips.
         class_counts: (K,) training clips a class, needed for that.
         label_smoothing: share of the target spread over all classes.
+        speaker_clips: where the front-end normalises by speaker: how many clips of a speaker are known when one of
+            theirs is validated or tested, itself among them; None for all. Their labels are not used.
+        speaker_alone: the share of training clips that are heard as if nothing else were known of their speaker.
     """
 
     def __init__(
@@ -61,8 +66,12 @@ class EmotionModule(LightningModule):
         class_weights: str | None = None,
         class_counts: Tensor | None = None,
         label_smoothing: float = 0.0,
+        speaker_clips: int | None = 1,
+        speaker_alone: float = 0.5,
     ):
         super().__init__()
+        if speaker_clips is not None and speaker_clips < 1:
+            raise UserError(f"model.speaker_clips={speaker_clips}: 1 is the clip itself, null is all")
         self.name = name
         self.labels = tuple(labels)
         self.frontend = frontend(sample_rate_hz=sample_rate_hz)
@@ -72,6 +81,12 @@ class EmotionModule(LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._label_smoothing = label_smoothing
+        self._speaker_clips = speaker_clips
+        self._speaker_alone = speaker_alone
+        self._voices: Tensor | None  # (N, 2, M): what is known of the speaker of each clip
+        self._alone: Tensor | None  # (N, 2, M): the same, had nothing but the clip been heard
+        self.register_buffer("_voices", None, persistent=False)
+        self.register_buffer("_alone", None, persistent=False)
         self.class_weight: Tensor | None
         self.register_buffer("class_weight", _class_weight(class_weights, class_counts), persistent=False)
         self.val_loss = MeanMetric()
@@ -86,7 +101,7 @@ class EmotionModule(LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of an augmented batch."""
         if self._from_store is None:
-            features, frames = self.frontend(self.augment.on_waveform(batch.waveform), batch.lengths)
+            features, frames = self._features(self.augment.on_waveform(batch.waveform), batch)
             features, frames, target = self.augment.on_features(features, frames, batch.target)
             logits = self.net(features, frames)
         else:
@@ -121,7 +136,51 @@ class EmotionModule(LightningModule):
 
     def _answer(self, batch: Batch) -> Tensor:
         """Logits (B, K), from features that were remembered where they were."""
-        return self(batch.waveform, batch.lengths) if self._from_store is None else self._from_store(batch.index)
+        if self._from_store is not None:
+            return self._from_store(batch.index)
+        return self.net(*self._features(batch.waveform, batch))
+
+    def _features(self, waveform: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(B, T) -> (B, M, F), (B,), with what is known of each speaker."""
+        if self._voices is None or self._alone is None:
+            return self.frontend(waveform, batch.lengths)
+        voice, alone = self._voices[batch.index], self._alone[batch.index]  # (B, 2, M)
+        if self.training:
+            unknown = torch.rand(len(voice), 1, 1, device=voice.device) < self._speaker_alone
+            voice = torch.where(unknown, alone, voice)
+        return self.frontend(waveform, batch.lengths, voice)
+
+    @property
+    def by_speaker(self) -> bool:
+        """Whether the front-end normalises by speaker, so that `meet` must come before training."""
+        return getattr(self.frontend, "by_speaker", False)
+
+    def meet(
+        self,
+        *,
+        training: Sequence[Sequence[int]],
+        others: Sequence[Sequence[int]],
+        moments: Tensor,
+        frames: Tensor,
+    ) -> None:
+        """Let the front-end know the speakers, from how their clips sound, without labels.
+
+        Args:
+            training: rows of the clips of each speaker who trains.
+            others: of those who validate or test, by part.
+            moments, frames: (N, 2, M), (N,) of all clips, see `LogMel.moments`.
+        """
+        frontend, training = self.frontend, list(training)
+        assert isinstance(frontend, LogMel), "by_speaker says so"
+        frontend.typical.copy_(typical_voice(pooled(moments, frames, training)))
+        known = partial(
+            known_voices, moments, frames, typical=frontend.typical, prior_clips=frontend.prior_clips
+        )
+        self._alone = known([*training, *others], n_clips=1)
+        self._voices = known(training, n_clips=None)
+        evaluated = known(others, n_clips=self._speaker_clips)
+        rows = [row for speaker in others for row in speaker]
+        self._voices[rows] = evaluated[rows]
 
     def remember(
         self,
@@ -179,6 +238,11 @@ class EmotionModule(LightningModule):
         """What result.json says of the model, as plain values."""
         more = getattr(self.net, "facts", dict)
         return {"name": self.name, "parameters": self.n_parameters(), **more()}
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What a result of it depends on beside the clip that is judged."""
+        return protocol_of_speakers(self._speaker_clips) if self.by_speaker else {}
 
     @property
     def contamination(self) -> str | None:
