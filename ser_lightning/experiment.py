@@ -82,6 +82,21 @@ def make_module(
     return make(labels=labels, sample_rate_hz=sample_rate_hz, class_counts=class_counts)
 
 
+def meet_speakers(module: EmotionModule, data: EmotionDataModule) -> None:
+    """Let a module that normalises by speaker hear the speakers of every part by themselves."""
+    if not module.by_speaker:
+        return
+    split = data.split
+    rows = sorted({*split.train, *split.val, *split.test})
+    moments, frames = clip_moments(module.frontend, data.collection, rows, what="getting to know the speakers")
+    module.meet(
+        training=data.manifest.by_speaker(split.train),
+        others=[*data.manifest.by_speaker(split.val), *data.manifest.by_speaker(split.test)],
+        moments=moments,
+        frames=frames,
+    )
+
+
 def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) -> dict[str, Any]:
     """What a checkpoint carries, so that it can be used, and judged, without its run: plain data."""
     rebuilding = OmegaConf.create({"model": {"net": module.rebuild()}})
@@ -145,7 +160,7 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     trainer = _trainer(config, run, data.protocol(), own, averages=module.can_be_averaged)
     if not config.trainer.get("fast_dev_run"):
         _remember(trainer, module, data)
-    _meet(module, data)
+    meet_speakers(module, data)
     _fit(trainer, module, data, run)
     judgement, predictions = judge(trainer, module, data, run)
     environment = describe(module.device, str(trainer.precision))
@@ -170,21 +185,6 @@ def _remember(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) 
         hashes=data.manifest.column("audio_hash"),
         n_samples=data.collection.n_samples.tolist(),
         gather=data.collection.gather,
-    )
-
-
-def _meet(module: EmotionModule, data: EmotionDataModule) -> None:
-    """Let a module that normalises by speaker hear the speakers of every part by themselves."""
-    if not module.by_speaker:
-        return
-    split = data.split
-    rows = sorted({*split.train, *split.val, *split.test})
-    moments, frames = clip_moments(module.frontend, data.collection, rows, what="getting to know the speakers")
-    module.meet(
-        training=data.manifest.by_speaker(split.train),
-        others=[*data.manifest.by_speaker(split.val), *data.manifest.by_speaker(split.test)],
-        moments=moments,
-        frames=frames,
     )
 
 

@@ -62,6 +62,7 @@ def evaluate(
     whole: bool,
     under_conditions: bool,
     allow_seen: bool,
+    speaker_clips: str | None,
     device: str,
     trust: bool,
     console: Console,
@@ -73,6 +74,7 @@ def evaluate(
         whole: on all clips of a corpus, whatever its split.
         under_conditions: in noise, over the telephone and so on, too.
         allow_seen: even where it has heard the speakers before.
+        speaker_clips: a number or "all", where not as many of a speaker's clips are to be known as in its own test.
         device, trust: see `load_model`.
     """
     started = time.perf_counter()
@@ -81,6 +83,8 @@ def evaluate(
     known = seen(saved.stamp, test.collection.manifest, test.rows, allow=allow_seen)
     run = _directory(to, test, saved)
     model = recognizer(saved, device=device, trust=trust)
+    if speaker_clips is not None:
+        model.speaker_clips = _speaker_clips(speaker_clips, model)
     logits = hear(model, test.collection, test.rows, what="listening")
     found = verdict(test.collection, test.rows, logits, model.labels)
     more = {"robustness": _under_conditions(model, test, found.predictions)} if under_conditions else {}
@@ -99,6 +103,16 @@ def evaluate(
     write_json(run.result, {"schema": SCHEMA, "status": "finished", **result})
     summary.finish(run.path)
     summary.print_summary(run.path, console)
+
+
+def _speaker_clips(text: str, model: EmotionRecognizer) -> int | None:
+    if not model.by_speaker:
+        raise UserError("--speaker-clips: this model hears each clip by itself (model.frontend.normalise=speaker)")
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--speaker-clips {text}: say all, or a number; 1 is the clip itself")
+    return int(text)
 
 
 def choose_test(saved: Checkpoint, overrides: Sequence[str], *, whole: bool) -> Test:

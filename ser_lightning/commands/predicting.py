@@ -19,7 +19,7 @@ from ser_lightning.commands.places import STDOUT, check_places
 from ser_lightning.errors import UserError
 from ser_lightning.evaluation.wording import clock
 from ser_lightning.files import shared_folder, written_whole
-from ser_lightning.inference.predict import Outcome, predict_all
+from ser_lightning.inference.predict import Outcome, known_voice, predict_all
 from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, load_model
 from ser_lightning.inference.recordings import RawFormat, Recording, find_recordings
 from ser_lightning.inference.windows import Windows
@@ -33,6 +33,7 @@ def predict_and_deliver(
     places: Mapping[str, str],
     *,
     windows: Windows,
+    one_speaker: bool,
     raw: RawFormat | None,
     device: str,
     trust: bool,
@@ -40,16 +41,18 @@ def predict_and_deliver(
 ) -> int:
     """Recognise what ``inputs`` name. Returns: the exit status, 1 where any of it could not be read.
 
+    ``one_speaker``: hear all of them twice, first to know who speaks.
     ``places``: file names, or ``-``, by kind: csv, json, jsonl. Stopped by Ctrl-C, it delivers what it has.
     """
     check_places(places)
     recordings = find_recordings(inputs, raw=raw)
     model = load_model(checkpoint, device=device, trust=trust)
+    voice = known_voice(model, recordings, windows=windows) if one_speaker else None
     lines = places.get("jsonl")
     outcomes: list[Outcome] = []
     try:
         with _lines(lines) as out:
-            for outcome in _watched(predict_all(model, recordings, windows=windows), recordings):
+            for outcome in _watched(predict_all(model, recordings, windows=windows, voice=voice), recordings):
                 outcomes.append(outcome)
                 if out is not None:
                     out.write(json.dumps(outcome.to_json()) + "\n")

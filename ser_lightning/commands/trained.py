@@ -22,6 +22,7 @@ _trust = click.option(
 @click.option("--jsonl", metavar="FILE", help="The same, a line a recording as soon as it is heard.")
 @click.option("--window", default=4.0, show_default=True, help="Seconds of a segment of a long recording.")
 @click.option("--hop", default=2.0, show_default=True, help="Seconds from one segment to the next.")
+@click.option("--one-speaker", is_flag=True, help="All are of one person: know the voice from all of them first.")
 @click.option("--raw-rate", metavar="HZ", type=int, help="Standard input is 16-bit samples without a header.")
 @click.option("--raw-channels", default=1, show_default=True, help="How many channels these have.")
 @_device
@@ -31,6 +32,7 @@ def predict(
     inputs: tuple[str, ...],
     window: float,
     hop: float,
+    one_speaker: bool,
     raw_rate: int | None,
     raw_channels: int,
     device: str,
@@ -54,6 +56,7 @@ def predict(
         inputs,
         {kind: place for kind, place in files.items() if place is not None},
         windows=Windows(window_s=window, hop_s=hop),
+        one_speaker=one_speaker,
         raw=RawFormat(sample_rate_hz=raw_rate, channels=raw_channels) if raw_rate is not None else None,
         device=device,
         trust=trust,
@@ -68,6 +71,9 @@ def predict(
 @click.option("--robustness", is_flag=True, help="In noise, rooms, over the telephone and so on too.")
 @click.option("--to", metavar="DIR", help="Where the result goes; outputs/eval/... by default.")
 @click.option("--allow-seen", is_flag=True, help="Even if it heard these speakers before: the result is marked.")
+@click.option(
+    "--speaker-clips", metavar="N|all", help="Clips of a speaker that are known, unlabelled, if it can use them."
+)
 @_device
 @_trust
 def evaluate(
@@ -77,6 +83,7 @@ def evaluate(
     robustness: bool,
     to: str | None,
     allow_seen: bool,
+    speaker_clips: str | None,
     device: str,
     trust: bool,
 ) -> None:
@@ -97,6 +104,7 @@ def evaluate(
         whole=whole,
         under_conditions=robustness,
         allow_seen=allow_seen,
+        speaker_clips=speaker_clips,
         device=device,
         trust=trust,
         console=new_console(),

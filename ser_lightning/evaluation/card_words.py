@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.evaluation.collect import FinishedRun
+from ser_lightning.evaluation.protocol import known_of_speakers
 
 _SPLITS = {
     "actors5": "published groups of speakers: one tests, the next one validates, the others train",
@@ -41,6 +42,9 @@ def protocol(run: FinishedRun) -> Iterator[str]:
         yield "No speaker of the test was heard in training or validation."
     else:
         yield "Speakers of the test were heard in training, too: these numbers do not hold for new speakers."
+    known = known_of_speakers(facts)
+    if known is not None:
+        yield f"{known.capitalize()}: of a clip alone it understands less."
     if run.result.get("synthetic"):
         yield "A clip's label is the emotion whose tone of voice the program imitated."
     else:

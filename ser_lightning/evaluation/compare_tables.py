@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.evaluation.protocol import known_of_speakers
 
 EVERY_PAIR_UP_TO = 8  # groups; of more, each with the first alone
 _MOST_ROWS = 40  # of a table on a terminal
@@ -35,6 +36,7 @@ def headline(comparison: Comparison) -> str:
         where,
         f"split {known['split']}",
         speakers,
+        *filter(None, [known_of_speakers(known)]),
         f"{len(comparison.labels)} labels ({known['label_source']})",
         f"epoch by {known['selection']}",
         *["SYNTHETIC SPEECH"] * comparison.synthetic,

@@ -36,6 +36,15 @@ def readable(runs: Sequence[FinishedRun]) -> dict[str, str]:
     return facts | {"split_hash": ", ".join(f"{fold}: {text}" for fold, text in hashes.items())}
 
 
+def known_of_speakers(protocol: Mapping[str, Any]) -> str | None:
+    """What a model knew of each speaker beside the clip that it judged; None where that was nothing."""
+    n_clips = protocol.get("speaker_clips")
+    if n_clips is None:
+        return None
+    clips = "all their clips" if n_clips == "all" else f"{n_clips} of their clips"
+    return f"each speaker known from {clips}, without labels"
+
+
 def by_fold_and_seed(run: FinishedRun) -> tuple[bool, int, str, int]:
     """An order in which fold 10 comes after fold 9."""
     fold = run.fold

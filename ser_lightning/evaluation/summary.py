@@ -16,6 +16,7 @@ from rich.text import Text
 from ser_lightning.evaluation.breakdown_figures import draw_robustness, draw_slices
 from ser_lightning.evaluation.breakdown_tables import robustness_table, slices_table
 from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
+from ser_lightning.evaluation.protocol import known_of_speakers
 from ser_lightning.evaluation.reliability import draw_reliability
 
 _SYNTHETIC = "synthetic speech: says nothing about emotion"
@@ -99,6 +100,9 @@ def _protocol(result: dict[str, Any]) -> Iterator[str]:
         yield "whom it heard is not known"
     else:
         yield "speaker-disjoint" if protocol["speaker_independent"] else "SPEAKERS SHARED"
+    known = known_of_speakers(protocol)
+    if known is not None:
+        yield known
     if result.get("contamination"):
         yield "pretrained on emotional speech"
     if result.get("synthetic"):
@@ -218,6 +222,9 @@ def _caveats(result: dict[str, Any]) -> Iterator[RenderableType]:
         yield f"{split}: no test speaker was heard in training"
     else:
         yield Text(f"{split}: {_SHARED}", style="bold yellow")
+    known = known_of_speakers(result["protocol"])
+    if known is not None:
+        yield known
     if result.get("contamination"):
         yield Text(result["contamination"], style="bold yellow")
     if result.get("synthetic"):

@@ -33,6 +33,7 @@ class _Graph(nn.Module):
             if not name.startswith("_")
         }
         self.frontend = LogMelByConvolution(sample_rate_hz=model.sample_rate_hz, **options)
+        self.frontend.load_state_dict(model.frontend.state_dict())
         self.net = exportable(model.net)
         self._temperature = model.temperature
 

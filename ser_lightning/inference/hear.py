@@ -38,9 +38,12 @@ def hear(
     """
     voices = None
     if model.speaker_clips != 1:
-        moments, frames = clip_moments(model.frontend, collection, rows, what=f"{what}: the speakers", change=change)
+        assert isinstance(model.frontend, LogMel), "nothing else knows speakers"
+        moments, frames = clip_moments(
+            model.frontend, collection, rows, what=f"{what}: the speakers", change=change
+        )
         speakers = collection.manifest.by_speaker(rows)
-        voices = model.known_voices(moments, frames, speakers, n_clips=model.speaker_clips)
+        voices = model.frontend.known_voices(moments, frames, speakers, n_clips=model.speaker_clips)
     found: dict[int, np.ndarray] = {}
     for batch, waveform, lengths in _heard(collection, rows, what=what, change=change):
         voice = voices[batch] if voices is not None else None
@@ -53,9 +56,9 @@ def hear(
 def clip_moments(
     frontend: nn.Module, collection: Collection, rows: Sequence[int], *, what: str, change: Change | None = None
 ) -> tuple[Tensor, Tensor]:
-    """`LogMel.moments` of clips, where its buffers are: (N, 2, M), (N,); N of the whole collection, 0 but in ``rows``.
+    """`LogMel.moments` of clips, where its buffers are: (N, 2, M) and (N,), N clips being the whole collection's.
 
-    The arguments are those of `hear`.
+    They are 0 but in ``rows``. The arguments are those of `hear`.
     """
     assert isinstance(frontend, LogMel), "nothing else has a voice"
     device, n_clips = frontend.window.device, len(collection.manifest)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.data.containers import UnreadableAudio
-from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, summarised
-from ser_lightning.inference.recordings import Recording
+from ser_lightning.errors import UserError
+from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, Voice, summarised
+from ser_lightning.inference.recordings import STDIN, Recording
 from ser_lightning.inference.windows import Windows
 
 
@@ -37,14 +38,20 @@ class Outcome:
 
 
 def predict_all(
-    model: EmotionRecognizer, recordings: Sequence[Recording], *, windows: Windows | None = None
+    model: EmotionRecognizer,
+    recordings: Sequence[Recording],
+    *,
+    windows: Windows | None = None,
+    voice: Voice | None = None,
 ) -> Iterator[Outcome]:
     """An outcome for each recording, in their order, as soon as it is known.
+
+    ``voice``: what is known of the one who speaks in all of them.
 
     Segments are batched across recordings, and read when they are needed: memory does not grow with their length.
     """
     errors: dict[int, str] = {}
-    answers = model.answer(_segments(recordings, windows or Windows(), model.sample_rate_hz, errors))
+    answers = model.answer(_segments(recordings, windows or Windows(), model.sample_rate_hz, errors), voice=voice)
     n_told = 0
     for number, group in groupby(answers, key=lambda answer: answer[0]):
         segments = [segment for _, segment in group]
@@ -57,6 +64,19 @@ def predict_all(
             yield Outcome(name=recordings[number].name, prediction=summarised(segments))
     for failed in range(n_told, len(recordings)):
         yield _failed(recordings[failed], errors[failed])
+
+
+def known_voice(
+    model: EmotionRecognizer, recordings: Sequence[Recording], *, windows: Windows | None = None
+) -> Voice:
+    """What recordings, all of one speaker, tell of that speaker; what cannot be read tells nothing.
+
+    Raises: UserError where they are piped in, which cannot be heard twice; and as `EmotionRecognizer.voice_of`.
+    """
+    if any(recording.name == STDIN for recording in recordings):
+        raise UserError("--one-speaker hears recordings twice, and standard input comes once: name a file")
+    segments = _segments(recordings, windows or Windows(), model.sample_rate_hz, {})
+    return model.voice_of(samples for _, _, samples in segments)
 
 
 def _segments(

@@ -18,7 +18,7 @@ from ser_lightning.errors import UserError
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.rebuild import make_part
 from ser_lightning.inference.windows import Windows
-from ser_lightning.models.voices import known_voices
+from ser_lightning.models.frontend import LogMel
 
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
 _POOL = 8 * _BATCH  # segments that are sorted by length together
@@ -122,7 +122,8 @@ class EmotionRecognizer(nn.Module):
     def voice(self, recordings: Iterable[Path | str], *, windows: Windows | None = None) -> Voice:
         """What audio files, all of one speaker, tell of that speaker; for `predict_file` and `predict`.
 
-        Raises: UserError for a model that hears each clip by itself; ValueError that says what is wrong with a file.
+        Raises: UserError for a model that hears each clip by itself, and where nothing is to be heard; ValueError
+            that says what is wrong with a file.
         """
         blocks = (stream_file(Path(path), sample_rate_hz=self.sample_rate_hz) for path in recordings)
         cut = (segment for each in blocks for _, segment in (windows or Windows()).cut(each, self.sample_rate_hz))
@@ -132,28 +133,22 @@ class EmotionRecognizer(nn.Module):
     def voice_of(self, clips: Iterable[np.ndarray]) -> Voice:
         """The same for clips (T,) int16 at ``sample_rate_hz``; silent ones tell nothing."""
         if not self.by_speaker:
-            raise UserError("this model hears each clip by itself, whoever speaks: it has no use for other recordings")
+            raise UserError(
+                "this model hears each clip by itself, whoever speaks: it has no use for other recordings"
+            )
+        assert isinstance(self.frontend, LogMel), "by_speaker says so"
         heard = (clip for clip in clips if peak(clip) >= SILENT_PEAK)
         moments, frames = [], []
         while batch := list(islice(heard, _BATCH)):
             waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(batch))
-            found = self.frontend.moments(waveform, lengths)  # type: ignore[operator]  # by_speaker says so
+            found = self.frontend.moments(waveform, lengths)
             moments.append(found[0])
             frames.append(found[1])
         if not frames:
             raise UserError("nothing was heard of this speaker: the recordings are silent, or there are none")
         rows = list(range(sum(map(len, frames))))
-        table = self.known_voices(torch.cat(moments), torch.cat(frames), [rows], n_clips=None)
+        table = self.frontend.known_voices(torch.cat(moments), torch.cat(frames), [rows], n_clips=None)
         return Voice(statistics=table[0], n_clips=len(rows))
-
-    def known_voices(
-        self, moments: Tensor, frames: Tensor, speakers: Sequence[Sequence[int]], *, n_clips: int | None
-    ) -> Tensor:
-        """What is known of the speaker of each clip, (N, 2, M), see `models.voices.known_voices`."""
-        typical, prior_clips = self.frontend.typical, self.frontend.prior_clips
-        return known_voices(
-            moments, frames, speakers, n_clips=n_clips, typical=typical, prior_clips=prior_clips  # type: ignore[arg-type]
-        )
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """As `logits`, but probabilities (B, K)."""

@@ -44,7 +44,9 @@ class TimeStretch(nn.Module):
         rate = torch.empty(len(features), device=features.device).uniform_(*self._range)
         rate = torch.where(torch.rand_like(rate) < self._p, rate, 1.0)
         stretched = (frames * rate).round().long().clamp_min(1)
-        position = (torch.arange(int(stretched.max()), device=features.device) + 0.5) * (frames / stretched)[:, None]
+        position = (torch.arange(int(stretched.max()), device=features.device) + 0.5) * (frames / stretched)[
+            :, None
+        ]
         last = (frames - 1)[:, None]
         position = torch.minimum((position - 0.5).clamp_min(0), last.to(position.dtype))  # (B, F')
         return clear_padding(_between(features, position, last, axis=2), stretched), stretched

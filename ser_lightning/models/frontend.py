@@ -3,6 +3,8 @@
 B: clips.  T: samples of the longest clip.  M: mel bins.  F: frames of the longest clip.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torchaudio
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from torch.nn import functional
 
 from ser_lightning.models.layers.masking import frame_mask
 from ser_lightning.models.layers.samples import as_float
-from ser_lightning.models.voices import shrunk, voice_of
+from ser_lightning.models.voices import known_voices, shrunk, voice_of
 
 _EPS = 1e-6
 POWER_FLOOR = 1e-10
@@ -96,6 +98,14 @@ class LogMel(nn.Module):
         """Of clips (B, T), (B,): mean and mean square of each mel bin in dB, (B, 2, M), and frames (B,)."""
         decibels, frames = self._spectrogram(waveform, lengths)
         return _moments(decibels, frames), frames
+
+    def known_voices(
+        self, moments: Tensor, frames: Tensor, speakers: Sequence[Sequence[int]], *, n_clips: int | None
+    ) -> Tensor:
+        """What is known of the speaker of each clip, (N, 2, M): see `models.voices.known_voices`."""
+        return known_voices(
+            moments, frames, speakers, n_clips=n_clips, typical=self.typical, prior_clips=self.prior_clips
+        )
 
     def alone(self, decibels: Tensor, frames: Tensor) -> Tensor:
         """Clips (B, F, M) in dB -> the voices (B, 2, M) of speakers of whom no more is known."""

@@ -25,7 +25,7 @@ from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.outputs import Outputs
 from ser_lightning.models.raw_waveform import RawWaveform
-from ser_lightning.models.voices import known_voices, pooled, protocol_of_speakers, typical_voice
+from ser_lightning.models.voices import pooled, protocol_of_speakers, typical_voice
 
 log = logging.getLogger(__name__)
 
@@ -173,9 +173,7 @@ class EmotionModule(LightningModule):
         frontend, training = self.frontend, list(training)
         assert isinstance(frontend, LogMel), "by_speaker says so"
         frontend.typical.copy_(typical_voice(pooled(moments, frames, training)))
-        known = partial(
-            known_voices, moments, frames, typical=frontend.typical, prior_clips=frontend.prior_clips
-        )
+        known = partial(frontend.known_voices, moments, frames)
         self._alone = known([*training, *others], n_clips=1)
         self._voices = known(training, n_clips=None)
         evaluated = known(others, n_clips=self._speaker_clips)

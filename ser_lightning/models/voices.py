@@ -1,8 +1,8 @@
 """What is known of a speaker: mean and variance of every mel bin over clips of theirs, whatever these express.
 
-Features normalised by it show how somebody speaks now, against how they speak otherwise. Schuller et al.,
-"Cross-corpus acoustic emotion recognition: variances and strategies", IEEE Transactions on Affective Computing 1(2),
-2010, compare this to normalising by corpus or not at all. No label is used.
+Features normalised by it show how somebody speaks now, against how they speak otherwise. No label is used. Schuller
+et al., "Cross-corpus acoustic emotion recognition: variances and strategies", IEEE Transactions on Affective
+Computing 1(2), 2010, compare this to normalising by corpus, or not at all.
 
 Of a speaker of whom little was heard, the rest is taken from the typical one of those who trained: after n clips
 their own mean and variance count n / (n + k).
@@ -11,7 +11,6 @@ N: clips.  S: speakers.  M: mel bins.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +29,7 @@ def shrunk(voice: Tensor, n_clips: Tensor, typical: Tensor, *, prior_clips: floa
 
 
 def pooled(moments: Tensor, frames: Tensor, speakers: Sequence[Sequence[int]]) -> Tensor:
-    """The voices of speakers, (S, 2, M), whose clips are given as rows of ``moments`` (N, 2, M), ``frames`` (N,)."""
+    """The voices (S, 2, M) of speakers whose clips are given as rows of ``moments`` (N, 2, M), ``frames`` (N,)."""
     found = []
     for rows in speakers:
         weight = frames[list(rows)].to(moments.dtype)[:, None, None]
@@ -43,11 +42,11 @@ def typical_voice(voices: Tensor) -> Tensor:
     return voices.mean(0)
 
 
-def protocol_of_speakers(n_clips: int | None) -> dict[str, Any]:
+def protocol_of_speakers(n_clips: int | None) -> dict[str, int | str]:
     """What a result's protocol says where more than the clip itself was known of a speaker."""
     if n_clips == 1:
         return {}
-    return {"speaker_clips": "all, unlabelled" if n_clips is None else f"{n_clips}, unlabelled"}
+    return {"speaker_clips": "all" if n_clips is None else n_clips}
 
 
 def known_voices(

@@ -1,0 +1,157 @@
+"""Models that know more of a speaker than the clip they judge: training, protocol, use."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import config, make_clip, make_cremad
+from made_checkpoint import SMALL, make_checkpoint_of
+
+from ser_lightning import cli, load_model
+from ser_lightning.data.batch import Batch
+from ser_lightning.errors import UserError
+from ser_lightning.experiment import make_data, make_module, meet_speakers, train
+from ser_lightning.run import RunDirectory
+
+BY_SPEAKER = "model.frontend.normalise=speaker"
+
+
+def overrides(root):
+    return ["data=cremad", f"data.root={root}", *SMALL, BY_SPEAKER, "trainer.precision=32"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, cremad_root):
+    """The directory of a run of one epoch, judged on clips alone."""
+    run = RunDirectory(tmp_path_factory.mktemp("trained") / "run")
+    train(config(*overrides(cremad_root), "trainer.max_epochs=1"), run)
+    return run
+
+
+def ser(*arguments):
+    done = CliRunner().invoke(cli.main, [*map(str, arguments)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def met(root, *more):
+    cfg = config(*overrides(root), *more)
+    torch.manual_seed(0)
+    data = make_data(cfg)
+    module = make_module(cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz)
+    meet_speakers(module, data)
+    return module, data
+
+
+def batch_of(data, rows):
+    waveform, lengths = (torch.from_numpy(array) for array in data.collection.gather(rows))
+    label = torch.zeros(len(rows), dtype=torch.int64)
+    return Batch(waveform=waveform, lengths=lengths, label=label, target=label, index=torch.tensor(rows))
+
+
+def test_a_clip_alone_is_judged_by_itself(trained, cremad_root):
+    result = trained.read_result()
+    assert "speaker_clips" not in result["protocol"]
+    model = load_model(trained.path)
+    assert model.by_speaker and model.speaker_clips == 1
+    name, _, _, _, *answers = trained.predictions.read_text().splitlines()[1].split(",")
+    found = model.predict_file(cremad_root / "AudioWAV" / f"{name}.wav")
+    assert list(found.probabilities.values()) == pytest.approx([float(text) for text in answers], abs=1e-4)
+
+
+def test_what_is_known_is_part_of_the_protocol(trained, tmp_path):
+    for known in ("1", "all"):
+        code, out, errors = ser("eval", trained.path, "--speaker-clips", known, "--to", tmp_path / known)
+        assert code == 0, errors
+    one, everything = (json.loads((tmp_path / known / "result.json").read_text()) for known in ("1", "all"))
+    assert one["metrics"]["test"]["loss"] == pytest.approx(
+        trained.read_result()["metrics"]["test"]["loss"], abs=1e-4
+    )
+    assert "speaker_clips" not in one["protocol"] and everything["protocol"]["speaker_clips"] == "all"
+    assert one["metrics"]["test"]["loss"] != everything["metrics"]["test"]["loss"]
+    assert "each speaker known from all their clips, without labels" in " ".join(out.split())
+    code, _, errors = ser("compare", tmp_path)
+    assert code == 1 and "speaker_clips" in errors  # not ranked together
+
+
+def test_a_run_that_knows_its_speakers_says_so(tmp_path, cremad_root):
+    run = RunDirectory(tmp_path / "run")
+    train(config(*overrides(cremad_root), "trainer.max_epochs=1", "model.speaker_clips=null"), run)
+    result = run.read_result()
+    assert result["protocol"]["speaker_clips"] == "all"
+    card = (run.checkpoints / "model_card.md").read_text()
+    assert "each speaker known from all their clips" in card.lower()
+    code, _, errors = ser("eval", run.path, "--to", tmp_path / "again")  # by its own protocol
+    assert code == 0, errors
+    again = json.loads((tmp_path / "again" / "result.json").read_text())
+    assert again["metrics"]["test"]["loss"] == pytest.approx(result["metrics"]["test"]["loss"], abs=1e-4)
+    assert again["protocol"]["speaker_clips"] == "all"
+
+
+def test_clips_of_the_test_teach_the_model_nothing(tmp_path, cremad_root):
+    other = make_cremad(tmp_path / "other")
+    for path in (other / "AudioWAV").glob("100[12]_*"):  # who tests in fold 0
+        make_clip(path, seed=int(path.stem[3]) + 5_000, seconds=0.5)
+    (ours, data), (theirs, _) = met(cremad_root), met(other)
+    assert torch.equal(ours.frontend.typical, theirs.frontend.typical)
+    test = list(data.split.test)
+    assert not torch.equal(ours._voices[test], theirs._voices[test])
+    training = list(data.split.train)
+    assert torch.equal(ours._voices[training], theirs._voices[training])
+
+
+def test_training_hears_some_clips_as_if_they_were_alone(cremad_root):
+    module, data = met(cremad_root, "model.speaker_alone=0.5")
+    rows = list(data.split.train)[:24]
+    batch = batch_of(data, rows)
+    module.train()
+    features, _ = module._features(batch.waveform, batch)
+    known, _ = module.frontend(batch.waveform, batch.lengths, module._voices[rows])
+    alone, _ = module.frontend(batch.waveform, batch.lengths)
+    as_alone = [torch.equal(one, other) for one, other in zip(features, alone, strict=True)]
+    as_known = [torch.equal(one, other) for one, other in zip(features, known, strict=True)]
+    assert 4 < sum(as_alone) < 20 and [not each for each in as_alone] == as_known
+    module.eval()
+    assert torch.equal(module._features(batch.waveform, batch)[0], known)
+
+
+def test_recordings_of_one_speaker_help_each_other(trained, tmp_path, cremad_root):
+    clips = sorted((cremad_root / "AudioWAV").glob("1001_*"))
+    model = load_model(trained.path)
+    voice = model.voice(clips)
+    assert voice.n_clips == len(clips)
+    with_voice, without = (model.predict_file(clips[0], voice=known) for known in (voice, None))
+    assert with_voice.probabilities != without.probabilities
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for clip in clips:
+        (folder / clip.name).write_bytes(clip.read_bytes())
+    code, out, errors = ser("predict", trained.path, folder, "--one-speaker", "--json", "-")
+    assert code == 0, errors
+    first = json.loads(out)["recordings"][0]
+    for label, share in first["probabilities"].items():
+        assert share == pytest.approx(with_voice.probabilities[label], abs=1e-5)
+
+
+def test_what_cannot_be_is_one_line(checkpoint, trained, tmp_path, cremad_root):
+    clip = next((cremad_root / "AudioWAV").iterdir())
+    for arguments, complaint in (
+        (("predict", checkpoint, clip, "--one-speaker"), "hears each clip by itself"),
+        (("eval", checkpoint, "--speaker-clips", "all"), "hears each clip by itself"),
+        (("eval", trained.path, "--speaker-clips", "none"), "say all, or a number"),
+        (("eval", trained.path, "--speaker-clips", "0"), "say all, or a number"),
+        (("predict", trained.path, "-", "--one-speaker"), "standard input comes once"),
+    ):
+        code, _, errors = ser(*arguments)
+        assert code == 1 and complaint in errors and "Traceback" not in errors
+    with pytest.raises(UserError, match="nothing was heard"):
+        load_model(trained.path).voice([])
+    with pytest.raises(UserError, match="speaker_clips=0"):
+        make_module(config(BY_SPEAKER, "model.speaker_clips=0"), labels=("a", "b"), sample_rate_hz=16_000)
+
+
+def test_a_checkpoint_carries_the_typical_speaker(trained, tmp_path, cremad_root):
+    module, _ = met(cremad_root)
+    torch.testing.assert_close(load_model(trained.path).frontend.typical, module.frontend.typical)
+    untaught = load_model(make_checkpoint_of(tmp_path / "new.ckpt", *overrides(cremad_root)))
+    assert not torch.equal(untaught.frontend.typical, module.frontend.typical)
