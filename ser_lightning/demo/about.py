@@ -19,6 +19,8 @@ _UNCALIBRATED = (
     "Its probabilities are not calibrated: of answers that it gives 90%, fewer than nine in ten may be right."
 )
 
+_ONE_RECORDING = "It compares a voice with how it usually sounds; here a recording is all that it knows of one."
+
 
 @dataclass(frozen=True, kw_only=True)
 class About:
@@ -42,6 +44,7 @@ def about(checkpoint: Checkpoint) -> About:
             _protocol(checkpoint.protocol),
             *_tested(checkpoint),
             _UNCALIBRATED if checkpoint.temperature == 1 else _CALIBRATED,
+            *[_ONE_RECORDING] * (checkpoint.config["model"].get("frontend", {}).get("normalise") == "speaker"),
         ],
     )
 

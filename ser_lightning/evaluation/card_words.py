@@ -100,7 +100,8 @@ def _frontend(settings: Mapping[str, Any]) -> str:
     frontend = settings.get("frontend") or {}
     if "n_mels" not in frontend or "hop_samples" not in frontend:
         return "it hears the waveform itself"
-    return f"it sees {frontend['n_mels']} mel bands, a frame every {frontend['hop_samples']} samples"
+    against = ", against how the speaker usually sounds" if frontend.get("normalise") == "speaker" else ""
+    return f"it sees {frontend['n_mels']} mel bands, a frame every {frontend['hop_samples']} samples{against}"
 
 
 def environment(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
