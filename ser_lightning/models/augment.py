@@ -30,18 +30,23 @@ class Gain(nn.Module):
 
 
 class TimeStretch(nn.Module):
-    """Slow down or speed up each clip by its own rate, by interpolating along time, pitch kept."""
+    """Slow down or speed up clips by interpolating along time, pitch kept.
 
-    def __init__(self, *, min_rate: float = 0.85, max_rate: float = 1.15, p: float = 1.0):
+    ``by_clip``: each at its own rate, and not a whole batch at one; ``p`` is the share of clips, or of batches.
+    """
+
+    def __init__(self, *, min_rate: float = 0.85, max_rate: float = 1.15, by_clip: bool = False, p: float = 1.0):
         super().__init__()
         self._range = (min_rate, max_rate)
+        self._by_clip = by_clip
         self._p = p
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(B, M, F), (B,) -> (B, M, F'), (B,): a clip's frames become frames × rate."""
         if not self.training:
             return features, frames
-        rate = torch.empty(len(features), device=features.device).uniform_(*self._range)
+        n_rates = len(features) if self._by_clip else 1
+        rate = torch.empty(n_rates, device=features.device).uniform_(*self._range)
         rate = torch.where(torch.rand_like(rate) < self._p, rate, 1.0)
         stretched = (frames * rate).round().long().clamp_min(1)
         position = (torch.arange(int(stretched.max()), device=features.device) + 0.5) * (frames / stretched)[
@@ -53,11 +58,15 @@ class TimeStretch(nn.Module):
 
 
 class MelShift(nn.Module):
-    """Shift each clip up or down by some mel bins, as another vocal tract would; the edge bin is repeated."""
+    """Shift clips up or down by some mel bins, as another vocal tract would; the edge bin is repeated.
 
-    def __init__(self, *, max_bins: float = 3, p: float = 1.0):
+    ``by_clip``, ``p``: as of `TimeStretch`.
+    """
+
+    def __init__(self, *, max_bins: float = 3, by_clip: bool = False, p: float = 1.0):
         super().__init__()
         self._max_bins = max_bins
+        self._by_clip = by_clip
         self._p = p
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,8 +74,10 @@ class MelShift(nn.Module):
         if not self.training:
             return features, frames
         n_clips, n_mels, _ = features.shape
-        shift = torch.empty(n_clips, 1, device=features.device).uniform_(-self._max_bins, self._max_bins)
-        shift = torch.where(torch.rand_like(shift) < self._p, shift, 0.0)
+        shift = torch.empty(n_clips if self._by_clip else 1, 1, device=features.device).uniform_(
+            -self._max_bins, self._max_bins
+        )
+        shift = torch.where(torch.rand_like(shift) < self._p, shift, 0.0).expand(n_clips, 1)
         position = (torch.arange(n_mels, device=features.device) - shift).clamp(0, n_mels - 1)  # (B, M)
         return _between(features, position, torch.full_like(shift, n_mels - 1).long(), axis=1), frames
 

@@ -48,12 +48,21 @@ def test_stretch_moves_length_and_content_together():
 
 def test_every_clip_has_a_rate_of_its_own():
     x = torch.arange(100.0).expand(64, 2, 100)
-    stretched, frames = TimeStretch(min_rate=0.5, max_rate=2.0)(x, torch.full((64,), 100))
+    stretched, frames = TimeStretch(min_rate=0.5, max_rate=2.0, by_clip=True)(x, torch.full((64,), 100))
     assert len(set(frames.tolist())) > 30 and frames.min() >= 50 and frames.max() <= 200
     assert stretched.shape == (64, 2, int(frames.max()))
     for clip, n_frames in zip(stretched, frames.tolist(), strict=True):
         assert clip[0, 0] < 1.5 and clip[0, n_frames - 1] > 97.5  # the whole of it
         assert not clip[:, n_frames:].any()
+
+
+def test_a_batch_may_share_its_rate_and_its_shift():
+    x = torch.arange(100.0).expand(8, 20, 100)
+    rates = {tuple(TimeStretch()(x, torch.full((8,), 100))[1].tolist()) for _ in range(20)}
+    assert len(rates) > 5 and all(len(set(frames)) == 1 for frames in rates)
+    by_bin = torch.arange(20.0)[None, :, None].expand(8, 20, 5)
+    shifted, _ = MelShift()(by_bin, torch.full((8,), 5))
+    assert (shifted == shifted[:1]).all() and not torch.equal(shifted, by_bin)
 
 
 def test_what_is_not_chosen_stays():
@@ -66,7 +75,7 @@ def test_what_is_not_chosen_stays():
 
 def test_shift_moves_bins_and_repeats_the_edge():
     x = torch.arange(10.0)[None, :, None].expand(40, 10, 5)
-    shifted, _ = MelShift(max_bins=2)(x, torch.full((40,), 5))
+    shifted, _ = MelShift(max_bins=2, by_clip=True)(x, torch.full((40,), 5))
     by = 5 - shifted[:, 5, 0]
     assert by.abs().max() <= 2 and by.min() < -1 and by.max() > 1 and len(by.unique()) == 40
     expected = (torch.arange(10) - by[:, None]).clamp(0, 9)
