@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.models.layers.samples import as_float
@@ -30,23 +31,55 @@ class Gain(nn.Module):
 
 
 class TimeStretch(nn.Module):
-    """Slow down or speed up clips by interpolating along time, pitch kept.
+    """Slow down or speed up a whole batch by interpolating along time, pitch kept: F becomes F × rate."""
 
-    ``by_clip``: each at its own rate, and not a whole batch at one; ``p`` is the share of clips, or of batches.
-    """
-
-    def __init__(self, *, min_rate: float = 0.85, max_rate: float = 1.15, by_clip: bool = False, p: float = 1.0):
+    def __init__(self, *, min_rate: float = 0.85, max_rate: float = 1.15, p: float = 1.0):
         super().__init__()
         self._range = (min_rate, max_rate)
-        self._by_clip = by_clip
         self._p = p
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> (B, M, F'), (B,): a clip's frames become frames × rate."""
+        """(B, M, F), (B,) -> (B, M, F'), (B,)."""
+        chance, position = torch.rand(2).tolist()  # on the CPU: it decides a shape
+        if not self.training or chance >= self._p:
+            return features, frames
+        low, high = self._range
+        n_frames = max(1, round(features.shape[-1] * (low + (high - low) * position)))
+        stretched = functional.interpolate(features, size=n_frames, mode="linear")
+        frames = (frames * n_frames / features.shape[-1]).round().long().clamp(1, n_frames)
+        return stretched, frames
+
+
+class MelShift(nn.Module):
+    """Shift a whole batch up or down by a few mel bins, as another vocal tract would; the edge bin is repeated."""
+
+    def __init__(self, *, max_bins: int = 3, p: float = 1.0):
+        super().__init__()
+        self._max_bins = max_bins
+        self._p = p
+
+    def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, M, F), (B,) -> the same shapes."""
+        if not self.training or torch.rand(()).item() >= self._p:
+            return features, frames
+        shift = int(torch.randint(-self._max_bins, self._max_bins + 1, ()))
+        bins = (torch.arange(features.shape[1], device=features.device) - shift).clamp(0, features.shape[1] - 1)
+        return features[:, bins], frames
+
+
+class ClipTimeStretch(nn.Module):
+    """As `TimeStretch`, each clip at a rate of its own: F becomes the longest of their lengths."""
+
+    def __init__(self, *, min_rate: float = 0.85, max_rate: float = 1.15, p: float = 1.0):
+        super().__init__()
+        self._range = (min_rate, max_rate)
+        self._p = p
+
+    def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, M, F), (B,) -> (B, M, F'), (B,)."""
         if not self.training:
             return features, frames
-        n_rates = len(features) if self._by_clip else 1
-        rate = torch.empty(n_rates, device=features.device).uniform_(*self._range)
+        rate = torch.empty(len(features), device=features.device).uniform_(*self._range)
         rate = torch.where(torch.rand_like(rate) < self._p, rate, 1.0)
         stretched = (frames * rate).round().long().clamp_min(1)
         position = (torch.arange(int(stretched.max()), device=features.device) + 0.5) * (frames / stretched)[
@@ -57,27 +90,21 @@ class TimeStretch(nn.Module):
         return clear_padding(_between(features, position, last, axis=2), stretched), stretched
 
 
-class MelShift(nn.Module):
-    """Shift clips up or down by some mel bins, as another vocal tract would; the edge bin is repeated.
+class ClipMelShift(nn.Module):
+    """As `MelShift`, each clip by a shift of its own, which need not be whole bins."""
 
-    ``by_clip``, ``p``: as of `TimeStretch`.
-    """
-
-    def __init__(self, *, max_bins: float = 3, by_clip: bool = False, p: float = 1.0):
+    def __init__(self, *, max_bins: float = 3, p: float = 1.0):
         super().__init__()
         self._max_bins = max_bins
-        self._by_clip = by_clip
         self._p = p
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> the same shapes; shifts need not be whole bins."""
+        """(B, M, F), (B,) -> the same shapes."""
         if not self.training:
             return features, frames
         n_clips, n_mels, _ = features.shape
-        shift = torch.empty(n_clips if self._by_clip else 1, 1, device=features.device).uniform_(
-            -self._max_bins, self._max_bins
-        )
-        shift = torch.where(torch.rand_like(shift) < self._p, shift, 0.0).expand(n_clips, 1)
+        shift = torch.empty(n_clips, 1, device=features.device).uniform_(-self._max_bins, self._max_bins)
+        shift = torch.where(torch.rand_like(shift) < self._p, shift, 0.0)
         position = (torch.arange(n_mels, device=features.device) - shift).clamp(0, n_mels - 1)  # (B, M)
         return _between(features, position, torch.full_like(shift, n_mels - 1).long(), axis=1), frames
 

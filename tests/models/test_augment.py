@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from ser_lightning.models.augment import Augmentation, Gain, MelShift, Mixup, SpecAugment, TimeStretch
+from ser_lightning.models.augment import (
+    Augmentation,
+    ClipMelShift,
+    ClipTimeStretch,
+    Gain,
+    MelShift,
+    Mixup,
+    SpecAugment,
+    TimeStretch,
+)
 
 FRAMES = torch.tensor([100, 60, 30, 4])
 
@@ -20,7 +29,7 @@ def features():
     return x
 
 
-@pytest.mark.parametrize("step", [TimeStretch(), MelShift(), SpecAugment()])
+@pytest.mark.parametrize("step", [TimeStretch(), MelShift(), ClipTimeStretch(), ClipMelShift(), SpecAugment()])
 def test_nothing_happens_in_eval(step):
     x = features()
     same, frames = step.eval()(x, FRAMES)
@@ -46,9 +55,21 @@ def test_stretch_moves_length_and_content_together():
     assert step(x[..., :1], torch.tensor([1, 1]))[1].min() >= 1
 
 
+def test_shift_moves_bins_and_repeats_the_edge():
+    x = torch.arange(10.0)[None, :, None].expand(1, 10, 5)
+    seen = set()
+    for _ in range(40):
+        shifted, _ = MelShift(max_bins=2)(x, torch.tensor([5]))
+        by = int(5 - shifted[0, 5, 0])
+        seen.add(by)
+        expected = (torch.arange(10) - by).clamp(0, 9).float()
+        assert torch.equal(shifted[0, :, 0], expected)
+    assert seen == {-2, -1, 0, 1, 2}
+
+
 def test_every_clip_has_a_rate_of_its_own():
     x = torch.arange(100.0).expand(64, 2, 100)
-    stretched, frames = TimeStretch(min_rate=0.5, max_rate=2.0, by_clip=True)(x, torch.full((64,), 100))
+    stretched, frames = ClipTimeStretch(min_rate=0.5, max_rate=2.0)(x, torch.full((64,), 100))
     assert len(set(frames.tolist())) > 30 and frames.min() >= 50 and frames.max() <= 200
     assert stretched.shape == (64, 2, int(frames.max()))
     for clip, n_frames in zip(stretched, frames.tolist(), strict=True):
@@ -56,31 +77,22 @@ def test_every_clip_has_a_rate_of_its_own():
         assert not clip[:, n_frames:].any()
 
 
-def test_a_batch_may_share_its_rate_and_its_shift():
-    x = torch.arange(100.0).expand(8, 20, 100)
-    rates = {tuple(TimeStretch()(x, torch.full((8,), 100))[1].tolist()) for _ in range(20)}
-    assert len(rates) > 5 and all(len(set(frames)) == 1 for frames in rates)
-    by_bin = torch.arange(20.0)[None, :, None].expand(8, 20, 5)
-    shifted, _ = MelShift()(by_bin, torch.full((8,), 5))
-    assert (shifted == shifted[:1]).all() and not torch.equal(shifted, by_bin)
-
-
-def test_what_is_not_chosen_stays():
-    x = features()
-    for step in (TimeStretch(p=0.0), MelShift(p=0.0)):
-        same, frames = step(x, FRAMES)
-        torch.testing.assert_close(same, x)
-        assert torch.equal(frames, FRAMES)
-
-
-def test_shift_moves_bins_and_repeats_the_edge():
+def test_every_clip_has_a_shift_of_its_own():
     x = torch.arange(10.0)[None, :, None].expand(40, 10, 5)
-    shifted, _ = MelShift(max_bins=2, by_clip=True)(x, torch.full((40,), 5))
+    shifted, _ = ClipMelShift(max_bins=2)(x, torch.full((40,), 5))
     by = 5 - shifted[:, 5, 0]
     assert by.abs().max() <= 2 and by.min() < -1 and by.max() > 1 and len(by.unique()) == 40
     expected = (torch.arange(10) - by[:, None]).clamp(0, 9)
     torch.testing.assert_close(shifted[:, :, 0], expected)
     assert torch.equal(shifted[:, :, 0], shifted[:, :, 4])
+
+
+def test_what_is_not_chosen_stays():
+    x = features()
+    for step in (ClipTimeStretch(p=0.0), ClipMelShift(p=0.0)):
+        same, frames = step(x, FRAMES)
+        torch.testing.assert_close(same, x)
+        assert torch.equal(frames, FRAMES)
 
 
 def test_masks_are_the_mean_and_keep_to_the_clip():
