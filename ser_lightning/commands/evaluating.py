@@ -98,7 +98,7 @@ def evaluate(
         **_about(saved, model, test, known),
         **more,
         "seconds": round(time.perf_counter() - started, 1),
-        "environment": describe(next(model.parameters()).device, "32-true"),
+        "environment": describe(model.device, "32-true"),
     }
     write_json(run.result, {"schema": SCHEMA, "status": "finished", **result})
     summary.finish(run.path)

@@ -67,13 +67,8 @@ class MelShift(nn.Module):
         return features[:, bins], frames
 
 
-class ClipTimeStretch(nn.Module):
+class ClipTimeStretch(TimeStretch):
     """As `TimeStretch`, each clip at a rate of its own: F becomes the longest of their lengths."""
-
-    def __init__(self, *, min_rate: float = 0.85, max_rate: float = 1.15, p: float = 1.0):
-        super().__init__()
-        self._range = (min_rate, max_rate)
-        self._p = p
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(B, M, F), (B,) -> (B, M, F'), (B,)."""
@@ -90,13 +85,8 @@ class ClipTimeStretch(nn.Module):
         return clear_padding(_between(features, position, last, axis=2), stretched), stretched
 
 
-class ClipMelShift(nn.Module):
+class ClipMelShift(MelShift):
     """As `MelShift`, each clip by a shift of its own, which need not be whole bins."""
-
-    def __init__(self, *, max_bins: float = 3, p: float = 1.0):
-        super().__init__()
-        self._max_bins = max_bins
-        self._p = p
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(B, M, F), (B,) -> the same shapes."""
