@@ -101,7 +101,8 @@ def _frontend(settings: Mapping[str, Any]) -> str:
     if "n_mels" not in frontend or "hop_samples" not in frontend:
         return "it hears the waveform itself"
     against = ", against how the speaker usually sounds" if frontend.get("normalise") == "speaker" else ""
-    return f"it sees {frontend['n_mels']} mel bands, a frame every {frontend['hop_samples']} samples{against}"
+    step = frontend["hop_samples"] * frontend.get("average_frames", 1)
+    return f"it sees {frontend['n_mels']} mel bands, a frame every {step} samples{against}"
 
 
 def environment(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

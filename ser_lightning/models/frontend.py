@@ -38,6 +38,7 @@ class LogMel(nn.Module):
         normalise: over the clip, "standard" (mean 0, standard deviation 1), "min_max" (0 to 1), or "none" (dB); or
             "speaker": each mel bin by what is known of the speaker (`models.voices`), who is otherwise taken for
             one of whom this clip alone was heard.
+        average_frames: neighbouring frames averaged into one, in dB: less noise, and less to compute for a network.
         prior_clips: with "speaker", the clips after which a speaker counts as much as the typical one.
 
     Attributes:
@@ -57,6 +58,7 @@ class LogMel(nn.Module):
         mel_scale: str = "htk",
         pad_mode: str = "zeros",
         normalise: str = "standard",
+        average_frames: int = 1,
         prior_clips: float = 3.0,
     ):
         super().__init__()
@@ -65,6 +67,7 @@ class LogMel(nn.Module):
         self.n_mels = n_mels
         self._n_fft = n_fft
         self._hop_samples = hop_samples
+        self._average_frames = average_frames
         self._reflect = pad_mode == "reflect"
         self._normalise = normalise
         self.by_speaker = normalise == "speaker"
@@ -115,7 +118,8 @@ class LogMel(nn.Module):
     def _spectrogram(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """-> (B, F, M) in dB, frames (B,)."""
         decibels = self._decibels(self._centred(as_float(waveform), lengths))
-        return decibels, lengths // self._hop_samples + 1
+        frames = lengths // self._hop_samples + 1
+        return (decibels, frames) if self._average_frames == 1 else averaged(decibels, frames, self._average_frames)
 
     def _centred(self, samples: Tensor, lengths: Tensor) -> Tensor:
         """Remove each clip's offset, in place, and pad it by half a window on both sides: (B, T + window)."""
@@ -183,6 +187,16 @@ class _Band(nn.Module):
     def forward(self, squares: Tensor) -> Tensor:
         """Squared real and imaginary parts in turns, (N, n_fft + 2) -> power in each filter (N, filters)."""
         return squares[:, self._columns] @ self.filters
+
+
+def averaged(decibels: Tensor, frames: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
+    """(B, F, M), (B,) -> means of every ``n_frames`` (B, F / n_frames, M), (B,); a clip's last may be of fewer."""
+    own = frame_mask(frames, decibels.shape[1])[:, :, None] * torch.ones_like(decibels[:, :, :1])  # (B, F, 1)
+    whole = (0, 0, 0, -decibels.shape[1] % n_frames)
+    sums, counts = (
+        functional.pad(values, whole).unflatten(1, (-1, n_frames)).sum(2) for values in (decibels * own, own)
+    )
+    return sums / counts.clamp_min(1), (frames + n_frames - 1) // n_frames
 
 
 def _moments(decibels: Tensor, frames: Tensor) -> Tensor:

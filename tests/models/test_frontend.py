@@ -57,6 +57,17 @@ def test_every_clip_is_as_torchaudio_makes_it_alone(n_fft, window, hop, n_mels, 
         torch.testing.assert_close(got[:, :n_frames], expected, atol=2e-3, rtol=1e-3)
 
 
+def test_neighbouring_frames_are_averaged_and_padding_is_not_among_them():
+    options = {"sample_rate_hz": 16_000, "hop_samples": 200, "normalise": "none"}
+    every, n_every = LogMel(**options)(clips(), LENGTHS)
+    means, n_means = LogMel(**options, average_frames=3)(clips(), LENGTHS)
+    assert n_means.tolist() == [-(-n // 3) for n in n_every.tolist()]
+    for clip, n_frames, mean, n_mean in zip(every, n_every, means, n_means, strict=True):
+        own = [part.mean(1) for part in clip[:, :n_frames].split(3, dim=1)]
+        torch.testing.assert_close(mean[:, :n_mean], torch.stack(own, dim=1))
+        assert not mean[:, n_mean:].any()
+
+
 def test_a_short_clip_is_reflected_again_and_again():
     frontend = LogMel(
         sample_rate_hz=16_000, n_fft=64, window_samples=64, hop_samples=16, n_mels=8, pad_mode="reflect"
