@@ -9,6 +9,7 @@ from ser_lightning.evaluation.collect import FinishedRun
 
 _BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.json's protocol
 _MANY_LABELS = 12
+_WHERE_UNSAID = {"speaker_clips": 1}  # the clip that is judged
 
 
 def sections(runs: Sequence[FinishedRun], *, separate: bool) -> list[list[FinishedRun]]:
@@ -93,7 +94,7 @@ def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
     for name in names:
         values: dict[str, list[FinishedRun]] = {}
         for each, group in zip(facts, groups, strict=True):
-            values.setdefault(_text(each.get(name)), []).extend(group)
+            values.setdefault(_text(each.get(name, _WHERE_UNSAID.get(name))), []).extend(group)
         if len(values) > 1:
             lines.append(f"{name}: {_in_which(values)}")
     return "; ".join(lines)
