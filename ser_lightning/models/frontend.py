@@ -10,7 +10,7 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.models.layers.masking import frame_mask
+from ser_lightning.models.layers.masking import frame_mask, strided
 from ser_lightning.models.layers.samples import as_float
 from ser_lightning.models.voices import known_voices, shrunk, voice_of
 
@@ -64,6 +64,9 @@ class LogMel(nn.Module):
         super().__init__()
         _check("pad_mode", pad_mode, ("zeros", "reflect"))
         _check("normalise", normalise, ("standard", "min_max", "none", "speaker"))
+        for name, value in (("hop_samples", hop_samples), ("average_frames", average_frames)):
+            if value < 1:
+                raise ValueError(f"{name}={value} is too few: 1 is the least")
         self.n_mels = n_mels
         self._n_fft = n_fft
         self._hop_samples = hop_samples
@@ -191,12 +194,12 @@ class _Band(nn.Module):
 
 def averaged(decibels: Tensor, frames: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
     """(B, F, M), (B,) -> means of every ``n_frames`` (B, F / n_frames, M), (B,); a clip's last may be of fewer."""
-    own = frame_mask(frames, decibels.shape[1])[:, :, None] * torch.ones_like(decibels[:, :, :1])  # (B, F, 1)
+    own = frame_mask(frames, decibels.shape[1])[:, :, None].to(decibels.dtype)  # (B, F, 1)
     whole = (0, 0, 0, -decibels.shape[1] % n_frames)
     sums, counts = (
         functional.pad(values, whole).unflatten(1, (-1, n_frames)).sum(2) for values in (decibels * own, own)
     )
-    return sums / counts.clamp_min(1), (frames + n_frames - 1) // n_frames
+    return sums / counts.clamp_min(1), strided(frames, n_frames)
 
 
 def _moments(decibels: Tensor, frames: Tensor) -> Tensor:

@@ -106,3 +106,9 @@ def test_the_waveform_given_is_left_as_it_is():
 def test_options_that_are_not_there_are_named():
     with pytest.raises(ValueError, match="normalise=max is not known"):
         LogMel(sample_rate_hz=16_000, normalise="max")
+
+
+@pytest.mark.parametrize("name", ["hop_samples", "average_frames"])
+def test_no_frames_at_all_are_too_few(name):
+    with pytest.raises(ValueError, match=f"{name}=0 is too few"):
+        LogMel(sample_rate_hz=16_000, **{name: 0})

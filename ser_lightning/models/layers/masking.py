@@ -39,5 +39,5 @@ def relu_within(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def strided(lengths: Tensor, stride: int) -> Tensor:
-    """Lengths after a convolution of that stride that is padded by half its (odd) kernel."""
+    """Lengths in groups of ``stride``, or after a convolution of it that is padded by half its (odd) kernel."""
     return (lengths + stride - 1) // stride
