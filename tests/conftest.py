@@ -33,6 +33,13 @@ def _own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def _pictures_where_they_are_looked_at(request, monkeypatch):
+    """Drawing takes longer than all else in a tiny run: it is left out but in tests marked ``pictures``."""
+    if request.node.get_closest_marker("pictures") is None:
+        monkeypatch.setattr("ser_lightning.evaluation.summary.finish", lambda run_dir: None)
+
+
 def make_clip(path: Path, *, seed: int, seconds: float = 0.4, rate_hz: int = 16_000) -> None:
     """A tone in noise whose pitch says which emotion the file's name gives."""
     random = np.random.default_rng(seed)

@@ -37,6 +37,7 @@ def result_of(folder):
     return json.loads((folder / "result.json").read_text())
 
 
+@pytest.mark.pictures
 def test_its_own_test_is_what_the_run_said(trained, tmp_path):
     code, out, errors = ser("eval", trained.path, "--to", tmp_path / "again")
     assert code == 0, errors
@@ -53,6 +54,7 @@ def test_its_own_test_is_what_the_run_said(trained, tmp_path):
     assert "no test speaker was heard in training" in out and "calibration error" in out
 
 
+@pytest.mark.pictures
 def test_conditions_and_parts_are_judged_too(trained, tmp_path):
     code, out, errors = ser("eval", trained.path, "--robustness", "--to", tmp_path / "to")
     assert code == 0, errors

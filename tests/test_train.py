@@ -49,6 +49,7 @@ def metrics_of(run):
     return json.loads(run.result.read_text())["metrics"]
 
 
+@pytest.mark.pictures
 def test_a_run_leaves_everything(tiny, tmp_path, capsys):
     run = RunDirectory(tmp_path / "run")
     value = train(tiny("model=cnn_gru", "model.net.n_projected=16", "model.net.n_units=8"), run)
