@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 # uv takes half as long, but knows nothing of pip's settings: where it finds too little, pip does it
-PIP = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DATA ?=
 
 .DEFAULT_GOAL := help
@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "Python 3.10 or newer is needed: call make PYTHON=python3.11, say"; exit 1; }
 	$(PYTHON) -m venv .venv || { echo "the venv module is needed: on Debian, apt install python3-venv"; exit 1; }
 	$(PIP) uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]' || $(PIP) -e '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' || $(PIP) -e '.[dev]'
 	@touch $@
 
 train: $(READY)  ## train on synthetic speech: a first run, no data needed
