@@ -21,9 +21,9 @@ from ser_lightning.run import RunDirectory
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, cremad_root):
-    """The directory of a run on CREMA-D, of one epoch."""
+    """The directory of a run on CREMA-D, long enough to tell one condition from another."""
     run = RunDirectory(tmp_path_factory.mktemp("trained") / "run")
-    overrides = ["data=cremad", f"data.root={cremad_root}", *SMALL, "trainer.max_epochs=1", "trainer.precision=32"]
+    overrides = ["data=cremad", f"data.root={cremad_root}", *SMALL, "trainer.max_epochs=3", "trainer.precision=32"]
     train(config(*overrides), run)
     return run
 
@@ -63,7 +63,7 @@ def test_conditions_and_parts_are_judged_too(trained, tmp_path):
     assert rows.keys() == CONDITIONS.keys()
     assert rows["clean"]["uar"] == result["metrics"]["test"]["uar"]
     assert {row["n_clips"] for row in rows.values()} == {24}
-    assert len({row["uar"] for row in rows.values()}) > 1  # they do something
+    assert len({row["uar"] for row in rows.values()}) > 2  # they do something
     assert set(result["slices"]) == {"sentence", "sex", "age"}  # of one intensity
     assert "white noise, 10 dB" in out and "least recognised" in out
     for name in ("robustness.png", "slices.png"):
