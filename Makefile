@@ -19,8 +19,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed: call make PYTHON=python3.11, say"; exit 1; }
 	$(PYTHON) -m venv .venv || { echo "the venv module is needed: on Debian, apt install python3-venv"; exit 1; }
-	$(PIP) uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' || $(PIP) -e '.[dev]'
+	$(PIP) uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' \
+		|| $(PIP) -e '.[dev]'
 	@touch $@
 
 train: $(READY)  ## train on synthetic speech: a first run, no data needed
