@@ -36,9 +36,7 @@ class ConvStack(nn.Module):
         spectrogram = functional.pad(clear_padding(features, lengths), whole)[:, None]  # (B, 1, M, F)
         x = spectrogram
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = conv(x)  # (B, C, M, F)
-            if number == 1:
-                x += carried(spectrogram, self.shortcut)
+            x = with_shortcut(conv, x, spectrogram, self.shortcut) if number == 1 else conv(x)  # (B, C, M, F)
             x = functional.relu(norm(functional.max_pool2d(x, 2)))  # (B, C, M / 2, F / 2)
             lengths = halved(lengths)
             x = clear_padding(x, lengths)
@@ -49,9 +47,13 @@ class ConvStack(nn.Module):
         return -(-n_mels // self.stride)
 
 
-def carried(spectrogram: Tensor, weights: nn.Linear) -> Tensor:
-    """A 1×1 convolution of stride 2: (B, 1, M, F) -> (B, C, M / 2, F / 2), channels last.
+def with_shortcut(conv: nn.Module, x: Tensor, spectrogram: Tensor, shortcut: nn.Linear) -> Tensor:
+    """``conv`` of x (B, C', M / 2, F / 2), plus a 1×1 convolution of stride 2 of the spectrogram (B, 1, M, F).
 
-    Done as a matrix product, because convolutions of a single channel are slow on a CPU.
+    The latter is done as a matrix product, because convolutions of a single channel are slow on a CPU; and both
+    biases are added in one pass.
     """
-    return weights(spectrogram[:, 0, ::2, ::2, None]).permute(0, 3, 1, 2)
+    assert isinstance(conv, nn.Conv2d) and conv.bias is not None and isinstance(conv.padding, tuple)
+    x = functional.conv2d(x, conv.weight, conv.bias + shortcut.bias, padding=conv.padding)
+    pixels = spectrogram[:, 0, ::2, ::2, None]  # (B, M / 2, F / 2, 1)
+    return x.add_(functional.linear(pixels, shortcut.weight).permute(0, 3, 1, 2))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.models.layers.convolution import carried
+from ser_lightning.models.layers.convolution import with_shortcut
 from ser_lightning.models.layers.residual import ResidualStack
 from ser_lightning.models.layers.transformer import sinusoids
 
@@ -36,15 +36,16 @@ class _NotebookStack(nn.Module):
         self.residual = nn.Linear(1, _CHANNELS[1])  # of each pixel: a 1×1 convolution
 
     def forward(self, features: Tensor) -> Tensor:
-        spectrogram = _framed(features, self._n_frames or features.shape[2])[:, None]  # (B, 1, M, 160)
-        x = spectrogram
+        framed = features if self._n_frames is None else _framed(features, self._n_frames)
+        x = framed[:, None]  # (B, 1, M, 160)
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = conv(x)
             if number == 1:
                 # Stride 2 and padding 1 begin one pixel outside: the residual is a row and column late, and wider.
                 # The notebook pads x to its 81 columns, of which the maximum below leaves out the last.
-                residual = carried(functional.pad(spectrogram, (1, 1, 1, 1)), self.residual)
-                x += residual[:, :, : x.shape[2], : x.shape[3]]
+                late = functional.pad(framed[:, None], (1, 0, 1, 0))[:, :, : 2 * x.shape[2], : 2 * x.shape[3]]
+                x = with_shortcut(conv, x, late, self.residual)
+            else:
+                x = conv(x)
             x = norm(functional.relu(functional.max_pool2d(x, 2)))  # ReLU and maximum commute
         return x
 
