@@ -33,8 +33,8 @@ class ConvStack(nn.Module):
         """Returns the maps, and each clip's length (B,) in their frames."""
         _, n_mels, n_frames = features.shape
         whole = (0, -n_frames % self.stride, 0, -n_mels % self.stride)
-        spectrogram = functional.pad(clear_padding(features, lengths), whole)[:, None]  # (B, 1, M, F)
-        x = spectrogram
+        spectrogram = functional.pad(clear_padding(features, lengths), whole)  # (B, M, F)
+        x = spectrogram[:, None]
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = with_shortcut(conv, x, spectrogram, self.shortcut) if number == 1 else conv(x)  # (B, C, M, F)
             x = functional.relu(norm(functional.max_pool2d(x, 2)))  # (B, C, M / 2, F / 2)
@@ -48,12 +48,12 @@ class ConvStack(nn.Module):
 
 
 def with_shortcut(conv: nn.Module, x: Tensor, spectrogram: Tensor, shortcut: nn.Linear) -> Tensor:
-    """``conv`` of x (B, C', M / 2, F / 2), plus a 1×1 convolution of stride 2 of the spectrogram (B, 1, M, F).
+    """``conv`` of x (B, C', M / 2, F / 2), plus a 1×1 convolution of stride 2 of the spectrogram (B, M, F).
 
     The latter is done as a matrix product, because convolutions of a single channel are slow on a CPU; and both
     biases are added in one pass.
     """
     assert isinstance(conv, nn.Conv2d) and conv.bias is not None and isinstance(conv.padding, tuple)
     x = functional.conv2d(x, conv.weight, conv.bias + shortcut.bias, padding=conv.padding)
-    pixels = spectrogram[:, 0, ::2, ::2, None]  # (B, M / 2, F / 2, 1)
+    pixels = spectrogram[:, ::2, ::2, None]  # (B, M / 2, F / 2, 1)
     return x.add_(functional.linear(pixels, shortcut.weight).permute(0, 3, 1, 2))

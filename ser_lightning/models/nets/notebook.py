@@ -42,7 +42,7 @@ class _NotebookStack(nn.Module):
             if number == 1:
                 # Stride 2 and padding 1 begin one pixel outside: the residual is a row and column late, and wider.
                 # The notebook pads x to its 81 columns, of which the maximum below leaves out the last.
-                late = functional.pad(framed[:, None], (1, 0, 1, 0))[:, :, : 2 * x.shape[2], : 2 * x.shape[3]]
+                late = functional.pad(framed, (1, 0, 1, 0))[:, : 2 * x.shape[2], : 2 * x.shape[3]]
                 x = with_shortcut(conv, x, late, self.residual)
             else:
                 x = conv(x)
