@@ -33,6 +33,7 @@ from ser_lightning.evaluation.card import write_card
 from ser_lightning.evaluation.predictions import write_predictions
 from ser_lightning.inference.hear import clip_moments
 from ser_lightning.judge import judge
+from ser_lightning.memory import kept_memory
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.precision import choose_precision
 from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
@@ -237,4 +238,5 @@ def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: 
     goes_on = run.last.is_file()
     if goes_on:
         log.info("going on from %s", run.last)
-    trainer.fit(module, datamodule=data, ckpt_path=run.last if goes_on else None, weights_only=True)
+    with kept_memory():
+        trainer.fit(module, datamodule=data, ckpt_path=run.last if goes_on else None, weights_only=True)
