@@ -14,19 +14,15 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from itertools import cycle, islice
 from pathlib import Path
 
-import soundfile
 import torch
-import torchaudio
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
 
+from ser_lightning.bench_notebook import NotebookLoop
 from ser_lightning.bench_scan import measured, peaks_mb
 from ser_lightning.compose import compose_config
 from ser_lightning.data.batch import Batch
@@ -34,13 +30,12 @@ from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.environment import describe
 from ser_lightning.experiment import make_data, make_module, train
 from ser_lightning.memory import kept_memory
-from ser_lightning.models.nets.notebook import NotebookCNN
 from ser_lightning.precision import choose_precision
 from ser_lightning.run import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 4  # counted; one more comes before them, to warm up
-BATCHES = 8  # that the notebook's loop is timed on in a round
+SHARED_OUT = 8  # batches on which the parts of a step are timed
 EPOCHS = 2  # of the other ways, in a round
 START_ROUNDS = 5
 SCAN_CLIPS, SCAN_FRAMES = 32, 80
@@ -109,44 +104,6 @@ def _end_to_end(cfg: DictConfig) -> float:
     return result["throughput"]["train_clips_per_s"]
 
 
-class _NotebookClips(Dataset[tuple[Tensor, int]]):
-    """The notebook's preprocessing, clip by clip: decode, mel spectrogram, 160 frames. Items: (1, 128, 160)."""
-
-    def __init__(self, data: EmotionDataModule):
-        self._files = [data.collection.file(row) for row in data.split.train]
-        self._labels = [data.labels.index(data.manifest[row].emotion) for row in data.split.train]
-        self._mel = torchaudio.transforms.MelSpectrogram(16_000, n_fft=2048, hop_length=512, n_mels=128)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __getitem__(self, number: int) -> tuple[Tensor, int]:
-        samples, _ = soundfile.read(self._files[number], dtype="float32", always_2d=True)  # (T, C)
-        waveform = torch.from_numpy(samples).mean(1)
-        decibels = 10 * self._mel(waveform - waveform.mean()).clamp_min(1e-10).log10()  # (128, F)
-        scaled = (decibels - decibels.min()) / (decibels.max() - decibels.min() + 1e-6)
-        return functional.pad(scaled[:, :160], (0, max(0, 160 - scaled.shape[1])))[None], self._labels[number]
-
-
-class NotebookLoop:
-    """The notebook's training: a DataLoader of such clips, batch 32, 32-bit, Adam, the CNN as it was."""
-
-    def __init__(self, data: EmotionDataModule):
-        self._batches = iter(cycle(DataLoader(_NotebookClips(data), batch_size=32, shuffle=True, drop_last=True)))
-        self._net = NotebookCNN(n_mels=128, n_classes=len(data.labels)).train()
-        self._optimizer = torch.optim.Adam(self._net.parameters(), lr=1e-3)
-
-    def clips_per_s(self) -> float:
-        """Over the next few batches."""
-        start = time.perf_counter()
-        for features, labels in islice(self._batches, BATCHES):  # (32, 1, 128, 160), (32,)
-            loss = functional.cross_entropy(self._net(features[:, 0], torch.full((32,), 160)), labels)
-            self._optimizer.zero_grad()
-            loss.backward()
-            self._optimizer.step()
-        return 32 * BATCHES / (time.perf_counter() - start)
-
-
 class BareStep:
     """Front-end, augmentation, network and optimiser on batches that are in memory already, and nothing else."""
 
@@ -178,7 +135,7 @@ class BareStep:
 
     def shares(self) -> dict[str, float]:
         """How a step's time divides, by timing the parts on the same batches."""
-        batches = self._batches[:BATCHES]
+        batches = self._batches[:SHARED_OUT]
         augmentation = self._module.augment
         features = [self._module.frontend(batch.waveform, batch.lengths) for batch in batches]
         targets = [functional.one_hot(batch.label, len(self._module.labels)).float() for batch in batches]

@@ -8,9 +8,11 @@ import torch
 from conftest import config
 
 from ser_lightning import bench_scan
-from ser_lightning.bench import BareStep, NotebookLoop, _NotebookClips, _scan, _scan_lengths
+from ser_lightning.bench import BareStep, _scan, _scan_lengths
+from ser_lightning.bench_notebook import CNNAsWritten, NotebookClips, NotebookLoop
 from ser_lightning.experiment import make_data, make_module
 from ser_lightning.models.layers.selective_scan import selective_scan, selective_scan_reference
+from ser_lightning.models.nets.notebook import NotebookCNN
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def data(cremad_root):
 
 
 def test_our_preprocessing_of_the_notebook_is_the_notebooks(data):
-    clips = _NotebookClips(data)
+    clips = NotebookClips(data)
     module = make_module(config("model=notebook_cnn"), labels=data.labels, sample_rate_hz=data.sample_rate_hz)
     batch = data._loader(data.split.train[:5], batch_size=5).dataset[list(data.split.train[:5])]
     features, frames = module.frontend(batch.waveform, batch.lengths)
@@ -30,12 +32,33 @@ def test_our_preprocessing_of_the_notebook_is_the_notebooks(data):
         torch.testing.assert_close(features[number, :, :n_frames], expected[0, :, :n_frames], atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_our_cnn_of_the_notebook_is_the_notebooks(training):
+    torch.manual_seed(0)
+    ours, theirs = (
+        NotebookCNN(n_mels=128, n_classes=6).double().train(training),
+        CNNAsWritten(6).double().train(training),
+    )
+    weights = {name.removeprefix("stack."): values for name, values in ours.state_dict().items()}
+    weights["residual.weight"] = weights["residual.weight"][:, :, None, None]
+    theirs.load_state_dict(weights)
+    features = torch.rand(2, 128, 160, dtype=torch.float64)
+    answers = [ours(features, torch.full((2,), 160)), theirs(features[:, None])]
+    torch.testing.assert_close(*answers)
+    for answer in answers:
+        answer.square().sum().backward()
+    gradients = {name.removeprefix("stack."): weight.grad for name, weight in ours.named_parameters()}
+    gradients["residual.weight"] = gradients["residual.weight"][:, :, None, None]
+    for name, weight in theirs.named_parameters():
+        torch.testing.assert_close(gradients[name], weight.grad)
+
+
 def test_the_yardsticks_train(data, cremad_root, monkeypatch):
-    monkeypatch.setattr("ser_lightning.bench.BATCHES", 1)
+    monkeypatch.setattr("ser_lightning.bench_notebook._BATCHES", 1)
     loop = NotebookLoop(data)
-    before = loop._net.head[1].weight.detach().clone()
+    before = loop.net.head[1].weight.detach().clone()
     assert loop.clips_per_s() > 0
-    assert not torch.equal(loop._net.head[1].weight, before)
+    assert not torch.equal(loop.net.head[1].weight, before)
     small = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "data.batch_size=16")
     cfg = config("data=cremad", f"data.root={cremad_root}", *small)
     step = BareStep(cfg, make_data(cfg))
