@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.models.layers.masking import clear_padding, halved
+from ser_lightning.models.layers.masking import clear_padding, halved, relu_within
 
 
 class ConvStack(nn.Module):
@@ -37,9 +37,8 @@ class ConvStack(nn.Module):
         x = spectrogram[:, None]
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = with_shortcut(conv, x, spectrogram, self.shortcut) if number == 1 else conv(x)  # (B, C, M, F)
-            x = functional.relu(norm(functional.max_pool2d(x, 2)))  # (B, C, M / 2, F / 2)
             lengths = halved(lengths)
-            x = clear_padding(x, lengths)
+            x = relu_within(norm(functional.max_pool2d(x, 2)), lengths)  # (B, C, M / 2, F / 2)
         return x, lengths
 
     def n_rows(self, n_mels: int) -> int:

@@ -46,7 +46,7 @@ class _NotebookStack(nn.Module):
                 x = with_shortcut(conv, x, late, self.residual)
             else:
                 x = conv(x)
-            x = norm(functional.relu(functional.max_pool2d(x, 2)))  # ReLU and maximum commute
+            x = norm(functional.max_pool2d(x, 2).relu_())  # ReLU and maximum commute
         return x
 
 
