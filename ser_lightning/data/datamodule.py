@@ -34,6 +34,8 @@ class EmotionDataModule(LightningDataModule):
         splits: the named rules.
         batch_size: clips a training batch, in each process.
         eval_batch_size: clips a batch in validation and test.
+        pool_batches: batches' worth of shuffled training clips that are sorted by length together, so that little
+            of a batch is padding; 1 leaves batches as they were dealt.
         num_workers: processes that gather batches; gathering is a copy out of memory, so 0 does.
         seed: of the order of the training clips.
 
@@ -49,12 +51,17 @@ class EmotionDataModule(LightningDataModule):
         fold: int = 0,
         batch_size: int = 32,
         eval_batch_size: int = 64,
+        pool_batches: int = 16,
         num_workers: int = 0,
         seed: int = 0,
     ):
         super().__init__()
         if split not in splits:
             raise UserError(f"data.split={split} is not there: this corpus has {', '.join(splits)}")
+        if pool_batches < 1:
+            raise UserError(
+                f"data.pool_batches={pool_batches}: 1 is the least, and leaves batches as they are dealt"
+            )
         self.sample_rate_hz = SAMPLE_RATE_HZ
         self._splits = dict(splits)
         self._sources = sources
@@ -62,6 +69,7 @@ class EmotionDataModule(LightningDataModule):
         self._fold = fold
         self._batch_size = batch_size
         self._eval_batch_size = eval_batch_size
+        self._pool_batches = pool_batches
         self._num_workers = num_workers
         self._seed = seed
         self._split: Split | None = None
@@ -163,6 +171,7 @@ class EmotionDataModule(LightningDataModule):
             self.collection.n_samples,
             batch_size=batch_size,
             shuffle=shuffle,
+            pool_batches=self._pool_batches,
             seed=self._seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             n_ranks=self.trainer.world_size if self.trainer else 1,

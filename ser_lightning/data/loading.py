@@ -10,8 +10,6 @@ from torch.utils.data import Dataset, Sampler
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.collection import Collection
 
-_POOL = 16  # batches' worth of shuffled clips that are sorted by length together
-
 
 class ClipBatches(Dataset[Batch]):
     """Indexed by a list of a collection's clips; an item is a whole `Batch`."""
@@ -36,10 +34,10 @@ class ClipBatches(Dataset[Batch]):
 class LengthBuckets(Sampler[list[int]]):
     """Batches of clips of about one length, the same for the same seed, epoch and number of processes.
 
-    Shuffled: clips are shuffled, sorted by length within pools of ``_POOL`` batches, and the batches shuffled; of
-    several processes each takes every ``n_ranks``-th, and the few beyond a multiple of ``n_ranks`` sit the epoch
-    out. Unshuffled, for evaluation: every clip is in exactly one process's batch. Either way each process makes
-    the same number of batches, so that none waits for another at the end.
+    Shuffled: clips are shuffled, sorted by length within pools of ``pool_batches`` batches (1: not at all), and the
+    batches shuffled; of several processes each takes every ``n_ranks``-th, and the few beyond a multiple of
+    ``n_ranks`` sit the epoch out. Unshuffled, for evaluation: every clip is in exactly one process's batch. Either
+    way each process makes the same number of batches, so that none waits for another at the end.
     """
 
     def __init__(
@@ -49,6 +47,7 @@ class LengthBuckets(Sampler[list[int]]):
         *,
         batch_size: int,
         shuffle: bool,
+        pool_batches: int = 16,
         seed: int = 0,
         rank: int = 0,
         n_ranks: int = 1,
@@ -57,6 +56,7 @@ class LengthBuckets(Sampler[list[int]]):
         self._n_samples = n_samples[self._rows]
         self._batch_size = batch_size
         self._shuffle = shuffle
+        self._pool = pool_batches * batch_size
         self._seed = seed
         self._rank = rank
         self._n_ranks = n_ranks
@@ -79,7 +79,7 @@ class LengthBuckets(Sampler[list[int]]):
         random = np.random.default_rng([self._seed, self._epoch])
         order = random.permutation(len(self._rows))
         batches = []
-        for pool in _cut(order, _POOL * self._batch_size):
+        for pool in _cut(order, self._pool):
             by_length = pool[np.argsort(self._n_samples[pool], kind="stable")]
             batches += _cut(by_length, self._batch_size)
         shuffled = [batches[number] for number in random.permutation(len(batches))]

@@ -9,6 +9,7 @@ from conftest import config
 from torch.utils.data import DataLoader
 
 from ser_lightning.data.loading import LengthBuckets
+from ser_lightning.errors import UserError
 from ser_lightning.experiment import make_data
 
 LENGTHS = np.random.default_rng(1).integers(20_000, 80_000, 1000)
@@ -44,6 +45,19 @@ def test_little_is_padding():
     at_random = [ROWS[start : start + 32] for start in range(0, len(ROWS), 32)]
     padded_at_random = sum(LENGTHS[batch].max() * len(batch) for batch in at_random)
     assert padded < 1.1 * LENGTHS[ROWS].sum() < padded_at_random
+
+
+def test_batches_are_as_long_as_chance_has_it_where_none_are_sorted():
+    lengths = [LENGTHS[batch] for batch in buckets(pool_batches=1) if len(batch) == 32]
+    assert len(lengths) == 15
+    assert all(batch.min() < 35_000 and batch.max() > 65_000 for batch in lengths)
+    assert sorted(row for batch in buckets(pool_batches=1) for row in batch) == sorted(ROWS)
+
+
+@pytest.mark.parametrize("pool_batches", [0, -1])
+def test_too_small_a_pool_is_refused_in_a_line(pool_batches):
+    with pytest.raises(UserError, match=f"data.pool_batches={pool_batches}: 1 is the least"):
+        make_data(config("data=toy", f"data.pool_batches={pool_batches}"))
 
 
 @pytest.mark.parametrize("n_ranks", [2, 3, 7])
