@@ -34,7 +34,7 @@ from ser_lightning.precision import choose_precision
 from ser_lightning.run import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
-ROUNDS = 4  # counted; one more comes before them, to warm up
+ROUNDS = 6  # counted; one more comes before them, to warm up
 SHARED_OUT = 8  # batches on which the parts of a step are timed
 EPOCHS = 2  # of the other ways, in a round
 START_ROUNDS = 5
