@@ -35,10 +35,8 @@ def test_our_preprocessing_of_the_notebook_is_the_notebooks(data):
 @pytest.mark.parametrize("training", [True, False])
 def test_our_cnn_of_the_notebook_is_the_notebooks(training):
     torch.manual_seed(0)
-    ours, theirs = (
-        NotebookCNN(n_mels=128, n_classes=6).double().train(training),
-        CNNAsWritten(6).double().train(training),
-    )
+    ours = NotebookCNN(n_mels=128, n_classes=6).double().train(training)
+    theirs = CNNAsWritten(6).double().train(training)
     weights = {name.removeprefix("stack."): values for name, values in ours.state_dict().items()}
     weights["residual.weight"] = weights["residual.weight"][:, :, None, None]
     theirs.load_state_dict(weights)
