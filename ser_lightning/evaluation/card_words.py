@@ -28,6 +28,11 @@ _WARNINGS = {
     "excluded": "files that could not be used and were left out",
     "left_out_by_label": "clips that have no label here and were left out",
     "untested": "test clips that were not tested",
+    "padded": "clips of one length that end in zeros: somebody padded them, and the model is given the zeros",
+    "one_validation_speaker": "speakers in validation: what suits one speaker chose the epoch",
+    "labels_not_in_train": "labels without a training clip",
+    "labels_not_in_val": "labels without a validation clip, which validation UAR leaves out",
+    "labels_not_in_test": "labels without a test clip, which test UAR leaves out",
 }
 _PRIVATE = ("root", "manifest", "votes", "path")  # settings that name a place on somebody's machine
 

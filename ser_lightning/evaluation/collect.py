@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where there is one
 _INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs
 _NUMBER = (int, float)
+_CUTS = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
 _NEEDED: dict[str, type | tuple[type, ...]] = {
     "labels": list,
     "seed": int,
@@ -145,6 +146,8 @@ def read_run(run: RunDirectory) -> FinishedRun:
     """
     result = _read_result(run)
     config = _read_config(run.path / result["config"])
+    if cuts := _cuts(config, result):
+        raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
     predictions = read_predictions(run.predictions)
     _check(predictions, result)
     order = sorted(range(len(predictions.ids)), key=predictions.ids.__getitem__)
@@ -196,6 +199,20 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ValueError(f"{path.name} holds no settings")
     return config
+
+
+def _cuts(config: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+    """What kept a run from training, validating or testing on all clips of its split."""
+    asked = config.get("trainer") or {}
+    given = {name: asked[name] for name in _CUTS if asked.get(name)}
+    found = [f"trainer.{name}={value}" for name, value in given.items() if not _is_everything(value)]
+    n_untested = (result.get("warnings") or {}).get("untested")
+    return found + ([f"{n_untested:,} test clips were not tested"] if n_untested else [])
+
+
+def _is_everything(limit: Any) -> bool:
+    """Whether a limit of Lightning's is none: 1.0 is all batches, and 1 is one of them."""
+    return isinstance(limit, float) and limit == 1
 
 
 def _check(predictions: Predictions, result: Mapping[str, Any]) -> None:

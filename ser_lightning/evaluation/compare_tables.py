@@ -90,7 +90,8 @@ def legend(comparison: Comparison) -> str:
     )
     return (
         f"{text} p speakers: paired permutation test over speakers. p clips: McNemar's test, which takes clips "
-        f"of a speaker for independent.{corrected} d: Cohen's, over speakers.{left_out}"
+        f"of a speaker for independent.{corrected} d: Cohen's, of what each speaker adds to the difference."
+        f"{left_out}"
     )
 
 

@@ -82,7 +82,8 @@ class Pair:
     ``permutation_p``: of the paired permutation test over speakers; ``mcnemar_p``: of McNemar's over clips, of
     which ``only_first`` and ``only_second`` were recognised by that one alone. Both corrected by Holm's method over
     all pairs in ``permutation_holm_p`` and ``mcnemar_holm_p``.
-    ``effect_size``: Cohen's d of the speakers' differences in recognised share, NaN where those do not vary.
+    ``smallest_p``: what ``permutation_p`` could be at the least with so many speakers.
+    ``effect_size``: Cohen's d of what each speaker adds to ``difference``, NaN where that does not vary.
     """
 
     first: str
@@ -96,6 +97,7 @@ class Pair:
     only_second: float
     mcnemar_p: float
     mcnemar_holm_p: float
+    smallest_p: float
     effect_size: float
 
 

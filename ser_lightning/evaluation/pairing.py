@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.evaluation.pairs import SIGNIFICANT
 from ser_lightning.evaluation.wording import MISSING, count, decimal, p_value, percent, points, points_interval
 
-SIGNIFICANT = 0.05
 _STRONG = 0.3  # a difference of confusions that gets the strongest colour
 
 Cell = tuple[str, float, str]  # text, strength of its colour, and whether the first has more or less

@@ -16,6 +16,7 @@ from ser_lightning.evaluation.clips import Clips
 from ser_lightning.evaluation.comparison import Estimate, Pair
 from ser_lightning.evaluation.grid import Cell, Runs
 
+SIGNIFICANT = 0.05
 EVERY_PAIR_UP_TO = 25  # groups; of more, each with the first alone
 _Rows = NDArray[np.int64]
 
@@ -32,7 +33,6 @@ class _Both:
     differences: stats.Floats
     only_first: float
     only_second: float
-    effect_size: float
 
 
 def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], list[str]]:
@@ -43,8 +43,11 @@ def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], li
     permutation = stats.permutation_p([each.differences for each in both.values()])
     mcnemar = [stats.mcnemar_p(each.only_first, each.only_second) for each in both.values()]
     columns = zip(permutation, stats.holm(permutation), mcnemar, stats.holm(mcnemar), strict=True)
-    pairs = [_pair(pair, each, p_values) for (pair, each), p_values in zip(both.items(), columns, strict=True)]
-    return pairs, list(_remarks(groups, common))
+    pairs = [
+        _pair(pair, each, p_values, n_tests=len(both))
+        for (pair, each), p_values in zip(both.items(), columns, strict=True)
+    ]
+    return pairs, [*_remarks(groups, common), *_too_few_speakers(pairs)]
 
 
 def _asked(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -74,7 +77,6 @@ def _both(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], c
     counts = np.stack(sides, axis=1)  # (S, 2, R, K, K)
     counts = counts[counts.sum(axis=(1, 2, 3, 4)) > 0]
     parts = [stats.uar_by_speaker(counts[:, side]) for side in (0, 1)]
-    shares = stats.known_mean(stats.accuracy(counts))  # (S, 2)
     right = [(first[cell].right[mine], second[cell].right[other]) for cell, (mine, other) in rows.items()]
     n_repetitions = counts.shape[2]
     (difference,) = stats.interval(counts, stats.uar_difference)
@@ -84,7 +86,6 @@ def _both(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], c
         differences=parts[0] - parts[1],
         only_first=sum(int((one & ~other).sum()) for one, other in right) / n_repetitions,
         only_second=sum(int((other & ~one).sum()) for one, other in right) / n_repetitions,
-        effect_size=stats.cohens_d(shares[:, 0] - shares[:, 1]),
     )
 
 
@@ -92,7 +93,9 @@ def _named(ids: Sequence[str], rows: _Rows) -> Sequence[str]:
     return ids if len(rows) == len(ids) else [ids[row] for row in rows]
 
 
-def _pair(names: tuple[str, str], both: _Both, p_values: tuple[float, float, float, float]) -> Pair:
+def _pair(
+    names: tuple[str, str], both: _Both, p_values: tuple[float, float, float, float], *, n_tests: int
+) -> Pair:
     permutation, permutation_holm, mcnemar, mcnemar_holm = p_values
     return Pair(
         first=names[0],
@@ -106,8 +109,22 @@ def _pair(names: tuple[str, str], both: _Both, p_values: tuple[float, float, flo
         only_second=both.only_second,
         mcnemar_p=mcnemar,
         mcnemar_holm_p=mcnemar_holm,
-        effect_size=both.effect_size,
+        smallest_p=stats.smallest_p(len(both.differences), n_tests),
+        effect_size=stats.cohens_d(both.differences),
     )
+
+
+def _too_few_speakers(pairs: Sequence[Pair]) -> Iterator[str]:
+    """What no test over speakers could have found, however large the difference."""
+    for n_speakers in sorted({pair.n_speakers for pair in pairs}):
+        smallest = next(pair.smallest_p for pair in pairs if pair.n_speakers == n_speakers)
+        corrected = min(1.0, smallest * len(pairs))  # of the smallest p, Holm's method makes this
+        if corrected >= SIGNIFICANT:
+            holm = f", and {corrected:.3g} once corrected for {len(pairs)} tests" if len(pairs) > 1 else ""
+            yield (
+                f"with {n_speakers} test speaker{'s' if n_speakers > 1 else ''}, the smallest p over speakers that "
+                f"is possible is {smallest:.4g}{holm}: test more speakers (more folds) to tell models apart"
+            )
 
 
 def _remarks(groups: Mapping[str, Runs], common: Mapping[tuple[str, str], Mapping[Cell, object]]) -> Iterator[str]:

@@ -142,13 +142,25 @@ def permutation_p(differences: Sequence[Floats]) -> list[float]:
         differences: of each test (S,), what each speaker adds to the difference; S may vary.
     """
     found = [1.0] * len(differences)  # of a single speaker: swapped or not, the difference is as large
-    n_resamples = max(N_PERMUTATIONS, PERMUTATIONS_A_TEST * len(differences) - 1)
+    n_resamples = _n_resamples(len(differences))
     for n_speakers in {len(each) for each in differences} - {1}:
         which = [number for number, each in enumerate(differences) if len(each) == n_speakers]
         p_values = _sign_tests(np.stack([differences[number] for number in which]), n_resamples)
         for number, p in zip(which, p_values, strict=True):
             found[number] = p
     return found
+
+
+def smallest_p(n_speakers: int, n_tests: int) -> float:
+    """The smallest p that `permutation_p` can give a test over so many speakers, whatever the difference.
+
+    Of the 2^S ways to swap speakers, the one that was found and its opposite are always as extreme.
+    """
+    return 2 / min(2**n_speakers, _n_resamples(n_tests) + 1)
+
+
+def _n_resamples(n_tests: int) -> int:
+    return max(N_PERMUTATIONS, PERMUTATIONS_A_TEST * n_tests - 1)
 
 
 def _sign_tests(differences: Floats, n_resamples: int) -> list[float]:

@@ -150,6 +150,7 @@ def make_pair(first: Group, second: Group, random: np.random.Generator, *, n_pai
         only_second=only_second,
         mcnemar_p=p / 2,
         mcnemar_holm_p=min(1.0, p / 2 * n_pairs),
+        smallest_p=2e-4,
         effect_size=difference / 0.05,
     )
 

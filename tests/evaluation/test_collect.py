@@ -130,3 +130,25 @@ def test_nothing_to_compare_is_said_with_the_remedy(tmp_path, spoilt):
     changed(spoilt, status="failed", reason="no corpus")
     with pytest.raises(UserError, match=r"none of 1 runs in .* can be compared. .*spoilt/run: no corpus"):
         collect([spoilt])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"trainer.fast_dev_run": True}, "trainer.fast_dev_run=True"),
+        ({"trainer.limit_train_batches": 1}, "trainer.limit_train_batches=1"),
+        ({"trainer.limit_val_batches": 0.5}, "trainer.limit_val_batches=0.5"),
+    ],
+)
+def test_a_run_that_was_cut_is_not_compared(tmp_path, good, settings, said):
+    cut = make_run(tmp_path / "cut" / "run", fold=1, settings=settings)
+    assert reason(cut, good) == f"this run was cut, and says nothing of its model: {said}"
+
+
+def test_a_run_that_was_not_tested_to_the_end_is_not_compared(good, spoilt):
+    assert "48 test clips were not tested" in reason(changed(spoilt, warnings={"untested": 48}), good)
+
+
+def test_a_limit_that_is_none_is_no_cut(tmp_path):
+    uncut = {"trainer.fast_dev_run": False, "trainer.limit_test_batches": None, "trainer.limit_val_batches": 1.0}
+    assert len(collect([make_run(tmp_path / "run", settings=uncut)]).runs) == 1

@@ -14,7 +14,8 @@ from ser_lightning.evaluation.collect import collect
 from ser_lightning.evaluation.compare import compare
 from ser_lightning.evaluation.compare_files import to_csv, to_json, to_markdown
 from ser_lightning.evaluation.compare_tables import print_comparisons
-from ser_lightning.metrics import scores
+from ser_lightning.evaluation.predictions import Predictions, write_predictions
+from ser_lightning.metrics import confusion, scores
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -370,3 +371,57 @@ def test_names_are_text_and_never_markup(tmp_path):
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
     row = next(row for row in csv.DictReader(io.StringIO(to_csv([comparison]))) if "cmd" in row["name"])
     assert row["name"].startswith("'=cmd")
+
+
+def test_the_effect_is_of_what_the_difference_is_of(tmp_path):
+    """Accuracy follows frequent classes and UAR does not: where they disagree, d goes with the difference."""
+    made = {}
+    for name, rare_right in (("rare", True), ("frequent", False)):
+        place = make_run(tmp_path / name, name, n_speakers=6)
+        labels = np.array([0] * 10 + [1, 2])
+        rows = []
+        for speaker in range(6):
+            for number, label in enumerate(labels):
+                # one knows the rare classes and most of the frequent one, the other all of that and nothing else
+                right = (label > 0 or number < 7 - speaker % 2) if rare_right else label == 0
+                guess = label if right else (label + 1) % 3
+                rows.append((f"s{speaker}-{number}", f"s{speaker}", label, guess))
+        rewrite(place, rows)
+        made[name] = place
+    (pair,) = only(tmp_path).pairs
+    sign = 1 if pair.first == "rare" else -1
+    assert sign * pair.difference.value > 0.5
+    assert sign * pair.effect_size > 1
+    accuracy = {group.name: group.accuracy.value for group in only(tmp_path).groups}
+    assert accuracy["frequent"] > accuracy["rare"]
+
+
+def rewrite(place, rows):
+    """Give a run other answers: id, speaker, label and answer of each clip."""
+    probabilities = np.full((len(rows), 3), 0.1)
+    probabilities[np.arange(len(rows)), [row[3] for row in rows]] = 0.8
+    answers = Predictions(
+        ids=[row[0] for row in rows],
+        speakers=[row[1] for row in rows],
+        labels=np.array([row[2] for row in rows]),
+        probabilities=probabilities,
+        names=LABELS,
+    )
+    write_predictions(place / "predictions.csv", answers)
+    result = json.loads((place / "result.json").read_text())
+    matrix = confusion(answers.labels, answers.predicted, 3)
+    result["confusion_matrix"] = matrix.tolist()
+    result["metrics"]["test"] |= scores(matrix, LABELS)
+    (place / "result.json").write_text(json.dumps(result))
+
+
+def test_with_few_speakers_the_smallest_p_that_is_possible_is_said(tmp_path, compared):
+    make_grid(tmp_path, {"cnn": 0.2, "mamba": 0.9, "gru": 0.5}, folds=(0,), speakers_per_fold=5)
+    comparison = only(tmp_path)
+    assert {pair.smallest_p for pair in comparison.pairs} == {0.0625}
+    assert min(pair.permutation_p for pair in comparison.pairs) >= 0.0625
+    said_of_it = "with 5 test speakers, the smallest p over speakers that is possible is 0.0625, and 0.188 once"
+    assert any(line.startswith(said_of_it) for line in comparison.warnings)
+    assert said_of_it in " ".join(said([comparison]).split())
+    assert json.loads(to_json([comparison]))["comparisons"][0]["pairs"][0]["smallest_p"] == 0.0625
+    assert not any("smallest p" in line for line in compared.warnings)  # of eight speakers

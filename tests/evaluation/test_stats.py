@@ -184,3 +184,11 @@ def test_cohens_d_is_fishers_t_over_the_root_of_n():
     """Fisher gives t = 2.148 for Darwin's fifteen pairs (section 17)."""
     assert stats.cohens_d(DARWIN) == pytest.approx(2.148 / math.sqrt(15), abs=5e-4)
     assert math.isnan(stats.cohens_d(np.full(5, 0.25)))
+
+
+def test_the_smallest_p_is_what_a_test_gives_at_its_most_extreme():
+    for n_speakers in (1, 2, 5, 11):
+        (p,) = stats.permutation_p([np.arange(1.0, n_speakers + 1)])
+        assert p == pytest.approx(stats.smallest_p(n_speakers, 1))
+    assert stats.smallest_p(5, 1) == 0.0625
+    assert stats.smallest_p(40, 1) == stats.permutation_p([np.arange(1.0, 41)])[0] == 2e-4  # drawn, not counted
