@@ -1,6 +1,7 @@
 """`ser eval` and `ser calibrate` on small corpora: own test, other corpora, refusals, what they leave."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -187,6 +188,21 @@ def test_calibration_is_fitted_to_validation_speakers_and_stays(trained, tmp_pat
     assert result_of(tmp_path / "to")["checkpoint"]["temperature"] == model.temperature
     again = read_predictions(tmp_path / "to" / "predictions.csv")
     assert np.array_equal(again.predicted, read_predictions(trained.predictions).predicted)
+
+
+def test_a_temperature_that_does_not_help_others_is_not_written(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("ser_lightning.commands.calibrating.left_out", worse)
+    code, out, errors = ser("calibrate", trained.path, "--output", tmp_path / "calibrated.ckpt")
+    assert code == 1
+    assert re.search(
+        r"a temperature does not help .*NLL 1\.\d+ before, 2\d\.\d+ after\. Nothing is written", errors
+    )
+    assert "before" in out and not list(tmp_path.iterdir())
+
+
+def worse(logits, labels, groups):
+    """Probabilities that are sure, and wrong."""
+    return np.eye(logits.shape[1])[(labels + 1) % logits.shape[1]]
 
 
 def test_calibration_is_refused_on_speakers_that_trained_and_without_a_validation_set(

@@ -32,7 +32,10 @@ log = logging.getLogger(__name__)
 def calibrate(
     checkpoint: str, overrides: Sequence[str], *, output: str | None, device: str, trust: bool, console: Console
 ) -> None:
-    """Write a checkpoint with the temperature that fits the validation speakers, and say what that is worth."""
+    """Write a checkpoint with the temperature that fits the validation speakers, and say what that is worth.
+
+    Raises: UserError, with nothing written, where it makes the probabilities of speakers who were left out worse.
+    """
     saved = read_checkpoint(checkpoint)
     place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".calibrated.ckpt")
     check_places({"output": str(place)})
@@ -47,6 +50,13 @@ def calibrate(
         "ece_before": before["ece"],
         "ece_after": after["ece"],
     }
+    _report(console, temperature, before, after)
+    if after["nll"] > before["nll"]:
+        raise UserError(
+            f"a temperature does not help on speakers who were left out of its fit: NLL {before['nll']:.4f} "
+            f"before, {after['nll']:.4f} after. Nothing is written: take the checkpoint as it is, or validate on "
+            "more speakers"
+        )
     saved.write(place, temperature=temperature, calibrated=facts)
     picture = place.with_suffix(".png")
     draw_reliability(
@@ -55,7 +65,6 @@ def calibrate(
         title=f"{saved.config['model']['name']} on {saved.protocol['corpus']}: temperature {temperature:.2f}",
         subtitle=f"{len(labels):,} clips of {n_speakers} validation speakers, each left out of its own fit",
     )
-    _report(console, temperature, before, after)
     click.echo(f"written: {place}\nwritten: {picture}", err=True)
 
 
