@@ -1,10 +1,46 @@
 """The errors whose text is meant for people, and how any error is put in one line."""
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class UserError(ValueError):
     """Something a person can mend: the message says what is wrong and what to do about it."""
+
+
+def check(
+    prefix: str,
+    *,
+    whole: bool = False,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    **values: Any,
+) -> None:
+    """Refuse numbers outside their domain.
+
+    Args:
+        prefix: stands before each name, ``"data."`` or ``"Mixup: "``.
+        whole: only whole numbers are allowed.
+        at_least, above, at_most, below: the bounds, as far as there are any.
+        values: the numbers by name.
+
+    Raises: UserError with name, value and domain of the first that does not hold.
+    """
+    bounds = [("at least", at_least), ("above", above), ("at most", at_most), ("below", below)]
+    limits = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+    domain = ", ".join(filter(None, ["a whole number" if whole else "a number", limits]))
+    for name, value in values.items():
+        allowed = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not (
+            allowed
+            and (at_least is None or value >= at_least)
+            and (above is None or value > above)
+            and (at_most is None or value <= at_most)
+            and (below is None or value < below)
+        ):
+            raise UserError(f"{prefix}{name}={value} is out of range: it must be {domain}")
 
 
 def cause(error: BaseException) -> BaseException:

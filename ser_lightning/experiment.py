@@ -27,7 +27,7 @@ from ser_lightning.callbacks import (
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.environment import describe
-from ser_lightning.errors import UserError, cause, why
+from ser_lightning.errors import cause, check, why
 from ser_lightning.evaluation import summary
 from ser_lightning.evaluation.card import write_card
 from ser_lightning.evaluation.predictions import write_predictions
@@ -35,9 +35,10 @@ from ser_lightning.inference.hear import clip_moments
 from ser_lightning.judge import judge
 from ser_lightning.memory import kept_memory
 from ser_lightning.models.module import EmotionModule
-from ser_lightning.precision import choose_precision
-from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
+from ser_lightning.monitor import check_monitor, check_validation, monitored
+from ser_lightning.run import SCHEMA, RunDirectory, write_json
 from ser_lightning.sweep.job import sweep_name
+from ser_lightning.trainer import check_trainer, make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
     """
     if not _is_first_process():
         config = run.agree_on(cfg, overrides)
-        return monitored(_run(config, run), config)
+        return monitored(_run(config, run), config.monitor.metric)
     with run.claimed():
         config = run.agree_on(cfg, overrides)
         result = run.read_result()
@@ -60,7 +61,7 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         else:
             result = _recorded(config, run, overrides)
         summary.print_summary(run.path)
-        return monitored(result, config)
+        return monitored(result, config.monitor.metric)
 
 
 def make_data(config: DictConfig) -> EmotionDataModule:
@@ -80,7 +81,13 @@ def make_module(
 ) -> EmotionModule:
     """The model of a config, for these labels: the one place where the number of classes enters."""
     make = _made(config.model)
-    return make(labels=labels, sample_rate_hz=sample_rate_hz, class_counts=class_counts)
+    return make(
+        labels=labels,
+        sample_rate_hz=sample_rate_hz,
+        class_counts=class_counts,
+        monitor=config.monitor.metric,
+        monitor_mode=config.monitor.mode,
+    )
 
 
 def meet_speakers(module: EmotionModule, data: EmotionDataModule) -> None:
@@ -149,10 +156,12 @@ def _recorded(config: DictConfig, run: RunDirectory, overrides: Sequence[str]) -
 
 def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     """Train and judge. Returns what result.json says of a finished run."""
-    if not isinstance(config.seed, int):
-        raise UserError(f"seed={config.seed} is no whole number")
+    check("", whole=True, at_least=0, at_most=2**32 - 1, seed=config.seed)
+    check_monitor(config)
+    check_trainer(config)
     seed_everything(config.seed, verbose=False)
     data = make_data(config)
+    check_validation(config, data.clips_by_label("val"))
     module = make_module(
         config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
@@ -212,13 +221,8 @@ def _trainer(
         callbacks.append(FirstCheckpoint(run.last))
     if config.trainer.get("enable_progress_bar", True):
         callbacks.append(progress())
-    make = instantiate(config.trainer, _partial_=True)
-    return make(
-        callbacks=callbacks,
-        logger=_logger(config, run, protocol) or False,
-        precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
-        default_root_dir=str(run.path),
-    )
+    logger = _logger(config, run, protocol) or False
+    return make_trainer(config, callbacks=callbacks, logger=logger, default_root_dir=str(run.path))
 
 
 def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list[Callback]:

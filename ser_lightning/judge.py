@@ -38,7 +38,7 @@ def judge(
         "contamination": module.contamination,
         "model": module.facts(),
         "epochs": epochs,
-        "warnings": data.collection.warnings() | ({"untested": untested} if untested else {}),
+        "warnings": data.warnings() | ({"untested": untested} if untested else {}),
     }
     return judgement, found.predictions
 
@@ -49,13 +49,15 @@ def _choose(trainer: Trainer, module: EmotionModule, run: RunDirectory) -> tuple
     for path, selection in ((run.best, BEST), (run.last, LAST)):
         if path.is_file():
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            if selection == LAST and checkpoint["global_step"] != trainer.global_step:
+                continue  # an older one, where not every epoch is kept: the last epoch is in the module
             module.load_state_dict(checkpoint["state_dict"])
             return {"trained": trained, "chosen": checkpoint["epoch"] + 1}, selection
     return {"trained": trained, "chosen": trained}, LAST
 
 
 def _validate(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> dict[str, Any] | None:
-    if not data.split.val:
+    if not data.split.val or trainer.limit_val_batches == 0:
         return None
     trainer.validate(module, datamodule=data, verbose=False)
     values = {name: value.item() for name, value in trainer.callback_metrics.items()}

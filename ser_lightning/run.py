@@ -1,7 +1,7 @@
 """The run directory: what lies where in it, and who may write there."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,13 +122,6 @@ class RunDirectory:
     def read_result(self) -> dict[str, Any] | None:
         """The result, or None where there is none yet."""
         return json.loads(self.result.read_text(encoding="utf-8")) if self.result.is_file() else None
-
-
-def monitored(result: Mapping[str, Any], config: DictConfig) -> float | None:
-    """Of a finished run, the metric that ``config.monitor`` names; None without a validation set."""
-    subset, metric = config.monitor.metric.split("/")
-    values = result["metrics"][subset]
-    return values[metric] if values else None
 
 
 def _resolved(cfg: DictConfig) -> DictConfig:

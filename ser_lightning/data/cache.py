@@ -14,7 +14,7 @@ import hashlib
 import logging
 import mmap
 import os
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,7 +33,8 @@ from ser_lightning.data.scan import BadFile, Scan, SourceFile, same_name, scan
 from ser_lightning.errors import UserError
 from ser_lightning.files import cache_root, folder_written_whole
 
-_FORMAT = 3  # raised whenever the same files would be packed into other bytes
+_FORMAT = 4  # raised whenever the same files would be packed into other bytes
+_MANY, _PADDING_S = 10, 0.05  # clips of one length, each with so many seconds of zeros at its end, were padded
 _IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
 _IN_FLIGHT_BYTES = 100_000_000  # unless their files are large
 
@@ -175,6 +176,7 @@ def _decode_all(found: Scan) -> Iterator[_Decoded]:
 
 def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
     rows, copies, bad = [], [], list(found.bad)
+    zeros_at_end: list[int] = []  # samples, of each row
     with (partial / "samples.i16").open("wb") as file:
         for clip in _decode_all(found):
             bad += [BadFile(path=path, reason=same_name(clip.file)) for path in clip.unlike]
@@ -185,6 +187,7 @@ def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
             samples = clip.sound.samples.astype("<i2", copy=False)
             file.write(samples.data)
             rows.append(_row(corpus, clip.file, clip.sound))
+            zeros_at_end.append(len(samples) - (int(np.flatnonzero(samples)[-1]) + 1 if samples.any() else 0))
     manifest = Manifest(rows)
     report = Report(
         folder=str(found.folder),
@@ -194,11 +197,21 @@ def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
         duplicate_audio=duplicate_audio(manifest),
         n_missing=max(0, corpus.n_clips - len(found.files)),
         copies=tuple(copies),
+        padded=_padded(rows, zeros_at_end),
     )
     if not rows:
         raise UserError(report.complaint(_bad_list(corpus)))
     manifest.write_csv(partial / "manifest.csv")
     report.write_json(partial / "report.json")
+
+
+def _padded(rows: Sequence[Utterance], zeros_at_end: Sequence[int]) -> tuple[str, ...]:
+    """Ids of clips that were brought to one length: many of just that length, sound in each, then zeros."""
+    by_length = defaultdict(list)
+    for row, n_zeros in zip(rows, zeros_at_end, strict=True):
+        if n_zeros >= _PADDING_S * SAMPLE_RATE_HZ and row.peak >= SILENT_PEAK:
+            by_length[row.n_samples].append(row.id)
+    return tuple(id for ids in by_length.values() if len(ids) >= _MANY for id in ids)
 
 
 def _row(corpus: Corpus, file: SourceFile, sound: Sound) -> Utterance:

@@ -1,6 +1,7 @@
 """A collection of clips, a split and a fold as a LightningDataModule of `Batch`es."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -19,7 +20,14 @@ from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.sources import Sources
 from ser_lightning.data.split_rules import TestedElsewhere
 from ser_lightning.data.splits import Split, SplitRule, split
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, check
+
+_ODD = {
+    "one_validation_speaker": "validation is on one speaker alone, %s: what suits that one chooses the epoch",
+    "labels_not_in_train": "no training clip of this fold is %s: that cannot be learnt",
+    "labels_not_in_val": "no validation clip of this fold is %s: validation UAR is the mean over the other labels",
+    "labels_not_in_test": "no test clip of this fold is %s: test UAR is the mean over the other labels",
+}
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +66,13 @@ class EmotionDataModule(LightningDataModule):
         super().__init__()
         if split not in splits:
             raise UserError(f"data.split={split} is not there: this corpus has {', '.join(splits)}")
-        if pool_batches < 1:
+        if not isinstance(fold, int) or isinstance(fold, bool):
             raise UserError(
-                f"data.pool_batches={pool_batches}: 1 is the least, and leaves batches as they are dealt"
+                f"data.fold={fold} is no whole number: a run tests one fold, and -m data.fold=0,1,2 runs each"
             )
+        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "pool_batches": pool_batches}
+        check("data.", whole=True, at_least=1, **sizes)
+        check("data.", whole=True, at_least=0, num_workers=num_workers, seed=seed)
         self.sample_rate_hz = SAMPLE_RATE_HZ
         self._splits = dict(splits)
         self._sources = sources
@@ -99,6 +110,8 @@ class EmotionDataModule(LightningDataModule):
         for part in self.collection.parts:
             for line in part.packed.report.lines():
                 log.warning("%s: %s", part.corpus.title, line)
+        for kind, names in self._odd_parts().items():
+            log.warning(_ODD[kind], ", ".join(names))
 
     def _judgeable(self, whole: Split) -> Split:
         """Without the clips that nothing can be judged by: they may train."""
@@ -128,6 +141,26 @@ class EmotionDataModule(LightningDataModule):
     def class_counts(self) -> Tensor:
         """Training clips a label, (K,) float; a clip that is taught as shares of several counts as those shares."""
         return torch.from_numpy(self.collection.target[list(self.split.train)]).sum(0)
+
+    def clips_by_label(self, subset: str) -> dict[str, int]:
+        """How many clips of "train", "val" or "test" each label has, the labels that none has included."""
+        counts = Counter(self.manifest[row].emotion for row in getattr(self.split, subset))
+        return {label: counts[label] for label in self.labels}
+
+    def warnings(self) -> dict[str, int]:
+        """How many of each oddity the clips and the split show; what is odd of the split is logged by `setup`."""
+        return self.collection.warnings() | {kind: len(names) for kind, names in self._odd_parts().items()}
+
+    def _odd_parts(self) -> dict[str, list[str]]:
+        """Who or what makes a split odd, by kind of warning."""
+        validators = sorted({self.manifest[row].speaker for row in self.split.val})
+        untaught = (self.class_counts() == 0).tolist()  # a clip may teach several labels
+        absent = {"train": [label for label, none in zip(self.labels, untaught, strict=True) if none]}
+        for subset, rows in (("val", self.split.val), ("test", self.split.test)):
+            absent[subset] = [label for label, n in self.clips_by_label(subset).items() if rows and not n]
+        kinds = {"one_validation_speaker": validators if len(validators) == 1 else []}
+        kinds |= {f"labels_not_in_{subset}": labels for subset, labels in absent.items()}
+        return {kind: names for kind, names in kinds.items() if names}
 
     def protocol(self) -> dict[str, Any]:
         """What a result on this data was measured on, as plain values."""

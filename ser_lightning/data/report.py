@@ -26,6 +26,7 @@ class Report:
     duplicate_audio: tuple[tuple[str, ...], ...] = ()
     n_missing: int = 0
     copies: tuple[str, ...] = ()  # files that hold a clip once more, byte for byte
+    padded: tuple[str, ...] = ()  # clips of one and the same length that end in zeros
 
     def warnings(self) -> dict[str, int]:
         """How many clips show each oddity, the ones that none shows left out."""
@@ -34,6 +35,7 @@ class Report:
             "duplicate_audio": sum(len(group) for group in self.duplicate_audio),
             "missing": self.n_missing,
             "copies": len(self.copies),
+            "padded": len(self.padded),
             "excluded": len(self.bad),
         }
         return {kind: count for kind, count in counts.items() if count}
@@ -50,6 +52,8 @@ class Report:
             lines.append(f"{len(pairs)} groups of clips are the same sound: {some(pairs)}")
         if self.copies:
             lines.append(f"{len(self.copies)} files are copies of others and count once: {some(self.copies)}")
+        if self.padded:
+            lines.append(f"{len(self.padded)} clips of equal length, padded with zeros: {some(self.padded)}")
         if self.bad:
             lines.append(f"{len(self.bad)} unusable files are left out: {some([bad.path for bad in self.bad])}")
         return lines
@@ -85,6 +89,7 @@ class Report:
             duplicate_audio=tuple(tuple(group) for group in fields["duplicate_audio"]),
             n_missing=fields["n_missing"],
             copies=tuple(fields["copies"]),
+            padded=tuple(fields["padded"]),
         )
 
 

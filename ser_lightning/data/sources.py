@@ -88,16 +88,19 @@ class Sources:
         root = root or Path(packed.report.folder)
         votes = corpus.read_votes(root, self._votes) if corpus.read_votes else None
         ids, emotions = packed.manifest.column("id"), packed.manifest.column("emotion")
+        labels = corpus.labels
+        if corpus.listing is not None:  # what only files that were left out have is no class
+            labels = tuple(label for label in labels if label in set(emotions))
         if self._label_source == "intended":
-            labelling = by_intention(emotions, corpus.labels)
+            labelling = by_intention(emotions, labels)
         elif votes is None:
             raise UserError(
                 f"data.labels={self._label_source} needs listeners' votes, and none are found for {corpus.title}: "
                 "point to its table with data.votes=FILE (for CREMA-D, processedResults/tabulatedVotes.csv)"
             )
         else:
-            labelling = by_votes(votes, ids, corpus.labels, soft=self._label_source == "voice_soft")
-        return [Part(corpus=corpus, packed=packed, labelling=labelling, votes=votes)], corpus.labels
+            labelling = by_votes(votes, ids, labels, soft=self._label_source == "voice_soft")
+        return [Part(corpus=corpus, packed=packed, labelling=labelling, votes=votes)], labels
 
     def _mapped(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], tuple[str, ...]]:
         named = [

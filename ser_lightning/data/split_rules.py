@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.splits import SUBSETS, SplitRule
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, check
 
 _RANGE = re.compile(r"(\D*)(\d+)-\1(\d+)")
 
@@ -25,6 +25,10 @@ class SpeakerFolds:
 
     def __init__(self, *, folds: Sequence[Sequence[str | int]]):
         """``folds``: for each fold its speakers, singly or as a range: ``["1001-1018"]`` or ``["03", "08"]``."""
+        if len(folds) < 3:
+            raise UserError(
+                f"a split by folds of speakers has {len(folds)}: it needs 3, to test, validate and train"
+            )
         self._fold_of = {name: i for i, fold in enumerate(folds) for item in fold for name in _speakers(str(item))}
         self._n_folds = len(folds)
 
@@ -68,6 +72,7 @@ class StratifiedSpeakerFolds:
     speaker_independent = True
 
     def __init__(self, *, n_folds: int = 5, seed: int = 0):
+        check("data.splits.kfold.", whole=True, at_least=3, n_folds=n_folds)  # to test, to validate, to train
         self._n_folds = n_folds
         self._seed = seed
 
@@ -114,6 +119,8 @@ class RandomClips:
     speaker_independent = False
 
     def __init__(self, *, n_folds: int = 5, val_fraction: float = 0.1, seed: int = 0):
+        check("data.splits.random.", whole=True, at_least=2, n_folds=n_folds)
+        check("data.splits.random.", at_least=0, below=1, val_fraction=val_fraction)
         self._n_folds = n_folds
         self._val_fraction = val_fraction
         self._seed = seed

@@ -4,11 +4,13 @@ B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser_lightning.errors import UserError, check
 from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.models.layers.samples import as_float
 
@@ -18,6 +20,7 @@ class Gain(nn.Module):
 
     def __init__(self, *, min_gain_db: float = -6.0, max_gain_db: float = 6.0, p: float = 0.5):
         super().__init__()
+        _check_range("Gain", min_gain_db=min_gain_db, max_gain_db=max_gain_db, p=p)
         self._range_db = (min_gain_db, max_gain_db)
         self._p = p
 
@@ -35,6 +38,8 @@ class TimeStretch(nn.Module):
 
     def __init__(self, *, min_rate: float = 0.85, max_rate: float = 1.15, p: float = 1.0):
         super().__init__()
+        check("TimeStretch: ", above=0, min_rate=min_rate)
+        _check_range("TimeStretch", min_rate=min_rate, max_rate=max_rate, p=p)
         self._range = (min_rate, max_rate)
         self._p = p
 
@@ -55,6 +60,8 @@ class MelShift(nn.Module):
 
     def __init__(self, *, max_bins: int = 3, p: float = 1.0):
         super().__init__()
+        check("MelShift: ", whole=True, at_least=0, max_bins=max_bins)
+        check("MelShift: ", at_least=0, at_most=1, p=p)
         self._max_bins = max_bins
         self._p = p
 
@@ -127,6 +134,10 @@ class SpecAugment(nn.Module):
         p: float = 1.0,
     ):
         super().__init__()
+        counts = {"n_frequency_masks": n_frequency_masks, "n_time_masks": n_time_masks}
+        widths = {"max_bins": max_bins, "max_frames": max_frames}
+        check("SpecAugment: ", whole=True, at_least=0, **counts, **widths)
+        check("SpecAugment: ", at_least=0, at_most=1, max_share=max_share, p=p)
         self._frequency = (n_frequency_masks, max_bins)
         self._time = (n_time_masks, max_frames)
         self._max_share = max_share
@@ -164,6 +175,8 @@ class Mixup(nn.Module):
 
     def __init__(self, *, alpha: float = 0.3, p: float = 1.0):
         super().__init__()
+        check("Mixup: ", above=0, alpha=alpha)
+        check("Mixup: ", at_least=0, at_most=1, p=p)
         self._alpha = alpha
         self._p = p
 
@@ -216,3 +229,12 @@ class Augmentation(nn.Module):
 
 def _present(steps: Mapping[str, nn.Module | None] | None) -> nn.ModuleDict:
     return nn.ModuleDict({name: step for name, step in (steps or {}).items() if step is not None})
+
+
+def _check_range(step: str, *, p: float, **ends: Any) -> None:
+    """Refuse a range whose first end lies above its second, and a probability that is none."""
+    check(f"{step}: ", **ends)
+    check(f"{step}: ", at_least=0, at_most=1, p=p)
+    (low, least), (high, most) = ends.items()
+    if least > most:
+        raise UserError(f"{step}: {low}={least} lies above {high}={most}")

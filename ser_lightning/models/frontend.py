@@ -3,6 +3,7 @@
 B: clips.  T: samples of the longest clip.  M: mel bins.  F: frames of the longest clip.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -10,6 +11,7 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser_lightning.errors import UserError, check
 from ser_lightning.models.layers.masking import frame_mask, strided
 from ser_lightning.models.layers.samples import as_float
 from ser_lightning.models.voices import known_voices, shrunk, voice_of
@@ -30,7 +32,7 @@ class LogMel(nn.Module):
         sample_rate_hz: of the waveform.
         n_fft: samples of the Fourier transform.
         window_samples: of the Hann window, at most ``n_fft``.
-        hop_samples: between frames.
+        hop_samples: between frames, at most ``window_samples``: no sample is skipped.
         n_mels: M.
         min_hz, max_hz: of the lowest and highest filter's edge.
         mel_scale: "htk" or "slaney".
@@ -40,6 +42,8 @@ class LogMel(nn.Module):
             one of whom this clip alone was heard.
         average_frames: neighbouring frames averaged into one, in dB: less noise, and less to compute for a network.
         prior_clips: with "speaker", the clips after which a speaker counts as much as the typical one.
+
+    Raises: UserError for a number outside its domain, or filters between whose edges no frequency lies.
 
     Attributes:
         typical: with "speaker", the typical voice of those who trained, (2, M); it is part of a checkpoint.
@@ -64,9 +68,13 @@ class LogMel(nn.Module):
         super().__init__()
         _check("pad_mode", pad_mode, ("zeros", "reflect"))
         _check("normalise", normalise, ("standard", "min_max", "none", "speaker"))
-        for name, value in (("hop_samples", hop_samples), ("average_frames", average_frames)):
-            if value < 1:
-                raise ValueError(f"{name}={value} is too few: 1 is the least")
+        sizes = {"n_mels": n_mels, "average_frames": average_frames, "hop_samples": hop_samples}
+        check("model.frontend.", whole=True, at_least=1, n_fft=n_fft, window_samples=window_samples, **sizes)
+        check("model.frontend.", at_most=n_fft, window_samples=window_samples)  # the transform would cut it
+        check("model.frontend.", at_most=window_samples, hop_samples=hop_samples)
+        check("model.frontend.", above=0, at_most=sample_rate_hz / 2, max_hz=max_hz)
+        check("model.frontend.", at_least=0, below=max_hz, min_hz=min_hz)
+        check("model.frontend.", at_least=0, prior_clips=prior_clips)
         self.n_mels = n_mels
         self._n_fft = n_fft
         self._hop_samples = hop_samples
@@ -81,9 +89,7 @@ class LogMel(nn.Module):
         # a window shorter than the transform lies in its middle; outside it nothing is read
         self._window_samples = window_samples
         window = torch.hann_window(window_samples)
-        filters = torchaudio.functional.melscale_fbanks(
-            n_fft // 2 + 1, min_hz, max_hz, n_mels, sample_rate_hz, mel_scale=mel_scale
-        )
+        filters = _mel_filters(n_fft // 2 + 1, min_hz, max_hz, n_mels, sample_rate_hz, mel_scale)
         self.window: Tensor
         self.register_buffer("window", window, persistent=False)
         self._bands = nn.ModuleList(_Band(filters[:, first : first + _BAND]) for first in range(0, n_mels, _BAND))
@@ -213,6 +219,24 @@ def reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:
     period = (2 * (lengths - 1)).clamp_min(1)[:, None]
     folded = position.remainder(period)
     return samples.gather(1, torch.minimum(folded, period - folded).clamp_max(samples.shape[1] - 1))
+
+
+def _mel_filters(
+    n_frequencies: int, min_hz: float, max_hz: float, n_mels: int, sample_rate_hz: int, mel_scale: str
+) -> Tensor:
+    """(n_fft / 2 + 1, M)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of empty filters, which are refused here
+        filters = torchaudio.functional.melscale_fbanks(
+            n_frequencies, min_hz, max_hz, n_mels, sample_rate_hz, mel_scale=mel_scale
+        )
+    n_empty = int((~filters.any(0)).sum())
+    if n_empty:
+        raise UserError(
+            f"model.frontend.n_mels={n_mels} is too many: {n_empty} filters lie between two frequencies of "
+            f"n_fft={2 * n_frequencies - 2} and would always be silent; lower n_mels or raise n_fft"
+        )
+    return filters
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:

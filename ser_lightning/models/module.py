@@ -3,7 +3,6 @@
 B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
 """
 
-import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,12 +18,14 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ser_lightning.data.batch import Batch
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, check
 from ser_lightning.metrics import scores
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
+from ser_lightning.models.nets.arguments import check_arguments
 from ser_lightning.models.outputs import Outputs
 from ser_lightning.models.raw_waveform import RawWaveform
+from ser_lightning.models.schedule import scheduled
 from ser_lightning.models.voices import pooled, protocol_of_speakers, typical_voice
 
 log = logging.getLogger(__name__)
@@ -44,12 +45,17 @@ class EmotionModule(LightningModule):
         scheduler: makes a schedule, given the optimiser, and ``total_steps`` if it takes that: then it goes on at
             every step, else at every epoch.
         augment: used while training.
-        class_weights: "balanced" weighs each class by the inverse of its share of the training clips.
+        class_weights: "balanced" weighs each clip by the inverse of its class's share of the training clips; one
+            that is taught as shares of several classes by their mean.
         class_counts: (K,) training clips a class, needed for that.
         label_smoothing: share of the target spread over all classes.
         speaker_clips: where the front-end normalises by speaker: how many clips of a speaker are known when one of
             theirs is validated or tested, itself among them; None for all. Their labels are not used.
         speaker_alone: the share of training clips that are heard as if nothing else were known of their speaker.
+        monitor: the metric that chooses the epoch, which a schedule such as ReduceLROnPlateau follows too.
+        monitor_mode: "max" or "min", what is better.
+
+    Raises: UserError for a number outside its domain.
     """
 
     def __init__(
@@ -68,10 +74,15 @@ class EmotionModule(LightningModule):
         label_smoothing: float = 0.0,
         speaker_clips: int | None = 1,
         speaker_alone: float = 0.5,
+        monitor: str = "val/uar",
+        monitor_mode: str = "max",
     ):
         super().__init__()
-        if speaker_clips is not None and speaker_clips < 1:
-            raise UserError(f"model.speaker_clips={speaker_clips}: 1 is the clip itself, null is all")
+        check("model.", at_least=0, below=1, label_smoothing=label_smoothing)
+        check("model.", at_least=0, at_most=1, speaker_alone=speaker_alone)
+        if speaker_clips is not None:
+            check("model.", whole=True, at_least=1, speaker_clips=speaker_clips)
+        check_arguments(net)
         self.name = name
         self.labels = tuple(labels)
         self.frontend = frontend(sample_rate_hz=sample_rate_hz)
@@ -83,6 +94,11 @@ class EmotionModule(LightningModule):
         self._label_smoothing = label_smoothing
         self._speaker_clips = speaker_clips
         self._speaker_alone = speaker_alone
+        if not self.by_speaker and (speaker_clips != 1 or speaker_alone != 0.5):
+            log.warning(
+                "no effect: model.speaker_clips and speaker_alone, without model.frontend.normalise=speaker"
+            )
+        self._monitor, self._monitor_mode = monitor, monitor_mode
         self._voices: Tensor | None  # (N, 2, M): what is known of the speaker of each clip
         self._alone: Tensor | None  # (N, 2, M): the same, had nothing but the clip been heard
         self.register_buffer("_voices", None, persistent=False)
@@ -111,7 +127,12 @@ class EmotionModule(LightningModule):
         return loss
 
     def _loss(self, logits: Tensor, target: Tensor, *, smoothing: float = 0.0) -> Tensor:
-        return functional.cross_entropy(logits.float(), target, self.class_weight, label_smoothing=smoothing)
+        if self.class_weight is None:
+            return functional.cross_entropy(logits.float(), target, label_smoothing=smoothing)
+        # torch's own weight multiplies the smoothed target: every clip then teaches a rare class, with its weight
+        # (https://github.com/pytorch/pytorch/issues/104776)
+        each = functional.cross_entropy(logits.float(), target, label_smoothing=smoothing, reduction="none")  # (B,)
+        return (each * (target @ self.class_weight)).mean()
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect what the epoch's metrics are made of."""
@@ -205,23 +226,18 @@ class EmotionModule(LightningModule):
                 log.info("stored features are of clips as they are: augmentation needs model.net.store=false")
 
     def configure_optimizers(self) -> Any:
-        """Lightning's form of optimiser and schedule.
-
-        Raises: UserError for a schedule that would give all parameter groups one rate.
-        """
+        """Lightning's form of optimiser and schedule. Raises: UserError where these two do not fit."""
         optimizer = self.make_optimizer()
         if self._scheduler is None:
             return optimizer
-        by_step = "total_steps" in inspect.signature(self._scheduler).parameters
-        steps = {"total_steps": int(self.trainer.estimated_stepping_batches)} if by_step else {}
-        scheduler = self._scheduler(optimizer, **steps)
-        _check_rates(optimizer)
-        if by_step:
-            return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
-        return [optimizer], [{"scheduler": scheduler, "interval": "epoch", "monitor": "val/uar"}]
+        monitor = (self._monitor, self._monitor_mode)
+        return [optimizer], [scheduled(self._scheduler, optimizer, self.trainer, monitor=monitor)]
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """The optimiser, each group of parameters at its own share of the learning rate."""
+        given = getattr(self._optimizer, "keywords", {})
+        check("model.optimizer.", above=0, lr=given.get("lr", 1.0))
+        check("model.optimizer.", at_least=0, weight_decay=given.get("weight_decay", 0.0))
         groups = getattr(self.net, "parameter_groups", None)
         optimizer = self._optimizer(self.parameters() if groups is None else groups())
         for group in optimizer.param_groups:
@@ -257,19 +273,10 @@ class EmotionModule(LightningModule):
         return getattr(self.net, "rebuild", dict)()
 
 
-def _check_rates(optimizer: torch.optim.Optimizer) -> None:
-    groups = optimizer.param_groups
-    rates = [group.get("initial_lr", group["lr"]) / group.get("lr_scale", 1.0) for group in groups]
-    if max(rates) > 1.001 * min(rates):
-        raise UserError(
-            "model.scheduler sets one learning rate for all layers, and these have rates of their own: "
-            "take ser_lightning.models.schedule.warmup_cosine, or another that scales"
-        )
-
-
 def _class_weight(mode: str | None, counts: Tensor | None) -> Tensor | None:
     if mode is None:
         return None
     if mode != "balanced" or counts is None:
         raise UserError(f"model.class_weights={mode} is not known: use balanced or null")
-    return counts.sum() / (len(counts) * counts.clamp_min(1))
+    taught = counts > 0  # what no clip trains has no weight, and no share in the mean, which is 1 over the clips
+    return torch.where(taught, counts.sum() / (taught.sum() * counts.where(taught, 1)), 0.0)

@@ -19,7 +19,8 @@ from omegaconf import DictConfig
 
 from ser_lightning.errors import why
 from ser_lightning.files import alone
-from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
+from ser_lightning.monitor import monitored
+from ser_lightning.run import SCHEMA, RunDirectory, write_json
 
 REFUSED = "refused.json"  # beside the result of another run
 _PARENT = "SER_JOB_OF"  # set for a job's process: the sweep that it belongs to
@@ -29,7 +30,14 @@ log = logging.getLogger("ser_lightning.sweep")
 
 
 def run_apart(
-    cfg: DictConfig, run: RunDirectory, overrides: Sequence[str], *, train: Path, cwd: Path, aloud: bool
+    cfg: DictConfig,
+    run: RunDirectory,
+    overrides: Sequence[str],
+    *,
+    train: Path,
+    cwd: Path,
+    aloud: bool,
+    search: bool = False,
 ) -> float | None:
     """Make ``run`` a finished run of ``cfg``, unless it is one, going on from what is there.
 
@@ -38,11 +46,12 @@ def run_apart(
         train: the program, train.py.
         cwd: where it is started, for paths that are relative.
         aloud: show what it says, rather than write it to console.log of the directory.
+        search: its test is not to be shown: the monitored metric chooses among the jobs.
 
     Returns: what a sweep optimises; None after a failure, which result.json explains.
     Raises: SystemExit after Ctrl-C.
     """
-    name = run.path.name
+    name, metric = run.path.name, cfg.monitor.metric
     try:
         result = _finished(cfg, run, overrides)
         if result is not None:
@@ -50,11 +59,11 @@ def run_apart(
         else:
             log.info("%s: started", name)
             result = _result(cfg, run, _started(run, train, cwd, aloud=aloud))
-            log.info("%s: %s", name, _outcome(result))
+            log.info("%s: %s", name, _outcome(result, metric if search else None))
     except Exception as error:  # no other job is to suffer
         result = refuse(run, why(error), seed=cfg.seed)
         log.error("%s: %s", name, _outcome(result))
-    return monitored(result, cfg) if result["status"] == "finished" else None
+    return monitored(result, metric) if result["status"] == "finished" else None
 
 
 def refuse(run: RunDirectory, reason: str, seed: Any = None) -> dict[str, Any]:
@@ -134,9 +143,11 @@ def _why_it_ended(status: int) -> str:
     return f"ended with status {status} and left no result"
 
 
-def _outcome(result: dict[str, Any]) -> str:
+def _outcome(result: dict[str, Any], metric: str | None = None) -> str:
     if result["status"] != "finished":
         return f"failed: {result['reason'].splitlines()[0]}"
+    if metric is not None:
+        return f"{metric} {monitored(result, metric)}, {result['seconds'] / 60:.1f} min"
     test = result["metrics"]["test"]
     return f"test UAR {test['uar']:.1%}, accuracy {test['accuracy']:.1%}, {result['seconds'] / 60:.1f} min"
 

@@ -249,3 +249,26 @@ def test_who_waits_for_the_lock_leaves_the_writers_work_alone(root, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         prepare(CREMAD, root)
     assert (partial / "samples.i16").is_file()
+
+
+def padded_to(path, n_samples):
+    samples, rate_hz = soundfile.read(path, dtype="int16")
+    soundfile.write(path, np.pad(samples, (0, n_samples - len(samples))), rate_hz, subtype="PCM_16")
+
+
+def test_clips_that_were_padded_to_one_length_are_named(root):
+    paths = sorted((root / "AudioWAV").iterdir())
+    for path in paths[:10]:
+        padded_to(path, 16_000)
+    padded_to(paths[10], 15_000)  # one alone may end like that
+    report = prepare(CREMAD, root).report
+    assert report.padded == tuple(path.stem for path in paths[:10])
+    assert report.warnings()["padded"] == 10
+    assert any(line.startswith("10 clips of equal length, padded with zeros: 1001_") for line in report.lines())
+
+
+def test_clips_of_one_length_that_do_not_end_in_zeros_are_not(root):
+    for path in (root / "AudioWAV").iterdir():
+        samples, rate_hz = soundfile.read(path, dtype="int16")
+        soundfile.write(path, samples[:4000], rate_hz, subtype="PCM_16")
+    assert "padded" not in prepare(CREMAD, root).report.warnings()

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from ser_lightning.data.loading import LengthBuckets
 from ser_lightning.errors import UserError
-from ser_lightning.experiment import make_data
+from ser_lightning.experiment import make_data, unsplit_data
 
 LENGTHS = np.random.default_rng(1).integers(20_000, 80_000, 1000)
 ROWS = [*range(0, 1000, 2), 1, 3, 5]
@@ -56,7 +56,9 @@ def test_batches_are_as_long_as_chance_has_it_where_none_are_sorted():
 
 @pytest.mark.parametrize("pool_batches", [0, -1])
 def test_too_small_a_pool_is_refused_in_a_line(pool_batches):
-    with pytest.raises(UserError, match=f"data.pool_batches={pool_batches}: 1 is the least"):
+    with pytest.raises(
+        UserError, match=f"data.pool_batches={pool_batches} is out of range: it must be a whole number, at least 1"
+    ):
         make_data(config("data=toy", f"data.pool_batches={pool_batches}"))
 
 
@@ -100,3 +102,22 @@ def test_the_protocol_says_what_was_measured_on(datamodule):
     assert (protocol["n_train"], protocol["n_val"], protocol["n_test"]) == (48, 24, 24)
     assert datamodule.class_counts().tolist() == [8] * 6
     assert datamodule.collection.warnings() == {"missing": 7442 - 96}
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("data.batch_size=0", "data.batch_size=0 is out of range: it must be a whole number, at least 1"),
+        ("data.eval_batch_size=2.5", "data.eval_batch_size=2.5"),
+        ("data.num_workers=-1", "data.num_workers=-1"),
+        ("data.fold=all", "data.fold=all is no whole number: .*-m data.fold=0,1,2"),
+        ("data.fold=true", "data.fold=True is no whole number"),
+        ("data.splits.kfold.n_folds=2", "data.splits.kfold.n_folds=2 .*at least 3"),
+        ("data.splits.random.n_folds=1", "data.splits.random.n_folds=1 .*at least 2"),
+        ("data.splits.random.val_fraction=1", "data.splits.random.val_fraction=1"),
+        ("data.splits.actors5.folds=[[s01],[s02]]", "a split by folds of speakers has 2: it needs 3"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_before_it_is_prepared(override, said):
+    with pytest.raises(UserError, match=said):
+        unsplit_data(config(override))

@@ -231,3 +231,33 @@ def test_a_corpus_that_is_not_there_is_downloaded_if_asked_for(tmp_path, monkeyp
     assert part._is_there(part.root)
     next((part.root / "wav").iterdir()).write_text("version https://git-lfs.github.com/spec/v1\n")
     assert not part._is_there(part.root)
+
+
+def test_what_only_files_that_were_left_out_have_is_no_class(tmp_path):
+    manifest = make_csv(tmp_path)
+    lines = manifest.read_text().splitlines()
+    path, _, rest = lines[1].split(",", 2)
+    (manifest.parent / path).write_bytes(b"")
+    manifest.write_text("\n".join([lines[0], f"{path},boredom,{rest}", *lines[2:]]) + "\n")
+    data = make_data(config("data=csv", f"data.manifest={manifest}", "data.on_bad=exclude", "data.split=loso"))
+    assert "boredom" not in data.labels
+    assert data.class_counts().min() > 0
+
+
+def test_what_a_split_lacks_is_said_and_counted(tmp_path, caplog):
+    manifest = make_csv(tmp_path)
+    lines = manifest.read_text().splitlines()
+    speakers = sorted({line.split(",")[2] for line in lines[1:]})
+    only_first = [line for line in lines[1:] if line.split(",")[2] == speakers[0]]
+    path, _, rest = only_first[0].split(",", 2)
+    changed = [f"{path},boredom,{rest}" if line == only_first[0] else line for line in lines[1:]]
+    manifest.write_text("\n".join([lines[0], *changed]) + "\n")
+    asked = ["data=csv", f"data.manifest={manifest}", "data.split=loso"]
+    data = make_data(config(*asked))  # the first speaker tests
+    kinds = ("one_validation_speaker", "labels_not_in_train", "labels_not_in_val", "labels_not_in_test")
+    assert data.warnings() == dict.fromkeys(kinds, 1)
+    assert "no training clip of this fold is boredom: that cannot be learnt" in caplog.text
+    assert f"validation is on one speaker alone, {speakers[1]}" in caplog.text
+    caplog.clear()
+    assert make_data(config(*asked, "data.fold=2")).warnings()["labels_not_in_test"] == 1
+    assert "no test clip of this fold is boredom" in caplog.text

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ser_lightning.errors import UserError
 from ser_lightning.models.augment import (
     Augmentation,
     ClipMelShift,
@@ -140,3 +141,25 @@ def test_steps_run_in_order_and_can_be_switched_off():
     assert both.eval().on_waveform(waveform) is waveform
     x, target = features(), torch.eye(4)
     assert all(a is b for a, b in zip(both.on_features(x, FRAMES, target), (x, FRAMES, target), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Gain(min_gain_db=3, max_gain_db=-3), "Gain: min_gain_db=3 lies above max_gain_db=-3"),
+        (lambda: Gain(p=1.5), "Gain: p=1.5 is out of range: it must be a number, at least 0 and at most 1"),
+        (lambda: TimeStretch(min_rate=0), "TimeStretch: min_rate=0 .*above 0"),
+        (lambda: ClipTimeStretch(min_rate=2), "TimeStretch: min_rate=2 lies above max_rate=1.15"),
+        (lambda: MelShift(max_bins=-1), "MelShift: max_bins=-1"),
+        (lambda: ClipMelShift(p=-0.1), "MelShift: p=-0.1"),
+        (lambda: SpecAugment(max_bins=-1), "SpecAugment: max_bins=-1"),
+        (lambda: SpecAugment(max_share=1.1), "SpecAugment: max_share=1.1"),
+        (lambda: SpecAugment(n_time_masks=1.5), "SpecAugment: n_time_masks=1.5 .*a whole number"),
+        (lambda: Mixup(alpha=0), "Mixup: alpha=0 .*above 0"),
+        (lambda: Mixup(p=float("nan")), "Mixup: p=nan"),
+        (lambda: Mixup(p=True), "Mixup: p=True"),
+    ],
+)
+def test_steps_outside_their_domain_are_refused(make, said):
+    with pytest.raises(UserError, match=said):
+        make()

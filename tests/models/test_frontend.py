@@ -4,6 +4,7 @@ import pytest
 import torch
 import torchaudio
 
+from ser_lightning.errors import UserError
 from ser_lightning.models.frontend import LogMel
 
 LENGTHS = torch.tensor([16_001, 9_999, 1_600, 3])
@@ -110,5 +111,23 @@ def test_options_that_are_not_there_are_named():
 
 @pytest.mark.parametrize("name", ["hop_samples", "average_frames"])
 def test_no_frames_at_all_are_too_few(name):
-    with pytest.raises(ValueError, match=f"{name}=0 is too few"):
+    with pytest.raises(ValueError, match=f"{name}=0 is out of range: it must be a whole number, at least 1"):
         LogMel(sample_rate_hz=16_000, **{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"window_samples": 2048}, "window_samples=2048 is out of range: it must be a number, at most 1024"),
+        ({"hop_samples": 401}, "hop_samples=401 .*at most 400"),
+        ({"max_hz": 8001.0}, "max_hz=8001.0 .*at most 8000"),
+        ({"min_hz": 8000.0}, "min_hz=8000.0 .*below 8000"),
+        ({"min_hz": -1.0}, "min_hz=-1.0"),
+        ({"n_mels": 0}, "n_mels=0"),
+        ({"n_mels": 300}, "n_mels=300 is too many: .* lower n_mels or raise n_fft"),
+        ({"prior_clips": -1}, "prior_clips=-1"),
+    ],
+)
+def test_what_cannot_be_a_spectrogram_is_refused(options, said):
+    with pytest.raises(UserError, match=said):
+        LogMel(sample_rate_hz=16_000, **options)

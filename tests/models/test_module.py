@@ -43,7 +43,7 @@ def test_label_smoothing_and_weights_reach_the_loss():
 @pytest.mark.parametrize(
     ("scheduler", "interval"),
     [
-        ("{_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.1}", "step"),
+        ("{_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.002}", "step"),
         ("{_target_: torch.optim.lr_scheduler.CosineAnnealingLR, _partial_: true, T_max: 5}", "epoch"),
         ("{_target_: torch.optim.lr_scheduler.ReduceLROnPlateau, _partial_: true, mode: max}", "epoch"),
     ],
@@ -138,3 +138,92 @@ def test_outputs_come_in_the_order_of_the_manifest():
 def test_the_notebooks_cnn_may_be_given_clips_as_long_as_they_are(n_frames):
     net = NotebookCNN(n_mels=128, n_classes=6, n_frames=None)
     assert net(torch.rand(2, 128, n_frames), torch.tensor([n_frames] * 2)).shape == (2, 6)
+
+
+def test_a_weight_weighs_the_clip_and_not_its_smoothed_target():
+    """A rare class has no part in the loss of a clip of another; https://github.com/pytorch/pytorch/issues/104776."""
+    logits, target = torch.randn(4, 3), torch.eye(3)[[0, 1, 2, 2]]
+    weighted = module("model.class_weights=balanced", counts=torch.tensor([1.0, 9.0, 90.0]))
+    weights = torch.tensor([100 / 3, 100 / 27, 100 / 270, 100 / 270])
+    alone = functional.cross_entropy(logits, target, label_smoothing=0.1, reduction="none")
+    torch.testing.assert_close(weighted._loss(logits, target, smoothing=0.1), (weights * alone).mean())
+    mixed = torch.tensor([[0.25, 0.75, 0.0]])
+    weight = 0.25 * 100 / 3 + 0.75 * 100 / 27
+    expected = weight * functional.cross_entropy(logits[:1], mixed)
+    torch.testing.assert_close(weighted._loss(logits[:1], mixed), expected)
+
+
+def test_a_class_that_no_clip_trains_has_no_weight_and_shares_of_votes_count():
+    weight = module("model.class_weights=balanced", counts=torch.tensor([0.0, 0.5, 3.5])).class_weight
+    torch.testing.assert_close(weight, torch.tensor([0.0, 4.0, 4 / 7]))
+
+
+def scheduled(*overrides, scheduler):
+    cfg = config(*overrides)
+    cfg.model.scheduler = OmegaConf.create({"_partial_": True, **scheduler})
+    made = make_module(cfg, labels=LABELS, sample_rate_hz=16_000)
+    made.trainer = type("Trainer", (), {"estimated_stepping_batches": 100})()
+    return made.configure_optimizers()[1][0]
+
+
+PLATEAU = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau"}
+
+
+def test_a_plateau_is_one_of_what_is_monitored():
+    schedule = scheduled("monitor.metric=val/loss", "monitor.mode=min", scheduler=PLATEAU)
+    assert (schedule["monitor"], schedule["scheduler"].mode) == ("val/loss", "min")
+    assert scheduled(scheduler=PLATEAU)["scheduler"].mode == "max"
+    with pytest.raises(UserError, match=r"model\.scheduler\.mode=min is not that of monitor\.mode=max"):
+        scheduled(scheduler={**PLATEAU, "mode": "min"})
+
+
+def test_a_learning_rate_has_one_setting():
+    one_cycle = {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "max_lr": 0.1}
+    with pytest.raises(UserError, match=r"max_lr=0\.1 and model\.optimizer\.lr=0\.002 differ"):
+        scheduled(scheduler=one_cycle)
+    assert scheduled("model.optimizer.lr=0.1", scheduler=one_cycle)["interval"] == "step"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["model.label_smoothing=1"],
+            "model.label_smoothing=1 is out of range: it must be a number, at least 0 and",
+        ),
+        (["model.speaker_alone=2"], "model.speaker_alone=2"),
+        (["model.speaker_clips=0"], "model.speaker_clips=0"),
+        (["model.net.dropout=1"], "model.net.dropout=1"),
+        (["model.net.dropout=-0.1"], "model.net.dropout=-0.1"),
+        (["model.net.channels=[]"], r"model.net.channels=\[\] must list"),
+        (["model.net.channels=4"], "model.net.channels=4 must list"),
+        (["model.net.channels=[4]"], "two blocks at least"),
+        (["model.net.channels=[4,0]"], r"model.net.channels\[1\]=0"),
+        (["model.net.n_hidden=0"], "model.net.n_hidden=0"),
+        (["model=cnn_transformer", "model.net.n_heads=3"], "n_heads=3"),
+        (["model=cnn_transformer", "model.net.encoder_dropout=1.5"], "model.net.encoder_dropout=1.5"),
+        (["model=mamba", "model.net.d_state=0"], "model.net.d_state=0"),
+        (["model=resnet18", "model.net.stem_kernel=4"], "model.net.stem_kernel=4 is even"),
+        (["model=resnet18", "model.net.blocks=[2,2,0,2]"], r"model.net.blocks\[2\]=0"),
+    ],
+)
+def test_arguments_outside_their_domain_are_refused_by_name(overrides, said):
+    with pytest.raises(ValueError, match=said):
+        module(*overrides)
+
+
+@pytest.mark.parametrize(
+    "override", ["model.optimizer.lr=0", "model.optimizer.lr=fast", "model.optimizer.weight_decay=-1"]
+)
+def test_an_optimiser_that_would_learn_nothing_is_refused(override):
+    with pytest.raises(UserError, match=override):
+        module(override).make_optimizer()
+
+
+def test_what_has_no_effect_is_said(caplog):
+    module("model.speaker_clips=10")
+    assert "no effect: model.speaker_clips" in caplog.text
+    caplog.clear()
+    module("model.speaker_clips=10", "model.frontend.normalise=speaker")
+    module()
+    assert not caplog.text

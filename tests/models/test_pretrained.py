@@ -187,7 +187,7 @@ def test_deeper_layers_learn_more_slowly(family):
 
 
 def test_a_schedule_that_flattens_the_rates_is_refused():
-    one_cycle = "model.scheduler={_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.1}"
+    one_cycle = "model.scheduler={_target_: torch.optim.lr_scheduler.OneCycleLR, _partial_: true, max_lr: 0.001}"
     flat = module("model.net.mode=finetune", "~model.scheduler", f"+{one_cycle}")
     with pytest.raises(UserError, match="sets one learning rate for all layers"):
         flat.configure_optimizers()

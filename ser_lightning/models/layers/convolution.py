@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser_lightning.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding, halved, relu_within
 
 
@@ -22,6 +23,10 @@ class ConvStack(nn.Module):
     def __init__(self, channels: Sequence[int]):
         """``channels``: of each block's output; two blocks at least."""
         super().__init__()
+        if len(channels) < 2:
+            raise UserError(
+                f"model.net.channels={list(channels)} is too short: this network has two blocks at least"
+            )
         self.convs = nn.ModuleList(
             nn.Conv2d(n_in, n_out, 3, padding=1) for n_in, n_out in zip([1, *channels], channels, strict=False)
         )

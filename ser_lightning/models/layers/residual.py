@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser_lightning.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding, relu_within, strided
 
 
@@ -25,7 +26,7 @@ class ResidualStack(nn.Module):
         stem_pool: whether a 3×3 maximum of stride 2 follows it.
         time_strides: of each stage; by default what the mel axis has, 1 in the first stage and 2 in the others.
 
-    Raises: ValueError where these are not of as many stages.
+    Raises: ValueError where these are not of as many stages, or the kernel has no middle.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class ResidualStack(nn.Module):
                 f"channels={list(channels)}, blocks={list(blocks)} and time_strides={list(time_strides)} differ in "
                 "length: give one of each for every stage"
             )
+        if stem_kernel % 2 == 0:
+            raise UserError(f"model.net.stem_kernel={stem_kernel} is even: it must be odd, to have a middle")
         self.stem = nn.Conv2d(1, channels[0], stem_kernel, stride=2, padding=stem_kernel // 2, bias=False)
         self.stem_norm = nn.BatchNorm2d(channels[0])
         self.stem_pool = stem_pool

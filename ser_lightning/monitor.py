@@ -1,0 +1,88 @@
+"""``monitor``: the one metric that chooses the epoch, stops early, turns schedules and is handed to a search."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ser_lightning.errors import UserError
+
+_BETTER = {"uar": "max", "accuracy": "max", "macro_f1": "max", "loss": "min", "recall": "max"}  # of val/…
+_FOLLOWERS = ("early_stopping", "best_checkpoint")
+
+
+def direction(metric: str, mode: str) -> str:
+    """What a search is to do with the metric: "maximize" or "minimize".
+
+    Raises: UserError for a metric that is not measured on the validation set, or a mode that is not the metric's.
+    """
+    subset, _, name = metric.partition("/")
+    kind, _, label = name.partition(".")
+    if subset != "val" or kind not in _BETTER or bool(label) != (kind == "recall"):
+        known = ", ".join(f"val/{each}" for each in _BETTER if each != "recall")
+        raise UserError(
+            f"monitor.metric={metric} cannot be monitored: the validation set chooses, by {known} or "
+            "val/recall.LABEL"
+        )
+    if mode != _BETTER[kind]:
+        raise UserError(
+            f"monitor.mode={mode} does not fit monitor.metric={metric}: set monitor.mode={_BETTER[kind]}"
+        )
+    return "minimize" if mode == "min" else "maximize"
+
+
+def check_monitor(config: DictConfig) -> None:
+    """Refuse, before anything is prepared, a monitor that could not work, and callbacks that follow another.
+
+    Raises: UserError.
+    """
+    direction(config.monitor.metric, config.monitor.mode)
+    for name in _FOLLOWERS:
+        callback = config.callbacks.get(name) or {}
+        for key, value in (("monitor", config.monitor.metric), ("mode", config.monitor.mode)):
+            if callback.get(key, value) != value:
+                setting = "monitor.metric" if key == "monitor" else "monitor.mode"
+                raise UserError(
+                    f"callbacks.{name}.{key}={callback[key]} is not {setting}={value}: set {setting} alone, "
+                    "which every callback follows"
+                )
+    best = config.callbacks.get("best_checkpoint")
+    if best is not None and best.get("filename") != "best":
+        raise UserError(
+            f"callbacks.best_checkpoint.filename={best.get('filename')}: what is tested is best.ckpt; leave it out"
+        )
+
+
+def check_validation(config: DictConfig, clips: Mapping[str, int]) -> None:
+    """Refuse a monitor that this run's validation set, if it has one, does not measure.
+
+    Args:
+        clips: validation clips by label, of each label that the model can give; all 0 without a validation set.
+
+    Raises: UserError.
+    """
+    label = config.monitor.metric.partition("/recall.")[2]
+    absent = config.trainer.get("limit_val_batches") == 0 or not any(clips.values())
+    if absent and not config.trainer.get("fast_dev_run"):
+        followers = [f"callbacks.{name}" for name in _FOLLOWERS if config.callbacks.get(name) is not None]
+        if str((config.model.get("scheduler") or {}).get("_target_")).endswith(".ReduceLROnPlateau"):
+            followers.append("model.scheduler")
+        if followers:
+            raise UserError(
+                f"there is no validation set to measure {config.monitor.metric} on: give one, or test the last "
+                f"epoch with {' '.join(f'{name}=null' for name in followers)}"
+            )
+    elif label and label not in clips:
+        raise UserError(f"monitor.metric=val/recall.{label}: no label is called so, there are {', '.join(clips)}")
+    elif label and not clips[label]:
+        raise UserError(
+            f"monitor.metric=val/recall.{label}: no validation clip of this fold is {label}; monitor another metric"
+        )
+
+
+def monitored(result: Mapping[str, Any], metric: str) -> float | None:
+    """Of a finished run's result, the metric that ``monitor.metric`` names; None where it was not measured."""
+    subset, _, name = metric.partition("/")
+    kind, _, label = name.partition(".")
+    value = (result["metrics"].get(subset) or {}).get(kind)
+    return value.get(label) if isinstance(value, Mapping) else value

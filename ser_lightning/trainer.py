@@ -1,0 +1,50 @@
+"""Lightning's Trainer as conf/trainer says, and what is refused of that before anything is prepared."""
+
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig
+
+from ser_lightning.errors import UserError, cause, check, first_line
+from ser_lightning.precision import choose_precision
+
+_ELSEWHERE = {"logger": "logger=", "callbacks": "callbacks.", "default_root_dir": "hydra.run.dir="}
+
+
+def make_trainer(config: DictConfig, **options: Any) -> Trainer:
+    """The trainer of a config; ``options`` are Lightning's, beside those of ``config.trainer``."""
+    precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
+    return instantiate(config.trainer, _partial_=True)(precision=precision, **options)
+
+
+def check_trainer(config: DictConfig) -> None:
+    """Refuse a trainer that could not be made on this machine, or that would train or test nothing.
+
+    Raises: UserError.
+    """
+    asked = config.trainer
+    for name, remedy in _ELSEWHERE.items():
+        if name in asked:
+            raise UserError(f"trainer.{name} has no effect: use {remedy}")
+    check("trainer.", whole=True, at_least=1, max_epochs=asked.max_epochs)
+    check("trainer.", whole=True, at_least=1, accumulate_grad_batches=asked.accumulate_grad_batches)
+    for name in ("limit_train_batches", "limit_test_batches"):
+        if asked[name] is not None:
+            check("trainer.", above=0, **{name: asked[name]})
+    for name in ("limit_val_batches", "gradient_clip_val"):
+        if asked[name] is not None:
+            check("trainer.", at_least=0, **{name: asked[name]})
+    n_gpus = torch.cuda.device_count()
+    if asked.accelerator in ("gpu", "cuda") and not n_gpus and not torch.backends.mps.is_available():
+        raise UserError(
+            f"trainer.accelerator={asked.accelerator}: torch finds no GPU here; leave it at auto, or cpu"
+        )
+    on_gpus = asked.accelerator in ("gpu", "cuda", "auto") and n_gpus
+    if on_gpus and isinstance(asked.devices, int) and asked.devices > n_gpus:
+        raise UserError(f"trainer.devices={asked.devices}: torch finds {n_gpus} here; ask for no more than that")
+    try:
+        make_trainer(config, logger=False, enable_checkpointing=False)
+    except Exception as error:
+        raise UserError(f"this trainer cannot be made: {first_line(cause(error))}") from error

@@ -1,0 +1,55 @@
+"""A trainer that could not be made, or would train nothing, is refused before anything is prepared."""
+
+import pytest
+import torch
+from conftest import config, names_in
+
+from ser_lightning.errors import UserError
+from ser_lightning.experiment import train
+from ser_lightning.run import RunDirectory
+from ser_lightning.trainer import check_trainer
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trainer.max_epochs=0", "trainer.max_epochs=0 is out of range: it must be a whole number, at least 1"),
+        ("trainer.max_epochs=1.5", "a whole number"),
+        ("trainer.limit_train_batches=0", "trainer.limit_train_batches=0 is out of range: .* above 0"),
+        ("trainer.limit_test_batches=0", "trainer.limit_test_batches=0"),
+        ("trainer.limit_train_batches=1.5", "this trainer cannot be made"),
+        ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0"),
+        ("trainer.devices=0", "this trainer cannot be made"),
+        ("trainer.accelerator=abacus", "this trainer cannot be made: .*abacus"),
+        ("trainer.precision=7", "this trainer cannot be made"),
+        ("+trainer.logger=true", "trainer.logger has no effect: use logger="),
+        ("+trainer.epochs=3", "unexpected keyword argument 'epochs'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(override, said):
+    with pytest.raises(UserError, match=said) as refused:
+        check_trainer(config(override))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [name for name in names_in("trainer") if name != "gpu"])
+def test_every_trainer_that_ships_is_taken(name):
+    check_trainer(config(f"trainer={name}", "trainer.accelerator=cpu", "trainer.devices=1"))
+
+
+def test_gpus_that_are_not_there_are_counted(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(
+        UserError, match=r"trainer\.accelerator=gpu: torch finds no GPU here; leave it at auto, or cpu"
+    ):
+        check_trainer(config("trainer=gpu"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match=r"trainer\.devices=8: torch finds 2 here"):
+        check_trainer(config("trainer=gpu", "trainer.devices=8"))
+
+
+@pytest.mark.parametrize("seed", ["true", "-1", "1.5", "one"])
+def test_a_seed_is_a_whole_number(tmp_path, seed):
+    with pytest.raises(UserError, match=f"seed={seed.capitalize() if seed == 'true' else seed} is out of range"):
+        train(config(f"seed={seed}", "data.seed=0"), RunDirectory(tmp_path / "run"))
