@@ -17,7 +17,7 @@ from ser_lightning.errors import UserError, cause, is_interrupt, why
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep import grid, names, plugins
 from ser_lightning.sweep.job import end_with_sweep, run_apart
-from ser_lightning.sweep.watch import listen
+from ser_lightning.sweep.watch import is_search, listen
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -64,6 +64,7 @@ def run_job(cfg: DictConfig) -> float | None:
 
 def _run_apart(cfg: DictConfig, run: RunDirectory) -> float | None:
     hydra = HydraConfig.get()
+    search = is_search(hydra.sweeper)
     listen()
     return run_apart(
         cfg,
@@ -71,7 +72,8 @@ def _run_apart(cfg: DictConfig, run: RunDirectory) -> float | None:
         hydra.overrides.task,
         train=CONF.parent / "train.py",
         cwd=Path(hydra.runtime.cwd),
-        aloud=hydra.launcher._target_.endswith("BasicLauncher"),
+        aloud=hydra.launcher._target_.endswith("BasicLauncher") and not search,
+        search=search,
     )
 
 

@@ -47,6 +47,11 @@ def test_nothing_heavy_is_imported_to_show_a_config():
         (["resume=nowhere"], "resume=nowhere holds no run"),
         (["trainer.max_epoch=3"], r"Could not override 'trainer.max_epoch'"),
         (["data=cremed"], "Could not find 'data/cremed'"),
+        (
+            ["hydra.run.dir=/dev/null/run"],
+            r"failed: hydra\.run\.dir=/dev/null/run cannot be written .*another directory",
+        ),
+        (["-m", "seed=0", "hydra.sweep.dir=/dev/null"], r"failed: hydra\.sweep\.dir=/dev/null cannot be written"),
     ],
 )
 def test_a_mistake_gets_a_clear_answer_and_no_traceback(tmp_path, overrides, said):

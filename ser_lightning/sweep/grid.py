@@ -1,14 +1,15 @@
-"""Hydra's own sweeper over all combinations, but one that no job can bring down."""
+"""Hydra's sweepers over all combinations and by Optuna, but such as no job can bring down."""
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra._internal import core_plugins
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -16,11 +17,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from ser_lightning.errors import first_line
 from ser_lightning.hydra_errors import in_a_line
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.names import job_name
 from ser_lightning.sweep.record import plan
+from ser_lightning.sweep.watch import show_outcomes
 
 log = logging.getLogger("ser_lightning.sweep")
 
@@ -39,13 +42,49 @@ class Grid(Sweeper):
         sweeper = BasicSweeper(self._max_batch_size, self._params)
         sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
         assert sweeper.launcher is not None
-        sweeper.launcher = _Guard(sweeper.launcher, hydra_context, config)
+        sweeper.launcher = self._guard = _Guard(sweeper.launcher, hydra_context, config)
         sweeper.validate_batch_is_legal = lambda batch: None  # type: ignore[method-assign]  # the guard does
         self._sweeper = sweeper
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the jobs. Returns what the launcher did."""
-        return self._sweeper.sweep(arguments)
+        with _ending_in_table(self._guard):
+            return self._sweeper.sweep(arguments)
+
+
+class Search(Sweeper):
+    """Optuna's sweeper: what stops it is said in a line, and the sweep ends in its table all the same."""
+
+    def __init__(self, **settings: Any):
+        from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
+
+        self._sweeper = OptunaSweeper(**settings)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Put a guard before whichever launcher was chosen."""
+        self._sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        optuna = self._sweeper.sweeper
+        assert optuna.launcher is not None
+        optuna.launcher = self._guard = _Guard(optuna.launcher, hydra_context, config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the trials."""
+        with _ending_in_table(self._guard):
+            try:
+                return self._sweeper.sweep(arguments)
+            except Exception as error:
+                if self._guard.n_finished:  # else Optuna stumbles over there being no best trial
+                    log.error("the search stopped: %s", first_line(error))
+
+
+@contextmanager
+def _ending_in_table(guard: "_Guard") -> Iterator[None]:
+    """Hydra leaves a sweep's end out where it was interrupted: the table is printed here then."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        show_outcomes(guard.sweep)
+        sys.exit(error.code if isinstance(error, SystemExit) else 130)
 
 
 class _Guard(Launcher):
@@ -55,29 +94,42 @@ class _Guard(Launcher):
         self._launcher = launcher
         self._context = context
         self._config = config
+        self.sweep = Path(config.hydra.sweep.dir)
+        self.n_finished = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """The launcher is set up already."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """As the launcher does; jobs that it did not get to are found to be waiting, in the end."""
-        sweep = Path(self._config.hydra.sweep.dir)
-        plan(sweep, map(job_name, job_overrides))
-        legal = [overrides for overrides in job_overrides if self._can_be_composed(overrides, sweep)]
-        if not legal:
-            return []
-        log.info("%d jobs, in %s", len(legal), sweep)
-        try:
-            return self._launcher.launch(legal, initial_job_idx=initial_job_idx)
-        except Exception as error:
-            log.error("the launcher stopped: %s", error)
-            return []
+        """As the launcher does, with None for each job that came to nothing, in the same order.
 
-    def _can_be_composed(self, overrides: Sequence[str], sweep: Path) -> bool:
+        Jobs that it did not get to are found to be waiting, in the end.
+        """
+        by_name = {job_name(overrides): overrides for overrides in job_overrides}
+        plan(self.sweep, by_name, overrides=by_name)
+        legal = [self._can_be_composed(overrides) for overrides in job_overrides]
+        jobs = [overrides for overrides, is_legal in zip(job_overrides, legal, strict=True) if is_legal]
+        done: list[JobReturn] = []
+        if jobs:
+            log.info("%d jobs, in %s", len(jobs), self.sweep)
+            try:
+                done = list(self._launcher.launch(jobs, initial_job_idx=initial_job_idx))
+            except Exception as error:
+                log.error("the launcher stopped: %s", error)
+        nothing = JobReturn(status=JobStatus.COMPLETED)
+        for number, each in enumerate(done):
+            if each.status != JobStatus.COMPLETED:
+                log.error("a job did not come back: %s", first_line(each._return_value))
+                done[number] = nothing
+        self.n_finished += sum(each.return_value is not None for each in done)
+        values = iter(done)
+        return [next(values, nothing) if is_legal else nothing for is_legal in legal]
+
+    def _can_be_composed(self, overrides: Sequence[str]) -> bool:
         try:
             self._context.config_loader.load_sweep_config(self._config, list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
-            run, reason = RunDirectory(sweep / job_name(overrides)), in_a_line(error)
+            run, reason = RunDirectory(self.sweep / job_name(overrides)), in_a_line(error)
             log.error("%s: %s", run.path.name, reason)
             refuse(run, reason)
             return False
@@ -89,5 +141,6 @@ def register() -> None:
     module = f"{core_plugins.__name__}.ser_lightning"
     sys.modules[module] = sys.modules[__name__]
     core_plugins.ser_lightning = sys.modules[__name__]  # type: ignore[attr-defined]
-    Grid.__module__ = module
-    Plugins.instance().register(Grid)
+    for sweeper in (Grid, Search):
+        sweeper.__module__ = module
+        Plugins.instance().register(sweeper)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
+from ser_lightning.monitor import direction
+
 _PLACES = ("data.root", "data.roots.", "data.test_root", "data.download", "hydra.", "logger", "trainer.enable_")
 _STRANGE = re.compile(r"[^\w.,=+~\[\]-]+")
 _LONGEST = 120
@@ -43,5 +45,6 @@ def cores_each() -> int:
 def register() -> None:
     """Make these known to the configs."""
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+    OmegaConf.register_new_resolver("search_direction", direction, replace=True)
     OmegaConf.register_new_resolver("gpus_each", gpus_each, replace=True)
     OmegaConf.register_new_resolver("cores_each", cores_each, replace=True)

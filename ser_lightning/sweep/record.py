@@ -1,11 +1,12 @@
 """What a sweep directory says: which jobs there are, and how each ended."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ser_lightning.errors import UserError
 from ser_lightning.run import RunDirectory, write_json
 from ser_lightning.sweep.job import REFUSED
 
@@ -22,18 +23,42 @@ class Outcome:
     result: dict[str, Any] | None = None
 
 
-def plan(sweep: Path, jobs: Iterable[str] = (), command: Sequence[str] | None = None) -> None:
-    """Write down the command that a sweep is, and which jobs belong to it, beside those that do already."""
+def plan(
+    sweep: Path,
+    jobs: Iterable[str] = (),
+    command: Sequence[str] | None = None,
+    *,
+    overrides: Mapping[str, Sequence[str]] | None = None,
+    monitor: Mapping[str, str] | None = None,
+) -> None:
+    """Write down the command that a sweep is, and which jobs belong to it, beside those that do already.
+
+    Args:
+        overrides: of the command line, by job, as far as known.
+        monitor: of a search, the metric and its mode.
+
+    Raises: UserError where the directory holds a search by another metric.
+    """
     known = read_plan(sweep)
-    names = dict.fromkeys((*known["jobs"], *jobs))
+    if monitor is not None and known["monitor"] not in (None, monitor):
+        raise UserError(
+            f"{sweep} holds a search by {known['monitor']['metric']}: give this one its own hydra.sweep.dir"
+        )
     sweep.mkdir(parents=True, exist_ok=True)
-    write_json(sweep / _PLAN, {"command": list(command or known["command"]), "jobs": list(names)})
+    found = {
+        "command": list(command or known["command"]),
+        "jobs": list(dict.fromkeys((*known["jobs"], *jobs))),
+        "overrides": known["overrides"] | {name: list(each) for name, each in (overrides or {}).items()},
+        "monitor": monitor or known["monitor"],
+    }
+    write_json(sweep / _PLAN, found)
 
 
 def read_plan(sweep: Path) -> dict[str, Any]:
-    """The command and the names of the jobs."""
+    """The command, the names of the jobs and their overrides; of a search, what it is by."""
     path = sweep / _PLAN
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"command": [], "jobs": []}
+    empty: dict[str, Any] = {"command": [], "jobs": [], "overrides": {}, "monitor": None}
+    return empty | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
 
 
 def outcomes(sweep: Path) -> list[Outcome]:

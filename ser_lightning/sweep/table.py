@@ -1,5 +1,6 @@
 """The end of a sweep, for people: a table of what finished, what did not and why, and what to do next."""
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ser_lightning.monitor import monitored
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 
 _SHOWN = 40  # finished jobs that are listed
@@ -16,12 +18,16 @@ _SHOWN = 40  # finished jobs that are listed
 
 def print_outcomes(sweep: Path, console: Console) -> bool:
     """Say how every job ended, what failed and why, and what to do next. Returns whether all of them finished."""
-    found = outcomes(sweep)
-    shown = _what_varies([each.name for each in found])
+    found, planned = outcomes(sweep), read_plan(sweep)
+    overrides = {each.name: planned["overrides"].get(each.name, each.name.split(",")) for each in found}
+    shown = _what_varies(overrides)
     finished = [each for each in found if each.status == "finished"]
     others = [each for each in found if each.status != "finished"]
     console.print()
-    if 0 < len(finished) <= _SHOWN:
+    if planned["monitor"] is not None and finished:
+        finished = _best_first(finished, **planned["monitor"])
+        _print_search(console, finished, shown, planned["monitor"]["metric"], overrides[finished[0].name])
+    elif 0 < len(finished) <= _SHOWN:
         console.print(_finished_table(finished, shown))
         console.print()
     for each in others:
@@ -30,21 +36,56 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
     counts = Counter(each.status for each in (*finished, *others))
     said = ", ".join(f"{n} {status}" for status, n in counts.items()) or "none"
     console.print(f"{len(found)} jobs in {sweep}: {said}", soft_wrap=True)
-    if finished:
+    if finished and planned["monitor"] is None:  # a search is not to be ranked by its tests
         console.print(f"compare   ser compare {shlex.quote(str(sweep))}", soft_wrap=True)
     if others:
         console.print(f"go on     {_again(sweep)}", soft_wrap=True)
     return not others
 
 
-def _what_varies(names: Sequence[str]) -> dict[str, str]:
-    """What to write for each name of a job: it, short of what all of them have in common."""
-    parts = [name.split(",") for name in names]
-    common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
-    return {
-        name: ",".join(part for part in each if part not in common) or name
-        for name, each in zip(names, parts, strict=True)
-    }
+def _what_varies(overrides: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What to write for each name of a job: its overrides, short of what all of them have in common."""
+    common = set.intersection(*map(set, overrides.values())) if len(overrides) > 1 else set()
+    return {name: ",".join(part for part in each if part not in common) or name for name, each in overrides.items()}
+
+
+def _best_first(finished: Sequence[Outcome], metric: str, mode: str) -> list[Outcome]:
+    """Trials by what the search is by, never by the test; those for which it was not measured come last."""
+
+    def rank(each: Outcome) -> tuple[bool, float]:
+        value = monitored(each.result or {}, metric)
+        return value is None, 0.0 if value is None else (-value if mode == "max" else value)
+
+    return sorted(finished, key=rank)
+
+
+def _print_search(
+    console: Console, ranked: Sequence[Outcome], shown: Mapping[str, str], metric: str, overrides: Sequence[str]
+) -> None:
+    """The best trials by the monitored metric; of the first one, the test, and the command that trains it."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("finished, the best first", overflow="fold")
+    for column in (metric, "minutes"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for each in ranked[:_SHOWN]:
+        result = each.result or {}
+        value = monitored(result, metric)
+        text = "–" if value is None else f"{value:.4f}"
+        table.add_row(Text(_short(shown[each.name])), text, f"{result['seconds'] / 60:.1f}")
+    console.print(table)
+    console.print()
+    best = ranked[0].result or {}
+    test = best["metrics"]["test"]
+    console.print(f"best      {_short(shown[ranked[0].name])}", soft_wrap=True)
+    console.print(
+        f"          test UAR {test['uar']:.1%}, accuracy {test['accuracy']:.1%}: the test of this trial alone"
+    )
+    console.print(f"train it  {shlex.join(['python', 'train.py', *overrides])}", soft_wrap=True)
+
+
+def _short(text: str) -> str:
+    """With four digits of each number that has more."""
+    return re.sub(r"\d+\.\d{5,}(e-?\d+)?", lambda number: f"{float(number[0]):.4g}", text)
 
 
 def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Table:

@@ -4,8 +4,10 @@ import io
 import json
 import re
 
+import pytest
 from rich.console import Console
 
+from ser_lightning.errors import UserError
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.record import outcomes, plan
@@ -76,3 +78,30 @@ def test_an_empty_sweep_is_said_to_be_empty(tmp_path):
     complete, text = said(tmp_path)
     assert complete
     assert "0 jobs" in text
+
+
+def test_a_search_is_ranked_by_what_it_is_by_and_shows_one_test(tmp_path):
+    """The trial with the best test is not the one that was chosen."""
+    fixed = ["data=csv", "data.manifest=my list.csv"]
+    trials = {"a": ("1e-3", 0.9, 0.3), "b": ("0.00123456789", 0.4, 0.5), "c": ("1e-5", 0.6, 0.8)}
+    for name, (rate, loss, test_uar) in trials.items():
+        plan(tmp_path, [name], overrides={name: [f"model.optimizer.lr={rate}", *fixed]})
+        val, test = {"uar": 0.5, "loss": loss}, {"uar": test_uar, "accuracy": test_uar}
+        made(tmp_path, name, metrics={"val": val, "test": test})
+    plan(tmp_path, [], ["hydra/sweeper=search"], monitor={"metric": "val/loss", "mode": "min"})
+    complete, text = said(tmp_path)
+    assert complete
+    rows = re.findall(r"^ *model.optimizer.lr=(\S+) +([\d.]+) +1\.5", text, re.MULTILINE)
+    assert rows == [("0.001235", "0.4000"), ("1e-5", "0.6000"), ("1e-3", "0.9000")]
+    assert "test UAR 50.0%" in text and "80.0%" not in text and "30.0%" not in text
+    command = "train it  python train.py model.optimizer.lr=0.00123456789 data=csv 'data.manifest=my list.csv'"
+    assert command in text
+    assert "ser compare" not in text
+
+
+def test_a_search_by_another_metric_needs_a_directory_of_its_own(tmp_path):
+    plan(tmp_path, monitor={"metric": "val/loss", "mode": "min"})
+    plan(tmp_path, ["a"])
+    plan(tmp_path, monitor={"metric": "val/loss", "mode": "min"})
+    with pytest.raises(UserError, match=r"holds a search by val/loss: give this one its own hydra\.sweep\.dir"):
+        plan(tmp_path, monitor={"metric": "val/uar", "mode": "max"})

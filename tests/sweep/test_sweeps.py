@@ -82,6 +82,51 @@ def test_killed_half_way_and_repeated_a_sweep_ends_as_if_unbroken(launcher, tmp_
     assert what_counts(tmp_path / "broken") == what_counts(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(
+    ("asked", "trials", "said"),
+    [
+        (["monitor.metric=val/loss", "monitor.mode=min"], 2, "2 jobs in search: 2 finished"),
+        (["monitor.metric=val/loss"], 0, "failed: monitor.mode=max does not fit monitor.metric=val/loss"),
+        (["model.frontend.n_mels=0"], 2, "2 jobs in search: 2 failed"),
+    ],
+)
+def test_a_search_follows_monitor_and_ends_in_its_table(tmp_path, cremad_root, asked, trials, said):
+    optuna = pytest.importorskip("optuna")
+    job = ["model=cnn", "model.net.channels=[4,8]", "trainer.max_epochs=1", "hydra/sweeper=search"]
+    job += ["hydra.sweeper.n_trials=2", "hydra.sweep.dir=search", *asked]
+    status, out, err = run(*job, root=cremad_root, cwd=tmp_path)
+    assert said in out + err
+    assert "Traceback" not in out + err
+    assert status == int("finished" not in said)
+    if trials:
+        study = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/search/study.db")
+        assert (study.direction.name == "MINIMIZE") is ("monitor.mode=min" in asked)
+        assert len(study.trials) == trials
+    if status == 0:
+        losses = {name: each["metrics"]["val"]["loss"] for name, each in results(tmp_path / "search").items()}
+        assert f"{min(losses.values()):.4f}" in out.partition("best ")[0].splitlines()[2 + 1] or len(losses) == 2
+        assert out.count("test UAR") == 1 and "test UAR" not in err
+        assert "train it  python train.py" in out
+
+
+def test_ctrl_c_ends_a_sweep_in_its_table(tmp_path, cremad_root):
+    job = ["model=cnn", "model.net.channels=[4,8]", "seed=0,1", "trainer.max_epochs=1000", "hydra.sweep.dir=sweep"]
+    job += ["callbacks.early_stopping=null"]
+    log = (tmp_path / "log").open("w")
+    sweep = subprocess.Popen(
+        command(*job, root=cremad_root), cwd=tmp_path, env=PLAIN, stdout=log, stderr=log, start_new_session=True
+    )
+    deadline = time.monotonic() + 200
+    while not list((tmp_path / "sweep").glob("*/metrics.csv")):
+        assert sweep.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    os.killpg(sweep.pid, signal.SIGINT)  # as a terminal does
+    assert sweep.wait(120) == 130
+    text = (tmp_path / "log").read_text()
+    assert "2 jobs in sweep: 1 failed, 1 waiting" in text
+    assert "go on     python train.py -m" in text and "Traceback" not in text
+
+
 @pytest.mark.slow
 def test_a_search_goes_on_where_it_was_killed(tmp_path, cremad_root):
     pytest.importorskip("optuna")
