@@ -53,6 +53,8 @@ def _module(
     **serving: Any,
 ) -> EmotionDataModule:
     """``test_corpus`` is tested on, and only that; the rest is as in `Sources` and `EmotionDataModule`."""
+    if test_root is not None and test_corpus is None:
+        raise UserError(f"data.test_root={test_root} has no effect without data.test_corpus=NAME")
     sources = Sources(
         training=training,
         test=_source(test_corpus, test_root) if test_corpus is not None else None,

@@ -76,6 +76,10 @@ class Sources:
         self._on_bad = on_bad
         self._fetch = fetch
         _check(self._all, labels, self._label_map)
+        if votes is not None and (self._label_map or self._all[0].corpus.read_votes is None):
+            raise UserError(
+                f"data.votes={votes} has no effect: votes are read of CREMA-D alone, without a label map"
+            )
 
     def open(self) -> Collection:
         """Prepare what is not prepared, and label it. Raises: UserError for what a person can mend."""

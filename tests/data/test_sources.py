@@ -11,7 +11,7 @@ from ser_lightning.data.corpora import Corpus, load_corpus
 from ser_lightning.data.sources import Source
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.errors import UserError
-from ser_lightning.experiment import make_data, make_module, train
+from ser_lightning.experiment import make_data, make_module, train, unsplit_data
 from ser_lightning.run import RunDirectory
 
 SMALL = ["model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=1"]
@@ -261,3 +261,18 @@ def test_what_a_split_lacks_is_said_and_counted(tmp_path, caplog):
     caplog.clear()
     assert make_data(config(*asked, "data.fold=2")).warnings()["labels_not_in_test"] == 1
     assert "no test clip of this fold is boredom" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["data=cremad", "data.test_root=elsewhere"],
+            r"data\.test_root=elsewhere has no effect without data\.test",
+        ),
+        (["data=cremad", "data/label_map=six", "data.votes=my.csv"], r"data\.votes=my\.csv has no effect"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(overrides, said):
+    with pytest.raises(UserError, match=said):
+        unsplit_data(config(*overrides))
