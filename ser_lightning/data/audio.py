@@ -3,22 +3,19 @@
 T: frames, at the source's rate until they are resampled.  C: channels.
 """
 
-import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import soundfile
-import torch
-import torchaudio
 
 from ser_lightning.data.containers import UnreadableAudio, refuse_what_is_no_audio
+from ser_lightning.data.resampling import resampled
 
 SAMPLE_RATE_HZ = 16_000
 SILENT_PEAK = 33  # of 32,768: nothing above -60 dB of full scale
@@ -28,7 +25,6 @@ _LOWEST_HZ, _HIGHEST_HZ = 1_000, 768_000
 _MOST_CHANNELS = 32  # of a waveform that is not taken for a transposed one
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, for a FLAC written to a pipe
 _ABSURD = 2.0**31  # times full scale: no integer that was stored as a float is larger
-_LARGEST_TABLE = 1 << 19  # weights of torchaudio's resampler; it is 3 GB for 44,099 Hz
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +203,7 @@ def _blocks(stream: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
 
 def _mono_int16(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
     mono = (sum(block.T) / block.shape[1] for block in blocks)  # 30 times faster than its mean(axis=1)
-    for block in mono if from_hz == to_hz else _resampled(mono, from_hz, to_hz):
+    for block in mono if from_hz == to_hz else resampled(mono, from_hz, to_hz):
         yield np.clip(np.rint(block * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
 
 
@@ -251,54 +247,6 @@ def _top(subtype: str) -> float:
     """The value where a source of this encoding ends, the lower of the two ends."""
     coarse = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32_124 / 32_768, "ALAW": 32_256 / 32_768}
     return coarse.get(subtype, 32_767 / 32_768)  # 24 bits and floats were often 16 once
-
-
-def _resampled(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    """Resample (T,) blocks to the numbers that their whole would be resampled to.
-
-    The filter reaches ``width`` frames to each side, and repeats itself every ``step`` frames: a stretch that
-    begins at a multiple of ``step``, with so much before and after it, comes out as it would in its place.
-    """
-    step, step_out = (hz // math.gcd(from_hz, to_hz) for hz in (from_hz, to_hz))
-    resample, width = _resampler(from_hz, to_hz)
-    before = math.ceil(width / step) * step
-    held, n_out = np.zeros(0, np.float32), 0  # of the frames held, n_out were put out and are context
-    for block in blocks:
-        ready = (len(held) - width - n_out) // step * step
-        if ready > 0:
-            yield resample(held[: n_out + ready + width])[n_out // step * step_out :][: ready // step * step_out]
-            n_out += ready
-            held, n_out = held[max(0, n_out - before) :], min(n_out, before)
-        held = np.concatenate([held, block])
-    if len(held):
-        yield resample(held)[n_out // step * step_out :]
-
-
-@lru_cache(maxsize=4)  # one for an absurd rate can take 40 MB
-def _resampler(from_hz: int, to_hz: int) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
-    """A function from (T,) to (ceil(T * to_hz / from_hz),) float32, and how far its filter reaches."""
-    down, up = (hz // math.gcd(from_hz, to_hz) for hz in (from_hz, to_hz))
-    width = math.ceil(6 * down / (0.99 * min(up, down)))  # torchaudio's: 6 zero crossings, roll-off 0.99
-    if up * (2 * width + down) > _LARGEST_TABLE:
-        return _polyphase(down, up), width
-    module = torchaudio.transforms.Resample(from_hz, to_hz)
-
-    def resample(samples: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return module(torch.from_numpy(samples)).numpy()
-
-    return resample, width
-
-
-def _polyphase(down: int, up: int) -> Callable[[np.ndarray], np.ndarray]:
-    """torchaudio's filter for two rates that have little in common, without its table of up times down weights."""
-    from scipy.signal import resample_poly  # takes half a second, and is seldom needed
-
-    cutoff = 0.99 * min(up, down)
-    reach = math.floor(6 * up * down / cutoff)
-    t = np.arange(-reach, reach + 1) * (cutoff / (up * down))  # in zero crossings
-    weights = (np.sinc(t) * np.cos(t * np.pi / 12) ** 2 * (cutoff / (up * down))).astype(np.float32)
-    return lambda samples: resample_poly(samples, up, down, window=weights)
 
 
 def _refuse_what_is_no_file(path: Path) -> None:

@@ -12,7 +12,7 @@ import soundfile
 import torch
 import torchaudio
 
-from ser_lightning.data import audio
+from ser_lightning.data import audio, resampling
 from ser_lightning.data.audio import UnreadableAudio, decode
 
 
@@ -124,8 +124,8 @@ def test_the_seams_between_blocks_cannot_be_heard(tmp_path, monkeypatch, rate_hz
 @pytest.mark.parametrize(("down", "up"), [(2, 1), (3, 1), (441, 160), (1, 2), (147, 80)])
 def test_both_resamplers_are_the_same_filter(down, up):
     samples = noise(50 * down + 3)[:, 0].astype(np.float32)
-    usual, _ = audio._resampler(down * 1000, up * 1000)
-    assert usual(samples) == pytest.approx(audio._polyphase(down, up)(samples), abs=2e-5)
+    usual, _ = resampling._resampler(down * 1000, up * 1000)
+    assert usual(samples) == pytest.approx(resampling._polyphase(down, up)(samples), abs=2e-5)
 
 
 @pytest.mark.parametrize("rate_hz", [0, 1, 999, 768_001, 2**31 - 1, 2**32 - 1])
