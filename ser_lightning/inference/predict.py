@@ -33,6 +33,7 @@ class Outcome:
             "label": found.label,
             "probabilities": _rounded(found.probabilities),
             "silent": found.silent,
+            "clipped": round(found.clipped, 6),
             "segments": [_segment(each) for each in found.segments],
         }
 
@@ -102,6 +103,7 @@ def _segment(segment: Segment) -> dict[str, Any]:
         "label": segment.label,
         "probabilities": _rounded(segment.probabilities),
         "silent": segment.silent,
+        "clipped": round(segment.clipped, 6),
     }
 
 

@@ -145,6 +145,23 @@ def test_what_cannot_be_done_is_one_line(checkpoint, folder, monkeypatch, argume
     assert code == 1 and complaint in errors and len(errors.splitlines()) == 1
 
 
+def test_floats_in_the_range_of_integers_are_named_as_what_they_are_heard_as(checkpoint, tmp_path):
+    speech, places = noise(1), {kind: tmp_path / f"a.{kind}" for kind in ("csv", "json")}
+    soundfile.write(tmp_path / "unscaled.wav", 32_768 * speech, RATE_HZ, subtype="FLOAT")
+    soundfile.write(tmp_path / "loud.wav", np.clip(10 * speech, -1, 1), RATE_HZ)
+    soundfile.write(tmp_path / "good.wav", speech, RATE_HZ, subtype="FLOAT")
+    code, _, errors = ser(checkpoint, tmp_path, *(f"--{kind}={place}" for kind, place in places.items()))
+    said = {line.rpartition("/")[2].partition(":")[0]: line for line in errors.splitlines() if ".wav" in line}
+    assert code == 0 and said.keys() == {"unscaled.wav", "loud.wav"}
+    assert "divide 16-bit values by 32,768" in said["unscaled.wav"] and "clipped, " in said["loud.wav"]
+    shares = {Path(row["path"]).name: float(row["clipped"]) for row in csv.DictReader(places["csv"].open())}
+    assert shares["unscaled.wav"] > 0.99 and 0.1 < shares["loud.wav"] < 0.8 and shares["good.wav"] == 0
+    in_json = {
+        Path(one["path"]).name: one["clipped"] for one in json.loads(places["json"].read_text())["recordings"]
+    }
+    assert in_json == pytest.approx(shares)
+
+
 def test_a_folder_without_audio_is_refused(checkpoint, tmp_path):
     code, _, errors = ser(checkpoint, tmp_path)
     assert code == 1 and "holds no audio files" in errors
