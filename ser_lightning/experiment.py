@@ -38,6 +38,7 @@ from ser_lightning.models.module import EmotionModule
 from ser_lightning.precision import choose_precision
 from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
 from ser_lightning.sweep.job import sweep_name
+from ser_lightning.wandb_environment import wanted_group, wanted_tags
 
 log = logging.getLogger(__name__)
 
@@ -198,8 +199,8 @@ def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) 
     return make(
         run_dir=run.path,
         config=OmegaConf.to_container(config),
-        group=logger.group or sweep_name() or f"{corpus}-{split}",
-        tags=[config.model.name, corpus, f"fold{fold}", *logger.tags],
+        group=logger.group or wanted_group() or sweep_name() or f"{corpus}-{split}",
+        tags=[config.model.name, corpus, f"fold{fold}", *(logger.tags or wanted_tags())],
     )
 
 

@@ -56,7 +56,7 @@ def predict_and_deliver(
             for outcome in _watched(predict_all(model, recordings, windows=windows, voice=voice), recordings):
                 outcomes.append(outcome)
                 if out is not None:
-                    out.write(json.dumps(outcome.to_json()) + "\n")
+                    out.write(json.dumps(outcome.to_json(), allow_nan=False) + "\n")
                     out.flush()
     finally:
         _deliver(model, outcomes, places, console)

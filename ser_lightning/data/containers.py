@@ -31,12 +31,9 @@ def check_container(file: BinaryIO) -> Correction | None:
     Raises: UnreadableAudio for what is truncated, damaged, or no audio.
     """
     size = os.fstat(file.fileno()).st_size
-    head = file.read(24).ljust(24, b"\0")
-    if size == 0:
-        raise UnreadableAudio("is empty (0 bytes)")
-    if head.startswith(b"version http"):
-        raise UnreadableAudio("is a Git LFS pointer, not the audio itself: run `git lfs pull`")
-    magic = head[:4]
+    head = file.read(24)
+    refuse_strange_beginning(head)
+    head, magic = head.ljust(24, b"\0"), head[:4]
     if magic in _CHUNKED and head[8:12] in _KINDS:
         return _check_chunks(file, size, head)
     if magic in (b".snd", b"dns."):
@@ -45,11 +42,23 @@ def check_container(file: BinaryIO) -> Correction | None:
         _refuse_damaged_ogg(file, size)
     elif head.startswith(b"NIST_1A\n"):
         _refuse_cut_sphere(file, size)
-    elif not (magic[:3] == b"ID3" or magic == b"fLaC" or (head[0] == 0xFF and head[1] >= 0xE0)):
+    return None
+
+
+def refuse_strange_beginning(head: bytes) -> None:
+    """Raise UnreadableAudio for the first bytes of a file that libsndfile does not read, or not reliably."""
+    if not head:
+        raise UnreadableAudio("is empty (0 bytes)")
+    if head.startswith(b"version http"):
+        raise UnreadableAudio("is a Git LFS pointer, not the audio itself: run `git lfs pull`")
+    if head.startswith((b".snd", b"dns.", b"OggS", b"NIST_1A\n", b"ID3", b"fLaC")):
+        return
+    if head[:4] in _CHUNKED and head[8:12] in _KINDS:
+        return
+    if not (head[0] == 0xFF and len(head) > 1 and head[1] >= 0xE0):  # an MP3
         raise UnreadableAudio(
             "cannot be decoded (it begins like no format that is read here: convert it to WAV or FLAC)"
         )
-    return None
 
 
 # Where the first chunk of name, length and content lies, how name and length are packed, what a chunk is padded to.

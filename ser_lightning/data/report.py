@@ -78,13 +78,13 @@ class Report:
         if len(self.bad) > _NAMED:
             text = "".join(f"{bad.path}: {bad.reason}\n" for bad in self.bad)
             with suppress(OSError):  # a cache that can be read and not written
-                whole_list.write_text(text, encoding="utf-8")
+                whole_list.write_text(text, encoding="utf-8", errors="backslashreplace")
                 lines.append(f"  all of them: {whole_list}")
         return "\n".join([*lines, "Mend or remove them, or go on without them with data.on_bad=exclude."])
 
     def write_json(self, path: Path) -> None:
         """Write the report."""
-        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False), encoding="utf-8")
 
     @classmethod
     def read_json(cls, path: Path) -> "Report":
@@ -121,7 +121,7 @@ def write_excluded_csv(path: Path, reports: Sequence[Report]) -> None:
     """Write the bad files, folder, path and reason; nothing where there are none."""
     rows = [(report.folder, bad.path, bad.reason) for report in reports for bad in report.bad]
     if rows:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             writer = csv.writer(file)
             writer.writerow(["folder", "path", "reason"])
             writer.writerows(rows)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import soundfile
 
+from ser_lightning.data import containers
 from ser_lightning.data.coded import CodedStream, coded_format
 from ser_lightning.data.coded_containers import refuse_cut
 from ser_lightning.data.containers import Correction, UnreadableAudio, check_container
@@ -89,6 +90,12 @@ class _Stream(soundfile.SoundFile):
             yield block
         if n_read < self.frames != _UNKNOWN_FRAMES:
             raise UnreadableAudio(f"is truncated: {n_read} of {self.frames} frames could be read")
+
+
+def refuse_strange_beginning(head: bytes) -> None:
+    """Raise UnreadableAudio where a file that begins so cannot be `opened`, whatever follows."""
+    if coded_format(head.ljust(12, b"\0")) is None:
+        containers.refuse_strange_beginning(head)
 
 
 def _readable(file: BinaryIO, correction: Correction | None) -> Any:

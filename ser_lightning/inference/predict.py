@@ -9,7 +9,8 @@ import numpy as np
 
 from ser_lightning.data.containers import UnreadableAudio
 from ser_lightning.errors import UserError
-from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, Voice, summarised
+from ser_lightning.inference.prediction import NoAnswer, Prediction, Segment, summarised
+from ser_lightning.inference.recognizer import EmotionRecognizer, Voice
 from ser_lightning.inference.recordings import STDIN, Recording
 from ser_lightning.inference.windows import Windows
 
@@ -61,8 +62,11 @@ def predict_all(
         n_told = number + 1
         if number in errors:  # damage at its end
             yield _failed(recordings[number], errors[number])
-        else:
+            continue
+        try:
             yield Outcome(name=recordings[number].name, prediction=summarised(segments))
+        except NoAnswer as error:
+            yield _failed(recordings[number], str(error))
     for failed in range(n_told, len(recordings)):
         yield _failed(recordings[failed], errors[failed])
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 
+class NoAnswer(ValueError):
+    """What a model made of a recording is no probability; the message says so."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """``probabilities`` of the K emotions, by name."""
@@ -62,8 +66,13 @@ class Prediction(Answer):
 
 
 def summarised(segments: Sequence[Segment]) -> Prediction:
-    """Of the segments of a recording, the whole. Overlaps count twice, as often as the network heard them."""
+    """Of the segments of a recording, the whole. Overlaps count twice, as often as the network heard them.
+
+    Raises: NoAnswer where the model's numbers are none.
+    """
     assert segments, "a recording has a segment at least"
+    if not all(np.isfinite(list(segment.probabilities.values())).all() for segment in segments):
+        raise NoAnswer("the model's answer is no number (NaN): train it anew, or take another checkpoint")
     heard = [segment for segment in segments if not segment.silent] or segments
     weight = [segment.end_s - segment.start_s for segment in heard]
     labels = list(heard[0].probabilities)

@@ -54,6 +54,8 @@ class EmotionRecognizer(nn.Module):
         self.labels = checkpoint.labels
         self.sample_rate_hz = checkpoint.sample_rate_hz
         self.temperature = checkpoint.temperature
+        if not 0 < self.temperature < float("inf"):
+            raise UserError(f"{checkpoint.path} has the temperature {self.temperature}: it must be above 0")
         self.stamp = checkpoint.stamp
         self.frontend = make_part(model["frontend"], trust=trust, sample_rate_hz=self.sample_rate_hz)
         self.by_speaker = getattr(self.frontend, "by_speaker", False)

@@ -30,11 +30,11 @@ class Watch(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the outcome. Raises: SystemExit where a job did not finish."""
-        from rich.console import Console
 
         from ser_lightning.sweep.table import print_outcomes
+        from ser_lightning.terminal import SafeConsole
 
-        if not print_outcomes(Path(config.hydra.sweep.dir), Console(highlight=False, markup=False)):
+        if not print_outcomes(Path(config.hydra.sweep.dir), SafeConsole(highlight=False, markup=False)):
             sys.exit(1)
 
 
