@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
@@ -18,6 +19,8 @@ from ser_lightning.run import RunDirectory
 from ser_lightning.sweep import grid, names, plugins
 from ser_lightning.sweep.job import end_with_sweep, run_apart
 from ser_lightning.sweep.watch import is_search, listen
+from ser_lightning.text import printable
+from ser_lightning.user import name_user
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -33,10 +36,25 @@ def _run_directory(resume: str | None, fresh: str) -> str:
     return resume
 
 
+name_user()
 OmegaConf.register_new_resolver("run_directory", _run_directory, replace=True)
 names.register()
 grid.register()
 plugins.check(sys.argv[1:])
+
+
+def accept_dashes() -> None:
+    """Let ``--a.b=c`` on the command line be the override ``a.b=c``, as W&B's sweep agents write it.
+
+    Flags of Hydra's own, such as ``--cfg=job``, stay what they are.
+    """
+    flags = {name for action in get_args_parser()._actions for name in action.option_strings}
+
+    def override(text: str) -> str:
+        name, equals, _ = text.partition("=")
+        return text[2:] if equals and name.startswith("--") and name not in flags else text
+
+    sys.argv[1:] = map(override, sys.argv[1:])
 
 
 def run_job(cfg: DictConfig) -> float | None:
@@ -95,11 +113,16 @@ def _speak(run: RunDirectory) -> None:
         return
     screen = logging.StreamHandler(sys.stderr)
     screen.addFilter(lambda record: record.name.startswith("ser_lightning"))
-    screen.setFormatter(logging.Formatter("%(message)s"))
+    screen.setFormatter(_Printable("%(message)s"))
     file = logging.FileHandler(run.log, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(_Printable("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root.addHandler(screen)
     root.addHandler(file)
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=True)
 
 
 def _hush_lightning() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ser_lightning.text import printable
+
 
 class UserError(ValueError):
     """Something a person can mend: the message says what is wrong and what to do about it."""
@@ -68,7 +70,7 @@ def first_line(error: BaseException) -> str:
 def some(names: Sequence[str], n: int = 5) -> str:
     """The first few of many names, and how many more there are."""
     more = f" and {len(names) - n:,} more" if len(names) > n else ""
-    return ", ".join(names[:n]) + more
+    return ", ".join(map(printable, names[:n])) + more
 
 
 def is_interrupt(error: BaseException) -> bool:

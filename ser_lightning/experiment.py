@@ -39,6 +39,7 @@ from ser_lightning.monitor import check_monitor, check_validation, monitored
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
 from ser_lightning.sweep.job import sweep_name
 from ser_lightning.trainer import check_trainer, make_trainer
+from ser_lightning.wandb_environment import wanted_group, wanted_tags
 
 log = logging.getLogger(__name__)
 
@@ -207,8 +208,8 @@ def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) 
     return make(
         run_dir=run.path,
         config=OmegaConf.to_container(config),
-        group=logger.group or sweep_name() or f"{corpus}-{split}",
-        tags=[config.model.name, corpus, f"fold{fold}", *logger.tags],
+        group=logger.group or wanted_group() or sweep_name() or f"{corpus}-{split}",
+        tags=[config.model.name, corpus, f"fold{fold}", *(logger.tags or wanted_tags())],
     )
 
 

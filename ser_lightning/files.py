@@ -31,7 +31,10 @@ def replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def written_whole(path: Path) -> Iterator[TextIO]:
     """Yield a text file that replaces ``path`` once it is written; a failure leaves ``path`` as it was."""
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         yield file
 
 

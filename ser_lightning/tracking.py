@@ -7,34 +7,24 @@ copy.
 
 import json
 import logging
-import netrc
 import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ser_lightning.evaluation.predictions import read_predictions
+from ser_lightning.wandb_environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
 
-Mode = Literal["online", "offline", "disabled"]
-
 _log = logging.getLogger(__name__)
-_MODES: dict[str, Mode] = {
-    "online": "online",
-    "offline": "offline",
-    "disabled": "disabled",
-    "run": "online",  # W&B's older names
-    "dryrun": "offline",
-}
 _UPLOAD_PATIENCE_S = 300.0
 
 # No console capture, source code, git diff or description of the machine: environment.json has what matters.
@@ -80,8 +70,9 @@ def wandb_logger(
     *,
     run_dir: Path,
     config: Mapping[str, Any],
-    project: str = "ser_lightning",
-    mode: str = "offline",
+    project: str | None = None,
+    mode: str | None = None,
+    usual_mode: str = "offline",
     entity: str | None = None,
     group: str | None = None,
     tags: Sequence[str] = (),
@@ -96,12 +87,13 @@ def wandb_logger(
     Args:
         run_dir: where everything W&B writes is kept, under ``wandb/``.
         config: plain nested data; it is logged flat, with keys like ``model/dropout``, and with ``run_dir``.
-        project: W&B project.
-        mode: ``online``, ``offline`` or ``disabled``; the environment's WANDB_MODE wins over it.
-        entity: W&B user or team; the account's default where None.
+        project: W&B project; where None, that of WANDB_PROJECT, or ser_lightning.
+        mode: ``online``, ``offline`` or ``disabled``; where None, that of WANDB_DISABLED or WANDB_MODE, or
+            ``usual_mode``.
+        entity: W&B user or team; where None, that of WANDB_ENTITY, or the account's default.
         group: what W&B groups runs by.
         tags: W&B tags.
-        name: shown in W&B; the directory's name where None.
+        name: shown in W&B; where None, that of WANDB_NAME, or the directory's name.
         job_type: ``train``, ``eval`` and so on.
 
     Returns:
@@ -110,15 +102,19 @@ def wandb_logger(
     Raises:
         ValueError: if the mode is none of the three.
     """
-    chosen = _mode(mode)
+    chosen = wanted_mode(mode, usual_mode)
     if chosen == "disabled":
         return None
-    shared: dict[str, Any] = {"project": project, "save_dir": run_dir, "name": name or run_dir.name}
+    shared: dict[str, Any] = {
+        "project": project or wanted("WANDB_PROJECT") or "ser_lightning",
+        "save_dir": run_dir,
+        "name": name or wanted("WANDB_NAME") or run_dir.name,
+    }
     if getattr(rank_zero_only, "rank", 0) != 0:  # Lightning hangs it on the function
         return TolerantWandbLogger(**shared)
     options = {
-        "project": project,
-        "entity": entity,
+        "project": shared["project"],
+        "entity": entity or wanted("WANDB_ENTITY"),
         "run_group": group,
         "run_tags": tuple(tags),
         "run_name": shared["name"],
@@ -128,20 +124,13 @@ def wandb_logger(
     return None if run is None else TolerantWandbLogger(experiment=run, id=run.id, **shared)
 
 
-def _mode(argument: str) -> Mode:
-    asked = os.environ.get("WANDB_MODE") or argument
-    if asked not in _MODES:
-        raise ValueError(f"W&B mode {asked!r} is unknown: use online, offline or disabled (logger or WANDB_MODE)")
-    return _MODES[asked]
-
-
 def _start(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, Any]) -> "Run | None":
     """Open a W&B run in the best mode that works: online, else offline, else none."""
     with _inside(run_dir):
         try:
             import wandb
 
-            if mode == "online" and not _has_credentials(wandb.setup().settings.base_url):
+            if mode == "online" and not has_credentials(wandb.setup().settings.base_url):
                 _log.warning("no W&B credentials: logging offline. Set WANDB_API_KEY or run `wandb login`")
                 mode = "offline"
             if mode == "online":
@@ -201,20 +190,9 @@ def _run_id(run_dir: Path) -> str:
     path = run_dir / "wandb_id.txt"
     known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
     if not known:
-        known = secrets.token_hex(4)
+        known = wanted_run_id() or secrets.token_hex(4)
         path.write_text(known + "\n", encoding="utf-8")
     return known
-
-
-def _has_credentials(base_url: str) -> bool:
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc").expanduser()
-    try:
-        entry = netrc.netrc(path).authenticators(urlsplit(base_url).netloc)
-    except (OSError, netrc.NetrcParseError):
-        return False
-    return bool(entry and entry[2])
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import yaml
 from conftest import ROOT, config, make_cremad
 
 from ser_lightning import load_model
@@ -60,6 +61,16 @@ def test_a_mistake_gets_a_clear_answer_and_no_traceback(tmp_path, overrides, sai
     assert re.search(said, output)
     assert "Traceback" not in output
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_a_sweep_agent_of_wandb_types_are_overrides(tmp_path):
+    arguments = ("--model.optimizer.lr=0.002", "--model=cnn_gru", "--seed=7", "data=toy")
+    code, said = run(*arguments, "--cfg=job", cwd=tmp_path)
+    assert code == 0, said
+    shown = yaml.safe_load(said)
+    assert (shown["model"]["optimizer"]["lr"], shown["model"]["name"], shown["seed"]) == (0.002, "cnn_gru", 7)
+    code, said = run("--model.optimizer.lrr=0.002", cwd=tmp_path)
+    assert code == 1 and "lrr" in said and "Traceback" not in said
 
 
 @pytest.mark.slow  # tests of cache and command ask for the same in parts

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 import wandb
+from conftest import config
 from finished_run import LABELS, TRUE, make_run
 from lightning.pytorch.utilities import rank_zero_only
 from wandb_log import read_run
 
 from ser_lightning import tracking
 from ser_lightning.evaluation.summary import finish as draw
+from ser_lightning.experiment import _logger
+from ser_lightning.run import RunDirectory
 from ser_lightning.tracking import TolerantWandbLogger, log_result, wandb_logger
+from ser_lightning.wandb_environment import has_credentials, wanted_mode
 
 CONFIG = {"seed": 7, "model": {"_target_": "a.B", "dropout": 0.5, "channels": [32, 64], "extra": {}}}
 
@@ -205,26 +209,79 @@ def test_credentials_are_looked_for_where_wandb_keeps_them(tmp_path, monkeypatch
     if netrc is not None:
         (tmp_path / "home" / ".netrc").write_text(netrc)
         (tmp_path / "home" / ".netrc").chmod(0o600)
-    assert tracking._has_credentials("https://api.wandb.ai") is known
-    assert not tracking._has_credentials("https://wandb.example.org")
+    assert has_credentials("https://api.wandb.ai") is known
+    assert not has_credentials("https://wandb.example.org")
     monkeypatch.setenv("WANDB_API_KEY", "k")
-    assert tracking._has_credentials("https://wandb.example.org")
+    assert has_credentials("https://wandb.example.org")
 
 
 @pytest.mark.parametrize(
-    ("argument", "environment", "mode"),
+    ("argument", "usual", "environment", "mode"),
     [
-        ("offline", None, "offline"),
-        ("offline", "online", "online"),
-        ("online", "disabled", "disabled"),
-        ("online", "dryrun", "offline"),
-        ("disabled", "", "disabled"),
+        (None, "offline", {}, "offline"),
+        (None, "online", {}, "online"),
+        (None, "offline", {"WANDB_MODE": "online"}, "online"),
+        (None, "online", {"WANDB_MODE": "dryrun"}, "offline"),
+        (None, "online", {"WANDB_MODE": ""}, "online"),
+        (None, "online", {"WANDB_DISABLED": "true"}, "disabled"),
+        (None, "offline", {"WANDB_DISABLED": "1", "WANDB_MODE": "online"}, "disabled"),
+        (None, "offline", {"WANDB_DISABLED": "false"}, "offline"),
+        ("online", "offline", {"WANDB_MODE": "disabled"}, "online"),
+        ("offline", "online", {"WANDB_DISABLED": "true"}, "offline"),
     ],
 )
-def test_the_environment_wins_over_the_config(monkeypatch, argument, environment, mode):
-    if environment is not None:
-        monkeypatch.setenv("WANDB_MODE", environment)
-    assert tracking._mode(argument) == mode
+def test_what_is_asked_for_wins_over_the_environment_and_that_over_what_is_usual(
+    monkeypatch, argument, usual, environment, mode
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert wanted_mode(argument, usual) == mode
+
+
+@pytest.mark.parametrize("asked", [{}, {"project": "mine", "entity": "us", "name": "first"}])
+def test_project_entity_and_name_come_from_the_environment_unless_they_are_asked_for(tmp_path, monkeypatch, asked):
+    environment = {"project": "theirs", "entity": "them", "name": "second"}
+    for name, value in environment.items():
+        monkeypatch.setenv(f"WANDB_{name.upper()}", value)
+    wandb_logger(run_dir=tmp_path, config={}, **asked)
+    tracking.finish()
+    run = read_run(tmp_path).run
+    assert {"project": run.project, "entity": run.entity, "name": run.display_name} == (asked or environment)
+
+
+def logged(run_dir, cremad_root, *overrides):
+    """The W&B run that ``python train.py`` with these overrides starts."""
+    cfg = config("data=cremad", f"data.root={cremad_root}", *overrides)
+    protocol = {"corpus": "cremad", "split": "actors5", "fold": 2}
+    logger = _logger(cfg, RunDirectory(run_dir), protocol)
+    tracking.finish()
+    assert logger is not None
+    return read_run(run_dir).run
+
+
+@pytest.mark.parametrize("group", ["WANDB_RUN_GROUP", "WANDB_GROUP"])
+def test_group_and_tags_come_from_the_environment_unless_they_are_typed(tmp_path, monkeypatch, cremad_root, group):
+    monkeypatch.setenv(group, "nightly")
+    monkeypatch.setenv("WANDB_TAGS", "a, b,")
+    monkeypatch.setenv("WANDB_PROJECT", "theirs")
+    run = logged(tmp_path / "environment", cremad_root)
+    assert (run.run_group, list(run.tags), run.project) == (
+        "nightly",
+        ["cnn", "cremad", "fold2", "a", "b"],
+        "theirs",
+    )
+    typed = ("logger.wandb.group=mine", "logger.wandb.tags=[c]", "logger.wandb.project=ours")
+    run = logged(tmp_path / "typed", cremad_root, *typed)
+    assert (run.run_group, run.project) == ("mine", "ours")
+    assert list(run.tags) == ["cnn", "cremad", "fold2", "c"]
+
+
+def test_a_sweep_agents_run_keeps_the_id_that_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_RUN_ID", "fromagent")
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
+    wandb_logger(run_dir=tmp_path, config={})
+    tracking.finish()
+    assert read_run(tmp_path).run.run_id == "fromagent"
 
 
 def test_an_unknown_mode_is_refused(tmp_path):

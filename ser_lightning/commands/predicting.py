@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ser_lightning.commands.places import STDOUT, check_places
+from ser_lightning.data.report import CLIPPED_SHARE, SQUARE_SHARE, SQUARE_WAVES
 from ser_lightning.errors import UserError
 from ser_lightning.evaluation.wording import clock
 from ser_lightning.files import shared_folder, written_whole
@@ -55,7 +56,7 @@ def predict_and_deliver(
             for outcome in _watched(predict_all(model, recordings, windows=windows, voice=voice), recordings):
                 outcomes.append(outcome)
                 if out is not None:
-                    out.write(json.dumps(outcome.to_json()) + "\n")
+                    out.write(json.dumps(outcome.to_json(), allow_nan=False) + "\n")
                     out.flush()
     finally:
         _deliver(model, outcomes, places, console)
@@ -65,17 +66,25 @@ def predict_and_deliver(
 
 
 def _watched(outcomes: Iterator[Outcome], recordings: Sequence[Recording]) -> Iterator[Outcome]:
-    """Errors are told as they come, and on a terminal how far it is."""
+    """Errors, and what is clipped, are told as they come, and on a terminal how far it is."""
     heard_s = 0.0
     with _bar(len(recordings)) as bar:
         for outcome in outcomes:
-            if outcome.error is not None:
-                bar.console.print(f"{outcome.name}: {outcome.error}", markup=False, highlight=False, soft_wrap=True)
-            else:
-                assert outcome.prediction is not None
+            remark = outcome.error
+            if outcome.prediction is not None:
                 heard_s += outcome.prediction.duration_s
+                remark = _clipped(outcome.prediction.clipped)
+            if remark:
+                bar.console.print(f"{outcome.name}: {remark}", markup=False, highlight=False, soft_wrap=True)
             bar.update(bar.task_ids[0], advance=1, heard=clock(heard_s))
             yield outcome
+
+
+def _clipped(share: float) -> str:
+    """What to say of a recording of which this share stands at full scale; nothing where that is little."""
+    if share > SQUARE_SHARE:
+        return SQUARE_WAVES
+    return f"clipped, {share:.1%} of the samples cut off flat" if share > CLIPPED_SHARE else ""
 
 
 def _bar(n_recordings: int) -> Progress:
@@ -133,14 +142,17 @@ def _to_json(model: EmotionRecognizer, outcomes: Sequence[Outcome]) -> str:
 def _to_csv(labels: Sequence[str], outcomes: Sequence[Outcome]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "duration_s", "label", *(f"p_{name}" for name in labels), "silent", "error"])
+    writer.writerow(
+        ["path", "duration_s", "label", *(f"p_{name}" for name in labels), "silent", "clipped", "error"]
+    )
     for outcome in outcomes:
         found = outcome.prediction
         if found is None:
-            writer.writerow([outcome.name, "", "", *("" for _ in labels), "", outcome.error])
+            writer.writerow([outcome.name, "", "", *("" for _ in labels), "", "", outcome.error])
         else:
             shares = [f"{found.probabilities[name]:.6f}" for name in labels]
-            writer.writerow([outcome.name, f"{found.duration_s:.3f}", found.label, *shares, found.silent, ""])
+            about = (found.silent, f"{found.clipped:.6f}", "")
+            writer.writerow([outcome.name, f"{found.duration_s:.3f}", found.label, *shares, *about])
     return text.getvalue()
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from ser_lightning.errors import is_interrupt, why
+from ser_lightning.text import printable
+from ser_lightning.user import name_user
 
 
 class Group(click.Group):
@@ -35,6 +37,7 @@ class Program(Group):
     """The outermost group: whatever goes wrong inside ends in a line and an exit status."""
 
     def main(self, *args: Any, **options: Any) -> None:  # type: ignore[override]
+        name_user()
         with _remarks_on_stderr():
             try:
                 status = super().main(*args, **{**options, "standalone_mode": False})
@@ -64,7 +67,7 @@ def _remarks_on_stderr() -> Iterator[None]:
 
 class _Screen(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(record.getMessage(), err=True)
+        click.echo(printable(record.getMessage(), lines=True), err=True)
 
 
 def _explain(error: BaseException) -> int:
@@ -79,7 +82,8 @@ def _explain(error: BaseException) -> int:
     elif isinstance(error, click.ClickException):
         click.echo(f"failed: {error.format_message()}", err=True)
     elif isinstance(error, OSError) and error.strerror:
-        click.echo(f"failed: {error.strerror}: {error.filename}", err=True)
+        which = f": {printable(os.fsdecode(error.filename))}" if isinstance(error.filename, str | bytes) else ""
+        click.echo(f"failed: {error.strerror}{which}", err=True)
     else:
-        click.echo(f"failed: {why(error)}", err=True)
+        click.echo(printable(f"failed: {why(error)}", lines=True), err=True)
     return 1

@@ -3,22 +3,16 @@
 T: frames, at the source's rate until they are resampled.  C: channels.
 """
 
-import math
-import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soundfile
-import torch
-import torchaudio
 
-from ser_lightning.data.containers import UnreadableAudio, refuse_what_is_no_audio
+from ser_lightning.data.containers import UnreadableAudio
+from ser_lightning.data.resampling import resampled
+from ser_lightning.data.sound_file import Stream, opened
 
 SAMPLE_RATE_HZ = 16_000
 SILENT_PEAK = 33  # of 32,768: nothing above -60 dB of full scale
@@ -26,9 +20,7 @@ _FULL_SCALE = 32_768
 _BLOCK, _BLOCK_S = 1 << 20, 30  # values over all channels and seconds decoded at a time, whichever is less
 _LOWEST_HZ, _HIGHEST_HZ = 1_000, 768_000
 _MOST_CHANNELS = 32  # of a waveform that is not taken for a transposed one
-_UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, for a FLAC written to a pipe
 _ABSURD = 2.0**31  # times full scale: no integer that was stored as a float is larger
-_LARGEST_TABLE = 1 << 19  # weights of torchaudio's resampler; it is 3 GB for 44,099 Hz
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +40,13 @@ class Sound:
 def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
     """Decode WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, AU, CAF or SPHERE, told by content and not by name.
 
+    With the extra ``av``, or an ffmpeg, also what phones and browsers record: MPEG-4, WebM, AAC, AMR, WMA.
+
     Channels are averaged. However long the file, some tens of MB are in use beside the result.
     Raises: UnreadableAudio for what is no regular file and for an empty, truncated, non-finite or unknown one,
     for a Git LFS pointer, and for damage that the format itself can tell (MP3 and WAV have no checksums).
     """
-    with _opened(path) as stream:
+    with opened(path) as stream:
         return _decode(stream, sample_rate_hz)
 
 
@@ -62,7 +56,7 @@ def stream_file(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Iterator
     Raises: UnreadableAudio as `decode`; damage is found when the reading comes to it.
     """
     n_samples = 0
-    with _opened(path) as stream:
+    with opened(path) as stream:
         for block in _samples(stream, sample_rate_hz)[0]:
             n_samples += len(block)
             yield block
@@ -119,6 +113,11 @@ def peak(samples: np.ndarray) -> int:
     return max(int(samples.max()), -int(samples.min()))
 
 
+def clipped_share(samples: np.ndarray) -> float:
+    """The share of int16 samples (T,) that stand at full scale, where louder ones were cut off."""
+    return float(np.mean((samples == _FULL_SCALE - 1) | (samples == -_FULL_SCALE)))
+
+
 def padded(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Int16 samples (T,) of B clips -> (B, T), padded with zeros to the longest, and (B,) int64 lengths."""
     lengths = np.array([len(clip) for clip in clips], dtype=np.int64)
@@ -128,34 +127,7 @@ def padded(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return waveform, lengths
 
 
-@contextmanager
-def _opened(path: Path) -> "Iterator[_Stream]":
-    """Raises: UnreadableAudio for whatever goes wrong, here or where the stream is read."""
-    try:
-        _refuse_what_is_no_file(path)
-        with path.open("rb") as file:
-            refuse_what_is_no_audio(file)
-            os.lseek(file.fileno(), 0, os.SEEK_SET)
-            # By its path, libsndfile would also guess from the name's ending and from a "._" file beside it.
-            with _Stream(file.fileno() if os.name == "posix" else file, closefd=False) as stream:
-                yield stream
-    except FileNotFoundError as error:
-        link = f"is a link to {os.readlink(path)}, which " if path.is_symlink() else ""
-        raise UnreadableAudio(f"{link}is not there") from error
-    except OSError as error:
-        raise UnreadableAudio(f"cannot be opened ({error.strerror or error})") from error
-    except soundfile.SoundFileError as error:
-        raise UnreadableAudio(f"cannot be decoded ({_short(error)})") from error
-
-
-class _Stream(soundfile.SoundFile):
-    """A file read from front to back: soundfile would seek after every read."""
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _decode(stream: soundfile.SoundFile, to_hz: int) -> Sound:
+def _decode(stream: Stream, to_hz: int) -> Sound:
     blocks, tops = _samples(stream, to_hz)
     samples = bytearray()  # it grows in place, where a list of blocks would be held twice in the end
     for block in blocks:
@@ -165,17 +137,16 @@ def _decode(stream: soundfile.SoundFile, to_hz: int) -> Sound:
     return Sound(np.frombuffer(samples, np.int16), stream.samplerate, stream.channels, tops.n)
 
 
-def _samples(stream: soundfile.SoundFile, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTops]":
+def _samples(stream: Stream, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTops]":
     """Mono int16 blocks (T,) at that rate, and what counts clipped values while they are read."""
     from_hz, channels = stream.samplerate, stream.channels
     if not _LOWEST_HZ <= from_hz <= _HIGHEST_HZ:
         raise UnreadableAudio(f"claims a sample rate of {from_hz} Hz")
-    if not soundfile.SoundFile.seekable(stream):  # GSM and its like: libsndfile reads on over their end
-        raise UnreadableAudio(f"is encoded as {stream.subtype}, which cannot be read reliably")
     as_it_is = from_hz == to_hz and channels == 1 and stream.subtype == "PCM_16"
     scale = _FULL_SCALE if as_it_is else 1
     tops = _FlatTops(channels, top=_top(stream.subtype) * scale, limit=scale)
-    blocks = tops.watch(_blocks(stream, "int16" if as_it_is else "float32"))
+    n_frames = max(1, min(_BLOCK // channels, _BLOCK_S * from_hz))
+    blocks = tops.watch(stream.read_blocks(n_frames, "int16" if as_it_is else "float32"))
     return (block[:, 0] for block in blocks) if as_it_is else _mono_int16(blocks, from_hz, to_hz), tops
 
 
@@ -191,23 +162,9 @@ def _raw_blocks(file: BinaryIO, channels: int, *, n_frames: int) -> Iterator[np.
         raise UnreadableAudio("is empty (0 bytes)")
 
 
-def _blocks(stream: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
-    """(T, C) blocks to the end of the file, whose header may lie about its length, or not know it."""
-    at_most = max(1, min(_BLOCK // stream.channels, _BLOCK_S * stream.samplerate, stream.frames))
-    n_read = 0
-    while n_read < stream.frames:
-        block = stream.read(at_most, dtype=dtype, always_2d=True)
-        if len(block) == 0:
-            break
-        n_read += len(block)
-        yield block
-    if n_read < stream.frames != _UNKNOWN_FRAMES:
-        raise UnreadableAudio(f"is truncated: {n_read} of {stream.frames} frames could be read")
-
-
 def _mono_int16(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
     mono = (sum(block.T) / block.shape[1] for block in blocks)  # 30 times faster than its mean(axis=1)
-    for block in mono if from_hz == to_hz else _resampled(mono, from_hz, to_hz):
+    for block in mono if from_hz == to_hz else resampled(mono, from_hz, to_hz):
         yield np.clip(np.rint(block * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
 
 
@@ -251,65 +208,3 @@ def _top(subtype: str) -> float:
     """The value where a source of this encoding ends, the lower of the two ends."""
     coarse = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32_124 / 32_768, "ALAW": 32_256 / 32_768}
     return coarse.get(subtype, 32_767 / 32_768)  # 24 bits and floats were often 16 once
-
-
-def _resampled(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    """Resample (T,) blocks to the numbers that their whole would be resampled to.
-
-    The filter reaches ``width`` frames to each side, and repeats itself every ``step`` frames: a stretch that
-    begins at a multiple of ``step``, with so much before and after it, comes out as it would in its place.
-    """
-    step, step_out = (hz // math.gcd(from_hz, to_hz) for hz in (from_hz, to_hz))
-    resample, width = _resampler(from_hz, to_hz)
-    before = math.ceil(width / step) * step
-    held, n_out = np.zeros(0, np.float32), 0  # of the frames held, n_out were put out and are context
-    for block in blocks:
-        ready = (len(held) - width - n_out) // step * step
-        if ready > 0:
-            yield resample(held[: n_out + ready + width])[n_out // step * step_out :][: ready // step * step_out]
-            n_out += ready
-            held, n_out = held[max(0, n_out - before) :], min(n_out, before)
-        held = np.concatenate([held, block])
-    if len(held):
-        yield resample(held)[n_out // step * step_out :]
-
-
-@lru_cache(maxsize=4)  # one for an absurd rate can take 40 MB
-def _resampler(from_hz: int, to_hz: int) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
-    """A function from (T,) to (ceil(T * to_hz / from_hz),) float32, and how far its filter reaches."""
-    down, up = (hz // math.gcd(from_hz, to_hz) for hz in (from_hz, to_hz))
-    width = math.ceil(6 * down / (0.99 * min(up, down)))  # torchaudio's: 6 zero crossings, roll-off 0.99
-    if up * (2 * width + down) > _LARGEST_TABLE:
-        return _polyphase(down, up), width
-    module = torchaudio.transforms.Resample(from_hz, to_hz)
-
-    def resample(samples: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return module(torch.from_numpy(samples)).numpy()
-
-    return resample, width
-
-
-def _polyphase(down: int, up: int) -> Callable[[np.ndarray], np.ndarray]:
-    """torchaudio's filter for two rates that have little in common, without its table of up times down weights."""
-    from scipy.signal import resample_poly  # takes half a second, and is seldom needed
-
-    cutoff = 0.99 * min(up, down)
-    reach = math.floor(6 * up * down / cutoff)
-    t = np.arange(-reach, reach + 1) * (cutoff / (up * down))  # in zero crossings
-    weights = (np.sinc(t) * np.cos(t * np.pi / 12) ** 2 * (cutoff / (up * down))).astype(np.float32)
-    return lambda samples: resample_poly(samples, up, down, window=weights)
-
-
-def _refuse_what_is_no_file(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except ValueError as error:  # a zero byte, or half a character
-        raise UnreadableAudio("has a name that no file can have") from error
-    if not stat.S_ISREG(mode):  # a pipe would be waited for without end, a device read without end
-        what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise UnreadableAudio(f"is {what}, not a file")
-
-
-def _short(error: Exception) -> str:
-    return str(error).rsplit(": ", 1)[-1].rstrip(".") or type(error).__name__

@@ -28,7 +28,7 @@ from ser_lightning.data.audio import SAMPLE_RATE_HZ, SILENT_PEAK, Sound, Unreada
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.progress import track
-from ser_lightning.data.report import Report, duplicate_audio
+from ser_lightning.data.report import Report, clipped, duplicate_audio, square_waves
 from ser_lightning.data.scan import BadFile, Scan, SourceFile, same_name, scan
 from ser_lightning.errors import UserError
 from ser_lightning.files import cache_root, folder_written_whole
@@ -198,6 +198,8 @@ def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
         n_missing=max(0, corpus.n_clips - len(found.files)),
         copies=tuple(copies),
         padded=_padded(rows, zeros_at_end),
+        clipped=clipped(manifest),
+        square_waves=square_waves(manifest),
     )
     if not rows:
         raise UserError(report.complaint(_bad_list(corpus)))

@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import BinaryIO
 
 
@@ -15,25 +16,46 @@ class UnreadableAudio(ValueError):
     """A file that cannot be taken for the sound it should hold; the message says why."""
 
 
-def refuse_what_is_no_audio(file: BinaryIO) -> None:
-    """Look for what libsndfile would pass over, put unclearly or guess at; leaves the file anywhere."""
+@dataclass(frozen=True)
+class Correction:
+    """Bytes that a header should hold, and where: the length of the sound, where the header's own is of no use."""
+
+    position: int
+    content: bytes
+
+
+def check_container(file: BinaryIO) -> Correction | None:
+    """Look for what libsndfile would pass over, put unclearly or guess at; leaves the file anywhere.
+
+    Returns: what libsndfile must read in the header to read all of the sound, and no more.
+    Raises: UnreadableAudio for what is truncated, damaged, or no audio.
+    """
     size = os.fstat(file.fileno()).st_size
-    head = file.read(16).ljust(16, b"\0")
-    if size == 0:
+    head = file.read(24)
+    refuse_strange_beginning(head)
+    head, magic = head.ljust(24, b"\0"), head[:4]
+    if magic in _CHUNKED and head[8:12] in _KINDS:
+        return _check_chunks(file, size, head)
+    if magic in (b".snd", b"dns."):
+        return _check_au(head, size)
+    if magic == b"OggS":
+        _refuse_damaged_ogg(file, size)
+    elif head.startswith(b"NIST_1A\n"):
+        _refuse_cut_sphere(file, size)
+    return None
+
+
+def refuse_strange_beginning(head: bytes) -> None:
+    """Raise UnreadableAudio for the first bytes of a file that libsndfile does not read, or not reliably."""
+    if not head:
         raise UnreadableAudio("is empty (0 bytes)")
     if head.startswith(b"version http"):
         raise UnreadableAudio("is a Git LFS pointer, not the audio itself: run `git lfs pull`")
-    magic = head[:4]
-    if magic in _CHUNKED and head[8:12] in _KINDS:
-        _refuse_cut_chunks(file, size, *_CHUNKED[magic])
-    elif magic == b"OggS":
-        _refuse_damaged_ogg(file, size)
-    elif magic in (b".snd", b"dns."):
-        start, length = struct.unpack((">" if magic == b".snd" else "<") + "II", head[4:12])
-        _refuse_short(size - start, length)
-    elif head.startswith(b"NIST_1A\n"):
-        _refuse_cut_sphere(file, size)
-    elif not (magic[:3] == b"ID3" or magic == b"fLaC" or (head[0] == 0xFF and head[1] >= 0xE0)):
+    if head.startswith((b".snd", b"dns.", b"OggS", b"NIST_1A\n", b"ID3", b"fLaC")):
+        return
+    if head[:4] in _CHUNKED and head[8:12] in _KINDS:
+        return
+    if not (head[0] == 0xFF and len(head) > 1 and head[1] >= 0xE0):  # an MP3
         raise UnreadableAudio(
             "cannot be decoded (it begins like no format that is read here: convert it to WAV or FLAC)"
         )
@@ -48,27 +70,99 @@ _CHUNKED = {
     b"caff": (8, ">4sQ", 1),
 }
 _KINDS = (b"WAVE", b"AIFF", b"AIFC", b"desc")
-_LENGTH_UNKNOWN = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 2**64 - 1)  # what programs write into a pipe
+_LEAD = {b"FORM": 8, b"caff": 4}  # bytes between the header of the chunk of sound and the sound
+_KNOWN_CHUNKS = frozenset(
+    (b"LIST", b"JUNK", b"bext", b"cue ", b"smpl", b"fact", b"PEAK", b"id3 ", b"ID3 ", b"afsp")
+)
+_AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample, by encoding
 
 
-def _refuse_cut_chunks(file: BinaryIO, size: int, position: int, header: str, padded_to: int) -> None:
+def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
     """Walk to the chunk of sound: libsndfile reads a cut-off one without a word."""
-    n_header, length_64 = struct.calcsize(header), 0
+    magic = head[:4]
+    position, header, padded_to = _CHUNKED[magic]
+    n_header, frame, ds64 = struct.calcsize(header), 1, None
+    file_end = None if magic == b"caff" else 8 + struct.unpack(header[0] + "I", head[4:8])[0]
     while position + n_header <= size:
         file.seek(position)
         name, length = struct.unpack(header, file.read(n_header))
-        position += n_header
+        start = position + n_header
         if name == b"ds64":  # of RF64, for more than 4 GB
-            length_64 = int.from_bytes(file.read(16)[8:], "little")
-        if name in (b"data", b"SSND"):
-            return _refuse_short(size - position, length_64 if length == 0xFFFFFFFF and length_64 else length)
-        position += length + -length % padded_to
+            ds64, (riff_length, length_64) = start + 8, struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
+            file_end = 8 + riff_length
+        elif name in (b"fmt ", b"COMM", b"desc"):
+            frame = _frame_bytes(name, header[0], head[8:12], file.read(24).ljust(24, b"\0"))
+        elif name in (b"data", b"SSND"):
+            lead = _LEAD.get(magic, 0)
+            if length == 0xFFFFFFFF and ds64 is not None:
+                length = length_64
+            n_there, n_announced = max(0, size - start - lead), max(0, length - lead)
+            after = start + length + -length % padded_to
+            if length <= size - start and not _chunks_follow(file, after, size, header, padded_to):
+                n_announced = n_there if n_announced == 0 or file_end == size else n_announced
+            elif n_announced % frame and (after - start - lead) % frame == 0:
+                n_announced = after - start - lead  # an odd length, whose last byte was taken for padding
+            if file_end is not None and file_end - length % padded_to <= size <= file_end:  # nothing was cut off
+                n_announced = min(n_announced, n_there)
+            n_sound = lead + _believable(n_announced, n_there, frame)
+            if n_sound == length:
+                return None
+            if ds64 is not None:
+                return Correction(ds64, struct.pack("<Q", n_sound))
+            field = header[0] + header[-1]
+            return Correction(start - struct.calcsize(field), struct.pack(field, n_sound))
+        position = start + length + -length % padded_to
     raise UnreadableAudio("is truncated or damaged: its header announces no sound")
 
 
-def _refuse_short(n_there: int, n_announced: int) -> None:
-    if n_announced not in _LENGTH_UNKNOWN and n_there < n_announced:
-        raise UnreadableAudio(f"is truncated: {max(0, n_there)} of {n_announced} bytes of sound are there")
+def _frame_bytes(name: bytes, order: str, kind: bytes, content: bytes) -> int:
+    """Bytes of a frame, or of a block of frames that are encoded together; 1 where that is not known."""
+    if name == b"fmt ":
+        n_bytes = struct.unpack(order + "H", content[12:14])[0]
+    elif name == b"desc":
+        n_bytes = struct.unpack(">I", content[16:20])[0]
+    else:
+        channels, _, bits = struct.unpack(">HIH", content[:8])
+        n_bytes = channels * -(-bits // 8) if kind == b"AIFF" else 1
+    return max(1, n_bytes)
+
+
+def _chunks_follow(file: BinaryIO, position: int, size: int, header: str, padded_to: int) -> bool:
+    """Whether what comes after the sound, if anything, is further chunks, the last of them possibly cut off."""
+    n_header = struct.calcsize(header)
+    while position + n_header <= size:
+        file.seek(position)
+        name, length = struct.unpack(header, file.read(n_header))
+        position += n_header + length + -length % padded_to
+        if name in _KNOWN_CHUNKS:
+            return True
+        if not (name.isascii() and name.decode("ascii").isprintable() and position <= size):
+            return False
+    return position >= size
+
+
+def _believable(n_announced: int, n_there: int, frame: int) -> int:
+    """Bytes of sound that can be read, given the length that a header announces.
+
+    A length is unknown where it is what programs write before they know it: a little less than 2 or 4 GB or 2^64,
+    or gigabytes of which nearly nothing is there. Less than a frame may be missing: a byte of padding is not sound.
+    """
+    a_limit = any(limit - 0x10008 <= n_announced <= limit for limit in (2**31, 2**32)) or n_announced >= 2**62
+    nearly_nothing = n_announced >= 2**31 and n_there < n_announced // 16
+    if n_announced > n_there and not (a_limit or nearly_nothing) and n_there // frame < n_announced // frame:
+        raise UnreadableAudio(f"is truncated: {n_there} of {n_announced} bytes of sound are there")
+    if n_announced % frame and n_announced < n_there < n_announced + frame:
+        n_announced = n_there
+    n_sound = min(n_announced, n_there)
+    return n_sound - n_sound % frame
+
+
+def _check_au(head: bytes, size: int) -> Correction | None:
+    order = ">" if head[:4] == b".snd" else "<"
+    start, length, encoding, _, channels = struct.unpack(order + "5I", head[4:24])
+    n_there = max(0, size - start)
+    n_sound = _believable(length or n_there, n_there, max(1, _AU_BYTES.get(encoding, 1) * channels))
+    return None if n_sound == length else Correction(8, struct.pack(order + "I", min(n_sound, 0xFFFFFFFF)))
 
 
 def _refuse_cut_sphere(file: BinaryIO, size: int) -> None:
@@ -83,7 +177,7 @@ def _refuse_cut_sphere(file: BinaryIO, size: int) -> None:
     n_there = size - int(header[8:16])
     factors = (b"sample_count", b"channel_count", b"sample_n_bytes")
     n_announced = math.prod(int(numbers.get(name, 1)) for name in factors)
-    _refuse_short(n_there, n_announced)
+    _believable(n_announced, n_there, 1)
     if n_there > n_announced:
         raise UnreadableAudio(f"is damaged: {n_there} bytes of sound are there, and {n_announced} announced")
 

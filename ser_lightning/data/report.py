@@ -12,6 +12,9 @@ from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.scan import BadFile
 from ser_lightning.errors import some
 
+SQUARE_WAVES = "cut off flat for the most part, as floats beyond -1 and 1 are (divide 16-bit values by 32,768)"
+CLIPPED_SHARE = 0.001  # of a file's samples that lie in flat tops
+SQUARE_SHARE = 0.5  # no recording that is only too loud is cut off so much of the time
 _NAMED = 20  # bad files a message names
 
 
@@ -27,11 +30,14 @@ class Report:
     n_missing: int = 0
     copies: tuple[str, ...] = ()  # files that hold a clip once more, byte for byte
     padded: tuple[str, ...] = ()  # clips of one and the same length that end in zeros
+    clipped: tuple[str, ...] = ()  # more than `CLIPPED_SHARE` of the samples cut off flat
+    square_waves: tuple[str, ...] = ()  # of these, what is little else: floats that are not in [-1, 1]
 
     def warnings(self) -> dict[str, int]:
         """How many clips show each oddity, the ones that none shows left out."""
         counts = {
             "silent": len(self.silent),
+            "clipped": len(self.clipped),
             "duplicate_audio": sum(len(group) for group in self.duplicate_audio),
             "missing": self.n_missing,
             "copies": len(self.copies),
@@ -47,6 +53,13 @@ class Report:
             lines.append(f"{self.n_missing} clips of the corpus are not there: results are on a part of it")
         if self.silent:
             lines.append(f"{len(self.silent)} silent: {some(self.silent)}")
+        if self.clipped:
+            lines.append(
+                f"{len(self.clipped)} clipped, more than {CLIPPED_SHARE:.1%} of the samples cut off flat: "
+                f"{some(self.clipped)}"
+            )
+        if self.square_waves:
+            lines.append(f"{len(self.square_waves)} of these are {SQUARE_WAVES}: {some(self.square_waves)}")
         if self.duplicate_audio:
             pairs = [" = ".join(group) for group in self.duplicate_audio]
             lines.append(f"{len(pairs)} groups of clips are the same sound: {some(pairs)}")
@@ -69,13 +82,13 @@ class Report:
         if len(self.bad) > _NAMED:
             text = "".join(f"{bad.path}: {bad.reason}\n" for bad in self.bad)
             with suppress(OSError):  # a cache that can be read and not written
-                whole_list.write_text(text, encoding="utf-8")
+                whole_list.write_text(text, encoding="utf-8", errors="backslashreplace")
                 lines.append(f"  all of them: {whole_list}")
         return "\n".join([*lines, "Mend or remove them, or go on without them with data.on_bad=exclude."])
 
     def write_json(self, path: Path) -> None:
         """Write the report."""
-        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False), encoding="utf-8")
 
     @classmethod
     def read_json(cls, path: Path) -> "Report":
@@ -90,14 +103,30 @@ class Report:
             n_missing=fields["n_missing"],
             copies=tuple(fields["copies"]),
             padded=tuple(fields["padded"]),
+            clipped=tuple(fields["clipped"]),
+            square_waves=tuple(fields["square_waves"]),
         )
+
+
+def clipped(manifest: Manifest, share: float = CLIPPED_SHARE) -> tuple[str, ...]:
+    """Return the ids of clips of which more than this share of the source's samples is cut off flat."""
+    return tuple(
+        row.id
+        for row in manifest
+        if row.n_clipped > share * row.duration_s * row.source_rate_hz * row.source_channels
+    )
+
+
+def square_waves(manifest: Manifest) -> tuple[str, ...]:
+    """Return the ids of clips that are cut off most of the time, as floats in the range of integers are."""
+    return clipped(manifest, SQUARE_SHARE)
 
 
 def write_excluded_csv(path: Path, reports: Sequence[Report]) -> None:
     """Write the bad files, folder, path and reason; nothing where there are none."""
     rows = [(report.folder, bad.path, bad.reason) for report in reports for bad in report.bad]
     if rows:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             writer = csv.writer(file)
             writer.writerow(["folder", "path", "reason"])
             writer.writerows(rows)

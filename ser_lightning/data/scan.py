@@ -124,28 +124,33 @@ def _audio_folder(corpus: Corpus, root: Path) -> Path:
     return inside if inside.is_dir() else root
 
 
-def walk(folder: Path, bad: list[BadFile]) -> Iterator[tuple[str, os.stat_result]]:
+def walk(
+    folder: Path, bad: list[BadFile], passed_over: list[str] | None = None
+) -> Iterator[tuple[str, os.stat_result]]:
     """Every file that may be audio: its path below ``folder`` with forward slashes, and its size and times.
 
-    Folders that cannot be listed are added to ``bad``.
+    Folders that cannot be listed are added to ``bad``; what is hidden, or named like no audio, to ``passed_over``.
     """
 
     def refused(error: OSError) -> None:
         below = os.path.relpath(error.filename, folder)
         bad.append(BadFile(path=below, reason=f"is a folder that cannot be listed ({error.strerror})"))
 
-    seen_folders = set()
+    seen_folders, others = set(), [] if passed_over is None else passed_over
     for here, folders, names in os.walk(folder, followlinks=True, onerror=refused):
         stat = os.stat(here)
         if (stat.st_dev, stat.st_ino) in seen_folders:  # a link that leads back up
             folders.clear()
             continue
         seen_folders.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not _hidden(name))
         below = os.path.relpath(here, folder).replace(os.sep, "/")
         prefix = "" if below == "." else below + "/"
+        others += [f"{prefix}{name}/" for name in sorted(folders) if _hidden(name)]
+        folders[:] = sorted(name for name in folders if not _hidden(name))
         for name in sorted(names):
-            if not _hidden(name) and os.path.splitext(name)[1].lower() not in _NO_AUDIO:
+            if _hidden(name) or os.path.splitext(name)[1].lower() in _NO_AUDIO:
+                others.append(prefix + name)
+            else:
                 yield prefix + name, _stat(os.path.join(here, name))
 
 

@@ -18,6 +18,7 @@ from ser_lightning.evaluation.breakdown_tables import robustness_table, slices_t
 from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
 from ser_lightning.evaluation.protocol import known_of_speakers
 from ser_lightning.evaluation.reliability import draw_reliability
+from ser_lightning.terminal import SafeConsole
 
 _SYNTHETIC = "synthetic speech: says nothing about emotion"
 _SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
@@ -50,7 +51,7 @@ def print_summary(run_dir: Path, console: Console | None = None) -> None:
         run_dir: the run's directory.
         console: where to; a new console on stdout by default, plain text where that is no terminal.
     """
-    console = console or Console()
+    console = console or SafeConsole()
     result = _read_result(run_dir)
     console.print()
     console.print(Text(_title(result), style="bold"))

@@ -13,6 +13,7 @@ from ser_lightning.data.audio import padded
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.loading import LengthBuckets
 from ser_lightning.data.progress import track
+from ser_lightning.errors import UserError
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.models.frontend import LogMel
 
@@ -35,6 +36,8 @@ def hear(
     Args:
         what: said of the progress.
         change: of a row and its samples (T,) int16 makes the samples that are heard instead.
+
+    Raises: UserError where the model's numbers are none.
     """
     voices = None
     if model.speaker_clips != 1:
@@ -47,9 +50,12 @@ def hear(
     found: dict[int, np.ndarray] = {}
     for batch, waveform, lengths in _heard(collection, rows, what=what, change=change):
         voice = voices[batch] if voices is not None else None
-        logits = model.logits(waveform.to(model.device), lengths.to(model.device), voice)
-        found |= dict(zip(batch, logits.cpu().numpy(), strict=True))
-    return np.stack([found[row] for row in rows])
+        of_batch = model.logits(waveform.to(model.device), lengths.to(model.device), voice)
+        found |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
+    logits = np.stack([found[row] for row in rows])
+    if not np.isfinite(logits).all():
+        raise UserError(f"{what}: the model's answers are no numbers (NaN): train it anew")
+    return logits
 
 
 @torch.inference_mode()

@@ -9,7 +9,8 @@ import numpy as np
 
 from ser_lightning.data.containers import UnreadableAudio
 from ser_lightning.errors import UserError
-from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, Voice, summarised
+from ser_lightning.inference.prediction import NoAnswer, Prediction, Segment, summarised
+from ser_lightning.inference.recognizer import EmotionRecognizer, Voice
 from ser_lightning.inference.recordings import STDIN, Recording
 from ser_lightning.inference.windows import Windows
 
@@ -33,6 +34,7 @@ class Outcome:
             "label": found.label,
             "probabilities": _rounded(found.probabilities),
             "silent": found.silent,
+            "clipped": round(found.clipped, 6),
             "segments": [_segment(each) for each in found.segments],
         }
 
@@ -60,8 +62,11 @@ def predict_all(
         n_told = number + 1
         if number in errors:  # damage at its end
             yield _failed(recordings[number], errors[number])
-        else:
+            continue
+        try:
             yield Outcome(name=recordings[number].name, prediction=summarised(segments))
+        except NoAnswer as error:
+            yield _failed(recordings[number], str(error))
     for failed in range(n_told, len(recordings)):
         yield _failed(recordings[failed], errors[failed])
 
@@ -102,6 +107,7 @@ def _segment(segment: Segment) -> dict[str, Any]:
         "label": segment.label,
         "probabilities": _rounded(segment.probabilities),
         "silent": segment.silent,
+        "clipped": round(segment.clipped, 6),
     }
 
 

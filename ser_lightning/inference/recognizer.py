@@ -1,9 +1,9 @@
 """A trained model at work: waveforms in, probabilities of emotions out.
 
-B: clips.  C: channels.  T: samples of the longest clip.  K: classes.  S: segments.
+B: clips.  C: channels.  T: samples of the longest clip.  K: classes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,57 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_lightning.data.audio import SILENT_PEAK, padded, peak, samples_of, stream_file
+from ser_lightning.data.audio import SILENT_PEAK, clipped_share, padded, peak, samples_of, stream_file
 from ser_lightning.errors import UserError
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
+from ser_lightning.inference.prediction import Prediction, Segment, summarised
 from ser_lightning.inference.rebuild import make_part
 from ser_lightning.inference.windows import Windows
 from ser_lightning.models.frontend import LogMel
 
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
 _POOL = 8 * _BATCH  # segments that are sorted by length together
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """``probabilities`` of the K emotions, by name."""
-
-    probabilities: Mapping[str, float]
-
-    @property
-    def label(self) -> str:
-        """The most probable emotion."""
-        return max(self.probabilities, key=lambda name: self.probabilities[name])
-
-    @property
-    def confidence(self) -> float:
-        """Its probability."""
-        return self.probabilities[self.label]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment(Answer):
-    """A stretch of a recording. ``silent``: nothing in it is above -60 dB of full scale, and the answer is void."""
-
-    start_s: float
-    end_s: float
-    silent: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction(Answer):
-    """What a model says of a recording: by segment, and of the whole.
-
-    ``probabilities`` of the whole are the mean over its segments that are not silent, each weighted by its length.
-    """
-
-    duration_s: float
-    segments: Sequence[Segment]
-
-    @property
-    def silent(self) -> bool:
-        """Whether there is nothing to hear, so that the answer means nothing."""
-        return all(segment.silent for segment in self.segments)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,6 +54,8 @@ class EmotionRecognizer(nn.Module):
         self.labels = checkpoint.labels
         self.sample_rate_hz = checkpoint.sample_rate_hz
         self.temperature = checkpoint.temperature
+        if not 0 < self.temperature < float("inf"):
+            raise UserError(f"{checkpoint.path} has the temperature {self.temperature}: it must be above 0")
         self.stamp = checkpoint.stamp
         self.frontend = make_part(model["frontend"], trust=trust, sample_rate_hz=self.sample_rate_hz)
         self.by_speaker = getattr(self.frontend, "by_speaker", False)
@@ -224,6 +185,7 @@ class EmotionRecognizer(nn.Module):
             end_s=(start + len(samples)) / self.sample_rate_hz,
             probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
             silent=peak(samples) < SILENT_PEAK,
+            clipped=clipped_share(samples),
         )
 
 
@@ -256,21 +218,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name} cannot be used here: PyTorch finds no GPU, use cpu")
     return device
-
-
-def summarised(segments: Sequence[Segment]) -> Prediction:
-    """Of the segments of a recording, the whole. Overlaps count twice, as often as the network heard them."""
-    assert segments, "a recording has a segment at least"
-    heard = [segment for segment in segments if not segment.silent] or segments
-    weight = [segment.end_s - segment.start_s for segment in heard]
-    labels = list(heard[0].probabilities)
-    table = np.array([[segment.probabilities[name] for name in labels] for segment in heard])  # (S, K)
-    whole = np.average(table, axis=0, weights=weight)
-    return Prediction(
-        duration_s=segments[-1].end_s,
-        probabilities=dict(zip(labels, whole.tolist(), strict=True)),
-        segments=tuple(segments),
-    )
 
 
 def _load(module: nn.Module, checkpoint: Checkpoint) -> None:

@@ -3,8 +3,8 @@
 T: samples.
 """
 
+import logging
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,14 +17,23 @@ import numpy as np
 from ser_lightning.data.audio import stream_file, stream_raw
 from ser_lightning.data.containers import UnreadableAudio
 from ser_lightning.data.scan import BadFile, walk
-from ser_lightning.errors import UserError
+from ser_lightning.data.sound_file import refuse_strange_beginning
+from ser_lightning.errors import UserError, some
+from ser_lightning.text import printable
 
 STDIN = "-"
+_MOST_PIPED_BYTES = 2_000_000_000  # 17 hours of 16 bits at 16 kHz, 3 hours of stereo at 48 kHz
+_PIPED_BLOCK_BYTES = 1 << 20
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """A name, and what gives its samples in blocks (T,) of int16 at a rate; that raises `UnreadableAudio`."""
+    """A name, and what gives its samples in blocks (T,) of int16 at a rate; that raises `UnreadableAudio`.
+
+    The name is for people, as for CSV and JSON: what no text can hold, or a terminal should not get, is escaped.
+    """
 
     name: str
     blocks: Callable[[int], Iterator[np.ndarray]]
@@ -60,7 +69,11 @@ def _found(place: str, raw: RawFormat | None) -> list[Recording]:
     if not path.is_dir():
         return [_file(path, place)]
     unlisted: list[BadFile] = []
-    found = [_file(path / name, str(path / name)) for name, _ in walk(path, unlisted)]
+    passed_over: list[str] = []
+    found = [_file(path / name, str(path / name)) for name, _ in walk(path, unlisted, passed_over)]
+    if passed_over:
+        n_files = f"{len(passed_over)} {'is' if len(passed_over) == 1 else 'are'}"
+        log.info("%s: %s passed over, hidden or of no audio format: %s", place, n_files, some(passed_over))
     if not found and not unlisted:
         raise UserError(f"{place} holds no audio files")
     found += [_unreadable(str(path / bad.path), bad.reason) for bad in unlisted]
@@ -68,22 +81,39 @@ def _found(place: str, raw: RawFormat | None) -> list[Recording]:
 
 
 def _file(path: Path, name: str) -> Recording:
-    return Recording(name=name, blocks=lambda rate_hz: stream_file(path, sample_rate_hz=rate_hz))
+    return Recording(name=printable(name), blocks=lambda rate_hz: stream_file(path, sample_rate_hz=rate_hz))
 
 
 def _unreadable(name: str, reason: str) -> Recording:
     def blocks(sample_rate_hz: int) -> Iterator[np.ndarray]:
         raise UnreadableAudio(reason)
 
-    return Recording(name=name, blocks=blocks)
+    return Recording(name=printable(name), blocks=blocks)
 
 
 def _piped(sample_rate_hz: int) -> Iterator[np.ndarray]:
-    """A file that comes through a pipe: it is put on disk first, as decoders want to seek."""
-    with tempfile.NamedTemporaryFile() as copy:
-        shutil.copyfileobj(_stdin(), copy)
-        copy.flush()
-        yield from stream_file(Path(copy.name), sample_rate_hz=sample_rate_hz)
+    """A file that comes through a pipe: it is put on disk first, as decoders want to seek.
+
+    What begins like no audio is not, and nothing that is longer than ``_MOST_PIPED_BYTES``.
+    """
+    stdin, n_bytes = _stdin(), 0
+    try:
+        with tempfile.NamedTemporaryFile() as copy:
+            while block := stdin.read(_PIPED_BLOCK_BYTES):
+                if not n_bytes:
+                    refuse_strange_beginning(block)
+                n_bytes += len(block)
+                if n_bytes > _MOST_PIPED_BYTES:
+                    most = f"{_MOST_PIPED_BYTES / 1e9:.0f} GB"
+                    raise UnreadableAudio(f"is longer than {most}, the most that is taken from a pipe: name a file")
+                copy.write(block)
+            copy.flush()
+            yield from stream_file(Path(copy.name), sample_rate_hz=sample_rate_hz)
+    except OSError as error:
+        raise UnreadableAudio(
+            f"cannot be kept on disk while it is read ({error.strerror or error}): make room in the folder for "
+            "temporary files, or set TMPDIR to another"
+        ) from error
 
 
 def _raw(form: RawFormat) -> Callable[[int], Iterator[np.ndarray]]:

@@ -65,11 +65,10 @@ def is_search(sweeper: DictConfig) -> bool:
 
 def show_outcomes(sweep: Path) -> bool:
     """Print the table that a sweep ends in. Returns whether every job finished."""
-    from rich.console import Console
-
     from ser_lightning.sweep.table import print_outcomes
+    from ser_lightning.terminal import SafeConsole
 
-    return print_outcomes(sweep, Console(highlight=False, markup=False))
+    return print_outcomes(sweep, SafeConsole(highlight=False, markup=False))
 
 
 def listen() -> None:

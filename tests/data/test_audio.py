@@ -12,7 +12,7 @@ import soundfile
 import torch
 import torchaudio
 
-from ser_lightning.data import audio
+from ser_lightning.data import audio, resampling
 from ser_lightning.data.audio import UnreadableAudio, decode
 
 
@@ -124,8 +124,8 @@ def test_the_seams_between_blocks_cannot_be_heard(tmp_path, monkeypatch, rate_hz
 @pytest.mark.parametrize(("down", "up"), [(2, 1), (3, 1), (441, 160), (1, 2), (147, 80)])
 def test_both_resamplers_are_the_same_filter(down, up):
     samples = noise(50 * down + 3)[:, 0].astype(np.float32)
-    usual, _ = audio._resampler(down * 1000, up * 1000)
-    assert usual(samples) == pytest.approx(audio._polyphase(down, up)(samples), abs=2e-5)
+    usual, _ = resampling._resampler(down * 1000, up * 1000)
+    assert usual(samples) == pytest.approx(resampling._polyphase(down, up)(samples), abs=2e-5)
 
 
 @pytest.mark.parametrize("rate_hz", [0, 1, 999, 768_001, 2**31 - 1, 2**32 - 1])
@@ -193,16 +193,6 @@ def test_a_truncated_file_is_named_as_such(tmp_path, kind, share):
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(UnreadableAudio):
         decode(path)
-
-
-@pytest.mark.parametrize("length", [0x7FFFF000, 0x80000000, 0xFFFFFFFF])
-def test_a_wav_written_to_a_pipe_has_no_length_and_is_read(tmp_path, length):
-    path = written(tmp_path)
-    content = bytearray(path.read_bytes())
-    start = content.index(b"data") + 4
-    content[start : start + 4] = struct.pack("<I", length)
-    path.write_bytes(content)
-    assert len(decode(path).samples) == 8000
 
 
 def test_a_flac_written_to_a_pipe_has_no_length_and_is_read(tmp_path):

@@ -15,6 +15,7 @@ from ser_lightning.data import cache
 from ser_lightning.data.audio import decode
 from ser_lightning.data.cache import PackedCorpus, prepare
 from ser_lightning.data.corpora import load_corpus
+from ser_lightning.data.report import SQUARE_WAVES
 from ser_lightning.errors import UserError
 
 CREMAD = load_corpus("cremad")
@@ -159,6 +160,19 @@ def test_oddities_are_warned_of_and_counted(root):
     said = "\n".join(report.lines())
     assert "1001_IEO_SAD_XX" in said
     assert "1001_DFA_ANG_XX = 1001_DFA_SAD_XX" in said
+
+
+def test_floats_in_the_range_of_integers_are_warned_of(root):
+    """As scipy.io.wavfile writes floats that nobody scaled."""
+    for name in ("1001_DFA_ANG_XX.wav", "1001_DFA_SAD_XX.wav"):
+        samples, rate_hz = soundfile.read(root / "AudioWAV" / name)
+        soundfile.write(root / "AudioWAV" / name, 32_768 * samples, rate_hz, subtype="FLOAT")
+    loud = np.clip(1.2 * np.sin(np.arange(8000) / 20), -1, 1)
+    soundfile.write(root / "AudioWAV" / "1001_DFA_DIS_XX.wav", loud, 16_000)
+    report = prepare(CREMAD, root).report
+    assert report.warnings()["clipped"] == 3
+    two = "1001_DFA_ANG_XX, 1001_DFA_SAD_XX"
+    assert f"2 of these are {SQUARE_WAVES}: {two}" in report.lines()
 
 
 def test_documents_beside_the_audio_are_no_clips(root):

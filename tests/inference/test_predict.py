@@ -3,17 +3,24 @@
 import csv
 import io
 import json
+import os
+import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from click.testing import CliRunner
 
-from ser_lightning import cli
+from ser_lightning import cli, load_model
 from ser_lightning.data.audio import stream_raw
+from ser_lightning.errors import UserError
+from ser_lightning.inference import recordings
+from ser_lightning.inference.checkpoint import read_checkpoint
 from ser_lightning.inference.predict import predict_all
 from ser_lightning.inference.recordings import find_recordings
 from ser_lightning.inference.windows import Windows
@@ -98,8 +105,8 @@ def test_damage_at_the_end_of_a_long_file_is_found(model, tmp_path):
     path.write_bytes(content)
     good = tmp_path / "good.wav"
     soundfile.write(good, noise(1), RATE_HZ)
-    recordings = find_recordings([str(path), str(good), str(path)])
-    outcomes = list(predict_all(model, recordings, windows=Windows(window_s=0.5, hop_s=0.5)))
+    named = find_recordings([str(path), str(good), str(path)])
+    outcomes = list(predict_all(model, named, windows=Windows(window_s=0.5, hop_s=0.5)))
     assert [outcome.error is None for outcome in outcomes] == [False, True, False]
     assert [outcome.name for outcome in outcomes] == [str(path), str(good), str(path)]
 
@@ -145,6 +152,23 @@ def test_what_cannot_be_done_is_one_line(checkpoint, folder, monkeypatch, argume
     assert code == 1 and complaint in errors and len(errors.splitlines()) == 1
 
 
+def test_floats_in_the_range_of_integers_are_named_as_what_they_are_heard_as(checkpoint, tmp_path):
+    speech, places = noise(1), {kind: tmp_path / f"a.{kind}" for kind in ("csv", "json")}
+    soundfile.write(tmp_path / "unscaled.wav", 32_768 * speech, RATE_HZ, subtype="FLOAT")
+    soundfile.write(tmp_path / "loud.wav", np.clip(10 * speech, -1, 1), RATE_HZ)
+    soundfile.write(tmp_path / "good.wav", speech, RATE_HZ, subtype="FLOAT")
+    code, _, errors = ser(checkpoint, tmp_path, *(f"--{kind}={place}" for kind, place in places.items()))
+    said = {line.rpartition("/")[2].partition(":")[0]: line for line in errors.splitlines() if ".wav" in line}
+    assert code == 0 and said.keys() == {"unscaled.wav", "loud.wav"}
+    assert "divide 16-bit values by 32,768" in said["unscaled.wav"] and "clipped, " in said["loud.wav"]
+    shares = {Path(row["path"]).name: float(row["clipped"]) for row in csv.DictReader(places["csv"].open())}
+    assert shares["unscaled.wav"] > 0.99 and 0.1 < shares["loud.wav"] < 0.8 and shares["good.wav"] == 0
+    in_json = {
+        Path(one["path"]).name: one["clipped"] for one in json.loads(places["json"].read_text())["recordings"]
+    }
+    assert in_json == pytest.approx(shares)
+
+
 def test_a_folder_without_audio_is_refused(checkpoint, tmp_path):
     code, _, errors = ser(checkpoint, tmp_path)
     assert code == 1 and "holds no audio files" in errors
@@ -162,6 +186,114 @@ def test_stopped_in_the_middle_it_keeps_what_it_has(checkpoint, folder, tmp_path
     code, _, errors = ser(checkpoint, folder, "--csv", place)
     assert code == 130 and "2 of 6 recordings were heard" in errors and "interrupted" in errors
     assert len(list(csv.DictReader(place.open()))) == 2
+
+
+def test_what_a_folders_walk_passes_over_is_counted(checkpoint, folder, tmp_path):
+    for name in ("a.wav", ".hidden.wav", "video.mp4", "notes.txt"):
+        (tmp_path / name).write_bytes((folder / "a good one.wav").read_bytes())
+    (tmp_path / ".git").mkdir()
+    code, out, errors = ser(checkpoint, tmp_path)
+    assert code == 0 and "a.wav" in out and "mp4" not in out
+    assert "4 are passed over, hidden or of no audio format: .git/, .hidden.wav, notes.txt, video.mp4" in errors
+    code, out, errors = ser(checkpoint, tmp_path / "video.mp4")  # named, it is read, whatever it is called
+    assert (code, errors) == (0, "") and "video.mp4" in out
+
+
+def test_only_files_are_opened(checkpoint, folder, tmp_path):
+    """Nor what lies beside them: libsndfile would open ``._x.mp3`` for ``x.mp3``, and wait."""
+    os.mkfifo(tmp_path / "pipe.wav")
+    os.mkfifo(tmp_path / "._x.mp3")
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "device.wav").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tmp_path / "socket.wav"))
+        soundfile.write(tmp_path / "x.mp3", noise(1), RATE_HZ)
+        code, out, errors = ser(checkpoint, tmp_path)
+        named = (tmp_path / "folder.wav" / "x.wav", tmp_path / "pipe.wav", tmp_path / "._x.mp3")
+        soundfile.write(named[0], noise(1), RATE_HZ)
+        code_named, *_ = ser(checkpoint, *named)
+    assert code == code_named == 1 and "x.mp3" in out
+    for name in ("pipe.wav", "device.wav", "socket.wav"):
+        assert f"{name}: is a pipe or a device, not a file" in errors
+
+
+class Endless:
+    """A pipe that never ends."""
+
+    def __init__(self, beginning=b""):
+        self.n_bytes, self.beginning = 0, beginning
+
+    def read(self, n_bytes):
+        self.n_bytes += n_bytes
+        content, self.beginning = self.beginning.ljust(n_bytes, b"\0"), b""
+        return content
+
+
+def test_a_pipe_without_end_ends(model, folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(recordings, "_MOST_PIPED_BYTES", 10_000_000)
+    wave = (folder / "a good one.wav").read_bytes()
+    for stdin, most, reason in (
+        (Endless(), 1 << 20, "begins like no format"),
+        (Endless(wave), 12_000_000, "longer than 0 GB, the most that is taken from a pipe: name a file"),
+    ):
+        monkeypatch.setattr(recordings, "_stdin", lambda stdin=stdin: stdin)
+        (outcome,) = predict_all(model, find_recordings(["-"]))
+        assert reason in outcome.error
+        assert stdin.n_bytes <= most and list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_no_reason_for_a_traceback(model, folder, monkeypatch):
+    class Full(io.BytesIO):
+        name = "full"
+
+        def write(self, content):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recordings, "_stdin", (folder / "a good one.wav").open("rb").__enter__)
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", Full)
+    (outcome,) = predict_all(model, find_recordings(["-"]))
+    assert "No space left on device" in outcome.error and "TMPDIR" in outcome.error
+
+
+def test_names_that_no_text_can_hold_are_escaped_everywhere(checkpoint, folder, tmp_path):
+    names = ("good.wav", os.fsdecode(b"J\xfcrgen.wav"), "\x1b[2Jgone.wav", os.fsdecode(b"broken\xff.wav"))
+    (tmp_path / "in").mkdir()
+    for name in names:
+        cut = 1000 if "broken" in name else None
+        (tmp_path / "in" / name).write_bytes((folder / "a good one.wav").read_bytes()[:cut])
+    places = {kind: tmp_path / f"answers.{kind}" for kind in ("csv", "json", "jsonl")}
+    code, out, errors = ser(checkpoint, tmp_path / "in")
+    written, *_ = ser(checkpoint, tmp_path / "in", *(f"--{kind}={place}" for kind, place in places.items()))
+    assert code == written == 1
+    assert "J\\xfcrgen.wav" in out and "\\x1b[2Jgone.wav" in out and "\x1b[2J" not in out + errors
+    assert "broken\\xff.wav: is truncated" in errors
+    expected = {"good.wav", "J\\xfcrgen.wav", "\\x1b[2Jgone.wav", "broken\\xff.wav"}
+    in_csv = {Path(row["path"]).name for row in csv.DictReader(places["csv"].open(encoding="utf-8"))}
+    in_json = {Path(one["path"]).name for one in json.loads(places["json"].read_text())["recordings"]}
+    in_lines = {Path(json.loads(line)["path"]).name for line in places["jsonl"].read_text().splitlines()}
+    assert in_csv == in_json == in_lines == expected
+
+
+def test_an_answer_that_is_no_number_is_an_error(checkpoint, folder, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    for weight in content["state_dict"].values():
+        if weight.is_floating_point():
+            weight.fill_(float("nan"))
+    torch.save(content, tmp_path / "nan.ckpt")
+    place = tmp_path / "answers.json"
+    code, _, errors = ser(tmp_path / "nan.ckpt", folder / "a good one.wav", "--json", place)
+    assert code == 1 and "a good one.wav: the model's answer is no number (NaN)" in errors
+    json.loads(place.read_text(), parse_constant=lambda name: pytest.fail(name))
+    with pytest.raises(ValueError, match="no number"):
+        load_model(tmp_path / "nan.ckpt").predict(noise(1)[:, 0], RATE_HZ)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_none_is_refused(checkpoint, tmp_path, temperature):
+    read_checkpoint(checkpoint).write(tmp_path / "a.ckpt", temperature=temperature)
+    with pytest.raises(UserError, match=r"the temperature .*: it must be above 0"):
+        load_model(tmp_path / "a.ckpt")
 
 
 @pytest.mark.slow

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ser_lightning.data.audit.folds import SplitAudit
-from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.report import Report
+from ser_lightning.data.manifest import Manifest
+from ser_lightning.data.report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
 
 SHORT_S = 0.3
-CLIPPED_SHARE = 0.001  # of a file's samples that lie in flat tops
 _REASONS = 10  # for unusable files that get a finding each
 
 Severity = Literal["failure", "warning", "fact"]
@@ -69,18 +68,15 @@ def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Find
     """Clips that can be decoded and yet are suspect."""
     if silent:
         yield _finding("warning", "silent", counted(silent, "silent clip"), silent)
-    clipped = [row.id for row in manifest if row.n_clipped > CLIPPED_SHARE * _n_source_samples(row)]
-    if clipped:
-        text = f"{counted(clipped, 'clipped clip')}: more than {CLIPPED_SHARE:.1%} of the samples cut off flat"
-        yield _finding("warning", "clipped", text, clipped)
+    flat = clipped(manifest)
+    if flat:
+        text = f"{counted(flat, 'clipped clip')}: more than {CLIPPED_SHARE:.1%} of the samples cut off flat"
+        yield _finding("warning", "clipped", text, flat)
+    if square := square_waves(manifest):
+        yield _finding("warning", "square_waves", f"{counted(square, 'clip')} {SQUARE_WAVES}", square)
     short = [row.id for row in manifest if row.duration_s < SHORT_S]
     if short:
         yield _finding("warning", "short", f"{counted(short, 'clip')} shorter than {SHORT_S} s", short)
-
-
-def _n_source_samples(row: Utterance) -> float:
-    """Over all channels, as ``n_clipped`` is counted."""
-    return row.duration_s * row.source_rate_hz * row.source_channels
 
 
 def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:

@@ -1,0 +1,166 @@
+"""What phones and browsers record, AAC and its like: decoded by PyAV, or by an ffmpeg that is installed.
+
+T: frames.  C: channels.
+"""
+
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ser_lightning.data.containers import UnreadableAudio
+
+_AU_HEADER = struct.Struct(">4s5I")  # name, where the samples begin, their length, encoding, rate, channels
+
+
+@dataclass(frozen=True)
+class CodedFormat:
+    """A format by its name for people, and by that of FFmpeg's reader of it."""
+
+    name: str
+    demuxer: str
+
+
+_MPEG_4 = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # what the first box of a file may be called
+_BEGINNINGS = {
+    b"\x1aE\xdf\xa3": CodedFormat("WebM or Matroska", "matroska"),
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": CodedFormat("Windows Media (WMA)", "asf"),
+    b"#!AMR": CodedFormat("AMR", "amr"),
+}
+
+
+def coded_format(head: bytes) -> CodedFormat | None:
+    """Return the format that a file's first 12 bytes are of; None where it is none of these."""
+    if head[4:8] in _MPEG_4:
+        name = "3GP" if head[8:10] == b"3g" else "AAC or another codec in MPEG-4 (m4a, mp4, mov)"
+        return CodedFormat(name, "mov")
+    if head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # as an MP3 begins, but for its layer, which is 0
+        return CodedFormat("AAC (ADTS)", "aac")
+    return next((form for begin, form in _BEGINNINGS.items() if head.startswith(begin)), None)
+
+
+class CodedStream:
+    """The first audio track of a file, read from front to back.
+
+    Raises: UnreadableAudio where it holds none, and where nothing that decodes it is installed.
+    """
+
+    subtype = "FLOAT"
+
+    def __init__(self, file: BinaryIO, path: Path, form: CodedFormat):
+        self._stack = ExitStack()
+        try:
+            if find_spec("av") is not None:
+                self.samplerate, self.channels, self._frames = _by_pyav(self._stack, file, form)
+            elif (program := shutil.which("ffmpeg")) is not None:
+                self.samplerate, self.channels, self._frames = _by_ffmpeg(self._stack, program, path, form)
+            else:
+                raise UnreadableAudio(
+                    f"is {form.name}, which needs one more package: pip install -c constraints.txt -e '.[av]' "
+                    "(or convert it to WAV or FLAC)"
+                )
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> "CodedStream":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def read_blocks(self, n_frames: int, dtype: str = "float32") -> Iterator[np.ndarray]:
+        """Yield blocks (T, C) of float32, which all codecs here decode to, T about ``n_frames``."""
+        held, n_held = [], 0
+        for frames in self._frames:
+            held.append(frames)
+            n_held += len(frames)
+            if n_held >= n_frames:
+                yield np.concatenate(held)
+                held, n_held = [], 0
+        if held:
+            yield np.concatenate(held)
+
+
+Opened = tuple[int, int, Iterator[np.ndarray]]  # rate, channels, (T, C) float32
+
+
+def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
+    import av
+
+    def frames(container: Any, track: Any) -> Iterator[Any]:
+        try:
+            yield from container.decode(track)
+        except av.FFmpegError as error:
+            raise UnreadableAudio(f"is damaged, or truncated ({error.strerror})") from error
+
+    try:
+        container = stack.enter_context(av.open(file, format=form.demuxer, metadata_errors="replace"))
+    except av.FFmpegError as error:
+        raise UnreadableAudio(f"is damaged, or truncated: its header cannot be read ({error.strerror})") from error
+    track = container.streams.best("audio")
+    if track is None:
+        raise UnreadableAudio("holds no audio track")
+    decoded = frames(container, track)
+    first = next(decoded, None)  # it alone knows the rate of AAC whose upper band is coded apart
+    if first is None:
+        raise UnreadableAudio("holds no audio samples")
+    rate_hz, channels = first.sample_rate, first.layout.nb_channels
+    as_floats = av.AudioResampler(format="flt")  # with neither rate nor layout it changes nothing else
+
+    def arrays() -> Iterator[np.ndarray]:
+        frame = first
+        while frame is not None:
+            if (frame.sample_rate, frame.layout.nb_channels) != (rate_hz, channels):
+                raise UnreadableAudio("holds more than one sample rate or number of channels")
+            n_frames = frame.samples
+            if frame.duration and frame.time_base == Fraction(
+                1, rate_hz
+            ):  # what fills up a last packet is no sound
+                n_frames = min(n_frames, frame.duration)
+            for each in as_floats.resample(frame):
+                yield each.to_ndarray().reshape(-1, channels)[:n_frames]
+            frame = next(decoded, None)
+
+    return rate_hz, channels, arrays()
+
+
+def _by_ffmpeg(stack: ExitStack, program: str, path: Path, form: CodedFormat) -> Opened:
+    """Through a pipe, as an AU file, the simplest that says rate and channels and holds floats."""
+    complaints: Any = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+    source = ["-xerror", "-protocol_whitelist", "file,pipe", "-f", form.demuxer, "-i", f"file:{path.absolute()}"]
+    command = [program, "-nostdin", "-v", "error", *source, "-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "-"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, stdin=subprocess.DEVNULL)
+    stack.callback(running.wait)
+    stack.callback(running.kill)
+    assert running.stdout is not None
+    output = stack.enter_context(running.stdout)
+
+    def check() -> None:
+        if running.wait() != 0 or complaints.tell():
+            complaints.seek(0)
+            said = complaints.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
+            raise UnreadableAudio(f"is damaged, or truncated, or without an audio track (ffmpeg: {said[-1]})")
+
+    header = output.read(_AU_HEADER.size)
+    if len(header) < _AU_HEADER.size:
+        check()
+        raise UnreadableAudio("holds no audio samples")
+    _, start, _, _, rate_hz, channels = _AU_HEADER.unpack(header)
+    output.read(start - _AU_HEADER.size)
+
+    def arrays() -> Iterator[np.ndarray]:
+        while content := output.read(4 * channels * 16_384):
+            yield np.frombuffer(content, ">f4").astype(np.float32).reshape(-1, channels)
+        check()
+
+    return rate_hz, channels, arrays()

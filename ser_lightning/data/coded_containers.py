@@ -1,0 +1,111 @@
+"""Whether a file of a format that FFmpeg decodes is all there: FFmpeg reads a cut-off one as far as it goes."""
+
+import struct
+from collections.abc import Callable
+from typing import BinaryIO
+
+from ser_lightning.data.containers import UnreadableAudio
+
+# Bytes of an AMR frame after its first, by the mode that the first one tells: narrow band and wide band.
+_AMR_BYTES = (
+    (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0),
+    (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 5, 0, 0, 0, 0, 0),
+)
+_SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675  # of Matroska: what holds everything, and what holds some seconds
+
+
+def refuse_cut(file: BinaryIO, demuxer: str, size: int) -> None:
+    """Walk to the end of a file of ``size`` bytes, by the lengths that are told in it.
+
+    Raises: UnreadableAudio where something reaches beyond the file's end, or is no part of such a file.
+    """
+    file.seek(0)
+    {
+        "mov": _walk_boxes,
+        "matroska": _walk_elements,
+        "asf": _walk_objects,
+        "amr": _walk_amr,
+        "aac": _walk_adts,
+    }[demuxer](file, size)
+
+
+def _refuse_beyond(end: int, size: int) -> None:
+    if end > size:
+        raise UnreadableAudio(f"is truncated: {size} of at least {end} bytes are there")
+
+
+def _walk_boxes(file: BinaryIO, size: int) -> None:
+    """MPEG-4's and QuickTime's: a length of 32 bits, a name of four letters."""
+    position, has_index = 0, False
+    while position + 8 <= size:
+        file.seek(position)
+        length, name = struct.unpack(">I4s", file.read(8))
+        if length == 1:
+            length = int.from_bytes(file.read(8).ljust(8, b"\0"), "big")
+        if 0 < length < 8:
+            break  # what follows is no box: it is nothing that FFmpeg would look at
+        has_index |= name == b"moov"
+        position += length or size - position  # 0: to the end of the file
+        _refuse_beyond(position, size)
+    if not has_index:
+        raise UnreadableAudio("is truncated: the index of what it holds is not there")
+
+
+def _walk_elements(file: BinaryIO, size: int) -> None:
+    """Matroska's and WebM's: a name and a length, each of as many bytes as its first one tells."""
+    position = 0
+    while position < size:
+        file.seek(position)
+        head = file.read(12)
+        n_name = 9 - head[0].bit_length()
+        n_length = 9 - head[n_name].bit_length() if n_name < len(head) else 9
+        if n_name > 4 or n_length > 8:
+            raise UnreadableAudio(f"is truncated or damaged: it breaks off at byte {position} of {size}")
+        name = int.from_bytes(head[:n_name], "big")
+        length = int.from_bytes(head[n_name : n_name + n_length], "big") & ~(1 << 7 * n_length)
+        unknown = length == (1 << 7 * n_length) - 1  # browsers write as they record
+        position += n_name + n_length
+        if not unknown:
+            _refuse_beyond(position + length, size)
+        if name != _SEGMENT and not (name == _CLUSTER and unknown):
+            position += length
+
+
+def _walk_objects(file: BinaryIO, size: int) -> None:
+    """Windows Media's: a name of 16 bytes, a length of 8."""
+    position = 0
+    while position + 24 <= size:
+        file.seek(position + 16)
+        length = int.from_bytes(file.read(8), "little")
+        if length < 24:  # it was not known while it was broadcast
+            return
+        position += length
+        _refuse_beyond(position, size)
+
+
+def _walk_amr(file: BinaryIO, size: int) -> None:
+    n_bytes = _AMR_BYTES[int(file.readline(16).startswith(b"#!AMR-WB"))]
+    _walk_frames(file, size, 1, lambda head: 1 + n_bytes[head[0] >> 3 & 15])
+
+
+def _walk_adts(file: BinaryIO, size: int) -> None:
+    def length(head: bytes) -> int:
+        is_frame = head[0] == 0xFF and head[1] & 0xF6 == 0xF0
+        return (int.from_bytes(head[3:6], "big") >> 5) & 0x1FFF if is_frame else 0
+
+    _walk_frames(file, size, 7, length)
+
+
+def _walk_frames(file: BinaryIO, size: int, n_head: int, length: Callable[[bytes], int]) -> None:
+    """``length`` tells a frame's from its first ``n_head`` bytes, 0 where these begin none."""
+    position = file.tell()
+    while position < size:
+        file.seek(position)
+        head = file.read(n_head)
+        n_bytes = length(head) if len(head) == n_head else 0
+        if n_bytes < n_head:
+            if head.startswith(b"TAG"):  # a title, of 128 bytes, at the end
+                return
+            raise UnreadableAudio(f"is truncated or damaged: it breaks off at byte {position} of {size}")
+        position += n_bytes
+        _refuse_beyond(position, size)

@@ -1,0 +1,146 @@
+"""A sound file, opened in the form that reads it front to back in blocks, whatever its format.
+
+T: frames.  C: channels.
+"""
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import soundfile
+
+from ser_lightning.data import containers
+from ser_lightning.data.coded import CodedStream, coded_format
+from ser_lightning.data.coded_containers import refuse_cut
+from ser_lightning.data.containers import Correction, UnreadableAudio, check_container
+
+_UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, for a FLAC written to a pipe
+
+
+class Stream(Protocol):
+    """An open file: its sample rate in Hz, its channels, and how its samples are encoded, in libsndfile's words."""
+
+    samplerate: int
+    channels: int
+    subtype: str
+
+    def read_blocks(self, n_frames: int, dtype: str) -> Iterator[np.ndarray]:
+        """Yield blocks (T, C) to the end of the file, T about ``n_frames``, as float32, or int16 if it has PCM_16.
+
+        Raises: UnreadableAudio where the file ends before it should.
+        """
+        ...
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Stream]:
+    """Open a file, told by content and not by name.
+
+    Raises: UnreadableAudio for whatever goes wrong, here or where the stream is read.
+    """
+    try:
+        _refuse_what_is_no_file(path)
+        with path.open("rb") as file:
+            coded = coded_format(file.read(12).ljust(12, b"\0"))
+            if coded is not None:
+                refuse_cut(file, coded.demuxer, os.fstat(file.fileno()).st_size)
+                file.seek(0)
+                with CodedStream(file, path, coded) as decoded:
+                    yield decoded
+                return
+            file.seek(0)
+            correction = check_container(file)
+            # By its path, libsndfile would also guess from the name's ending and from a "._" file beside it.
+            with _Stream(_readable(file, correction)) as stream:
+                yield stream
+    except FileNotFoundError as error:
+        link = f"is a link to {os.readlink(path)}, which " if path.is_symlink() else ""
+        raise UnreadableAudio(f"{link}is not there") from error
+    except OSError as error:
+        raise UnreadableAudio(f"cannot be opened ({error.strerror or error})") from error
+    except soundfile.SoundFileError as error:
+        raise UnreadableAudio(f"cannot be decoded ({_short(error)})") from error
+
+
+class _Stream(soundfile.SoundFile):
+    """A file read from front to back: soundfile would seek after every read."""
+
+    def __init__(self, source: Any):
+        super().__init__(source, closefd=False)
+        if not super().seekable():  # GSM and its like: libsndfile reads on over their end
+            raise UnreadableAudio(f"is encoded as {self.subtype}, which cannot be read reliably")
+
+    def seekable(self) -> bool:
+        return False
+
+    def read_blocks(self, n_frames: int, dtype: str) -> Iterator[np.ndarray]:
+        """Yield (T, C) blocks to the end of the file, whose header may lie about its length, or not know it."""
+        at_most = max(1, min(n_frames, self.frames))
+        n_read = 0
+        while n_read < self.frames:
+            block = self.read(at_most, dtype=dtype, always_2d=True)
+            if len(block) == 0:
+                break
+            n_read += len(block)
+            yield block
+        if n_read < self.frames != _UNKNOWN_FRAMES:
+            raise UnreadableAudio(f"is truncated: {n_read} of {self.frames} frames could be read")
+
+
+def refuse_strange_beginning(head: bytes) -> None:
+    """Raise UnreadableAudio where a file that begins so cannot be `opened`, whatever follows."""
+    if coded_format(head.ljust(12, b"\0")) is None:
+        containers.refuse_strange_beginning(head)
+
+
+def _readable(file: BinaryIO, correction: Correction | None) -> Any:
+    """The file from its beginning, in the form that libsndfile reads fastest."""
+    file.seek(0)
+    if correction is not None:
+        return _Corrected(file, correction)
+    if os.name != "posix":
+        return file
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    return file.fileno()
+
+
+class _Corrected:
+    """A file as it would be with a better header, for libsndfile to read."""
+
+    def __init__(self, file: BinaryIO, correction: Correction):
+        self._file, self._correction = file, correction
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        start = self._file.tell()
+        content = self._file.read(n_bytes)
+        first = self._correction.position - start
+        if first >= len(content) or first + len(self._correction.content) <= 0:
+            return content
+        changed = bytearray(content)
+        for number, byte in enumerate(self._correction.content, start=first):
+            if 0 <= number < len(changed):
+                changed[number] = byte
+        return bytes(changed)
+
+    def write(self, content: bytes) -> int:  # soundfile asks that there be one
+        raise io.UnsupportedOperation("write")
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # a zero byte, or half a character
+        raise UnreadableAudio("has a name that no file can have") from error
+    if not stat.S_ISREG(mode):  # a pipe would be waited for without end, a device read without end
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise UnreadableAudio(f"is {what}, not a file")
+
+
+def _short(error: Exception) -> str:
+    return str(error).rsplit(": ", 1)[-1].rstrip(".") or type(error).__name__

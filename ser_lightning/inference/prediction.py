@@ -1,0 +1,85 @@
+"""What a model answers: by segment, and of a recording.
+
+K: classes.  S: segments.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class NoAnswer(ValueError):
+    """What a model made of a recording is no probability; the message says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """``probabilities`` of the K emotions, by name."""
+
+    probabilities: Mapping[str, float]
+
+    @property
+    def label(self) -> str:
+        """The most probable emotion."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+    @property
+    def confidence(self) -> float:
+        """Its probability."""
+        return self.probabilities[self.label]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment(Answer):
+    """A stretch of a recording. ``silent``: nothing in it is above -60 dB of full scale, and the answer is void.
+
+    ``clipped``: the share of its samples that stand at full scale, where louder ones were cut off.
+    """
+
+    start_s: float
+    end_s: float
+    silent: bool = False
+    clipped: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction(Answer):
+    """What a model says of a recording: by segment, and of the whole.
+
+    ``probabilities`` of the whole are the mean over its segments that are not silent, each weighted by its length.
+    """
+
+    duration_s: float
+    segments: Sequence[Segment]
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing to hear, so that the answer means nothing."""
+        return all(segment.silent for segment in self.segments)
+
+    @property
+    def clipped(self) -> float:
+        """The share of its samples that stand at full scale."""
+        lengths = [segment.end_s - segment.start_s for segment in self.segments]
+        return float(np.average([segment.clipped for segment in self.segments], weights=lengths))
+
+
+def summarised(segments: Sequence[Segment]) -> Prediction:
+    """Of the segments of a recording, the whole. Overlaps count twice, as often as the network heard them.
+
+    Raises: NoAnswer where the model's numbers are none.
+    """
+    assert segments, "a recording has a segment at least"
+    if not all(np.isfinite(list(segment.probabilities.values())).all() for segment in segments):
+        raise NoAnswer("the model's answer is no number (NaN): train it anew, or take another checkpoint")
+    heard = [segment for segment in segments if not segment.silent] or segments
+    weight = [segment.end_s - segment.start_s for segment in heard]
+    labels = list(heard[0].probabilities)
+    table = np.array([[segment.probabilities[name] for name in labels] for segment in heard])  # (S, K)
+    whole = np.average(table, axis=0, weights=weight)
+    return Prediction(
+        duration_s=segments[-1].end_s,
+        probabilities=dict(zip(labels, whole.tolist(), strict=True)),
+        segments=tuple(segments),
+    )

@@ -1,0 +1,25 @@
+"""A console for texts of other people's making: a file's name can hold what moves a terminal's cursor."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from ser_lightning.text import printable
+
+
+class SafeConsole(Console):
+    """A Rich console that shows texts, whatever they hold, as texts."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make a text of a string, `printable` from the first, so that columns become as wide as they must be."""
+        return super().render_str(printable(text, lines=True), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render it, every text in it `printable`."""
+        for segment in super().render(renderable, options):
+            if segment.control is None:
+                segment = segment._replace(text=printable(segment.text, lines=True))
+            yield segment

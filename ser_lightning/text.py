@@ -1,0 +1,22 @@
+"""Text of other people's making, such as a file's name, in what this package prints and writes."""
+
+import re
+
+# Controls, half characters (bytes of a name that is not UTF-8), and what turns the direction of writing around.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNPRINTABLE_IN_LINES = re.compile(_UNPRINTABLE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Return text with what is no character that can be shown escaped, such as ``\x1b``.
+
+    ``lines``: line breaks and tabs are meant as such.
+    """
+    return (_UNPRINTABLE_IN_LINES if lines else _UNPRINTABLE).sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    if 0xDC80 <= number <= 0xDCFF:  # what Python makes of a byte that is not UTF-8
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"

@@ -1,0 +1,42 @@
+"""Names that hold what moves a terminal's cursor, or no text at all."""
+
+import io
+import os
+
+import pytest
+
+from ser_lightning.terminal import SafeConsole
+from ser_lightning.text import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("été 日本 👩‍👩‍👧 a\u00a0b", "été 日本 👩‍👩‍👧 a\u00a0b"),
+        ("\x1b]0;title\x07.wav", "\\x1b]0;title\\x07.wav"),
+        ("a\nb\rc\td", "a\\x0ab\\x0dc\\x09d"),
+        ("\x9b2J", "\\x9b2J"),
+        (os.fsdecode(b"J\xfcrgen.wav"), "J\\xfcrgen.wav"),
+        ("\ud800", "\\ud800"),
+        ("gpj.\u202evaw", "gpj.\\u202evaw"),
+    ],
+)
+def test_what_cannot_be_shown_is_escaped(text, shown):
+    assert printable(text) == shown
+    shown.encode()
+
+
+def test_lines_stay_lines():
+    assert printable("a\n\tb\x1b[31m\r", lines=True) == "a\n\tb\\x1b[31m\\x0d"
+
+
+def test_a_console_keeps_its_own_colours_and_takes_none_from_a_text():
+    from rich.table import Table
+    from rich.text import Text
+
+    out = io.StringIO()
+    table = Table("name", "what")
+    table.add_row("\x1b[2Jevil", Text("fine", style="bold"))
+    SafeConsole(file=out, force_terminal=True, width=60, markup=False).print(table)
+    assert "\\x1b[2Jevil" in out.getvalue() and "\x1b[2J" not in out.getvalue()
+    assert "\x1b[1mfine" in out.getvalue()
