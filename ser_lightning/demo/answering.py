@@ -11,9 +11,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from ser_lightning.data.audio import decode
+from ser_lightning.data.audio import stream_file
 from ser_lightning.data.containers import UnreadableAudio
-from ser_lightning.demo import words
+from ser_lightning.demo import limits, words
 from ser_lightning.demo.colours import DARK, LIGHT
 from ser_lightning.demo.picture import draw
 from ser_lightning.errors import UserError
@@ -45,22 +45,38 @@ def show(
 
     Args:
         window_s, hop_s: how a long recording is cut, as in `Windows`.
-        folder: where to put what is played, a WAV of what the model heard: browsers play few of our formats.
+        folder: where to put pictures, and what is played: a WAV of the model's input, since browsers play few of
+            our formats.
         on_progress: told the share of the recording that has been heard, now and then.
     """
     try:
         windows = Windows(window_s=window_s, hop_s=hop_s)
-        samples = decode(path, sample_rate_hz=model.sample_rate_hz).samples
+        samples = _decoded(path, model.sample_rate_hz)
     except UnreadableAudio as error:
         return Shown(answer=words.complaint(f"{path.name} {error}"))
     except UserError as error:
         return Shown(answer=words.complaint(str(error)))
     rate_hz = model.sample_rate_hz
     prediction = model.predict_blocks(_blocks(samples, _BLOCK_S * rate_hz, on_progress), windows=windows)
-    pictures = {theme.name: draw(samples, rate_hz, prediction, theme) for theme in (LIGHT, DARK)}
+    pictures = {theme.name: folder / f"{theme.name}.png" for theme in (LIGHT, DARK)}
+    for theme in (LIGHT, DARK):
+        pictures[theme.name].write_bytes(draw(samples, rate_hz, prediction, theme))
     player = folder / f"{path.stem}.wav"
     soundfile.write(player, samples, rate_hz, subtype="PCM_16")
     return Shown(answer=words.answer(prediction), picture=words.picture(pictures, prediction), player=player)
+
+
+def _decoded(path: Path, sample_rate_hz: int) -> NDArray[np.int16]:
+    """(T,) samples. However long a file is, no more of it is decoded than the demo takes."""
+    samples = bytearray()
+    for block in stream_file(path, sample_rate_hz=sample_rate_hz):
+        samples += block.data
+        if len(samples) > 2 * limits.RECORDING_S * sample_rate_hz:
+            raise UnreadableAudio(
+                f"is longer than {limits.RECORDING_MIN} minutes, which is as much as the demo takes: "
+                "ser predict takes recordings of any length"
+            )
+    return np.frombuffer(samples, np.int16)
 
 
 def _blocks(

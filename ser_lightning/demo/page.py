@@ -1,13 +1,14 @@
 """The page's layout: what is given on the left, what is answered on the right, one below the other on a phone."""
 
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ser_lightning.demo import words
+from ser_lightning.demo import limits, words
 from ser_lightning.demo.about import About
 from ser_lightning.demo.answering import Shown, show
 from ser_lightning.demo.colours import DARK, LIGHT
@@ -20,8 +21,8 @@ TITLE = "Emotion in speech"
 HEAD = "<style>@media (max-width: 760px) { .main.fillable.app { padding: .75rem !important; } }</style>"
 _CSS = Path(__file__).with_name("page.css")
 _SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Arial", "sans-serif")
-_LONGEST_WINDOW_S = 20
-_AT_ONCE = 4  # answers; of one visitor all but the last are given up
+_SHORTEST_WINDOW_S, _SHORTEST_HOP_S, _LONGEST_WINDOW_S = 1, 0.5, 20
+_SESSIONS = 64  # of which Gradio remembers what they show
 _PROGRESS = gr.Progress()
 
 
@@ -49,7 +50,7 @@ def css(n_classes: int) -> str:
 
 
 def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
-    """The page of a model. What it is given is kept where GRADIO_TEMP_DIR says."""
+    """The page of a model."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=False) as page:
         gr.HTML(words.head(about), elem_classes="head")
         with gr.Row(elem_id="sides"):  # which lies beside which is the style's, so that a phone has its own order
@@ -62,6 +63,7 @@ def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
                 answer, player, picture = _outputs()
         latest = gr.State(None)  # the file that is shown: moving a slider asks again
         turns = Turns()
+        listen = _listener(model, turns)
 
         def leave(request: gr.Request) -> None:
             turns.leave(_visitor(request))
@@ -76,40 +78,75 @@ def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
             (hop.release, latest),
         ):
             event(
-                _listener(model, turns, page.GRADIO_CACHE),
+                listen,
                 [source, window, hop],
                 [latest, answer, player, picture],
                 show_progress_on=answer,
                 trigger_mode="multiple",
-                concurrency_limit=_AT_ONCE,
+                preprocess=False,  # it leaves an empty file behind each time, and prints a trace for a wrong number
+                concurrency_limit=limits.ANSWERS_AT_ONCE,
+                concurrency_id="answers",  # one queue for all six events
                 api_visibility="private",
             )
+    page.queue(max_size=limits.WAITING_ANSWERS, api_open=False)
+    page.state_session_capacity = _SESSIONS  # `launch` takes this; it is not called
     return page
 
 
-def _listener(model: EmotionRecognizer, turns: Turns, folder: str) -> Callable[..., list[Any]]:
+def _listener(model: EmotionRecognizer, turns: Turns) -> Callable[..., list[Any]]:
     """What happens to a file: it becomes the latest one, and what is shown of it."""
 
     def listen(
-        path: str | None, window_s: float, hop_s: float, request: gr.Request, progress: gr.Progress = _PROGRESS
+        given: Mapping[str, Any] | None,
+        window_s: float,
+        hop_s: float,
+        request: gr.Request,
+        progress: gr.Progress = _PROGRESS,
     ) -> list[Any]:
         check = turns.take(_visitor(request))
-        if path is None:
+        if given is None:
             return [None, *_updates(Shown(answer=words.HINT))]
 
         def tell(share: float) -> None:
             check()
             progress(share, desc="listening")
 
-        place = Path(tempfile.mkdtemp(dir=folder))
         try:
-            shown = show(model, Path(path), window_s=window_s, hop_s=hop_s, folder=place, on_progress=tell)
+            shown = _shown(model, Path(given["path"]), window_s, hop_s, tell)
             check()
         except Superseded:
             return [gr.skip()] * 4
-        return [path, *_updates(shown)]
+        return [given, *_updates(shown)]
 
     return listen
+
+
+def _shown(
+    model: EmotionRecognizer, upload: Path, window_s: float, hop_s: float, tell: Callable[[float], None]
+) -> Shown:
+    """What is shown of an upload, in a folder beside it; the one of the answer before is deleted."""
+    if not (_SHORTEST_WINDOW_S <= window_s <= _LONGEST_WINDOW_S and _SHORTEST_HOP_S <= hop_s <= _LONGEST_WINDOW_S):
+        return Shown(
+            answer=words.complaint(
+                f"windows of {window_s:g} s every {hop_s:g} s: windows of {_SHORTEST_WINDOW_S} to "
+                f"{_LONGEST_WINDOW_S} s are possible, every {_SHORTEST_HOP_S} to {_LONGEST_WINDOW_S} s"
+            )
+        )
+    before = list(upload.parent.glob("answer_*"))
+    place = None
+    try:
+        place = Path(tempfile.mkdtemp(prefix="answer_", dir=upload.parent))
+        shown = show(model, upload, window_s=window_s, hop_s=hop_s, folder=place, on_progress=tell)
+    except Superseded:
+        before = [place] if place is not None else []
+        raise
+    except OSError as error:  # the page was closed meanwhile, there were too many uploads, or the disk is full
+        tell(1)
+        return Shown(answer=words.complaint(f"{upload.name} is not kept ({error.strerror}): choose it again"))
+    finally:
+        for old in before:
+            shutil.rmtree(old, ignore_errors=True)
+    return shown
 
 
 def _visitor(request: gr.Request) -> str:
@@ -121,7 +158,13 @@ def _inputs() -> tuple[gr.File, gr.Audio]:
         with gr.Tab("File"):
             given = gr.File(label="WAV, FLAC, Ogg, MP3 and others", type="filepath", elem_id="file")
         with gr.Tab("Microphone"):
-            recorded = gr.Audio(sources=["microphone"], type="filepath", label="your voice", elem_id="microphone")
+            recorded = gr.Audio(
+                sources=["microphone"],
+                type="filepath",
+                label="your voice",
+                buttons=["download"],  # the other would share a recording on the Hugging Face hub
+                elem_id="microphone",
+            )
     return given, recorded
 
 
@@ -129,10 +172,20 @@ def _cut() -> tuple[gr.Slider, gr.Slider]:
     usual = Windows()
     with gr.Accordion("Long recordings", open=False):
         window = gr.Slider(
-            1, _LONGEST_WINDOW_S, value=usual.window_s, step=0.5, label="window, s", info="heard at a time"
+            _SHORTEST_WINDOW_S,
+            _LONGEST_WINDOW_S,
+            value=usual.window_s,
+            step=0.5,
+            label="window, s",
+            info="heard at a time",
         )
         hop = gr.Slider(
-            0.5, _LONGEST_WINDOW_S, value=usual.hop_s, step=0.5, label="hop, s", info="from one window to the next"
+            _SHORTEST_HOP_S,
+            _LONGEST_WINDOW_S,
+            value=usual.hop_s,
+            step=0.5,
+            label="hop, s",
+            info="from one window to the next",
         )
     return window, hop
 

@@ -1,16 +1,20 @@
 """What the page says, as HTML. Names out of checkpoints and files are text in it, never markup."""
 
-import base64
 from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
+from ser_lightning.demo import limits
 from ser_lightning.demo.about import About
 from ser_lightning.demo.colours import DARK, LIGHT
 from ser_lightning.evaluation.wording import clock, percent
 from ser_lightning.inference.recognizer import Prediction, Segment
 
-HINT = Markup('<p class="hint">Choose a file or record yourself: the answer appears here.</p>')
+HINT = Markup('<p class="hint">Choose a file or record yourself: the answer appears here. {}</p>').format(
+    limits.SENTENCE
+)
 _MOST_ROWS = 500
 
 
@@ -45,14 +49,12 @@ def answer(prediction: Prediction) -> Markup:
     )
 
 
-def picture(pngs: Mapping[str, bytes], prediction: Prediction) -> Markup:
+def picture(pngs: Mapping[str, Path], prediction: Prediction) -> Markup:
     """The picture for light and for dark surroundings; the page's style shows one of them."""
     said = "nothing to hear" if prediction.silent else f"most probable: {prediction.label}"
     text = f"Waveform, spectrogram and probabilities over {prediction.duration_s:.1f} s; {said}"
     return Markup("").join(
-        Markup('<img class="on-{}" alt="{}" src="data:image/png;base64,{}">').format(
-            theme, text, base64.b64encode(png).decode()
-        )
+        Markup('<img class="on-{}" alt="{}" src="gradio_api/file={}">').format(theme, text, quote(png.as_posix()))
         for theme, png in pngs.items()
     )
 

@@ -33,7 +33,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, tmp_path):
 
 def test_a_wrong_path_fails_before_anything_is_served(monkeypatch, tmp_path):
     monkeypatch.setattr(server, "find_spec", lambda name: True)
-    monkeypatch.setattr(server, "listening", lambda port: pytest.fail("the port was opened"))
+    monkeypatch.setattr(server, "listening", lambda port, host: pytest.fail("the port was opened"))
     code, out, err = ser_demo(tmp_path / "nothing.ckpt")
     assert (code, out) == (1, "") and "there is no checkpoint" in err and err.count("\n") == 1
 
@@ -106,3 +106,60 @@ def test_it_starts_with_a_line_and_ends_without_a_trace(tmp_path, cremad_root, n
     assert demo.returncode == status
     assert out == "" and "Traceback" not in err and len(err.split("\n")) <= 3  # the line after ^C is click's
     assert not list(tmp_path.glob("ser_demo_*"))
+
+
+class Stub:
+    """A model and a server that do nothing; what the server was made with."""
+
+    name, made = "cnn", None
+
+    def make(self, model, about, **more):
+        self.made = more
+        return self
+
+    def run(self, sockets):
+        pass
+
+
+@pytest.fixture
+def stub(monkeypatch, checkpoint):
+    pytest.importorskip("gradio")
+    stub = Stub()
+    monkeypatch.setattr(server, "make_server", stub.make)
+    monkeypatch.setattr(server, "_tidy_when_told_to_end", lambda: None)
+    monkeypatch.delenv("SER_DEMO_PASSWORD", raising=False)
+    return stub
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_this_machine_alone_needs_no_password_and_has_one_where_it_is_given(stub, checkpoint, host):
+    code, out, err = ser_demo(checkpoint, "--port", 0, "--host", host)
+    assert (code, err) == (0, "") and "password" not in out and stub.made["password"] is None
+    assert out.startswith(f"cnn listens at http://{'[::1]' if host == '::1' else host}:")
+    ser_demo(checkpoint, "--port", 0, "--host", host, "--password", "open sesame")
+    assert stub.made["password"] == "open sesame"
+
+
+def test_other_machines_need_a_password_that_is_made_up_or_given(stub, checkpoint, monkeypatch):
+    code, out, err = ser_demo(checkpoint, "--port", 0, "--host", "0.0.0.0")
+    password = stub.made["password"]
+    assert (code, err) == (0, "") and len(password) >= 16 and f"password: {password} " in out
+    assert socket.gethostname() in out and stub.made["bound"] == "0.0.0.0"
+    monkeypatch.setenv("SER_DEMO_PASSWORD", "open sesame")
+    assert "open sesame" not in ser_demo(checkpoint, "--port", 0, "--host", "0.0.0.0")[1]
+    assert stub.made["password"] == "open sesame"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--host", "203.0.113.7"), "host 203.0.113.7 is not this machine"),
+        (("--host", "nowhere.invalid"), "host nowhere.invalid is not known"),
+        (("--host", "x" * 300), "is not known"),
+        (("--password", "short"), "the password is too short: 8 characters are needed"),
+        (("--password", ""), "the password is too short"),
+    ],
+)
+def test_a_wrong_host_or_password_is_one_line(stub, checkpoint, arguments, complaint):
+    code, out, err = ser_demo(checkpoint, "--port", 0, *arguments)
+    assert (code, out) == (1, "") and complaint in err and err.count("\n") == 1 and stub.made is None

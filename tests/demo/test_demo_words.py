@@ -1,6 +1,8 @@
 """What the demo says of models and answers, and what it makes of files."""
 
 import re
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from made_checkpoint import make_checkpoint_of
 from made_prediction import made
 
 from ser_lightning import load_model
-from ser_lightning.demo import words
+from ser_lightning.demo import limits, words
 from ser_lightning.demo.about import About, about
 from ser_lightning.demo.answering import show
 from ser_lightning.inference.checkpoint import read_checkpoint
@@ -107,7 +109,7 @@ def test_names_are_text_and_no_markup():
     said = About(name=evil, trained_on=evil, warning=evil, facts=[evil])
     prediction = made((0.1, 0.7, 0.2), (0.1, 0.7, 0.2), labels=("a", evil, '"><b>'))
     parts = (words.head(said), words.notes(said), words.complaint(evil), words.answer(prediction))
-    for html in (*parts, words.picture({"light": b"x"}, prediction)):
+    for html in (*parts, words.picture({"light": Path(f"/{evil}.png")}, prediction)):
         assert "<script" not in html and '"><b>' not in html.replace('"><b style', "")
 
 
@@ -118,9 +120,20 @@ def test_a_file_is_answered_as_predict_file_does(model, tmp_path):
     shown = show(model, clip, window_s=2, hop_s=1, folder=tmp_path, on_progress=told.append)
     expected = model.predict_file(clip, windows=model_windows(2, 1))
     assert shares_in(shown.answer) == pytest.approx(dict(expected.probabilities), abs=1e-6)
-    assert shown.picture.count("data:image/png;base64,") == 2
+    sources = re.findall(r'src="gradio_api/file=([^"]+)"', shown.picture)
+    assert len(sources) == 2 and all(Path(source).read_bytes().startswith(b"\x89PNG") for source in sources)
     samples, rate_hz = soundfile.read(shown.player)
     assert rate_hz == 16_000 and len(samples) == 9 * 16_000 and told == [0.0]
+
+
+def test_no_more_of_a_recording_is_decoded_than_is_answered(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "RECORDING_S", 40)
+    path = tmp_path / "a day.flac"
+    soundfile.write(path, np.zeros(24 * 3_600 * 1_000, np.int16), 1_000)
+    began = time.monotonic()
+    shown = show(model, path, window_s=4, hop_s=2, folder=tmp_path)
+    assert "a day.flac is longer than 60 minutes" in shown.answer and "ser predict" in shown.answer
+    assert time.monotonic() - began < 5 and shown.player is None
 
 
 def model_windows(window_s, hop_s):
