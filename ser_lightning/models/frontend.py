@@ -67,6 +67,9 @@ class LogMel(nn.Module):
         for name, value in (("hop_samples", hop_samples), ("average_frames", average_frames)):
             if value < 1:
                 raise ValueError(f"{name}={value} is too few: 1 is the least")
+        for name, value, most in (("n_fft", n_fft, 1 << 16), ("n_mels", n_mels, 1 << 10)):
+            if not 1 <= value <= most:
+                raise ValueError(f"{name}={value}: it must be between 1 and {most:,}")
         self.n_mels = n_mels
         self._n_fft = n_fft
         self._hop_samples = hop_samples
