@@ -25,6 +25,7 @@ from ser_lightning.callbacks import (
     progress,
 )
 from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.labels import check_labels
 from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.environment import describe
 from ser_lightning.errors import cause, check, why
@@ -82,6 +83,7 @@ def make_module(
 ) -> EmotionModule:
     """The model of a config, for these labels: the one place where the number of classes enters."""
     make = _made(config.model)
+    check_labels(labels)
     return make(
         labels=labels,
         sample_rate_hz=sample_rate_hz,

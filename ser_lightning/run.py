@@ -11,7 +11,8 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import written_whole
+from ser_lightning.files import read_settings, written_whole
+from ser_lightning.foreign import check_description
 
 SCHEMA = 1  # of result.json
 
@@ -99,17 +100,20 @@ class RunDirectory:
     def agree_on(self, cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         """The config of this directory's run, resolved: ``cfg``, written here, or the one that was written before.
 
+        What was written before may be a stranger's: see `foreign`.
         Raises: UserError where the directory holds a run of another config, or ``cfg.resume`` is given together
             with other overrides or without a run to go on with.
         """
         if cfg.resume is None:
             return self._same_as_before(_resolved(cfg))
-        others = [text for text in overrides if not text.startswith(("resume=", "hydra."))]
+        others = [text for text in overrides if not text.startswith(("resume=", "trust=", "hydra."))]
         if others:
             raise UserError(f"resume=DIR goes on with the config saved in DIR: leave out {' '.join(others)}")
         if not self.config.is_file():
             raise UserError(f"resume={cfg.resume} holds no run: {self.config.name} is not there")
-        return _load(self.config)
+        saved = _load(self.config)
+        check_description(OmegaConf.to_container(saved), source=str(self.config), trust=cfg.trust)
+        return saved
 
     def _same_as_before(self, cfg: DictConfig) -> DictConfig:
         if not self.config.is_file():
@@ -127,13 +131,15 @@ class RunDirectory:
 def _resolved(cfg: DictConfig) -> DictConfig:
     plain = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
     assert isinstance(plain, DictConfig)
+    plain.pop("trust", None)  # is said anew each time
     return plain
 
 
 def _load(path: Path) -> DictConfig:
-    cfg = OmegaConf.load(path)
-    assert isinstance(cfg, DictConfig)
-    return cfg
+    try:
+        return OmegaConf.create(read_settings(path))
+    except ValueError as error:
+        raise UserError(f"{path.parent} holds no run: {error}") from error
 
 
 def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:

@@ -75,7 +75,7 @@ def _validation(
 
     Raises: UserError where there is no validation set, or it is not the one that the checkpoint has not trained on.
     """
-    data = make_data(data_config(saved, overrides))
+    data = make_data(data_config(saved, overrides, trust=trust))
     rows = data.split.val
     if not rows:
         raise UserError("this protocol has no validation set, and on its test nothing may be fitted")

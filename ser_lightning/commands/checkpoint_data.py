@@ -8,13 +8,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.compose import compose_config
 from ser_lightning.errors import UserError
+from ser_lightning.foreign import check_description
 from ser_lightning.inference.checkpoint import Checkpoint
 
 _NOTHING = object()
 
 
-def data_config(saved: Checkpoint, overrides: Sequence[str]) -> DictConfig:
-    """The config of a checkpoint with other data, or with such changes to its own.
+def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> DictConfig:
+    """The config of a checkpoint with other data, or with such changes to its own; ``trust``: see `foreign`.
 
     Raises: UserError for overrides that are of anything else, or that nothing can be made of.
     """
@@ -22,6 +23,7 @@ def data_config(saved: Checkpoint, overrides: Sequence[str]) -> DictConfig:
     if any(text.startswith("data=") for text in overrides):
         config.data = compose_config(*overrides).data
         return config
+    check_description(saved.config["data"], source=str(saved.path), trust=trust)
     groups = [text for text in overrides if "/" in text.partition("=")[0]]
     if groups:
         raise UserError(f"{groups[0]} needs data=NAME beside it: the checkpoint's own data are as they were")

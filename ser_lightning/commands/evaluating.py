@@ -79,7 +79,7 @@ def evaluate(
     """
     started = time.perf_counter()
     saved = read_checkpoint(checkpoint)
-    test = choose_test(saved, overrides, whole=whole)
+    test = choose_test(saved, overrides, whole=whole, trust=trust)
     known = seen(saved.stamp, test.collection.manifest, test.rows, allow=allow_seen)
     run = _directory(to, test, saved)
     model = recognizer(saved, device=device, trust=trust)
@@ -115,12 +115,12 @@ def _speaker_clips(text: str, model: EmotionRecognizer) -> int | None:
     return int(text)
 
 
-def choose_test(saved: Checkpoint, overrides: Sequence[str], *, whole: bool) -> Test:
+def choose_test(saved: Checkpoint, overrides: Sequence[str], *, whole: bool, trust: bool = False) -> Test:
     """The clips that overrides ask for: a fold's test, or all clips of a corpus that the checkpoint has not heard.
 
     Raises: UserError for overrides that nothing can be made of, and labels that the model does not know.
     """
-    config = data_config(saved, overrides)
+    config = data_config(saved, overrides, trust=trust)
     data = unsplit_data(config)
     _check_labels(data.labels, saved.labels)
     split_was_named = any(text.partition("=")[0].lstrip("+") in ("data.split", "data.fold") for text in overrides)

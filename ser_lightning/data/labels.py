@@ -12,6 +12,8 @@ from ser_lightning.data.votes import Votes, winners
 from ser_lightning.errors import UserError
 
 DROP = "drop"
+MOST_LABELS = 64  # pictures and tables have a row for each
+_LONGEST_LABEL = 60
 LABEL_SOURCES = ("intended", "voice_votes", "voice_soft")
 
 
@@ -26,6 +28,24 @@ class Labelling:
     keep: np.ndarray
     target: np.ndarray
     reference: np.ndarray
+
+
+def check_labels(labels: Sequence[str], *, fewest: int = 2) -> Sequence[str]:
+    """Return class names as they are.
+
+    Raises: UserError for fewer than ``fewest``, and for some that no result could be read of.
+    """
+    for label in labels:
+        if not (0 < len(label) <= _LONGEST_LABEL and label.isprintable() and not set(label) & set("<>")):
+            raise UserError(
+                f"the label {label[:_LONGEST_LABEL]!a} cannot be shown: up to {_LONGEST_LABEL} printable "
+                "characters do, without < and >"
+            )
+    if len(set(labels)) < len(labels):
+        raise UserError("a label is there twice")
+    if not fewest <= len(labels) <= MOST_LABELS:
+        raise UserError(f"{len(labels)} labels: a model tells two apart at least, and {MOST_LABELS} at most")
+    return labels
 
 
 def map_emotions(emotions: Sequence[str], label_map: Mapping[str, str], *, corpus: str) -> list[str | None]:

@@ -9,7 +9,7 @@ from ser_lightning.data.cache import PackedCorpus, prepare
 from ser_lightning.data.collection import Collection, Part
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.download import default_folder, download
-from ser_lightning.data.labels import LABEL_SOURCES, Labelling, by_intention, by_votes, map_emotions
+from ser_lightning.data.labels import LABEL_SOURCES, Labelling, by_intention, by_votes, check_labels, map_emotions
 from ser_lightning.data.scan import scan
 from ser_lightning.errors import UserError
 
@@ -85,6 +85,7 @@ class Sources:
         """Prepare what is not prepared, and label it. Raises: UserError for what a person can mend."""
         packed = [source.open(on_bad=self._on_bad, fetch=self._fetch) for source in self._all]
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
+        check_labels(labels, fewest=1)
         return Collection(parts=parts, labels=labels, facts=self._facts(), test_corpus=self._test_corpus)
 
     def _single(self, packed: PackedCorpus) -> tuple[list[Part], tuple[str, ...]]:

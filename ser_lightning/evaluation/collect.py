@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, first_line
 from ser_lightning.evaluation.predictions import Predictions, read_predictions
+from ser_lightning.files import read_settings, read_text
 from ser_lightning.metrics import confusion
 from ser_lightning.run import SCHEMA, RunDirectory
 
 log = logging.getLogger(__name__)
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where there is one
 _INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs
 _NUMBER = (int, float)
 _CUTS = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
@@ -97,7 +96,7 @@ def collect(folders: Sequence[Path]) -> Found:
     for folder in _run_directories(folders):
         try:
             found.runs.append(read_run(RunDirectory(folder)))
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever a record of another kind leads to: the others are compared
             found.failed.append((str(folder), why_not(error)))
     places = ", ".join(map(str, folders))
     if not found.runs and not found.failed:
@@ -145,7 +144,7 @@ def read_run(run: RunDirectory) -> FinishedRun:
     Raises: ValueError or OSError, of which `why_not` says why the run cannot be used.
     """
     result = _read_result(run)
-    config = _read_config(run.path / result["config"])
+    config = read_settings(run.path / result["config"])
     if cuts := _cuts(config, result):
         raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
     predictions = read_predictions(run.predictions)
@@ -167,8 +166,8 @@ def _read_result(run: RunDirectory) -> dict[str, Any]:
     if not run.result.is_file():
         raise ValueError("there is no result.json: it is still going, or was killed")
     try:
-        result = json.loads(run.result.read_text(encoding="utf-8"))
-    except ValueError as error:
+        result = json.loads(read_text(run.result))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"result.json cannot be read: {error}") from error
     if not isinstance(result, dict) or "schema" not in result or "status" not in result:
         raise ValueError("result.json is none of ours: it lacks schema or status")
@@ -187,18 +186,6 @@ def _at(nested: Any, name: str) -> Any:
     for key in name.split("."):
         nested = nested.get(key) if isinstance(nested, dict) else None
     return nested
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ValueError(f"{path.name} is not there, and says what was trained")
-    try:
-        config = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"{path.name} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path.name} holds no settings")
-    return config
 
 
 def _cuts(config: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
@@ -230,4 +217,6 @@ def why_not(error: Exception) -> str:
     """In a line."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {Path(error.filename).name}"
-    return " ".join(str(error).split())
+    if isinstance(error, ValueError):
+        return " ".join(str(error).split())
+    return f"its record is none of ours ({type(error).__name__}: {first_line(error)})"

@@ -4,6 +4,7 @@ N clips, K classes.
 """
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.files import written_whole
+from ser_lightning.files import read_text, written_whole
 
 _DIGITS = 6
 _COLUMNS = ("id", "speaker", "label", "predicted")
@@ -85,10 +86,9 @@ def read_predictions(path: Path) -> Predictions:
     """Read what `write_predictions` wrote.
 
     Raises:
-        ValueError: if a column is missing, or a line has an unknown label or no number where one belongs.
+        ValueError: if it is no file or lacks a column, or a line has an unknown label or no number.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    header, *rows = list(csv.reader(io.StringIO(read_text(path), newline=""))) or [[]]
     names = tuple(column.removeprefix(_PREFIX) for column in header[len(_COLUMNS) :])
     if header != [*_COLUMNS, *(_PREFIX + name for name in names)] or not names:
         raise ValueError(f"{path} has columns {header}, expected {', '.join(_COLUMNS)} and {_PREFIX}<label> each")

@@ -1,5 +1,6 @@
 """A checkpoint of ours as it lies in its file: weights, and what must be known to use and to judge them."""
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import replacing
+from ser_lightning.inference.stamp import check_stamp
 from ser_lightning.run import RunDirectory
 
 _KEY = "ser_lightning"
@@ -63,10 +65,11 @@ class Checkpoint:
 def read_checkpoint(path: Path | str) -> Checkpoint:
     """Read a checkpoint, or the chosen one of a run's directory. Nothing in the file is executed.
 
-    Raises: UserError where there is none, and for a file that is something else.
+    Raises: UserError where there is none, and for a file that is something else, or claims more than it holds.
     """
     place = _file(Path(path).expanduser())
     try:
+        _refuse_swelling(place)
         content = torch.load(place, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{place} cannot be read: {error.strerror or error}") from error
@@ -74,8 +77,32 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise UserError(f"{place} is no checkpoint, or a damaged one: name the best.ckpt of a run") from error
     if not isinstance(content, dict) or not {_KEY, "state_dict"} <= set(content):
         raise UserError(f"{place} is a checkpoint of another program: name the best.ckpt of a run")
-    epoch = int(content.get("epoch", -1)) + 1  # Lightning counts from 0
-    return Checkpoint(path=place, weights=content["state_dict"], epoch=epoch, stamp=content[_KEY])
+    check_stamp(content[_KEY], source=str(place))
+    _check_weights(content["state_dict"], source=str(place))
+    epoch = content.get("epoch", -1)
+    if not isinstance(epoch, int):
+        raise UserError(f"{place} is no checkpoint of ours, or a changed one: its epoch is no number")
+    return Checkpoint(path=place, weights=content["state_dict"], epoch=epoch + 1, stamp=content[_KEY])
+
+
+def _refuse_swelling(path: Path) -> None:
+    """Raises: ValueError for a file that holds more than lies there: `torch.save` compresses nothing."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it is compressed")
+
+
+def _check_weights(weights: Any, *, source: str) -> None:
+    """Raises: UserError for anything but tensors that are wholly there, and extra states of ours."""
+    for name, value in weights.items() if isinstance(weights, dict) else [("state_dict", weights)]:
+        if isinstance(value, dict) and str(name).endswith("_extra_state"):
+            continue
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+            raise UserError(f"{source} is no checkpoint of ours, or a changed one: {name} is no tensor")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise UserError(
+                f"{source} is no checkpoint of ours, or a changed one: {name} claims more than it holds"
+            )
 
 
 def _file(path: Path) -> Path:

@@ -3,8 +3,9 @@
 B: clips.  C: channels.  T: samples of the longest clip.  K: classes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ser_lightning.data.audio import SILENT_PEAK, clipped_share, padded, peak, samples_of, stream_file
 from ser_lightning.errors import UserError
+from ser_lightning.foreign import make_part
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.prediction import Prediction, Segment, summarised
-from ser_lightning.inference.rebuild import make_part
 from ser_lightning.inference.windows import Windows
 from ser_lightning.models.frontend import LogMel
 
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
+_LARGEST_SETTING = 65_536  # of a network that is ours
 _POOL = 8 * _BATCH  # segments that are sorted by length together
 
 
@@ -54,15 +57,15 @@ class EmotionRecognizer(nn.Module):
         self.labels = checkpoint.labels
         self.sample_rate_hz = checkpoint.sample_rate_hz
         self.temperature = checkpoint.temperature
-        if not 0 < self.temperature < float("inf"):
-            raise UserError(f"{checkpoint.path} has the temperature {self.temperature}: it must be above 0")
         self.stamp = checkpoint.stamp
-        self.frontend = make_part(model["frontend"], trust=trust, sample_rate_hz=self.sample_rate_hz)
+        make = partial(make_part, source=str(checkpoint.path), trust=trust)
+        self.frontend = make(model["frontend"], sample_rate_hz=self.sample_rate_hz)
         self.by_speaker = getattr(self.frontend, "by_speaker", False)
         self.speaker_clips = model.get("speaker_clips", 1) if self.by_speaker else 1
         shape = {"n_mels": self.frontend.n_mels, "n_classes": len(self.labels)}
-        net = make_part(model["net"], trust=trust, **shape)
-        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _check_size(model["net"], partial(make, model["net"], **shape), checkpoint)
+        net = make(model["net"], **shape)
+        self.net = net.to(memory_format=torch.channels_last)
         self.n_parameters = sum(part.numel() for part in self.parameters() if part.requires_grad)
         _load(self, checkpoint)
         self.eval().requires_grad_(False)
@@ -218,6 +221,36 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name} cannot be used here: PyTorch finds no GPU, use cpu")
     return device
+
+
+def _check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], checkpoint: Checkpoint) -> None:
+    """Make a network without its memory, to see that it is as large as the weights that are there for it.
+
+    Raises: UserError where it is not: what a file claims is bounded by what it holds.
+    """
+    misfit = UserError(f"{checkpoint.path} was made by another version: its weights fit no network here")
+    if any(isinstance(value, int) and value > _LARGEST_SETTING for value in description.values()):
+        raise misfit
+    if description.get("name") and not description.get("architecture"):
+        return  # the network is under another's weights, which are read from where they lie
+    held = {name[4:]: weight for name, weight in checkpoint.weights.items() if name.startswith("net.")}
+    n_made = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal n_made
+        n_made += 1
+        if n_made > 2 * len(held):  # some are shared, and registered more than once
+            raise misfit
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"):
+            claimed = make().state_dict()
+    finally:
+        hook.remove()
+    shapes = ({name: getattr(value, "shape", None) for name, value in each.items()} for each in (claimed, held))
+    if next(shapes) != next(shapes):
+        raise misfit
 
 
 def _load(module: nn.Module, checkpoint: Checkpoint) -> None:

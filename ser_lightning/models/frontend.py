@@ -75,6 +75,8 @@ class LogMel(nn.Module):
         check("model.frontend.", above=0, at_most=sample_rate_hz / 2, max_hz=max_hz)
         check("model.frontend.", at_least=0, below=max_hz, min_hz=min_hz)
         check("model.frontend.", at_least=0, prior_clips=prior_clips)
+        check("model.frontend.", at_most=1 << 16, n_fft=n_fft)  # a checkpoint from elsewhere may say anything
+        check("model.frontend.", at_most=1 << 10, n_mels=n_mels)
         self.n_mels = n_mels
         self._n_fft = n_fft
         self._hop_samples = hop_samples

@@ -85,11 +85,15 @@ def test_a_result_that_cannot_be_compared_is_a_line(good, spoilt, changes, said)
         ("result.json", b"{", "result.json cannot be read"),
         ("result.json", b"\xff\xfe", "result.json cannot be read"),
         ("result.json", b"[]", "result.json is none of ours"),
-        ("predictions.csv", None, "No such file or directory: predictions.csv"),
+        ("predictions.csv", None, "predictions.csv is not there"),
         ("predictions.csv", b"", "has columns"),
         ("predictions.csv", b"id,speaker,label,predicted,p_a\nx,s,b,a,1\n", "line 2"),
         ("config.yaml", b"a: [", "config.yaml cannot be read"),
         ("config.yaml", b"- 1", "config.yaml holds no settings"),
+        ("config.yaml", b"{a: " * 1000 + b"}" * 1000, "nested too deeply, or refers to itself"),
+        ("config.yaml", b"a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]\n", "nested too deeply, or refers to itself"),
+        ("config.yaml", b"a: " + b"1" * 2_000_000, "larger than 1,000,000 bytes"),
+        ("result.json", b"[" * 100_000, "result.json cannot be read"),
         ("config.yaml", b"a: !!python/object:os.system x", "config.yaml cannot be read"),
     ],
 )
@@ -99,6 +103,29 @@ def test_a_file_that_is_broken_is_a_line(good, spoilt, name, content, said):
     else:
         (spoilt / name).write_bytes(content)
     assert said in reason(spoilt, good)
+
+
+def test_a_pipe_named_like_a_file_is_not_waited_for(good, spoilt):
+    for name in ("predictions.csv", "config.yaml"):
+        (spoilt / name).unlink()
+        os.mkfifo(spoilt / name)
+        assert f"{name} is no file" in reason(spoilt, good)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"protocol": {"corpus": "c", "split": "s", "fold": [], "speaker_independent": True}},
+        {"epochs": []},
+        {"confusion_matrix": {"a": []}},
+        {"labels": [[], {}, 3]},
+        {"config": "../../../etc/passwd"},
+        {"slices": 3, "calibration": "x", "history": {"epoch": "x"}, "throughput": [], "human": 7, "warnings": []},
+    ],
+)
+def test_a_record_of_unexpected_types_never_stops_the_rest(good, spoilt, changes):
+    found = collect([changed(spoilt, **changes), good])
+    assert good in [run.path for run in found.runs]
 
 
 def test_a_clip_that_is_there_twice_is_a_line(good, spoilt):

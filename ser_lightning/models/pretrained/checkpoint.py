@@ -2,21 +2,30 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, first_line
 from ser_lightning.models.pretrained.contamination import contamination
 from ser_lightning.models.pretrained.wave_encoder import WaveEncoder
 from ser_lightning.models.pretrained.window_encoder import WindowEncoder
 from ser_lightning.models.raw_waveform import RATE_HZ
 
 WAVES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
-FAMILIES = (*WAVES, "whisper")
+_LARGEST_NUMBER = 16_384  # of a preprocessor's settings
+_CLASSES = {  # of transformers, by family: config and preprocessor
+    "wav2vec2": ("Wav2Vec2Config", "Wav2Vec2FeatureExtractor"),
+    "hubert": ("HubertConfig", "Wav2Vec2FeatureExtractor"),
+    "wavlm": ("WavLMConfig", "Wav2Vec2FeatureExtractor"),
+    "data2vec-audio": ("Data2VecAudioConfig", "Wav2Vec2FeatureExtractor"),
+    "whisper": ("WhisperConfig", "WhisperFeatureExtractor"),
+}
+FAMILIES = tuple(_CLASSES)
 
 # Learnt without: masks, dropped layers and adapters would change how many frames and layers there are.
 _OFF = {
@@ -68,17 +77,20 @@ def read_encoder(name: str | None) -> tuple[Encoder, Source]:
             "model=pretrained needs to know which: model.net.name=facebook/wav2vec2-base, say, or a folder of one"
         )
     library = _library()
-    config = _read(name, "config.json", library.AutoConfig.from_pretrained)
+    config = _read(name, "config.json", partial(library.AutoConfig.from_pretrained, trust_remote_code=False))
     if config.model_type not in FAMILIES:
         raise UserError(f"{name} is a {config.model_type}: known are {', '.join(FAMILIES)}")
     config.update({setting: value for setting, value in _OFF.items() if hasattr(config, setting)})
-    preprocessor = _read(name, "preprocessor_config.json", library.AutoFeatureExtractor.from_pretrained)
+    read_preprocessor = partial(library.AutoFeatureExtractor.from_pretrained, trust_remote_code=False)
+    preprocessor = _read(name, "preprocessor_config.json", read_preprocessor)
     if preprocessor.sampling_rate != RATE_HZ:
         raise UserError(f"{name} takes {preprocessor.sampling_rate} samples a second, and clips have {RATE_HZ}")
     model, report = _read(
         name,
         "the file of weights",
-        lambda source: library.AutoModel.from_pretrained(source, config=config, output_loading_info=True),
+        lambda source: library.AutoModel.from_pretrained(
+            source, config=config, output_loading_info=True, trust_remote_code=False
+        ),
     )
     lacking = sorted(key for key in report["missing_keys"] if "decoder." not in key)
     if lacking:
@@ -87,24 +99,45 @@ def read_encoder(name: str | None) -> tuple[Encoder, Source]:
 
 
 def remake_encoder(name: str | None, architecture: str) -> tuple[Encoder, Source]:
-    """The model that `Source.architecture` describes, with random weights.
+    """The model that `Source.architecture` describes, with random weights, of the five families alone.
 
-    Raises: UserError where transformers is not installed.
+    A checkpoint may come from anywhere: of its description, that is used which the family's own config knows. The
+    digest is the checkpoint's to say.
+
+    Raises: UserError where transformers is not installed, and for a description of anything else.
     """
     library = _library()
-    parts = json.loads(architecture)
-    config = library.AutoConfig.for_model(**parts["config"])
-    preprocessor = getattr(library, parts["preprocessor"]["feature_extractor_type"])(**parts["preprocessor"])
-    return _made(str(name), config, preprocessor, library.AutoModel.from_config(config))
+    try:
+        parts = json.loads(architecture)
+        config_class, preprocessor_class = _CLASSES[parts["config"]["model_type"]]
+        config = getattr(library, config_class)()
+        config.update({key: parts["config"][key] for key in config.to_dict() if key in parts["config"]})
+        preprocessor = getattr(library, preprocessor_class)(**_bounded(parts["preprocessor"]))
+        model = library.AutoModel.from_config(config, trust_remote_code=False)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"the checkpoint describes no pretrained model of {', '.join(FAMILIES)} ({first_line(error)})"
+        ) from error
+    return _made(str(name), config, preprocessor, model, digest="")
 
 
-def _made(name: str, config: Any, preprocessor: Any, model: Any) -> tuple[Encoder, Source]:
+def _bounded(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a preprocessor that decide its numbers, none so large that a table of them would be."""
+    numbers = {key: settings[key] for key in _PREPROCESSING if key in settings}
+    if any(not isinstance(value, int) or value > _LARGEST_NUMBER for value in numbers.values()):
+        raise ValueError("its preprocessor is none of these families'")
+    return numbers
+
+
+def _made(
+    name: str, config: Any, preprocessor: Any, model: Any, *, digest: str | None = None
+) -> tuple[Encoder, Source]:
     encoder = _encoder(config, preprocessor, model.float())
     parts = {"config": config, "preprocessor": preprocessor}
     source = Source(
         name=name,
         family=config.model_type,
-        digest=_digest(config, preprocessor, encoder),
+        digest=_digest(config, preprocessor, encoder) if digest is None else digest,
         architecture=json.dumps({key: json.loads(part.to_json_string()) for key, part in parts.items()}),
         contamination=contamination(_short_name(name), (config.id2label or {}).values()),
     )

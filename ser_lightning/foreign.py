@@ -1,0 +1,132 @@
+"""What a description out of a file may make: parts of this package, torch's optimisers and schedules, nothing else.
+
+A checkpoint, or a run's directory, may come from anywhere, and a ``_target_`` in it can name whatever Python can
+call. Here is the closed list, and the one place that says no. What a person types on the command line does not come
+this way.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from ser_lightning.errors import UserError, first_line, some
+
+_NAMED = frozenset(
+    """
+    ser_lightning.models.module.EmotionModule
+    ser_lightning.models.frontend.LogMel
+    ser_lightning.models.raw_waveform.RawWaveform
+    ser_lightning.models.schedule.warmup_cosine
+    ser_lightning.data.make.one_corpus
+    ser_lightning.data.make.user_csv
+    ser_lightning.data.make.pooled_corpora
+    ser_lightning.callbacks.AverageWeights
+    ser_lightning.tracking.wandb_logger
+    lightning.pytorch.Trainer
+    lightning.pytorch.callbacks.EarlyStopping
+    lightning.pytorch.callbacks.ModelCheckpoint
+    """.split()
+)
+_CLASSES = {  # modules whose own classes of a kind are on the list
+    r"ser_lightning\.models\.nets\.[a-z]\w*": "torch.nn.Module",
+    r"ser_lightning\.models\.augment": "torch.nn.Module",
+    r"ser_lightning\.data\.split_rules": "builtins.object",
+    r"torch\.optim": "torch.optim.Optimizer",
+    r"torch\.optim\.lr_scheduler": "torch.optim.lr_scheduler.LRScheduler",
+}
+_DEEPEST = 30  # levels of a description; ours have six
+_MOST = 100_000  # values in it; ours have some two hundred
+
+log = logging.getLogger(__name__)
+
+
+def check_description(description: Any, *, source: str, trust: bool) -> None:
+    """Refuse a description, plain data out of a file, that asks for code which is not on the list.
+
+    Args:
+        description: of parts to be made, by ``_target_``, at any depth.
+        source: what it comes from, for people.
+        trust: let it run all the same, and say what that is.
+
+    Raises: UserError that names what would run, and for interpolations, which could read the environment.
+    """
+    asked = sorted({what for what in _asked(description) if what is not None})
+    if not asked:
+        return
+    if not trust:
+        raise UserError(
+            f"{source} asks to run {some(asked)}, which {'is' if len(asked) == 1 else 'are'} not of this package: "
+            "if you know where it comes from, allow it with trust=true (of `ser`: --trust)"
+        )
+    log.warning("trusted: %s runs %s", source, some(asked))
+
+
+def make_part(description: Mapping[str, Any], *, source: str, trust: bool, **more: Any) -> Any:
+    """Make what a description's ``_target_`` names, with its other values and ``more`` as arguments.
+
+    Raises: UserError for what is not on the list, is not there, or does not take these arguments.
+    """
+    check_description(description, source=source, trust=trust)
+    target = str(description.get("_target_"))
+    module, _, name = target.rpartition(".")
+    try:
+        make = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{source} was made by another version: there is no {target} here") from error
+    arguments = {key: value for key, value in description.items() if key not in ("_target_", "_partial_")}
+    try:
+        return make(**arguments, **more)
+    except UserError:
+        raise
+    except Exception as error:  # of whatever kind a constructor has for what it was not made for
+        raise UserError(f"{source} has settings that {target} does not take ({first_line(error)})") from error
+
+
+def _asked(description: Any) -> Iterator[str | None]:
+    """What a description would run beyond the list, value by value; None for one that runs nothing."""
+    waiting, n_values = [(description, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        n_values += 1
+        if depth > _DEEPEST or n_values > _MOST:
+            raise UserError("the description is nested too deeply, or too large, to be one of ours")
+        if isinstance(value, Mapping):
+            if "_target_" in value and not _is_known(value["_target_"]):
+                yield str(value["_target_"])
+            yield from (str(key) for key in value if key in ("_args_", "_recursive_", "_convert_"))
+            waiting += [(each, depth + 1) for each in value.values()]
+        elif isinstance(value, (list, tuple)):
+            waiting += [(each, depth + 1) for each in value]
+        elif isinstance(value, str) and "${" in value:
+            yield value
+        else:
+            yield None
+
+
+def _is_known(target: Any) -> bool:
+    """Whether a dotted name is on the list; nothing but modules of ours and of torch is imported to find out."""
+    if not isinstance(target, str):
+        return False
+    if target in _NAMED:
+        return True
+    module, _, name = target.rpartition(".")
+    for pattern, kind in _CLASSES.items():
+        if re.fullmatch(pattern, module) and re.fullmatch(r"[A-Z]\w*", name):
+            return _is_class(module, name, kind)
+    return False
+
+
+def _is_class(module: str, name: str, kind: str) -> bool:
+    """Whether the module has a class of that name and kind, defined there or below and not merely imported."""
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError:
+        return module.startswith("ser_lightning.")  # of another version: said where it is made
+    base_module, _, base = kind.rpartition(".")
+    return (
+        isinstance(found, type)
+        and issubclass(found, getattr(import_module(base_module), base))
+        and found.__module__.startswith(module)
+    )

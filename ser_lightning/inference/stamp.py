@@ -1,0 +1,60 @@
+"""What a checkpoint says beside its weights, held to its form before anything is made of it."""
+
+import math
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ser_lightning.data.labels import check_labels
+from ser_lightning.errors import UserError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+
+class _Model(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    frontend: dict[str, Any]
+    net: dict[str, Any]
+    speaker_clips: Annotated[int, Field(ge=1)] | None = 1
+
+
+class _Config(_Part):
+    model: _Model
+    data: dict[str, Any]
+    seed: int
+
+
+class _Protocol(_Part):
+    corpus: str
+    split: str
+    fold: int | str
+    split_hash: str
+    speaker_independent: bool
+    n_train: int
+    n_val: int
+
+
+class _TrainedOn(_Part):
+    speakers: list[str]
+    clips: list[str]
+
+
+class _Stamp(_Part):
+    config: _Config
+    labels: Annotated[list[str], AfterValidator(check_labels)]
+    sample_rate_hz: Annotated[int, Field(ge=1_000, le=768_000)]
+    protocol: _Protocol
+    heard: dict[str, _TrainedOn] | None = None
+    temperature: Annotated[float, Field(gt=0, lt=math.inf)] = 1.0
+
+
+def check_stamp(stamp: Any, *, source: str) -> None:
+    """Raises: UserError that names what is missing or is of another kind."""
+    try:
+        _Stamp.model_validate(stamp)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the stamp"
+        raise UserError(f"{source} is no checkpoint of ours, or a changed one: {where}: {first['msg']}") from None

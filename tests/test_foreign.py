@@ -1,0 +1,142 @@
+"""What a stranger sends runs nothing, claims nothing that is not there, and ends in a line."""
+
+import json
+import re
+import resource
+import time
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner
+from conftest import ROOT, config
+from hostile_files import hostile_checkpoints, hostile_configs, put, write_run
+from made_checkpoint import SMALL
+from omegaconf import OmegaConf
+
+from ser_lightning import cli, load_model
+from ser_lightning.errors import UserError
+from ser_lightning.foreign import check_description, make_part
+from ser_lightning.run import RunDirectory
+
+
+def test_everything_that_shipped_configs_name_is_on_the_list():
+    named = {
+        (path.name, target)
+        for path in (ROOT / "conf").rglob("*.yaml")
+        if "hydra" not in path.parts
+        for target in re.findall(r"_target_: ([\w.]+)", path.read_text())
+    }
+    assert len(named) > 30
+    for name, target in sorted(named):
+        if (name, target) != ("train.yaml", "ser_lightning.sweep.watch.Watch"):  # Hydra's own, never out of a file
+            check_description({"_target_": target}, source=name, trust=False)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "ser_lightning.models.nets.cnn.nn.Linear",  # imported there, not of there
+        "ser_lightning.models.nets.pretrained.cache_root",
+        "ser_lightning.models.augment.Mapping",
+        "ser_lightning.data.split_rules.Path",
+        "torch.optim.sys.exit",
+        "torch.optim.lr_scheduler.Optimizer",
+        "torch.hub.load",
+        "ser_lightning.files.replacing",
+        "",
+        "nonsense",
+    ],
+)
+def test_what_is_not_on_the_list_is_named_and_not_made(target):
+    with pytest.raises(UserError, match="which is not of this package"):
+        make_part({"_target_": target}, source="the checkpoint", trust=False)
+
+
+def test_trust_says_what_it_runs(caplog):
+    made = make_part({"_target_": "collections.Counter"}, source="the checkpoint", trust=True)
+    assert made == {} and "the checkpoint runs collections.Counter" in caplog.text
+
+
+def test_a_run_directory_runs_nothing(tmp_path, cremad_root):
+    canary = tmp_path / "canary"
+    plain = OmegaConf.to_container(config("data=cremad", f"data.root={cremad_root}", *SMALL), resolve=True)
+    plain.pop("trust")
+    count, cfg = 0, config("resume=DIR")
+    for name, hostile in hostile_configs(plain, canary):
+        run = RunDirectory(write_run(tmp_path / name, hostile))
+        with pytest.raises(UserError, match=r"asks to run|nested too deeply"):
+            run.agree_on(cfg, ["resume=DIR"])
+        assert not canary.exists(), name
+        count += 1
+    assert count > 100
+    trusted = RunDirectory(write_run(tmp_path / "mine", put(plain, "model.net._target_", "my.Net")))
+    cfg.trust = True
+    assert trusted.agree_on(cfg, ["resume=DIR", "trust=true"]).model.net._target_ == "my.Net"
+    assert (
+        RunDirectory(write_run(tmp_path / "plain", plain)).agree_on(config(f"resume='{tmp_path / 'plain'}'"))
+        == plain
+    )
+
+
+def test_a_checkpoint_runs_nothing_and_claims_nothing(tmp_path, checkpoint):
+    canary, before = tmp_path / "canary", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    slowest, count = 0.0, 0
+    for name, path in hostile_checkpoints(checkpoint, tmp_path, canary):
+        started = time.perf_counter()
+        with pytest.raises(UserError) as error:
+            load_model(path)
+        slowest = max(slowest, time.perf_counter() - started)
+        assert "\n" not in str(error.value) and len(str(error.value)) < 600, name
+        assert not canary.exists(), name
+        count += 1
+    assert count > 40 and slowest < 2
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kb < 500_000
+
+
+@pytest.mark.parametrize("command", ["predict", "eval", "calibrate", "export", "demo"])
+def test_every_command_that_opens_one_says_so_in_a_line(tmp_path, checkpoint, command):
+    canary, clip = tmp_path / "canary", tmp_path / "x.wav"
+    soundfile.write(clip, np.full(8_000, 0.1), 16_000)
+    content = torch.load(checkpoint, weights_only=True)
+    stamp = content["ser_lightning"]
+    code = {"_target_": "torch.utils.collect_env.run", "command": f"touch {canary}"}
+    place = "data" if command in ("eval", "calibrate") else "model.net"
+    stamp["config"] = put(stamp["config"], place, code)
+    torch.save(content, tmp_path / "evil.ckpt")
+    extra = {"predict": [str(clip)], "demo": ["--no-browser"]}.get(command, [])
+    done = CliRunner().invoke(cli.main, [command, str(tmp_path / "evil.ckpt"), *extra])
+    assert done.exit_code == 1
+    if "needs" not in done.stderr:  # an extra that is not installed
+        assert "asks to run torch.utils.collect_env.run" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and not canary.exists()
+
+
+def test_a_pretrained_models_description_is_data(tmp_path):
+    pytest.importorskip("transformers", reason="pretrained models need the extra pretrained")
+    from conftest import tiny_checkpoint
+
+    from ser_lightning.models.pretrained.checkpoint import read_encoder, remake_encoder
+
+    good = json.loads(read_encoder(str(tiny_checkpoint("whisper")))[1].architecture)
+    assert remake_encoder("x", json.dumps(good))[1].family == "whisper"
+    evil = (
+        {"config": good["config"] | {"model_type": "bert"}},
+        {"config": {"auto_map": {"AutoModel": "evil--x.Y"}, "model_type": "gpt2"}},
+        {"config": "whisper"},
+        {"preprocessor": {"n_fft": 2**30}},
+        {"preprocessor": {"feature_size": "many"}},
+    )
+    for change in evil:
+        with pytest.raises(UserError, match="describes no pretrained model"):
+            remake_encoder("x", json.dumps(good | change))
+    for text in ("", "[]", "nonsense", "[" * 100_000):
+        with pytest.raises(UserError, match="describes no pretrained model"):
+            remake_encoder("x", text)
+    named = good | {
+        "config": good["config"] | {"auto_map": {"AutoModel": "evil--x.Y"}, "_attn_implementation": "a/b"}
+    }
+    assert not hasattr(remake_encoder("x", json.dumps(named))[0].model.config, "auto_map")
