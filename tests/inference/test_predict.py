@@ -292,7 +292,7 @@ def test_an_answer_that_is_no_number_is_an_error(checkpoint, folder, tmp_path):
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_temperature_that_is_none_is_refused(checkpoint, tmp_path, temperature):
     read_checkpoint(checkpoint).write(tmp_path / "a.ckpt", temperature=temperature)
-    with pytest.raises(UserError, match=r"the temperature .*: it must be above 0"):
+    with pytest.raises(UserError, match="temperature: Input should be"):
         load_model(tmp_path / "a.ckpt")
 
 
