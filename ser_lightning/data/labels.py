@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.votes import Votes, winners
 from ser_lightning.errors import UserError
 
@@ -46,6 +47,22 @@ def check_labels(labels: Sequence[str], *, fewest: int = 2) -> Sequence[str]:
     if not fewest <= len(labels) <= MOST_LABELS:
         raise UserError(f"{len(labels)} labels: a model tells two apart at least, and {MOST_LABELS} at most")
     return labels
+
+
+def read_label_map(given: Mapping[str, str | None]) -> dict[str, str]:
+    """Return a label map with its names normalised, as those of clips are; null stands for "drop".
+
+    Raises: UserError for an emotion with two rules, and for labels that one label may be meant by.
+    """
+    label_map: dict[str, str] = {}
+    for emotion, label in given.items():
+        name, joint = normalise(str(emotion)), DROP if label is None else normalise(str(label))
+        if label_map.setdefault(name, joint) != joint:
+            raise UserError(f"data.label_map has two rules for {name}: {label_map[name]} and {joint}; leave one")
+    faults = spelling_faults((*label_map.values(), DROP), "label")
+    if faults:
+        raise UserError(f"data.label_map cannot be used: {'; '.join(faults)}")
+    return label_map
 
 
 def map_emotions(emotions: Sequence[str], label_map: Mapping[str, str], *, corpus: str) -> list[str | None]:

@@ -1,12 +1,14 @@
 """Find a corpus's files and read their names."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ser_lightning.data.corpora import Corpus, MisnamedFile, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
+from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.errors import UserError
 
 # What corpora ship beside their audio. Anything else is taken for audio until decoding says otherwise.
@@ -67,7 +69,7 @@ def scan(corpus: Corpus, root: Path | None) -> Scan:
             bad.append(BadFile(path=ascii(name), reason="has a name that is not UTF-8: rename it"))
             continue
         try:
-            facts = corpus.parse(_stem(name))
+            facts = corpus.parse(normalise(_stem(name)))
         except MisnamedFile as error:
             bad.append(BadFile(path=name, reason=str(error)))
             continue
@@ -80,13 +82,17 @@ def scan(corpus: Corpus, root: Path | None) -> Scan:
             bad.append(BadFile(path=name, reason=same_name(first)))
     if not files:
         raise UserError(f"{folder} holds no {corpus.title} audio{_example(bad)}. {how_to_get(corpus)}")
+    faults = spelling_faults((file.facts.speaker for file in files.values()), "speaker")
+    if faults:
+        raise UserError(f"{folder} cannot be used: {'; '.join(faults)}")
     return Scan(folder=folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad))
 
 
 def _listed(listing: Listing) -> Scan:
     files: dict[str, SourceFile] = {}
     bad = []
-    for path, facts in listing.files.items():
+    for written, facts in listing.files.items():
+        path = _as_it_lies(listing.folder, written)
         try:
             stat = (listing.folder / path).stat()
         except (OSError, ValueError) as error:
@@ -98,6 +104,14 @@ def _listed(listing: Listing) -> Scan:
         else:
             files[facts.id] = file
     return Scan(folder=listing.folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad))
+
+
+def _as_it_lies(folder: Path, path: str) -> str:
+    """The path as written, or in the form that the file system has it: a list made on a Mac, files on Linux."""
+    if path.isascii():
+        return path
+    forms = [unicodedata.normalize(form, path) for form in ("NFC", "NFD")]
+    return next((each for each in (path, *forms, normalise(path)) if os.path.lexists(folder / each)), path)
 
 
 def same_name(first: SourceFile) -> str:

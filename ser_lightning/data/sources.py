@@ -9,7 +9,15 @@ from ser_lightning.data.cache import PackedCorpus, prepare
 from ser_lightning.data.collection import Collection, Part
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.download import default_folder, download
-from ser_lightning.data.labels import LABEL_SOURCES, Labelling, by_intention, by_votes, check_labels, map_emotions
+from ser_lightning.data.labels import (
+    LABEL_SOURCES,
+    Labelling,
+    by_intention,
+    by_votes,
+    check_labels,
+    map_emotions,
+    read_label_map,
+)
 from ser_lightning.data.scan import scan
 from ser_lightning.errors import UserError
 
@@ -70,7 +78,7 @@ class Sources:
     ):
         self._all = [*training, *([test] if test else [])]
         self._test_corpus = test.corpus.name if test else None
-        self._label_map = dict(label_map or {})
+        self._label_map = read_label_map(label_map or {})
         self._label_source = labels
         self._votes = votes
         self._on_bad = on_bad

@@ -4,15 +4,17 @@ Every rule depends on ids, speakers and labels alone, so the same clips give the
 every machine.
 """
 
-import csv
 import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ser_lightning.data.csv_table import read_table, refuse_faults
+from ser_lightning.data.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.manifest import Manifest
-from ser_lightning.data.splits import SUBSETS, SplitRule
+from ser_lightning.data.spelling import normalise
+from ser_lightning.data.splits import SplitRule
 from ser_lightning.errors import UserError, check
 
 _RANGE = re.compile(r"(\D*)(\d+)-\1(\d+)")
@@ -29,12 +31,18 @@ class SpeakerFolds:
             raise UserError(
                 f"a split by folds of speakers has {len(folds)}: it needs 3, to test, validate and train"
             )
-        self._fold_of = {name: i for i, fold in enumerate(folds) for item in fold for name in _speakers(str(item))}
+        self._fold_of: dict[str, int] = {}
         self._n_folds = len(folds)
+        for number, fold in enumerate(folds):
+            for name in (name for item in fold for name in _speakers(normalise(str(item)))):
+                if self._fold_of.setdefault(name, number) != number:
+                    raise UserError(
+                        f"speaker {name} is in two folds of a split, {self._fold_of[name]} and {number}"
+                    )
 
-    def n_folds(self, manifest: Manifest) -> int:
+    def folds(self, manifest: Manifest) -> Sequence[int]:
         """As many as were given."""
-        return self._n_folds
+        return range(self._n_folds)
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
         """Raises: UserError for a speaker in none of the folds."""
@@ -51,9 +59,9 @@ class LeaveOneSpeakerOut:
 
     speaker_independent = True
 
-    def n_folds(self, manifest: Manifest) -> int:
-        """The number of speakers."""
-        return len(set(manifest.column("speaker")))
+    def folds(self, manifest: Manifest) -> Sequence[int]:
+        """As many as there are speakers."""
+        return range(len(set(manifest.column("speaker"))))
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
         """See the class."""
@@ -76,9 +84,9 @@ class StratifiedSpeakerFolds:
         self._n_folds = n_folds
         self._seed = seed
 
-    def n_folds(self, manifest: Manifest) -> int:
+    def folds(self, manifest: Manifest) -> Sequence[int]:
         """As many as were asked for."""
-        return self._n_folds
+        return range(self._n_folds)
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
         """Raises: UserError where there are fewer speakers than folds."""
@@ -125,9 +133,9 @@ class RandomClips:
         self._val_fraction = val_fraction
         self._seed = seed
 
-    def n_folds(self, manifest: Manifest) -> int:
+    def folds(self, manifest: Manifest) -> Sequence[int]:
         """As many as were asked for."""
-        return self._n_folds
+        return range(self._n_folds)
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
         """See the class."""
@@ -148,8 +156,9 @@ class RandomClips:
 class SplitFromFile:
     """A user's own split: the column ``fold`` of the manifest, or of a CSV with the columns ``id`` and ``fold``.
 
-    Where the column says train, val and test, there is one fold. Otherwise each value is a fold: it tests, the next
-    one (numbers by size, else by name) validates, the others train.
+    Where the column says train, val and test, or what else these are called, there is one fold; it may do without
+    val. Otherwise each value is a fold: it tests, the next one (wrapping) validates, the others train. Folds with
+    numbers have these, others are numbered from 0 in the order of their names.
 
     Args:
         path: of the CSV; None for the manifest's own column.
@@ -160,21 +169,26 @@ class SplitFromFile:
         self._path = Path(path).expanduser() if path is not None else None
         self.speaker_independent = speaker_independent
 
-    def n_folds(self, manifest: Manifest) -> int:
-        """One, or as many as the column has values."""
+    def folds(self, manifest: Manifest) -> Sequence[int]:
+        """Fold 0 alone, or one for each value of the column."""
         values = set(self._column(manifest))
-        return 1 if values <= set(SUBSETS) else len(values)
+        return (0,) if parts_by_name(values) else tuple(folds_by_number(values))
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """Raises: UserError for a clip that the column leaves out."""
+        """Raises: UserError for a clip that the column leaves out, and values that are neither folds nor parts."""
         column = self._column(manifest)
-        values = sorted(set(column), key=_numbers_by_size)
-        if set(values) <= set(SUBSETS):
-            return column
-        roles = {values[fold]: "test", values[(fold + 1) % len(values)]: "val"}
-        if len(values) < 3:
-            raise UserError("the column fold needs three values at least: one tests, one validates, the rest train")
-        return [roles.get(value, "train") for value in column]
+        parts = parts_by_name(set(column))
+        if parts is None:
+            value_of = folds_by_number(set(column))
+            if len(value_of) < 3:
+                raise UserError(
+                    f"the column fold has only {' and '.join(value_of.values())}: it needs three folds at least "
+                    "(one tests, one validates, the rest train), or the parts train, val and test"
+                )
+            numbers = list(value_of)
+            following = numbers[(numbers.index(fold) + 1) % len(numbers)]
+            parts = {value: "train" for value in column} | {value_of[fold]: "test", value_of[following]: "val"}
+        return [parts[value] for value in column]
 
     def _column(self, manifest: Manifest) -> list[str]:
         if self._path is None:
@@ -200,9 +214,9 @@ class TestedElsewhere:
         self._test_corpus = test_corpus
         self.speaker_independent = rule.speaker_independent
 
-    def n_folds(self, manifest: Manifest) -> int:
+    def folds(self, manifest: Manifest) -> Sequence[int]:
         """Those of the rule."""
-        return self._rule.n_folds(self._training(manifest))
+        return self._rule.folds(self._training(manifest))
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
         """See the class."""
@@ -224,19 +238,15 @@ def _rank(seed: int, name: str) -> str:
     return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
 
 
-def _numbers_by_size(value: str) -> tuple[bool, int, str]:
-    return (not value.isdigit(), int(value) if value.isdigit() else 0, value)
-
-
 def _read_folds(path: Path) -> dict[str, str]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"id", "fold"} <= set(reader.fieldnames or ()):
-                raise UserError(f"{path} needs the columns id and fold")
-            return {row["id"]: (row["fold"] or "").strip() for row in reader}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"data.splits.file.path={path} cannot be read ({error})") from error
+    folds: dict[str, str] = {}
+    faults = []
+    for line, row in read_table(path, needed=("id", "fold")):
+        first = folds.setdefault(row["id"], row["fold"])
+        if first != row["fold"]:
+            faults.append(f"line {line}: {row['id']} is in fold {row['fold']}, and in fold {first} further up")
+    refuse_faults(path, faults)
+    return folds
 
 
 def _speakers(item: str) -> list[str]:

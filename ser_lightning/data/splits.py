@@ -1,11 +1,12 @@
 """Who trains, who chooses, who is tested: three disjoint subsets, by a rule that is held to its word."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ser_lightning.data.manifest import Manifest
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, some
 
 SUBSETS = ("train", "val", "test")
 
@@ -34,11 +35,11 @@ class SplitRule(Protocol):
 
     speaker_independent: bool
 
-    def n_folds(self, manifest: Manifest) -> int:
-        """How many folds it has on these clips."""
+    def folds(self, manifest: Manifest) -> Sequence[int]:
+        """Return the numbers of the folds that it has on these clips, in order."""
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """Name the subset of every utterance: "train", "val" or "test"."""
+        """Name the subset of every utterance in one of these folds: "train", "val" or "test"."""
 
 
 def split(manifest: Manifest, rule: SplitRule, fold: int) -> Split:
@@ -46,21 +47,23 @@ def split(manifest: Manifest, rule: SplitRule, fold: int) -> Split:
 
     Raises: UserError for a fold the rule does not have and for a subset left empty.
     """
-    n_folds = rule.n_folds(manifest)
-    if not 0 <= fold < n_folds:
-        raise UserError(f"data.fold={fold} is not there: this split has folds 0 to {n_folds - 1}")
+    folds = rule.folds(manifest)
+    if type(fold) is not int or fold not in folds:
+        one = f"; choose one, as in data.fold={folds[0]}" if folds else ""
+        raise UserError(f"data.fold={fold} is not there: this split has {_in_words(folds)}{one}")
     parts = rule.assign(manifest, fold)
     subsets = {name: tuple(index for index, part in enumerate(parts) if part == name) for name in SUBSETS}
     result = Split(**subsets, speaker_independent=rule.speaker_independent)
-    _check(result, manifest)
+    _check(result, manifest, fold)
     return result
 
 
-def _check(result: Split, manifest: Manifest) -> None:
+def _check(result: Split, manifest: Manifest, fold: int) -> None:
     if not result.train or not result.test:
         missing = "train" if not result.train else "test"
         raise UserError(
-            f"the split leaves no clip to {missing} on: too few speakers are there, or choose another fold"
+            f"the split leaves no clip to {missing} on in fold {fold}: choose another fold or split; "
+            "`ser data splits` shows them"
         )
     assert len(result.train) + len(result.val) + len(result.test) == len(manifest)
     if result.speaker_independent:
@@ -70,3 +73,13 @@ def _check(result: Split, manifest: Manifest) -> None:
         shared = (train & val) | (train & test) | (val & test)
         if shared:
             raise UserError(f"a speaker-independent split shares speakers: {', '.join(sorted(shared))}")
+
+
+def _in_words(folds: Sequence[int]) -> str:
+    if not folds:
+        return "no folds"
+    if len(folds) == 1:
+        return f"fold {folds[0]} alone"
+    if list(folds) == list(range(folds[0], folds[-1] + 1)):
+        return f"folds {folds[0]} to {folds[-1]}"
+    return f"folds {some([str(fold) for fold in folds], 12)}"

@@ -14,9 +14,11 @@ import soundfile
 from conftest import config, make_clip, make_cremad
 from rich.console import Console
 
+from ser_lightning.data.audit.findings import speaker_findings
 from ser_lightning.data.audit.folds import audit_splits
 from ser_lightning.data.audit.tables import print_audit, print_splits
 from ser_lightning.data.audit.whole import audit
+from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.split_rules import RandomClips, SpeakerFolds
 from ser_lightning.errors import UserError
 from ser_lightning.experiment import make_data, unsplit_data
@@ -206,9 +208,81 @@ def test_the_chosen_split_must_be_possible(whole, root):
     assert kinds["no_split"] == "failure"
     kinds = {finding.kind: finding.severity for finding in of_csv(whole, chosen="kfold").findings}
     assert kinds["no_split"] == "fact"
-    halves = {"halves": SpeakerFolds(folds=[["a-b"], ["a", "b", "c", "d"], ["x"]])}
-    empty = found(of_csv(whole, rules=halves, chosen="halves"), "empty_fold")
-    assert "fold 2" in empty.names
+
+
+def test_no_part_of_the_chosen_split_may_be_empty(whole):
+    collection = unsplit_data(config("data=csv", f"data.manifest={whole}")).collection
+
+    def empty(folds, chosen="some"):
+        result = audit(collection, {"some": SpeakerFolds(folds=folds)}, chosen=chosen)
+        assert result.passed is not any(finding.severity == "failure" for finding in result.findings)
+        finding = found(result, "empty_fold") or found(result, "no_split")
+        return finding and (finding.severity, finding.text, finding.names)
+
+    assert empty([["a"], ["b"], ["c", "d"]]) is None
+    where = ("fold 0", "fold 1", "fold 2")
+    text = "split some has nothing to train or to validate or to test on in 3 folds"
+    assert empty([["x"], ["a", "b", "c", "d"], ["y"]]) == ("failure", text, where)
+    text = "split some has nothing to validate or to test on in 2 folds"
+    assert empty([["a"], ["b"], ["c", "d"], ["x"]]) == ("failure", text, ("fold 2", "fold 3"))
+    assert empty([["a"], ["b"], ["c", "d"], ["x"]], chosen="other") == ("warning", text, ("fold 2", "fold 3"))
+
+
+def test_a_column_without_a_validation_part_promises_none(whole, tmp_path):
+    rows = list(csv.DictReader(whole.open()))
+    for row in rows:
+        row |= {"path": str(whole.parent / row["path"]), "fold": "Test" if row["speaker"] == "d" else "Train"}
+    result = of_csv(write_csv(tmp_path / "clips.csv", rows), chosen="file")
+    assert result.passed
+    (fold,) = next(split for split in result.splits if split.name == "file").folds
+    assert (fold.fold, fold.train.n_clips, fold.val.n_clips, fold.test.speakers) == (0, 12, 0, ("d",))
+
+
+def test_folds_are_listed_by_the_numbers_that_a_run_takes(whole, tmp_path):
+    rows = list(csv.DictReader(whole.open()))
+    for row in rows:
+        row |= {"path": str(whole.parent / row["path"]), "fold": "abcd".index(row["speaker"]) + 1}
+    path = write_csv(tmp_path / "clips.csv", rows)
+    split = next(split for split in of_csv(path, chosen="file").splits if split.name == "file")
+    assert [(fold.fold, fold.test.speakers) for fold in split.folds] == [
+        (n, ("abcd"[n - 1],)) for n in (1, 2, 3, 4)
+    ]
+    data = make_data(config("data=csv", f"data.manifest={path}", "data.split=file", "data.fold=4"))
+    assert (data.protocol()["fold"], data.protocol()["split_hash"]) == (4, split.folds[3].hash)
+    page = io.StringIO()
+    print_splits([split], ["ANG", "SAD"], Console(file=page, width=100))
+    assert f"hash of fold  1  {split.folds[0].hash}" in page.getvalue()
+
+
+def clips_of(counts, corpus="x"):
+    names = [(who, f"{who}_{n}") for who, n_clips in counts.items() for n in range(n_clips)]
+    return Manifest(Utterance(id=id, path=id, corpus=corpus, speaker=who, emotion="fear") for who, id in names)
+
+
+def test_a_speaker_with_a_clip_or_two_among_many_is_named():
+    (finding,) = speaker_findings(clips_of({"OAF": 1399, "YAF": 1400, "OA": 1}))
+    assert (finding.severity, finding.kind, finding.names) == ("warning", "few_clips", ("OA (1 clip)",))
+    assert finding.text == "1 speaker with 1 or 2 clips where 1,400 are usual, maybe misspelt"
+    (finding,) = speaker_findings(clips_of({"a": 60, "b": 80, "c": 70, "d": 2, "e": 1, "f": 3}))
+    assert finding.names == ("d (2 clips)", "e (1 clip)")
+    (finding,) = speaker_findings(clips_of({"OAF": 700, "YAF": 700, "OA": 1, "YF": 1, "OAV": 2}))
+    assert finding.names == ("OA (1 clip)", "YF (1 clip)", "OAV (2 clips)")  # more misspelt names than others
+    pooled = Manifest([*clips_of({"a": 100, "b": 100, "c": 1}), *clips_of({"a": 1, "b": 1, "c": 2}, corpus="y")])
+    assert [finding.names for finding in speaker_findings(pooled)] == [("c (1 clip)",)]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"a": 2, "b": 2},
+        {"a": 10, "b": 12, "c": 1},
+        {"a": 90, "b": 30, "c": 9},
+        {"a": 1},
+        {"a": 60, "b": 60, **{f"{n}": 1 for n in range(30)}},
+    ],
+)
+def test_where_few_clips_are_usual_nobody_is_named(counts):
+    assert list(speaker_findings(clips_of(counts))) == []
 
 
 def test_hashes_and_sizes_are_those_of_a_run(root):

@@ -7,7 +7,7 @@ import pytest
 from conftest import config
 
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.data.labels import by_intention, by_votes, map_emotions
+from ser_lightning.data.labels import by_intention, by_votes, map_emotions, read_label_map
 from ser_lightning.data.votes import Votes, human_scores, winners
 from ser_lightning.errors import UserError
 from ser_lightning.experiment import make_data
@@ -22,6 +22,17 @@ def test_a_map_joins_and_drops():
     labelling = by_intention(["neutral", None, "fear"], NAMES)
     assert labelling.keep.tolist() == [True, False, True]
     assert labelling.target[[0, 2]].tolist() == [[0, 0, 1], [0, 1, 0]]
+
+
+def test_a_map_is_read_as_names_are():
+    given = {"re\u0301volte\u0301": "anger ", "calm\u00a0down": "drop", "calm": None, 1: "fear"}
+    assert read_label_map(given) == {"r\u00e9volt\u00e9": "anger", "calm down": "drop", "calm": "drop", "1": "fear"}
+    with pytest.raises(UserError, match="two rules for calm: fear and anger"):
+        read_label_map({"calm": "fear", "calm ": "anger"})
+    with pytest.raises(UserError, match=r"data\.label_map cannot be used: the label Fear is also .*, as fear"):
+        read_label_map({"a": "fear", "b": "Fear"})
+    with pytest.raises(UserError, match="the label Drop is also written otherwise, as drop"):
+        read_label_map({"a": "fear", "b": "Drop"})
 
 
 def test_every_emotion_without_a_rule_is_named_with_the_remedy():

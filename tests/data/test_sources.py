@@ -1,5 +1,7 @@
 """Every corpus under every split, pooled corpora, a user's own: from the layout on disk to a training step."""
 
+from dataclasses import replace
+
 import pytest
 from conftest import config, names_in
 from layouts import make_csv, make_emodb, make_ravdess, tone
@@ -7,7 +9,8 @@ from lightning.pytorch import Trainer
 
 from ser_lightning.data import sources
 from ser_lightning.data.cache import prepare
-from ser_lightning.data.corpora import Corpus, load_corpus
+from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
+from ser_lightning.data.scan import scan
 from ser_lightning.data.sources import Source
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.errors import UserError
@@ -161,19 +164,70 @@ def test_a_users_ten_rows_train(places, tmp_path):
 
 def test_ages_are_read_where_a_list_has_them(tmp_path):
     listed = make_csv(tmp_path)
-    listed.write_text(listed.read_text().replace(",20,", ",19.5,").replace(",48,", ",,"))
+    text = listed.read_text().replace(",20,", ",19.5,").replace(",48,", ",,").replace(",34,", ",34.0,")
+    listed.write_text(text.replace(",upset,p1,male,27,", ",upset,p1,male,NaN,"))
     data = make_data(config("data=csv", f"data.manifest={listed}"))
-    assert data.manifest.column("age")[::2] == ["19.5", "27", "34", "41", ""]
+    assert data.manifest.column("age")[:4] == ["19.5", "19.5", "27", "27"]
+    assert data.manifest.column("age")[::2] == ["19.5", "27", "34.0", "41", ""]
     assert data.manifest.column("age_group")[::2] == ["10-19", "20-29", "30-39", "40-49", ""]
 
 
 def test_a_list_may_come_from_a_spreadsheet(tmp_path):
     listed = make_csv(tmp_path)
-    text = listed.read_text().replace(",", ";")
+    text = listed.read_text().replace(",", ";").replace("\n", ";;\n") + ";;;;;;;\n" * 3
     listed.write_text("\ufeff" + text.replace("clips/", "clips\\"), encoding="utf-8")
     data = make_data(config("data=csv", f"data.manifest={listed}"))
     assert len(data.manifest) == 10
     assert data.manifest[0].id == "clips/0"
+
+
+def test_a_name_is_one_however_it_is_written(tmp_path):
+    """Accents in two forms, blanks of four kinds, and a file whose name the disk has in another form."""
+    listed = make_csv(tmp_path)
+    lines = listed.read_text().splitlines()
+    speakers = [
+        "Ren\u00e9e  B",
+        "Rene\u0301e B\u00a0",
+        "Ren\u00e9e\u200b B",
+        "\ufeffRen\u00e9e B",
+        "x",
+        "x",
+        "y",
+        "y",
+        "z",
+        "z",
+    ]
+    spoilt = [
+        line.replace(f",p{n // 2},", f",{who},")
+        for n, (line, who) in enumerate(zip(lines[1:], speakers, strict=True))
+    ]
+    listed.write_text(
+        "\n".join([lines[0], *spoilt]).replace(",calm,x", ",calm\u00a0,x").replace("clips/1.", "clips/\u00e9.")
+    )
+    (tmp_path / "clips" / "1.wav").rename(tmp_path / "clips" / "e\u0301.wav")
+    data = make_data(config("data=csv", f"data.manifest={listed}", "data.split=loso"))
+    assert set(data.manifest.column("speaker")) == {"Ren\u00e9e B", "x", "y", "z"}
+    assert data.labels == ("calm", "upset")
+    accented = next(row for row in data.manifest if row.id == "clips/\u00e9")
+    assert accented.path == "clips/e\u0301.wav"
+    listed.write_text(listed.read_text().replace("clips/\u00e9.", "clips/e\u0301."))  # as it lies on the disk
+    again = make_data(config("data=csv", f"data.manifest={listed}", "data.split=loso"))
+    assert again.manifest.column("id") == data.manifest.column("id")
+
+
+def test_names_of_files_are_read_as_names_are(tmp_path):
+    def parse(stem):
+        return NameFacts(id=stem, speaker=stem.split("_")[0], emotion="anger")
+
+    corpus = replace(load_corpus("emodb"), parse=parse)
+    tone(tmp_path / "Rene\u0301_1.wav", 1)
+    tone(tmp_path / "s01_1\u200b.wav", 2)
+    found = scan(corpus, tmp_path)
+    assert [file.facts.id for file in found.files] == ["Ren\u00e9_1", "s01_1"]
+    assert [file.path for file in found.files] == ["Rene\u0301_1.wav", "s01_1\u200b.wav"]
+    tone(tmp_path / "S1_2.wav", 3)
+    with pytest.raises(UserError, match="cannot be used: the speaker S1 is also written otherwise, as s01"):
+        scan(corpus, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +240,13 @@ def test_a_list_may_come_from_a_spreadsheet(tmp_path):
         (lambda text: text.replace(",upset,p0", ",Upset,p0"), r"Upset is also written otherwise"),
         (lambda text: text.replace(",20,", ",young,"), r"line 2: the age 'young' is no number of years"),
         (lambda text: text.replace(",20,", ",-3,"), r"line 3: the age '-3' is no number of years"),
-        (lambda text: text.replace(",20,", ",nan,"), r"the age 'nan' is no number of years"),
+        (lambda text: text.replace(",20,", ",inf,"), r"the age 'inf' is no number of years"),
+        (lambda text: text.replace(",p1,", ",P0,"), r"the speaker P0 is also written otherwise, as p0: .*rename"),
+        (lambda text: text.replace(",p1,", ",3,").replace(",p2,", ",03,"), r"the speaker 03 is also .*, as 3:"),
+        (lambda text: text.replace(",p1,", ",nan,"), r"line 4: speaker is empty, or says nan"),
+        (lambda text: text.replace("/3.wav", "/3.wav,x", 1), r"line 5: 7 cells, but 6 columns"),
+        (lambda text: text.replace("3.wav,", '3.wav,"'), r"line 5: a quote is opened and not closed[^\n]*$"),
+        (lambda text: text.replace("speaker,", "speaker,Speaker,", 1), r"two columns called speaker"),
         (lambda text: text.replace("clips/3", "clips/33"), r"1 of 10 files.*\n.*clips/33\.wav: cannot be found"),
         (lambda text: "", r"lacks the column path"),
     ],

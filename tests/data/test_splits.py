@@ -1,5 +1,7 @@
 """Splits: disjoint, complete, the same everywhere."""
 
+from dataclasses import replace
+
 import pytest
 from conftest import config
 from hydra.utils import instantiate
@@ -105,7 +107,7 @@ def test_a_single_x_is_the_official_name():
 def test_loso_tests_each_speaker_once_and_the_next_validates():
     clips = manifest(["03", "08", "09", "10"])
     rule = LeaveOneSpeakerOut()
-    assert rule.n_folds(clips) == 4
+    assert list(rule.folds(clips)) == [0, 1, 2, 3]
     for fold, (tested, chosen) in enumerate([("03", "08"), ("08", "09"), ("09", "10"), ("10", "03")]):
         parts = split(clips, rule, fold)
         assert {clips[i].speaker for i in parts.test} == {tested}
@@ -159,8 +161,11 @@ def test_a_split_of_ones_own(tmp_path):
     path = tmp_path / "split.csv"
     path.write_text("id,fold\n" + "".join(f"{row.id},{'abc'.index(row.speaker) + 9}\n" for row in clips))
     rule = SplitFromFile(path=str(path))
-    assert rule.n_folds(clips) == 3
-    parts = split(clips, rule, 0)  # 9 before 10 and 11
+    assert list(rule.folds(clips)) == [9, 10, 11]
+    with pytest.raises(UserError, match=r"data\.fold=0 is not there: this split has folds 9 to 11.*data\.fold=9"):
+        split(clips, rule, 0)
+    assert {clips[i].speaker for i in split(clips, rule, 11).val} == {"a"}  # it wraps
+    parts = split(clips, rule, 9)
     assert [{clips[i].speaker for i in part} for part in (parts.test, parts.val, parts.train)] == [
         {"a"},
         {"b"},
@@ -168,8 +173,10 @@ def test_a_split_of_ones_own(tmp_path):
     ]
     roles = {"a": "test", "b": "val", "c": "train"}
     path.write_text("id,fold\n" + "".join(f"{row.id},{roles[row.speaker]}\n" for row in clips))
-    assert rule.n_folds(clips) == 1
+    assert list(rule.folds(clips)) == [0]
     assert split(clips, rule, 0).test == parts.test
+    with pytest.raises(UserError, match="this split has fold 0 alone"):
+        split(clips, rule, 1)
 
 
 def test_a_split_of_ones_own_is_held_to_its_promise(tmp_path):
@@ -185,8 +192,54 @@ def test_a_split_of_ones_own_is_held_to_its_promise(tmp_path):
     path.write_text("name,part\n")
     with pytest.raises(UserError, match="needs the columns id and fold"):
         split(clips, SplitFromFile(path=str(path)), 0)
+    path.write_text(f"id,fold\n{clips[0].id},1\n{clips[1].id},2\n{clips[0].id},3\n")
+    with pytest.raises(UserError, match=rf"line 4: {clips[0].id} is in fold 3, and in fold 1 further up"):
+        split(clips, SplitFromFile(path=str(path)), 0)
     with pytest.raises(UserError, match=r"no fold for 9 of 9.*data\.splits\.file\.path=FILE"):
         split(clips, SplitFromFile(), 0)
+
+
+def folds_of_a_list(names):
+    """Four speakers, whose clips carry these names of folds in turn."""
+    rows = manifest(["a", "b", "c", "d"], clips_each=2)
+    return Manifest(replace(row, fold=names[n // 2 % len(names)]) for n, row in enumerate(rows))
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "dev", "test"), ("Train", "Val", "Test"), ("Training", "valid", "EVAL")]
+)
+def test_parts_are_what_they_are_called(names):
+    clips = folds_of_a_list(names)
+    parts = split(clips, SplitFromFile(), 0)
+    assert [{clips[i].fold for i in part} for part in (parts.train, parts.val, parts.test)] == [{n} for n in names]
+
+
+def test_a_column_may_do_without_a_validation_part():
+    clips = folds_of_a_list(("train", "train", "train", "test"))
+    parts = split(clips, SplitFromFile(), 0)
+    assert (len(parts.train), parts.val, len(parts.test)) == (6, (), 2)
+    with pytest.raises(UserError, match="no clip to test on in fold 0"):
+        split(folds_of_a_list(("train", "val")), SplitFromFile(), 0)
+
+
+def test_folds_are_chosen_by_their_own_numbers():
+    clips = folds_of_a_list(("1", "2", "4", "10"))
+    for fold, following in ((1, "2"), (4, "10"), (10, "1")):
+        parts = split(clips, SplitFromFile(), fold)
+        assert {clips[i].fold for i in parts.test} == {str(fold)}
+        assert {clips[i].fold for i in parts.val} == {following}
+    for fold in (0, 3, "all", True, 1.0, None):
+        with pytest.raises(UserError, match=rf"data\.fold={fold} is not there: this split has folds 1, 2, 4, 10;"):
+            split(clips, SplitFromFile(), fold)
+    with pytest.raises(UserError, match="has only 1 and 2: it needs three folds at least"):
+        split(folds_of_a_list(("1", "2")), SplitFromFile(), 1)
+
+
+def test_a_speaker_is_in_one_fold_of_a_config():
+    with pytest.raises(UserError, match="speaker 1018 is in two folds of a split, 0 and 1"):
+        SpeakerFolds(folds=[["1001-1018"], ["1018-1036"], ["1040"]])
+    clips = manifest(["a é", "b", "c"])
+    assert len(split(clips, SpeakerFolds(folds=[["a\u00a0e\u0301"], ["b"], ["c"]]), 0).test) == 10
 
 
 def test_another_corpus_can_be_the_test():

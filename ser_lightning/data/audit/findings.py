@@ -1,5 +1,7 @@
 """What a person ought to know of a corpus before believing a result on it, each thing in a sentence."""
 
+import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -7,8 +9,13 @@ from typing import Literal
 from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
+from ser_lightning.data.splits import SUBSETS
 
 SHORT_S = 0.3
+FEW_CLIPS = 2  # of a speaker: suspect where the median of those with more is
+MANY_TIMES = 20  # times as many, and where such speakers have
+RARE_SHARE = 0.05  # of the clips at most: with more of them, few clips are usual there
+_EMPTY = {"train": "train", "val": "validate", "test": "test"}
 _REASONS = 10  # for unusable files that get a finding each
 
 Severity = Literal["failure", "warning", "fact"]
@@ -79,6 +86,18 @@ def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Find
         yield _finding("warning", "short", f"{counted(short, 'clip')} shorter than {SHORT_S} s", short)
 
 
+def speaker_findings(manifest: Manifest) -> Iterator[Finding]:
+    """Speakers with a clip or two where others of the corpus have many: a misspelt name, more often than not."""
+    for corpus in dict.fromkeys(manifest.column("corpus")):
+        clips_of = Counter(row.speaker for row in manifest if row.corpus == corpus)
+        usual = statistics.median([n_clips for n_clips in clips_of.values() if n_clips > FEW_CLIPS] or [0])
+        few = {who: n_clips for who, n_clips in clips_of.items() if n_clips <= min(FEW_CLIPS, usual / MANY_TIMES)}
+        if 0 < sum(few.values()) <= RARE_SHARE * clips_of.total():
+            text = f"{counted(len(few), 'speaker')} with 1 or 2 clips where {usual:,.0f} are usual, maybe misspelt"
+            names = [f"{who} ({counted(n_clips, 'clip')})" for who, n_clips in few.items()]
+            yield _finding("warning", "few_clips", text, names)
+
+
 def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:
     """The same sound under more than one name."""
     contradictory = [str(one) for one in duplicates if one.contradictory]
@@ -119,10 +138,12 @@ def split_findings(splits: Sequence[SplitAudit], *, chosen: str) -> Iterator[Fin
         elif split.trouble:
             text = f"split {split.name} cannot be made here: `ser data splits` says why"
             yield _finding("fact", "no_split", text)
-        empty = [f"fold {fold.fold}" for fold in split.folds if not (fold.train.n_clips and fold.test.n_clips)]
+        empty = split.empty_folds()
         if empty:
-            text = f"split {split.name} has nothing to train or to test on in {counted(empty, 'fold')}"
-            yield _finding("warning", "empty_fold", text, empty)
+            parts = [_EMPTY[name] for name in SUBSETS if any(name in names for names in empty.values())]
+            text = f"split {split.name} has nothing to {' or to '.join(parts)} on in {counted(len(empty), 'fold')}"
+            severity: Severity = "failure" if split.name == chosen else "warning"
+            yield _finding(severity, "empty_fold", text, [f"fold {fold}" for fold in empty])
         yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
     yield from _sentences(splits)
 

@@ -60,6 +60,12 @@ class SplitAudit:
         """False where it promises speakers that were never heard, and a voice or a sound crosses all the same."""
         return not (self.speaker_independent and any(fold.leaks for fold in self.folds))
 
+    def empty_folds(self) -> dict[int, list[str]]:
+        """Return the folds with nothing in a part, and these parts; val is one where any other fold has it."""
+        parts = [name for name in SUBSETS if name != "val" or any(fold.val.n_clips for fold in self.folds)]
+        empty = {fold.fold: [name for name in parts if not getattr(fold, name).n_clips] for fold in self.folds}
+        return {fold: names for fold, names in empty.items() if names}
+
     @property
     def hears_test_speakers(self) -> bool:
         """Whether any speaker that tests also trains."""
@@ -92,7 +98,8 @@ class _Auditor:
         folds: tuple[FoldAudit, ...] = ()
         trouble = ""
         try:
-            folds = tuple(self._fold(fold) for fold in range(self.rule.n_folds(self.manifest)))
+            folds = tuple(self._fold(fold) for fold in self.rule.folds(self.manifest))
+            trouble = "" if folds else "it has no folds"
         except UserError as error:
             trouble = str(error)
         return SplitAudit(

@@ -102,8 +102,8 @@ def _folds(split: SplitAudit, labels: Sequence[str], console: Console) -> Iterat
         return
     yield _widest_that_fits(split, labels, console)
     hashes = Table.grid(padding=(0, 2, 0, 0))
-    for fold in split.folds:
-        hashes.add_row("hash of fold" if fold.fold == 0 else "", str(fold.fold), fold.hash)
+    for row, fold in enumerate(split.folds):
+        hashes.add_row("hash of fold" if row == 0 else "", str(fold.fold), fold.hash)
     yield hashes
 
 

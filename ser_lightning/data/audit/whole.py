@@ -18,6 +18,7 @@ from ser_lightning.data.audit.findings import (
     duplicate_findings,
     file_findings,
     label_findings,
+    speaker_findings,
     split_findings,
 )
 from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex
@@ -121,6 +122,7 @@ def audit(collection: Collection, rules: Mapping[str, SplitRule], *, chosen: str
             n_left_out=collection.warnings().get("left_out_by_label", 0),
             n_unlabelled=manifest.column("emotion").count(""),
         ),
+        speaker_findings(manifest),
         clip_findings(manifest, silent=_silent(collection)),
         duplicate_findings(duplicates),
         split_findings(splits, chosen=chosen),

@@ -27,7 +27,7 @@ def read_votes(root: Path | None, given: Path | None, *, id_of: Callable[[str], 
     if table is None:
         return None
     try:
-        with table.open(newline="", encoding="utf-8") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             votes = _votes(next(reader, []), filter(None, reader), table.name, id_of)  # no blank lines
     except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,116 @@
+"""The reader of users' CSVs, as spreadsheets and scripts leave them: lists of clips, and the folds of clips."""
+
+import codecs
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ser_lightning.data.spelling import normalise
+from ser_lightning.errors import UserError
+
+_NEWLINE = b"\n"
+_NAMED = 10  # faults a message names
+_NO_VALUE = ("nan", "NaN", "<NA>")  # what scripts write for an empty cell; nobody's name
+_UNKNOWN = ("nan", "<na>", "na", "n/a", "none", "null")  # in any case, where a value may be missing
+
+
+def read_table(
+    path: Path, *, needed: Sequence[str], optional: Sequence[str] = (), as_written: Sequence[str] = ()
+) -> list[tuple[int, dict[str, str]]]:
+    """Return the cells of these columns, a dictionary a row, each with the number of its line.
+
+    Commas, semicolons or tabs stand between cells, whichever the header has most of. Names of columns count in any
+    case; they and the cells are normalised, but for the cells of ``as_written``, which only lose the blanks around
+    them. Lines without any text, and columns without a name after the last one, are passed over. A cell that says
+    "nan" is empty, and so is one of an optional column that says "n/a", "none" or "null".
+    Raises: UserError that lists what is wrong with the file.
+    """
+    lines = list(_lines(path, _text(path, needed)))
+    header = lines[0][1] if lines else []
+    names = [normalise(cell).lower() for cell in header]
+    while names and not names[-1]:
+        names.pop()
+    for part in (lines[:1], lines[1:]):  # under a broken header, every line would look broken
+        refuse_faults(path, [f"line {n}: {fault}" for n, cells in part if (fault := _fault(cells, names))])
+        _check_header(path, names, needed, optional)
+    columns = {name: names.index(name) for name in (*needed, *optional) if name in names}
+    rows = []
+    for number, cells in lines[1:]:
+        row = {name: cells[column] if column < len(cells) else "" for name, column in columns.items()}
+        row = {name: cell.strip() if name in as_written else normalise(cell) for name, cell in row.items()}
+        empty = {name for name, cell in row.items() if cell in _NO_VALUE}
+        empty |= {name for name in optional if row.get(name, "").casefold() in _UNKNOWN}
+        rows.append((number, row | dict.fromkeys(empty, "")))
+    return rows
+
+
+def refuse_faults(path: Path, faults: Sequence[str]) -> None:
+    """Raises: UserError that names the first of the faults, where there are any."""
+    if faults:
+        more = f"\n  and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+        raise UserError(f"{path} cannot be used:\n  " + "\n  ".join(faults[:_NAMED]) + more)
+
+
+def _text(path: Path, needed: Sequence[str]) -> str:
+    """Raises: UserError for what cannot be read, or is no text in UTF-8."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror or error}): give a CSV with the columns {_in_words(needed)}"
+        ) from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            what = "UTF-16, not UTF-8 text"
+        else:
+            what = f"not UTF-8 text, as line {1 + raw.count(_NEWLINE, 0, error.start)} shows"
+        raise UserError(f"{path} cannot be read (it is {what}): save it as CSV UTF-8") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        number = 1 + text.count("\n", 0, text.index("\0"))
+        what = f"line {number} holds a NUL byte, so it is damaged, or UTF-16"
+        raise UserError(f"{path} cannot be read ({what}): save it as CSV UTF-8")
+    return text
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of every line with text; each is read by itself, so that no quote runs on into the next."""
+    delimiter = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not normalise(line):
+            continue
+        delimiter = delimiter or max(",;\t", key=line.count)
+        try:
+            cells = next(csv.reader([line + "\n"], delimiter=delimiter))
+        except csv.Error as error:
+            raise UserError(f"{path} cannot be read (line {number}: {error}): save it as CSV UTF-8") from error
+        if any(map(normalise, cells)):
+            yield number, cells
+
+
+def _fault(cells: Sequence[str], names: Sequence[str]) -> str:
+    """What is wrong with a line, or nothing. Only a quote that is still open takes the end of the line along."""
+    if "\n" in cells[-1]:
+        return "a quote is opened and not closed: close it, and write every clip in a line of its own"
+    if any(map(normalise, cells[len(names) :])):
+        return f"{len(cells)} cells, but {len(names)} columns: put a cell that holds a separator in quotes"
+    return ""
+
+
+def _check_header(path: Path, names: Sequence[str], needed: Sequence[str], optional: Sequence[str]) -> None:
+    missing = [name for name in needed if name not in names]
+    if missing:
+        may = f" (and may have {', '.join(optional)})" if optional else ""
+        raise UserError(
+            f"{path} lacks the column {_in_words(missing)}: its first line needs the columns {_in_words(needed)}"
+            f"{may}; it names {', '.join(names) or 'nothing'}"
+        )
+    twice = [name for name in (*needed, *optional) if names.count(name) > 1]
+    if twice:
+        raise UserError(f"{path} has two columns called {_in_words(twice)}: rename or remove one of them")
+
+
+def _in_words(names: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])
