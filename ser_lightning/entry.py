@@ -6,14 +6,20 @@ Nothing heavy is imported until a job runs, so that help and ``--cfg job`` answe
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf.errors import OmegaConfBaseException
 
+from ser_lightning.command_line import assignment, readable, train_command
 from ser_lightning.errors import UserError, cause, is_interrupt, why
+from ser_lightning.files import has_content
+from ser_lightning.hydra_errors import in_a_line
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep import grid, names, plugins
 from ser_lightning.sweep.job import end_with_sweep, run_apart
@@ -28,8 +34,8 @@ def _run_directory(resume: str | None, fresh: str) -> str:
     """What ``${run_directory:RESUME,FRESH}`` in the config stands for."""
     if resume is None:
         return fresh
-    if not RunDirectory(Path(resume)).config.is_file():  # said before Hydra makes the folder
-        sys.exit(f"failed: resume={resume} holds no run: there is no config.yaml in it")
+    if not has_content(RunDirectory(Path(resume)).config):  # said before Hydra makes the folder
+        sys.exit(f"failed: resume={resume} holds no run: there is no config.yaml in it, or an empty one")
     return resume
 
 
@@ -37,6 +43,20 @@ OmegaConf.register_new_resolver("run_directory", _run_directory, replace=True)
 names.register()
 grid.register()
 plugins.check(sys.argv[1:])
+
+
+def start(main: Callable[[], None]) -> None:
+    """Run Hydra's ``main`` on the command line. What Hydra cannot compose ends in a line of ours."""
+    asked = sys.argv[1:]
+    shows_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        sys.argv[1:] = readable(asked, multirun=bool({"-m", "--multirun"} & set(asked)))
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # leaves its errors to us
+        main()
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        if shows_traceback:
+            raise
+        sys.exit(f"failed: {why(error) if isinstance(error, UserError) else in_a_line(error)}")
 
 
 def run_job(cfg: DictConfig) -> float | None:
@@ -119,4 +139,5 @@ def _explain(error: BaseException, run: RunDirectory) -> None:
         logging.getLogger("traceback").error("the whole of it:", exc_info=error)  # to the file alone
         log.info("the details are in %s", run.log)
     if run.last.is_file():
-        log.info("to go on from the last whole epoch: python train.py resume=%s", run.path)
+        command = train_command(assignment("resume", run.path))
+        log.info("to go on from the last whole epoch: %s", command)

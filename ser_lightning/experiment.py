@@ -24,6 +24,7 @@ from ser_lightning.callbacks import (
     StampCheckpoints,
     progress,
 )
+from ser_lightning.checkpoints import StayStopped, WholeCheckpoints, to_go_on_from
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.environment import describe
@@ -58,7 +59,7 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         if result is not None and result["status"] == "finished":
             log.info("this run is finished already")
         else:
-            result = _recorded(config, run, overrides)
+            result = _recorded(config, run)
         summary.print_summary(run.path)
         return monitored(result, config)
 
@@ -122,7 +123,7 @@ def _is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _recorded(config: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
+def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     """Run, and leave in the directory how that ended, whichever way."""
     started = time.perf_counter()
     result: dict[str, Any] = {"schema": SCHEMA, "status": "failed"}
@@ -136,7 +137,7 @@ def _recorded(config: DictConfig, run: RunDirectory, overrides: Sequence[str]) -
         result |= {
             "seed": config.seed,
             "config": run.config.name,
-            "overrides": [text for text in overrides if not text.startswith("resume=")] or None,
+            "overrides": run.read_overrides() or None,
             "seconds": round(time.perf_counter() - started, 1),
         }
         write_json(run.result, result)
@@ -209,13 +210,14 @@ def _trainer(
     callbacks = [SeedEpochs(config.seed), *own, MoveCheckpoints(run.checkpoints)]
     callbacks += _callbacks(config, run, averages=averages)
     if not config.trainer.get("fast_dev_run"):
-        callbacks.append(FirstCheckpoint(run.last))
+        callbacks += [FirstCheckpoint(run.last), StayStopped()]
     if config.trainer.get("enable_progress_bar", True):
         callbacks.append(progress())
     make = instantiate(config.trainer, _partial_=True)
     return make(
         callbacks=callbacks,
         logger=_logger(config, run, protocol) or False,
+        plugins=[*(make.keywords.get("plugins") or ()), WholeCheckpoints()],
         precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
         default_root_dir=str(run.path),
     )
@@ -235,8 +237,8 @@ def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list
 
 
 def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory) -> None:
-    goes_on = run.last.is_file()
-    if goes_on:
-        log.info("going on from %s", run.last)
+    checkpoint = to_go_on_from(run)
+    if checkpoint is not None:
+        log.info("going on from %s", checkpoint)
     with kept_memory():
-        trainer.fit(module, datamodule=data, ckpt_path=run.last if goes_on else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import written_whole
+from ser_lightning.files import has_content, remove_partials, written_whole
 
 SCHEMA = 1  # of result.json
 
@@ -26,6 +26,11 @@ class RunDirectory:
     def config(self) -> Path:
         """The resolved config, YAML."""
         return self.path / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """What was typed to begin the run, JSON; a run that is gone on with is asked for by its directory alone."""
+        return self.path / "overrides.json"
 
     @property
     def result(self) -> Path:
@@ -92,6 +97,8 @@ class RunDirectory:
                 f"{self.path} belongs to a run that is still going: give this one its own hydra.run.dir"
             ) from None
         try:
+            for folder in (self.path, self.checkpoints):
+                remove_partials(folder)
             yield
         finally:
             lock.release()
@@ -103,17 +110,19 @@ class RunDirectory:
             with other overrides or without a run to go on with.
         """
         if cfg.resume is None:
-            return self._same_as_before(_resolved(cfg))
+            return self._same_as_before(_resolved(cfg), overrides)
         others = [text for text in overrides if not text.startswith(("resume=", "hydra."))]
         if others:
             raise UserError(f"resume=DIR goes on with the config saved in DIR: leave out {' '.join(others)}")
-        if not self.config.is_file():
-            raise UserError(f"resume={cfg.resume} holds no run: {self.config.name} is not there")
+        if not has_content(self.config):
+            raise UserError(f"resume={cfg.resume} holds no run: {self.config.name} is not there, or empty")
         return _load(self.config)
 
-    def _same_as_before(self, cfg: DictConfig) -> DictConfig:
-        if not self.config.is_file():
-            OmegaConf.save(cfg, self.config)
+    def _same_as_before(self, cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+        if not has_content(self.config):
+            write_json(self.overrides, list(overrides))
+            with written_whole(self.config) as file:
+                file.write(OmegaConf.to_yaml(cfg))
         elif (saved := _load(self.config)) != cfg:
             names = ", ".join(_differing(saved, cfg))
             raise UserError(f"{self.path} holds a run that differs in {names}: give this one its own hydra.run.dir")
@@ -121,7 +130,11 @@ class RunDirectory:
 
     def read_result(self) -> dict[str, Any] | None:
         """The result, or None where there is none yet."""
-        return json.loads(self.result.read_text(encoding="utf-8")) if self.result.is_file() else None
+        return json.loads(self.result.read_text(encoding="utf-8")) if has_content(self.result) else None
+
+    def read_overrides(self) -> list[str] | None:
+        """What was typed to begin the run; None for runs that are older than the file."""
+        return json.loads(self.overrides.read_text(encoding="utf-8")) if has_content(self.overrides) else None
 
 
 def monitored(result: Mapping[str, Any], config: DictConfig) -> float | None:

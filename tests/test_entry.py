@@ -45,8 +45,13 @@ def test_nothing_heavy_is_imported_to_show_a_config():
     [
         (["data=cremad", "data.root=nowhere"], r"data\.root=nowhere does not exist\. `ser data download cremad`"),
         (["resume=nowhere"], "resume=nowhere holds no run"),
-        (["trainer.max_epoch=3"], r"Could not override 'trainer.max_epoch'"),
-        (["data=cremed"], "Could not find 'data/cremed'"),
+        (
+            ["trainer.max_epoch=3"],
+            r"failed: there is no setting trainer\.max_epoch: `python train\.py --cfg job` shows",
+        ),
+        (["data.fold=[1,"], r"failed: the override 'data\.fold=\[1,' cannot be read"),
+        (["data=cremad", "data.root=~/no (ü)"], r"data\.root=\S+/no \(ü\) does not exist"),
+        (["data=cremed"], "failed: there is no data/cremed: known are cremad, csv, "),
     ],
 )
 def test_a_mistake_gets_a_clear_answer_and_no_traceback(tmp_path, overrides, said):

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ser_lightning.hydra_errors import in_a_line
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import refuse
-from ser_lightning.sweep.names import job_name
+from ser_lightning.sweep.names import job_name, varying_keys
 from ser_lightning.sweep.record import plan
 
 log = logging.getLogger("ser_lightning.sweep")
@@ -62,7 +62,7 @@ class _Guard(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """As the launcher does; jobs that it did not get to are found to be waiting, in the end."""
         sweep = Path(self._config.hydra.sweep.dir)
-        plan(sweep, map(job_name, job_overrides))
+        plan(sweep, map(self._name, job_overrides))
         legal = [overrides for overrides in job_overrides if self._can_be_composed(overrides, sweep)]
         if not legal:
             return []
@@ -73,11 +73,14 @@ class _Guard(Launcher):
             log.error("the launcher stopped: %s", error)
             return []
 
+    def _name(self, overrides: Sequence[str]) -> str:
+        return job_name(overrides, varying_keys(self._config.hydra))
+
     def _can_be_composed(self, overrides: Sequence[str], sweep: Path) -> bool:
         try:
             self._context.config_loader.load_sweep_config(self._config, list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
-            run, reason = RunDirectory(sweep / job_name(overrides)), in_a_line(error)
+            run, reason = RunDirectory(sweep / self._name(overrides)), in_a_line(error)
             log.error("%s: %s", run.path.name, reason)
             refuse(run, reason)
             return False

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from omegaconf import DictConfig
 
+from ser_lightning.command_line import assignment
 from ser_lightning.errors import why
 from ser_lightning.files import alone
 from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
@@ -82,7 +83,7 @@ def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> d
 
 def _started(run: RunDirectory, train: Path, cwd: Path, *, aloud: bool) -> int:
     """Run the program on the directory until it ends. Returns its exit status, negative for a signal."""
-    command = [sys.executable, str(train), f"resume={_quoted(run.path)}"]
+    command = [sys.executable, str(train), assignment("resume", run.path.absolute())]
     environment = {**os.environ, _PARENT: run.path.parent.name}
     with _output(run, aloud=aloud) as output:
         process = subprocess.Popen(
@@ -113,11 +114,6 @@ def _output(run: RunDirectory, *, aloud: bool) -> Iterator[IO[bytes] | None]:
         return
     with (run.path / "console.log").open("ab") as file:
         yield file
-
-
-def _quoted(path: Path) -> str:
-    """As the value of an override, whatever characters there are in it."""
-    return "'" + str(path.absolute()).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _result(cfg: DictConfig, run: RunDirectory, status: int) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import io
 import json
 import re
+import shlex
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
 
 from ser_lightning.run import RunDirectory
@@ -63,6 +65,17 @@ def test_the_end_says_what_failed_and_how_to_go_on(tmp_path):
     assert "2 jobs in" in text and "1 finished, 1 failed" in text
     assert f"ser compare {tmp_path}" in text
     assert f"python train.py -m model=cnn,cnn_gru seed=0,1 hydra/launcher=joblib hydra.sweep.dir={tmp_path}" in text
+
+
+def test_the_command_to_go_on_can_be_pasted(tmp_path):
+    sweep = tmp_path / "fold=0,1 (ü)"
+    plan(sweep, ["seed=0"], ["data.root='/data/ü (1)'", "model.net.channels=[4,8]"])
+    _, text = said(sweep)
+    (line,) = (line for line in text.splitlines() if line.startswith("go on"))
+    words = shlex.split(line.removeprefix("go on"))
+    assert words[:3] == ["python", "train.py", "-m"]
+    values = [parsed.value() for parsed in OverridesParser.create().parse_overrides(words[3:])]
+    assert values == ["/data/ü (1)", [4, 8], str(sweep)]
 
 
 def test_when_all_is_well_there_is_nothing_to_go_on_with(tmp_path):

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from ser_lightning.command_line import assignment
+
 SMALL = ("model.frontend.n_mels=16", "logger=none", "trainer.enable_progress_bar=false")
 PLAIN = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
 LAUNCHERS = {
@@ -56,6 +58,35 @@ def test_what_fails_is_recorded_the_rest_goes_on_and_a_second_call_does_nothing_
     assert status == 1
     assert "finished before, left as it is" in err
     assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_a_sweep_over_folders_has_a_job_for_each_which_can_be_gone_on_with_and_says_how_it_was_made(
+    tmp_path, cremad_root
+):
+    for name in ("A", "B (ü)"):
+        (tmp_path / name).symlink_to(cremad_root)
+    job = ["model=cnn", "model.net.channels=[4,8]", "trainer.max_epochs=1", "hydra.sweep.dir=s"]
+    command = [sys.executable, str(ROOT / "train.py"), "-m", "data=cremad", "data.root=A,./B (ü)", *SMALL, *job]
+    done = subprocess.run(command, cwd=tmp_path, env=PLAIN, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 jobs in s: 2 finished" in done.stdout
+    found = results(tmp_path / "s")
+    assert len(found) == 2
+    assert sorted(each["overrides"][1] for each in found.values()) == ["data.root='./B (ü)'", "data.root=A"]
+    assert not list((tmp_path / "s").glob("*/refused.json"))
+    for name in found:
+        card = (tmp_path / "s" / name / "checkpoints" / "model_card.md").read_text()
+        assert "python train.py data=cremad data.root=PATH " in card
+    name = next(name for name in found if "ü" in name)
+    again = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), assignment("resume", f"s/{name}")],
+        cwd=tmp_path,
+        env=PLAIN,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert "finished already" in again.stderr, again.stderr
 
 
 @pytest.mark.slow
