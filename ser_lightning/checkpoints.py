@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from ser_lightning import signals
 from ser_lightning.errors import UserError
 from ser_lightning.files import replacing
 from ser_lightning.run import RunDirectory
@@ -87,10 +88,16 @@ def _is_of_a_whole_epoch(path: Path) -> bool:
 
 
 class StayStopped(Callback):
-    """Trains no further where early stopping had ended a training that was interrupted before its test."""
+    """Trains no further after a signal, or where early stopping ended one that was killed before its test."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop at once: Lightning keeps that a training was stopped in its checkpoint, but does not look there."""
         stoppers = [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]  # type: ignore[attr-defined]
         if any(each.stopped_epoch for each in stoppers):
             trainer.should_stop = True
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop where a signal's exception was lost."""
+        signals.check()

@@ -126,26 +126,45 @@ def _is_first_process() -> bool:
 def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     """Run, and leave in the directory how that ended, whichever way."""
     started = time.perf_counter()
-    result: dict[str, Any] = {"schema": SCHEMA, "status": "failed"}
-    try:
-        result |= _run(config, run)
-        return result
-    except BaseException as error:
-        result |= {"reason": why(error)}
-        raise
-    finally:
-        result |= {
+
+    def record(status: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "status": status,
+            **outcome,
             "seed": config.seed,
             "config": run.config.name,
             "overrides": run.read_overrides() or None,
             "seconds": round(time.perf_counter() - started, 1),
         }
+
+    try:
+        result = record("finished", _run(config, run))
+        _illustrate(run, result)
+        write_json(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
+        tracking.finish(exit_code=0)
+        return result
+    except BaseException as error:
+        run.release_reserve()
+        result = record("failed", {"reason": why(error)})
         write_json(run.result, result)
-        summary.finish(run.path)
+        _illustrate(run, result)
+        tracking.finish(exit_code=1)
+        raise
+
+
+def _illustrate(run: RunDirectory, result: dict[str, Any]) -> None:
+    """Make pictures, the card, and the entry in W&B. What cannot be drawn is said, and costs nobody a result."""
+    try:
+        summary.finish(run.path, result)
         if result["status"] == "finished" and run.last.is_file():
-            write_card(run.path)
-        tracking.log_result(tracking.current_run(), run.path)
-        tracking.finish(exit_code=int(result["status"] == "failed"))
+            write_card(run.path, result)
+    except OSError:
+        if result["status"] == "finished":  # the disk is full, say: to be done again
+            raise
+    except Exception as error:
+        log.error("pictures or model card could not be made: %s", why(error), exc_info=error)
+    tracking.log_result(tracking.current_run(), run.path, result)
 
 
 def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The run directory: what lies where in it, and who may write there."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import has_content, remove_partials, written_whole
 
 SCHEMA = 1  # of result.json
+_RESERVED_BYTES = 64 * 1024
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,11 @@ class RunDirectory:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def reserve(self) -> Path:
+        """Room on the disk for the result of a run that ends because there is no more; see `release_reserve`."""
+        return self.path / ".reserve"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that works on the run."""
         return self.path / ".lock"
@@ -99,9 +108,15 @@ class RunDirectory:
         try:
             for folder in (self.path, self.checkpoints):
                 remove_partials(folder)
+            self.reserve.write_bytes(bytes(_RESERVED_BYTES))
             yield
         finally:
+            self.release_reserve()
             lock.release()
+
+    def release_reserve(self) -> None:
+        """Make room for a result that says why the run failed, where the disk is full."""
+        self.reserve.unlink(missing_ok=True)
 
     def agree_on(self, cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         """The config of this directory's run, resolved: ``cfg``, written here, or the one that was written before.
@@ -120,9 +135,8 @@ class RunDirectory:
 
     def _same_as_before(self, cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         if not has_content(self.config):
-            write_json(self.overrides, list(overrides))
-            with written_whole(self.config) as file:
-                file.write(OmegaConf.to_yaml(cfg))
+            write_json(self.overrides, {"overrides": list(overrides)})
+            write_config(self.config, cfg)
         elif (saved := _load(self.config)) != cfg:
             names = ", ".join(_differing(saved, cfg))
             raise UserError(f"{self.path} holds a run that differs in {names}: give this one its own hydra.run.dir")
@@ -130,11 +144,11 @@ class RunDirectory:
 
     def read_result(self) -> dict[str, Any] | None:
         """The result, or None where there is none yet."""
-        return json.loads(self.result.read_text(encoding="utf-8")) if has_content(self.result) else None
+        return read_json(self.result)
 
-    def read_overrides(self) -> list[str] | None:
-        """What was typed to begin the run; None for runs that are older than the file."""
-        return json.loads(self.overrides.read_text(encoding="utf-8")) if has_content(self.overrides) else None
+    def read_overrides(self) -> list[str]:
+        """What was typed to begin the run; nothing for runs that are older than the file."""
+        return (read_json(self.overrides) or {}).get("overrides", [])
 
 
 def monitored(result: Mapping[str, Any], config: DictConfig) -> float | None:
@@ -164,6 +178,26 @@ def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:
     return [
         key for name in names for key in _differing(one.get(name), other.get(name), f"{prefix}.{name}".lstrip("."))
     ]
+
+
+def write_config(path: Path, cfg: DictConfig) -> None:
+    """Write a config as YAML, whole or not at all."""
+    with written_whole(path) as file:
+        file.write(OmegaConf.to_yaml(cfg))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return what a JSON file of ours holds; None where it is not there, empty, or damaged, which is said."""
+    if not has_content(path):
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        log.warning("%s is damaged and counts as not there", path)
+        return None
+    return value
 
 
 def write_json(path: Path, value: Any) -> None:

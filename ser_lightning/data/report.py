@@ -11,6 +11,7 @@ from pathlib import Path
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.scan import BadFile
 from ser_lightning.errors import some
+from ser_lightning.files import written_whole
 
 _NAMED = 20  # bad files a message names
 
@@ -92,7 +93,7 @@ def write_excluded_csv(path: Path, reports: Sequence[Report]) -> None:
     """Write the bad files, folder, path and reason; nothing where there are none."""
     rows = [(report.folder, bad.path, bad.reason) for report in reports for bad in report.bad]
     if rows:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with written_whole(path) as file:
             writer = csv.writer(file)
             writer.writerow(["folder", "path", "reason"])
             writer.writerows(rows)

@@ -23,7 +23,9 @@ from ser_lightning.files import alone
 from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
 
 REFUSED = "refused.json"  # beside the result of another run
+SWEEP_PROCESS = "SER_SWEEP_PROCESS"  # the one that was typed; launchers start others, which make the jobs
 _PARENT = "SER_JOB_OF"  # set for a job's process: the sweep that it belongs to
+_STARTED_BY = os.getppid()
 _GRACE_S = 20.0  # that an interrupted job is given to save and say so
 
 log = logging.getLogger("ser_lightning.sweep")
@@ -41,7 +43,7 @@ def run_apart(
         aloud: show what it says, rather than write it to console.log of the directory.
 
     Returns: what a sweep optimises; None after a failure, which result.json explains.
-    Raises: SystemExit after Ctrl-C.
+    Raises: what a signal raises here, after it has ended the job.
     """
     name = run.path.name
     try:
@@ -90,17 +92,35 @@ def _started(run: RunDirectory, train: Path, cwd: Path, *, aloud: bool) -> int:
             command, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
         )
         try:
-            return process.wait()
-        except KeyboardInterrupt:
-            _await_end(process)
-            sys.exit(130)
+            return _wait(process)
+        except BaseException:  # Ctrl-C, which reached the job too, or a signal that a launcher takes
+            _end(process)
+            if _works_for_sweep():
+                os._exit(1)  # no launcher is to give this process another job
+            raise
         finally:
             assert process.stdin is not None
             process.stdin.close()  # an open one is how it knows that this process lives
 
 
-def _await_end(process: "subprocess.Popen[bytes]") -> None:
-    """Ctrl-C reaches the job too, which saves what it has."""
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for the end of a job. Returns its exit status. Raises: SystemExit at the end of the sweep."""
+    while True:
+        try:
+            return process.wait(1.0 if _works_for_sweep() else None)
+        except subprocess.TimeoutExpired:
+            if os.getppid() != _STARTED_BY:
+                raise SystemExit from None
+
+
+def _works_for_sweep() -> bool:
+    """Whether the sweep's own process started this one to make jobs, and is to be followed in its end."""
+    return os.environ.get(SWEEP_PROCESS) == str(_STARTED_BY)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Have a job save what it has and end."""
+    process.terminate()
     try:
         process.wait(_GRACE_S)
     except (KeyboardInterrupt, subprocess.TimeoutExpired):

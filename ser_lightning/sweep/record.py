@@ -1,12 +1,12 @@
 """What a sweep directory says: which jobs there are, and how each ended."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.run import RunDirectory, write_json
+from ser_lightning.files import has_content
+from ser_lightning.run import RunDirectory, read_json, write_json
 from ser_lightning.sweep.job import REFUSED
 
 _PLAN = "sweep.json"
@@ -33,7 +33,7 @@ def plan(sweep: Path, jobs: Iterable[str] = (), command: Sequence[str] | None = 
 def read_plan(sweep: Path) -> dict[str, Any]:
     """The command and the names of the jobs."""
     path = sweep / _PLAN
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"command": [], "jobs": []}
+    return {"command": [], "jobs": [], **(read_json(path) or {})}
 
 
 def outcomes(sweep: Path) -> list[Outcome]:
@@ -44,12 +44,12 @@ def outcomes(sweep: Path) -> list[Outcome]:
 
 def _outcome(path: Path) -> Outcome:
     run = RunDirectory(path)
-    refused = path / REFUSED
-    if refused.is_file():
-        return Outcome(path.name, "failed", json.loads(refused.read_text(encoding="utf-8"))["reason"])
+    refused = read_json(path / REFUSED)
+    if refused is not None:
+        return Outcome(path.name, "failed", refused["reason"])
     result = run.read_result()
     if result is None:
-        return Outcome(path.name, "interrupted" if run.config.is_file() else "waiting")
+        return Outcome(path.name, "interrupted" if has_content(run.config) else "waiting")
     if result["status"] == "finished":
         return Outcome(path.name, "finished", result=result)
     return Outcome(path.name, "failed", result.get("reason", ""))

@@ -1,7 +1,9 @@
 """Before and after a sweep, whichever sweeper makes it."""
 
 import logging
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,15 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
+from ser_lightning import signals
 from ser_lightning.sweep import record
+from ser_lightning.sweep.job import SWEEP_PROCESS
 from ser_lightning.sweep.names import varying_keys
 
 _IMPLIED = ("hydra.mode=", "hydra.sweep.dir=")  # by -m, and by where the record lies
+
+
+_running: Path | None = None  # the sweep that this process is making
 
 
 class Watch(Callback):
@@ -24,8 +31,12 @@ class Watch(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Plan the sweep, and let a search go on where one was begun."""
+        global _running
         listen()
-        sweep = Path(config.hydra.sweep.dir)
+        _running = sweep = Path(config.hydra.sweep.dir)
+        os.environ[SWEEP_PROCESS] = str(os.getpid())
+        os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # of joblib, after a signal
+        threading.excepthook = _say_unless_stopped
         asked = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
         record.plan(sweep, command=[text for text in asked if not text.startswith(_IMPLIED)])
         # every job's config is composed anew, with these overrides
@@ -38,12 +49,31 @@ class Watch(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the outcome. Raises: SystemExit where a job did not finish."""
-        from rich.console import Console
-
-        from ser_lightning.sweep.table import print_outcomes
-
-        if not print_outcomes(Path(config.hydra.sweep.dir), Console(highlight=False, markup=False)):
+        global _running
+        _running = None
+        if not _print_outcomes(Path(config.hydra.sweep.dir)):
             sys.exit(1)
+
+
+def _say_unless_stopped(problem: threading.ExceptHookArgs) -> None:
+    """Launchers' threads complain of processes that a signal has ended along with this one."""
+    if signals.received() is None:
+        threading.__excepthook__(problem)
+
+
+def print_stopped() -> bool:
+    """Print how the jobs stand of the sweep that was stopped. Returns whether there is one."""
+    if _running is not None:
+        _print_outcomes(_running)
+    return _running is not None
+
+
+def _print_outcomes(sweep: Path) -> bool:
+    from rich.console import Console
+
+    from ser_lightning.sweep.table import print_outcomes
+
+    return print_outcomes(sweep, Console(highlight=False, markup=False))
 
 
 def listen() -> None:
