@@ -7,6 +7,7 @@ is what ``python train.py resume=DIR`` makes of its directory.
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,9 +24,8 @@ from ser_lightning.files import alone
 from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
 
 REFUSED = "refused.json"  # beside the result of another run
-SWEEP_PROCESS = "SER_SWEEP_PROCESS"  # the one that was typed; launchers start others, which make the jobs
+_SWEEP_PROCESS = "SER_SWEEP_PROCESS"  # the one that was typed; launchers start others, which make the jobs
 _PARENT = "SER_JOB_OF"  # set for a job's process: the sweep that it belongs to
-_STARTED_BY = os.getppid()
 _GRACE_S = 20.0  # that an interrupted job is given to save and say so
 
 log = logging.getLogger("ser_lightning.sweep")
@@ -93,9 +93,9 @@ def _started(run: RunDirectory, train: Path, cwd: Path, *, aloud: bool) -> int:
         )
         try:
             return _wait(process)
-        except BaseException:  # Ctrl-C, which reached the job too, or a signal that a launcher takes
+        except BaseException as error:  # Ctrl-C, which reached the job too, or a signal that a launcher takes
             _end(process)
-            if _works_for_sweep():
+            if isinstance(error, KeyboardInterrupt) and _sweep_process() is not None:
                 os._exit(1)  # no launcher is to give this process another job
             raise
         finally:
@@ -104,18 +104,40 @@ def _started(run: RunDirectory, train: Path, cwd: Path, *, aloud: bool) -> int:
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> int:
-    """Wait for the end of a job. Returns its exit status. Raises: SystemExit at the end of the sweep."""
+    """Wait for the end of a job. Returns its exit status. Raises: KeyboardInterrupt at the end of the sweep."""
+    sweep = _sweep_process()
     while True:
         try:
-            return process.wait(1.0 if _works_for_sweep() else None)
+            return process.wait(None if sweep is None else 1.0)
         except subprocess.TimeoutExpired:
-            if os.getppid() != _STARTED_BY:
-                raise SystemExit from None
+            if sweep is not None and not _lives(sweep):
+                raise KeyboardInterrupt from None
 
 
-def _works_for_sweep() -> bool:
-    """Whether the sweep's own process started this one to make jobs, and is to be followed in its end."""
-    return os.environ.get(SWEEP_PROCESS) == str(_STARTED_BY)
+def announce_sweep() -> None:
+    """Tell the processes that launchers start which one they work for."""
+    os.environ[_SWEEP_PROCESS] = f"{os.getpid()} {_machine()}"
+
+
+def _sweep_process() -> int | None:
+    """Return the process that this one makes jobs for, and ends with.
+
+    None where that is not on this machine, or not in this job of a cluster: what was sent there goes on by itself.
+    """
+    number, _, machine = os.environ.get(_SWEEP_PROCESS, "").partition(" ")
+    return int(number) if machine == _machine() and int(number) != os.getpid() else None
+
+
+def _machine() -> str:
+    return f"{socket.gethostname()} {os.environ.get('SLURM_JOB_ID', '')}"
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

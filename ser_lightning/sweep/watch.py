@@ -13,7 +13,7 @@ from omegaconf import DictConfig, open_dict
 
 from ser_lightning import signals
 from ser_lightning.sweep import record
-from ser_lightning.sweep.job import SWEEP_PROCESS
+from ser_lightning.sweep.job import announce_sweep
 from ser_lightning.sweep.names import varying_keys
 
 _IMPLIED = ("hydra.mode=", "hydra.sweep.dir=")  # by -m, and by where the record lies
@@ -34,7 +34,7 @@ class Watch(Callback):
         global _running
         listen()
         _running = sweep = Path(config.hydra.sweep.dir)
-        os.environ[SWEEP_PROCESS] = str(os.getpid())
+        announce_sweep()
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # of joblib, after a signal
         threading.excepthook = _say_unless_stopped
         asked = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]

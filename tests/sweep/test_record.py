@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import refuse
-from ser_lightning.sweep.record import outcomes, plan
+from ser_lightning.sweep.record import outcomes, plan, read_plan
 from ser_lightning.sweep.table import print_outcomes
 
 TEST = {"uar": 0.41, "accuracy": 0.4}
@@ -40,6 +40,18 @@ def test_every_job_is_there_once_however_it_ended(tmp_path):
         "d": "waiting",
         "found": "finished",
     }
+
+
+def test_what_was_left_empty_or_damaged_counts_as_not_there(tmp_path):
+    plan(tmp_path, ["a", "b", "c"])
+    (made(tmp_path, "a") / "result.json").write_text('{"status": "fin')
+    (made(tmp_path, "b") / "refused.json").touch()
+    (made(tmp_path, "c", "interrupted") / "config.yaml").write_text("")
+    found = {each.name: each.status for each in outcomes(tmp_path)}
+    assert found == {"a": "interrupted", "b": "finished", "c": "waiting"}
+    (tmp_path / "sweep.json").write_text("{")
+    plan(tmp_path, ["d"], ["seed=0"])
+    assert read_plan(tmp_path) == {"command": ["seed=0"], "jobs": ["d"]}
 
 
 def test_a_refused_job_counts_as_failed(tmp_path):

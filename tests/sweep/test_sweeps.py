@@ -114,6 +114,48 @@ def test_killed_half_way_and_repeated_a_sweep_ends_as_if_unbroken(launcher, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "to_all"), [(signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGHUP, False)]
+)
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_sweep_that_is_stopped_ends_with_its_jobs_and_in_its_table(
+    launcher, number, to_all, tmp_path, cremad_root
+):
+    options, plugin = LAUNCHERS[launcher]
+    if plugin is not None and (find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.{plugin}") is None):
+        pytest.skip("needs the extra sweep")
+    job = ["model.net.channels=[4,8]", "seed=0,1,2", "trainer.max_epochs=1000", "callbacks.early_stopping=null"]
+    job += [*options.split(), "hydra.sweep.dir=sweep"]
+    with (tmp_path / "log").open("w") as log:
+        sweep = subprocess.Popen(
+            command(*job, root=cremad_root), cwd=tmp_path, env=PLAIN, stdout=log, stderr=log, start_new_session=True
+        )
+    deadline = time.monotonic() + 300
+    while not list((tmp_path / "sweep").glob("*/metrics.csv")):
+        assert sweep.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.1)
+    for _ in range(2):
+        (os.killpg if to_all else os.kill)(sweep.pid, number)
+        time.sleep(0.1)
+    assert sweep.wait(100) == 128 + number
+    said = (tmp_path / "log").read_text()
+    assert "3 jobs in sweep: " in said and "go on     python train.py -m " in said
+    assert "Traceback" not in said
+    deadline = time.monotonic() + 60
+    while at_work := [pid for pid in Path("/proc").glob("[0-9]*") if _works_in(pid, tmp_path)]:
+        assert time.monotonic() < deadline, at_work
+        time.sleep(0.2)
+
+
+def _works_in(process, folder):
+    try:
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+        return str(ROOT / "train.py").encode() in arguments and (process / "cwd").resolve() == folder
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_killed(tmp_path, cremad_root):
     pytest.importorskip("optuna")
     import optuna
