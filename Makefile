@@ -6,9 +6,10 @@ READY := .venv/.ready
 # uv takes half as long, but knows nothing of pip's settings: where it finds too little, pip does it
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DATA ?=
+N ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint format bench clean
+.PHONY: help setup train test crash lint format bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -28,6 +29,9 @@ train: $(READY)  ## train on synthetic speech: a first run, no data needed
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n 2
+
+crash: $(READY)  ## kill runs at N random moments, go on with them, and count what was lost or doubled
+	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m crash.harness $(N)
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from ser_lightning.entry import accept_dashes, run_job
+from ser_lightning.entry import run_job, start
 
 
 @hydra.main(config_path="conf", config_name="train", version_base="1.3")
@@ -13,5 +13,4 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    accept_dashes()
-    main()
+    start(main)

@@ -7,6 +7,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from ser_lightning.command_line import readable
 from ser_lightning.entry import CONF  # which registers the resolvers that the configs use
 from ser_lightning.errors import UserError
 from ser_lightning.hydra_errors import in_a_line
@@ -19,7 +20,7 @@ def compose_config(*overrides: str) -> DictConfig:
     """
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("train", overrides=list(overrides))
+            return compose("train", overrides=readable(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(in_a_line(error)) from error
 

@@ -5,18 +5,26 @@ Nothing heavy is imported until a job runs, so that help and ``--cfg job`` answe
 
 import logging
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf.errors import OmegaConfBaseException
 
+from ser_lightning import signals
+from ser_lightning.command_line import assignment, readable, train_command
 from ser_lightning.errors import UserError, cause, is_interrupt, why
+from ser_lightning.files import has_content
+from ser_lightning.hydra_errors import in_a_line
 from ser_lightning.run import RunDirectory
-from ser_lightning.sweep import grid, names, plugins
+from ser_lightning.sweep import grid, names, plugins, watch
 from ser_lightning.sweep.job import end_with_sweep, run_apart
 from ser_lightning.sweep.watch import is_search, listen
 from ser_lightning.text import printable
@@ -31,8 +39,8 @@ def _run_directory(resume: str | None, fresh: str) -> str:
     """What ``${run_directory:RESUME,FRESH}`` in the config stands for."""
     if resume is None:
         return fresh
-    if not RunDirectory(Path(resume)).config.is_file():  # said before Hydra makes the folder
-        sys.exit(f"failed: resume={resume} holds no run: there is no config.yaml in it")
+    if not has_content(RunDirectory(Path(resume)).config):  # said before Hydra makes the folder
+        sys.exit(f"failed: resume={resume} holds no run: there is no config.yaml in it, or an empty one")
     return resume
 
 
@@ -57,6 +65,39 @@ def accept_dashes() -> None:
     sys.argv[1:] = map(override, sys.argv[1:])
 
 
+def start(main: Callable[[], None]) -> None:
+    """Run Hydra's ``main`` on the command line.
+
+    What Hydra cannot compose ends in a line of ours, a sweep that is stopped in its table.
+    """
+    signals.catch()
+    accept_dashes()
+    asked = sys.argv[1:]
+    shows_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        sys.argv[1:] = readable(asked, multirun=bool({"-m", "--multirun"} & set(asked)))
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # leaves its errors to us
+        main()
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        if shows_traceback:
+            raise
+        sys.exit(f"failed: {why(error) if isinstance(error, UserError) else in_a_line(error)}")
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        number, is_sweep = signals.received(), watch.print_stopped()
+        if number is None:
+            if shows_traceback or isinstance(error, SystemExit):
+                raise
+            sys.exit(f"failed: {why(error)}")
+        if is_sweep:
+            if "ray" in sys.modules:
+                sys.modules["ray"].shutdown()
+            sys.stdout.flush()
+            os._exit(128 + number)  # launchers would wait for processes that the signal has ended, too
+        if not isinstance(error, SystemExit):
+            print(f"stopped: {why(error)}", file=sys.stderr)
+        sys.exit(128 + number)
+
+
 def run_job(cfg: DictConfig) -> float | None:
     """Train as ``cfg`` says in the directory that Hydra made. A failure is a line here and a traceback in the log.
 
@@ -77,7 +118,7 @@ def run_job(cfg: DictConfig) -> float | None:
         return train(cfg, run, HydraConfig.get().overrides.task)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         _explain(error, run)
-        sys.exit(130 if is_interrupt(error) else 1)
+        sys.exit(128 + (signals.received() or signal.SIGINT) if is_interrupt(error) else 1)
 
 
 def _run_apart(cfg: DictConfig, run: RunDirectory) -> float | None:
@@ -105,6 +146,9 @@ def _pin(run: RunDirectory) -> None:
 def _speak(run: RunDirectory) -> None:
     """Ours to the screen in plain words; everything, warnings of libraries too, to the run's log."""
     logging.captureWarnings(True)
+    logging.raiseExceptions = (
+        False  # a terminal that was closed, or a disk that is full, is no reason for tracebacks
+    )
     root = logging.getLogger()
     root.handlers.clear()
     root.setLevel(logging.INFO)
@@ -140,8 +184,11 @@ def _hush_lightning() -> None:
 
 def _explain(error: BaseException, run: RunDirectory) -> None:
     log.error("%s: %s", "stopped" if is_interrupt(error) else "failed", why(error))
-    if not isinstance(cause(error), UserError):
+    if not (isinstance(cause(error), UserError) or is_interrupt(error)):
         logging.getLogger("traceback").error("the whole of it:", exc_info=error)  # to the file alone
         log.info("the details are in %s", run.log)
+    command = train_command(assignment("resume", run.path))
     if run.last.is_file():
-        log.info("to go on from the last whole epoch: python train.py resume=%s", run.path)
+        log.info("to go on from the last whole epoch: %s", command)
+    elif is_interrupt(error) and has_content(run.config):
+        log.info("to begin it again: %s", command)

@@ -1,8 +1,10 @@
 """The errors whose text is meant for people, and how any error is put in one line."""
 
+import signal
 from collections.abc import Sequence
 from typing import Any
 
+from ser_lightning import signals
 from ser_lightning.text import printable
 
 
@@ -56,7 +58,8 @@ def why(error: BaseException) -> str:
     """Why a run ended, for people: a `ValueError` in its own words, anything else with its name."""
     error = cause(error)
     if is_interrupt(error):
-        return "interrupted"
+        number = signals.received() or signal.SIGINT
+        return {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}.get(number, f"ended by {number.name}")
     if isinstance(error, SystemExit):
         return "terminated"
     return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
@@ -74,5 +77,6 @@ def some(names: Sequence[str], n: int = 5) -> str:
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether somebody pressed Ctrl-C; Lightning turns that into a SystemExit."""
-    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+    """Whether a signal ended the work; Lightning turns Ctrl-C into a SystemExit, and libraries into anything."""
+    interrupts = (error, error.__context__)
+    return signals.received() is not None or any(isinstance(each, KeyboardInterrupt) for each in interrupts)

@@ -24,6 +24,7 @@ from ser_lightning.callbacks import (
     StampCheckpoints,
     progress,
 )
+from ser_lightning.checkpoints import StayStopped, WholeCheckpoints, to_go_on_from
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
 from ser_lightning.data.report import write_excluded_csv
@@ -61,7 +62,7 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         if result is not None and result["status"] == "finished":
             log.info("this run is finished already")
         else:
-            result = _recorded(config, run, overrides)
+            result = _recorded(config, run)
         summary.print_summary(run.path)
         return monitored(result, config.monitor.metric)
 
@@ -132,29 +133,48 @@ def _is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _recorded(config: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any]:
+def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     """Run, and leave in the directory how that ended, whichever way."""
     started = time.perf_counter()
-    result: dict[str, Any] = {"schema": SCHEMA, "status": "failed"}
-    try:
-        result |= _run(config, run)
-        return result
-    except BaseException as error:
-        result |= {"reason": why(error)}
-        raise
-    finally:
-        result |= {
+
+    def record(status: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "status": status,
+            **outcome,
             "seed": config.seed,
             "config": run.config.name,
-            "overrides": [text for text in overrides if not text.startswith("resume=")] or None,
+            "overrides": run.read_overrides() or None,
             "seconds": round(time.perf_counter() - started, 1),
         }
+
+    try:
+        result = record("finished", _run(config, run))
+        _illustrate(run, result)
+        write_json(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
+        tracking.finish(exit_code=0)
+        return result
+    except BaseException as error:
+        run.release_reserve()
+        result = record("failed", {"reason": why(error)})
         write_json(run.result, result)
-        summary.finish(run.path)
+        _illustrate(run, result)
+        tracking.finish(exit_code=1)
+        raise
+
+
+def _illustrate(run: RunDirectory, result: dict[str, Any]) -> None:
+    """Make pictures, the card, and the entry in W&B. What cannot be drawn is said, and costs nobody a result."""
+    try:
+        summary.finish(run.path, result)
         if result["status"] == "finished" and run.last.is_file():
-            write_card(run.path)
-        tracking.log_result(tracking.current_run(), run.path)
-        tracking.finish(exit_code=int(result["status"] == "failed"))
+            write_card(run.path, result)
+    except OSError:
+        if result["status"] == "finished":  # the disk is full, say: to be done again
+            raise
+    except Exception as error:
+        log.error("pictures or model card could not be made: %s", why(error), exc_info=error)
+    tracking.log_result(tracking.current_run(), run.path, result)
 
 
 def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
@@ -221,11 +241,16 @@ def _trainer(
     callbacks = [SeedEpochs(config.seed), *own, MoveCheckpoints(run.checkpoints)]
     callbacks += _callbacks(config, run, averages=averages)
     if not config.trainer.get("fast_dev_run"):
-        callbacks.append(FirstCheckpoint(run.last))
+        callbacks += [FirstCheckpoint(run.last), StayStopped()]
     if config.trainer.get("enable_progress_bar", True):
         callbacks.append(progress())
-    logger = _logger(config, run, protocol) or False
-    return make_trainer(config, callbacks=callbacks, logger=logger, default_root_dir=str(run.path))
+    return make_trainer(
+        config,
+        callbacks=callbacks,
+        logger=_logger(config, run, protocol) or False,
+        plugins=[*(config.trainer.get("plugins") or ()), WholeCheckpoints()],
+        default_root_dir=str(run.path),
+    )
 
 
 def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list[Callback]:
@@ -242,8 +267,8 @@ def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list
 
 
 def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory) -> None:
-    goes_on = run.last.is_file()
-    if goes_on:
-        log.info("going on from %s", run.last)
+    checkpoint = to_go_on_from(run)
+    if checkpoint is not None:
+        log.info("going on from %s", checkpoint)
     with kept_memory():
-        trainer.fit(module, datamodule=data, ckpt_path=run.last if goes_on else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

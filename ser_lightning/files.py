@@ -1,6 +1,7 @@
 """Files and folders that are whole or not there, and where those lie that can be made again."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,18 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what writers that were killed left in ``folder``, which must be this process's own."""
+    for path in folder.glob(".*.*"):
+        if re.fullmatch(r"\..+\.\d+", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def has_content(path: Path) -> bool:
+    """Return whether there is a file with something in it: an empty one was left by a process that was killed."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 @contextmanager

@@ -9,7 +9,10 @@ def in_a_line(error: Exception) -> str:
     """What Hydra and OmegaConf explain over several lines, the first of which says it."""
     text = str(error)
     if isinstance(error, OverrideParseException):
-        return f"the override {error.override!r} cannot be read: it takes a form like data.fold=1"
+        return (
+            f"the override {error.override!r} cannot be read: it takes a form like data.fold=1, and a value with "
+            "brackets, quotes, = or a comma is quoted twice, as in \"data.root='/data/a,b'\""
+        )
     unknown = re.match(r"Could not override '(.+?)'", text)
     if unknown:
         return f"there is no setting {unknown[1]}: `python train.py --cfg job` shows those there are"

@@ -1,6 +1,7 @@
 """The run directory: what lies where in it, and who may write there."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import read_settings, written_whole
+from ser_lightning.files import has_content, read_settings, remove_partials, written_whole
 from ser_lightning.foreign import check_description
 
 SCHEMA = 1  # of result.json
+_RESERVED_BYTES = 64 * 1024
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class RunDirectory:
     def config(self) -> Path:
         """The resolved config, YAML."""
         return self.path / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """What was typed to begin the run, JSON; a run that is gone on with is asked for by its directory alone."""
+        return self.path / "overrides.json"
 
     @property
     def result(self) -> Path:
@@ -74,6 +83,11 @@ class RunDirectory:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def reserve(self) -> Path:
+        """Room on the disk for the result of a run that ends because there is no more; see `release_reserve`."""
+        return self.path / ".reserve"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that works on the run."""
         return self.path / ".lock"
@@ -93,9 +107,17 @@ class RunDirectory:
                 f"{self.path} belongs to a run that is still going: give this one its own hydra.run.dir"
             ) from None
         try:
+            for folder in (self.path, self.checkpoints):
+                remove_partials(folder)
+            self.reserve.write_bytes(bytes(_RESERVED_BYTES))
             yield
         finally:
+            self.release_reserve()
             lock.release()
+
+    def release_reserve(self) -> None:
+        """Make room for a result that says why the run failed, where the disk is full."""
+        self.reserve.unlink(missing_ok=True)
 
     def agree_on(self, cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         """The config of this directory's run, resolved: ``cfg``, written here, or the one that was written before.
@@ -105,19 +127,20 @@ class RunDirectory:
             with other overrides or without a run to go on with.
         """
         if cfg.resume is None:
-            return self._same_as_before(_resolved(cfg))
+            return self._same_as_before(_resolved(cfg), overrides)
         others = [text for text in overrides if not text.startswith(("resume=", "trust=", "hydra."))]
         if others:
             raise UserError(f"resume=DIR goes on with the config saved in DIR: leave out {' '.join(others)}")
-        if not self.config.is_file():
-            raise UserError(f"resume={cfg.resume} holds no run: {self.config.name} is not there")
+        if not has_content(self.config):
+            raise UserError(f"resume={cfg.resume} holds no run: {self.config.name} is not there, or empty")
         saved = _load(self.config)
         check_description(OmegaConf.to_container(saved), source=str(self.config), trust=cfg.trust)
         return saved
 
-    def _same_as_before(self, cfg: DictConfig) -> DictConfig:
-        if not self.config.is_file():
-            OmegaConf.save(cfg, self.config)
+    def _same_as_before(self, cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+        if not has_content(self.config):
+            write_json(self.overrides, {"overrides": list(overrides)})
+            write_config(self.config, cfg)
         elif (saved := _load(self.config)) != cfg:
             names = ", ".join(_differing(saved, cfg))
             raise UserError(f"{self.path} holds a run that differs in {names}: give this one its own hydra.run.dir")
@@ -125,7 +148,11 @@ class RunDirectory:
 
     def read_result(self) -> dict[str, Any] | None:
         """The result, or None where there is none yet."""
-        return json.loads(self.result.read_text(encoding="utf-8")) if self.result.is_file() else None
+        return read_json(self.result)
+
+    def read_overrides(self) -> list[str]:
+        """What was typed to begin the run; nothing for runs that are older than the file."""
+        return (read_json(self.overrides) or {}).get("overrides", [])
 
 
 def _resolved(cfg: DictConfig) -> DictConfig:
@@ -150,6 +177,26 @@ def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:
     return [
         key for name in names for key in _differing(one.get(name), other.get(name), f"{prefix}.{name}".lstrip("."))
     ]
+
+
+def write_config(path: Path, cfg: DictConfig) -> None:
+    """Write a config as YAML, whole or not at all."""
+    with written_whole(path) as file:
+        file.write(OmegaConf.to_yaml(cfg))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return what a JSON file of ours holds; None where it is not there, empty, or damaged, which is said."""
+    if not has_content(path):
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        log.warning("%s is damaged and counts as not there", path)
+        return None
+    return value
 
 
 def write_json(path: Path, value: Any) -> None:

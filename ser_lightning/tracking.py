@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ser_lightning.evaluation.predictions import read_predictions
+from ser_lightning.files import written_whole
 from ser_lightning.wandb_environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
 
 if TYPE_CHECKING:
@@ -191,7 +192,8 @@ def _run_id(run_dir: Path) -> str:
     known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
     if not known:
         known = wanted_run_id() or secrets.token_hex(4)
-        path.write_text(known + "\n", encoding="utf-8")
+        with written_whole(path) as file:
+            file.write(known + "\n")
     return known
 
 
@@ -204,16 +206,16 @@ def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def log_result(run: "Run | None", run_dir: Path) -> None:
+def log_result(run: "Run | None", run_dir: Path, result: dict[str, Any] | None = None) -> None:
     """Tell W&B what a run directory says: summary scores, confusion matrix, recall, pictures and predictions.
 
-    Call it on rank zero, after result.json, predictions.csv and the pictures are written. What a failed run
-    lacks is left out. Never raises; None is ignored.
+    Call it on rank zero, after predictions.csv and the pictures are written, and result.json unless ``result`` is
+    what it is going to say. What a failed run lacks is left out. Never raises; None is ignored.
     """
     if run is None:
         return
     try:
-        result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+        result = result or json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
         with _inside(run_dir):
             charts = {**_pictures(run_dir), **_charts(run_dir, result)}
             if charts:

@@ -1,6 +1,7 @@
 """Whole experiments on a tiny corpus: what they leave, that they repeat, that they survive."""
 
 import csv
+import errno
 import json
 import logging
 
@@ -192,6 +193,50 @@ def test_a_finished_run_is_left_alone(tiny, tmp_path):
     before = run.result.stat().st_mtime_ns
     assert train(tiny(), run) == value
     assert run.result.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_run_that_ends_before_its_pictures_are_there_is_not_finished(tiny, tmp_path, monkeypatch, error):
+    run = RunDirectory(tmp_path)
+    drawn = []
+
+    def fails(run_dir, result=None):
+        drawn.append(result["status"])
+        if result["status"] == "finished":
+            assert not run.result.exists()
+            raise error
+
+    monkeypatch.setattr("ser_lightning.evaluation.summary.finish", fails)
+    with pytest.raises(type(error)):
+        train(tiny(), run)
+    assert run.read_result()["status"] == "failed"
+    monkeypatch.setattr("ser_lightning.evaluation.summary.finish", lambda *given: drawn.append("drawn"))
+    train(tiny(), run)
+    assert drawn == ["finished", "failed", "drawn"]
+    assert run.read_result()["status"] == "finished"
+    assert (run.checkpoints / "model_card.md").is_file()
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_result(tiny, tmp_path, monkeypatch, caplog):
+    def fails(run_dir, result=None):
+        raise RuntimeError("no such font")
+
+    monkeypatch.setattr("ser_lightning.evaluation.summary.finish", fails)
+    run = RunDirectory(tmp_path)
+    train(tiny(), run)
+    assert run.read_result()["status"] == "finished"
+    assert "could not be made: RuntimeError: no such font" in caplog.text
+
+
+def test_room_is_kept_for_the_reason(tmp_path):
+    run = RunDirectory(tmp_path)
+    with run.claimed():
+        assert run.reserve.stat().st_size > 10_000
+        run.release_reserve()
+        assert not run.reserve.exists()
+    with run.claimed():
+        pass
+    assert not run.reserve.exists()
 
 
 def test_a_directory_holds_one_config_and_one_process(tiny, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from ser_lightning.commands.checkpoint_data import data_config
@@ -33,7 +33,7 @@ from ser_lightning.inference.hear import Change, hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
 from ser_lightning.judge import BEST, LAST
 from ser_lightning.models.voices import protocol_of_speakers
-from ser_lightning.run import SCHEMA, RunDirectory, write_json
+from ser_lightning.run import SCHEMA, RunDirectory, write_config, write_json
 from ser_lightning.verdict import verdict
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def evaluate(
     found = verdict(test.collection, test.rows, logits, model.labels)
     more = {"robustness": _under_conditions(model, test, found.predictions)} if under_conditions else {}
     run.path.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(test.config, run.config)
+    write_config(run.config, test.config)
     write_predictions(run.predictions, found.predictions)
     write_excluded_csv(run.excluded, test.collection.reports)
     result = {
@@ -100,8 +100,9 @@ def evaluate(
         "seconds": round(time.perf_counter() - started, 1),
         "environment": describe(model.device, "32-true"),
     }
-    write_json(run.result, {"schema": SCHEMA, "status": "finished", **result})
-    summary.finish(run.path)
+    result = {"schema": SCHEMA, "status": "finished", **result}
+    summary.finish(run.path, result)
+    write_json(run.result, result)  # the last: what says finished lacks nothing
     summary.print_summary(run.path, console)
 
 

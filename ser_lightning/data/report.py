@@ -11,6 +11,7 @@ from pathlib import Path
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.scan import BadFile
 from ser_lightning.errors import some
+from ser_lightning.files import written_whole
 
 SQUARE_WAVES = "cut off flat for the most part, as floats beyond -1 and 1 are (divide 16-bit values by 32,768)"
 CLIPPED_SHARE = 0.001  # of a file's samples that lie in flat tops
@@ -126,7 +127,7 @@ def write_excluded_csv(path: Path, reports: Sequence[Report]) -> None:
     """Write the bad files, folder, path and reason; nothing where there are none."""
     rows = [(report.folder, bad.path, bad.reason) for report in reports for bad in report.bad]
     if rows:
-        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        with written_whole(path) as file:
             writer = csv.writer(file)
             writer.writerow(["folder", "path", "reason"])
             writer.writerows(rows)

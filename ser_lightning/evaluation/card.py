@@ -28,15 +28,18 @@ _PAGE = Path(__file__).parent / "page"
 NAME = "model_card.md"
 
 
-def write_card(run_dir: Path) -> Path:
+def write_card(run_dir: Path, result: Mapping[str, Any] | None = None) -> Path:
     """Write ``checkpoints/model_card.md`` of a finished run, in Markdown with the metadata of Hugging Face's hub.
+
+    Args:
+        result: what result.json is going to say; by default it is read.
 
     Returns: the file.
     Raises: UserError where the directory holds no finished run.
     """
     directory = RunDirectory(run_dir)
     try:
-        run = read_run(directory)
+        run = read_run(directory, result)
     except (OSError, ValueError) as error:
         raise UserError(f"{run_dir} has no model card: {why_not(error)}") from error
     text = _environment().get_template("card.md.j2").render(_facts(run, directory))

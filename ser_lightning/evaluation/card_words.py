@@ -1,10 +1,10 @@
 """What a model card says in words of how a run was made: its protocol, its data, its cost."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ser_lightning.command_line import train_command
 from ser_lightning.evaluation.collect import FinishedRun
 from ser_lightning.evaluation.protocol import known_of_speakers
 
@@ -126,10 +126,11 @@ def environment(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def command(run: FinishedRun) -> str | None:
     """What was typed to train it, where that is known; places on somebody's machine are left out."""
     overrides: Sequence[str] | None = run.result.get("overrides") or run.config.get("overrides")
-    return "python train.py " + shlex.join(map(_unplaced, overrides)) if overrides else None
+    return train_command(*map(_unplaced, overrides)) if overrides else None
 
 
 def _unplaced(override: str) -> str:
     name, sign, value = override.partition("=")
-    private = name.split(".")[-1] in _PRIVATE or "roots" in name or Path(value).is_absolute()
+    place = Path(value.strip("'\"")).expanduser()  # quoted for Hydra
+    private = name.split(".")[-1] in _PRIVATE or "roots" in name or place.is_absolute()
     return f"{name}{sign}PATH" if private else override

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ser_lightning.errors import UserError, first_line
 from ser_lightning.evaluation.predictions import Predictions, read_predictions
-from ser_lightning.files import read_settings, read_text
+from ser_lightning.files import has_content, read_settings, read_text
 from ser_lightning.metrics import confusion
 from ser_lightning.run import SCHEMA, RunDirectory
 
@@ -138,12 +139,12 @@ def _remark(error: OSError) -> None:
     log.warning("%s cannot be looked into: %s", error.filename, error.strerror)
 
 
-def read_run(run: RunDirectory) -> FinishedRun:
-    """Read a finished run.
+def read_run(run: RunDirectory, result: Mapping[str, Any] | None = None) -> FinishedRun:
+    """Read a finished run, or one of which ``result`` is all that is not written yet.
 
     Raises: ValueError or OSError, of which `why_not` says why the run cannot be used.
     """
-    result = _read_result(run)
+    result = _checked(_read_json(run) if result is None else result)
     config = read_settings(run.path / result["config"])
     if cuts := _cuts(config, result):
         raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
@@ -158,17 +159,20 @@ def read_run(run: RunDirectory) -> FinishedRun:
         speakers=tuple(predictions.speakers[row] for row in order),
         labels=predictions.labels[order],
         predicted=predictions.predicted[order],
-        finished_s=run.result.stat().st_mtime,
+        finished_s=run.result.stat().st_mtime if run.result.is_file() else time.time(),
     )
 
 
-def _read_result(run: RunDirectory) -> dict[str, Any]:
-    if not run.result.is_file():
+def _read_json(run: RunDirectory) -> Any:
+    if not has_content(run.result):
         raise ValueError("there is no result.json: it is still going, or was killed")
     try:
-        result = json.loads(read_text(run.result))
+        return json.loads(read_text(run.result))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"result.json cannot be read: {error}") from error
+
+
+def _checked(result: Any) -> dict[str, Any]:
     if not isinstance(result, dict) or "schema" not in result or "status" not in result:
         raise ValueError("result.json is none of ours: it lacks schema or status")
     if result["schema"] != SCHEMA:

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ser_lightning.files import replacing
+
 DPI = 200
 INK, MUTED, FAINT, ACCENT, BLUE = "#1b2430", "#66717f", "#dde3ea", "#d4691e", "#245795"
 
@@ -50,4 +52,5 @@ def entitle(figure: Figure, axes: Axes, title: str, subtitle: str, *, gap: float
 
 def save(figure: Figure, path: Path) -> None:
     """Write the PNG, cropped to what was drawn."""
-    figure.savefig(path, format="png", bbox_inches="tight", pad_inches=0.3)
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", bbox_inches="tight", pad_inches=0.3)

@@ -24,9 +24,12 @@ _SYNTHETIC = "synthetic speech: says nothing about emotion"
 _SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
 
 
-def finish(run_dir: Path) -> None:
-    """Draw the pictures of a run: whatever its result has numbers for, and of a failed one the curves it got to."""
-    result = _read_result(run_dir)
+def finish(run_dir: Path, result: dict[str, Any] | None = None) -> None:
+    """Draw the pictures of a run: whatever its result has numbers for, and of a failed one the curves it got to.
+
+    ``result`` is what result.json is going to say; by default it is read.
+    """
+    result = _read_result(run_dir) if result is None else result
     words = {"title": _title(result), "subtitle": "\n".join(_subtitle(result))}
     if result.get("confusion_matrix"):
         matrix, labels = result["confusion_matrix"], result["labels"]

@@ -2,8 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,8 @@ from ser_lightning.errors import first_line
 from ser_lightning.hydra_errors import in_a_line
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import refuse
-from ser_lightning.sweep.names import job_name
+from ser_lightning.sweep.names import job_name, varying_keys
 from ser_lightning.sweep.record import plan
-from ser_lightning.sweep.watch import show_outcomes
 
 log = logging.getLogger("ser_lightning.sweep")
 
@@ -42,14 +40,13 @@ class Grid(Sweeper):
         sweeper = BasicSweeper(self._max_batch_size, self._params)
         sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
         assert sweeper.launcher is not None
-        sweeper.launcher = self._guard = _Guard(sweeper.launcher, hydra_context, config)
+        sweeper.launcher = _Guard(sweeper.launcher, hydra_context, config)
         sweeper.validate_batch_is_legal = lambda batch: None  # type: ignore[method-assign]  # the guard does
         self._sweeper = sweeper
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the jobs. Returns what the launcher did."""
-        with _ending_in_table(self._guard):
-            return self._sweeper.sweep(arguments)
+        return self._sweeper.sweep(arguments)
 
 
 class Search(Sweeper):
@@ -69,22 +66,11 @@ class Search(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the trials."""
-        with _ending_in_table(self._guard):
-            try:
-                return self._sweeper.sweep(arguments)
-            except Exception as error:
-                if self._guard.n_finished:  # else Optuna stumbles over there being no best trial
-                    log.error("the search stopped: %s", first_line(error))
-
-
-@contextmanager
-def _ending_in_table(guard: "_Guard") -> Iterator[None]:
-    """Hydra leaves a sweep's end out where it was interrupted: the table is printed here then."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as error:
-        show_outcomes(guard.sweep)
-        sys.exit(error.code if isinstance(error, SystemExit) else 130)
+        try:
+            return self._sweeper.sweep(arguments)
+        except Exception as error:
+            if self._guard.n_finished:  # else Optuna stumbles over there being no best trial
+                log.error("the search stopped: %s", first_line(error))
 
 
 class _Guard(Launcher):
@@ -105,7 +91,7 @@ class _Guard(Launcher):
 
         Jobs that it did not get to are found to be waiting, in the end.
         """
-        by_name = {job_name(overrides): overrides for overrides in job_overrides}
+        by_name = {self._name(overrides): overrides for overrides in job_overrides}
         plan(self.sweep, by_name, overrides=by_name)
         legal = [self._can_be_composed(overrides) for overrides in job_overrides]
         jobs = [overrides for overrides, is_legal in zip(job_overrides, legal, strict=True) if is_legal]
@@ -125,11 +111,14 @@ class _Guard(Launcher):
         values = iter(done)
         return [next(values, nothing) if is_legal else nothing for is_legal in legal]
 
+    def _name(self, overrides: Sequence[str]) -> str:
+        return job_name(overrides, varying_keys(self._config.hydra))
+
     def _can_be_composed(self, overrides: Sequence[str]) -> bool:
         try:
             self._context.config_loader.load_sweep_config(self._config, list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
-            run, reason = RunDirectory(self.sweep / job_name(overrides)), in_a_line(error)
+            run, reason = RunDirectory(self.sweep / self._name(overrides)), in_a_line(error)
             log.error("%s: %s", run.path.name, reason)
             refuse(run, reason)
             return False

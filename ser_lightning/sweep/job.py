@@ -7,6 +7,7 @@ is what ``python train.py resume=DIR`` makes of its directory.
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,12 +18,14 @@ from typing import IO, Any
 
 from omegaconf import DictConfig
 
+from ser_lightning.command_line import assignment
 from ser_lightning.errors import why
 from ser_lightning.files import alone
 from ser_lightning.monitor import monitored
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
 
 REFUSED = "refused.json"  # beside the result of another run
+_SWEEP_PROCESS = "SER_SWEEP_PROCESS"  # the one that was typed; launchers start others, which make the jobs
 _PARENT = "SER_JOB_OF"  # set for a job's process: the sweep that it belongs to
 _GRACE_S = 20.0  # that an interrupted job is given to save and say so
 
@@ -49,7 +52,7 @@ def run_apart(
         search: its test is not to be shown: the monitored metric chooses among the jobs.
 
     Returns: what a sweep optimises; None after a failure, which result.json explains.
-    Raises: SystemExit after Ctrl-C.
+    Raises: what a signal raises here, after it has ended the job.
     """
     name, metric = run.path.name, cfg.monitor.metric
     try:
@@ -92,24 +95,64 @@ def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> d
 def _started(run: RunDirectory, train: Path, cwd: Path, *, aloud: bool) -> int:
     """Run the program on the directory until it ends. Returns its exit status, negative for a signal."""
     # trusted, since `_finished` has compared what lies there with what was typed
-    command = [sys.executable, str(train), f"resume={_quoted(run.path)}", "trust=true"]
+    command = [sys.executable, str(train), assignment("resume", run.path.absolute()), "trust=true"]
     environment = {**os.environ, _PARENT: run.path.parent.name}
     with _output(run, aloud=aloud) as output:
         process = subprocess.Popen(
             command, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
         )
         try:
-            return process.wait()
-        except KeyboardInterrupt:
-            _await_end(process)
-            sys.exit(130)
+            return _wait(process)
+        except BaseException as error:  # Ctrl-C, which reached the job too, or a signal that a launcher takes
+            _end(process)
+            if isinstance(error, KeyboardInterrupt) and _sweep_process() is not None:
+                os._exit(1)  # no launcher is to give this process another job
+            raise
         finally:
             assert process.stdin is not None
             process.stdin.close()  # an open one is how it knows that this process lives
 
 
-def _await_end(process: "subprocess.Popen[bytes]") -> None:
-    """Ctrl-C reaches the job too, which saves what it has."""
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for the end of a job. Returns its exit status. Raises: KeyboardInterrupt at the end of the sweep."""
+    sweep = _sweep_process()
+    while True:
+        try:
+            return process.wait(None if sweep is None else 1.0)
+        except subprocess.TimeoutExpired:
+            if sweep is not None and not _lives(sweep):
+                raise KeyboardInterrupt from None
+
+
+def announce_sweep() -> None:
+    """Tell the processes that launchers start which one they work for."""
+    os.environ[_SWEEP_PROCESS] = f"{os.getpid()} {_machine()}"
+
+
+def _sweep_process() -> int | None:
+    """Return the process that this one makes jobs for, and ends with.
+
+    None where that is not on this machine, or not in this job of a cluster: what was sent there goes on by itself.
+    """
+    number, _, machine = os.environ.get(_SWEEP_PROCESS, "").partition(" ")
+    return int(number) if machine == _machine() and int(number) != os.getpid() else None
+
+
+def _machine() -> str:
+    return f"{socket.gethostname()} {os.environ.get('SLURM_JOB_ID', '')}"
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Have a job save what it has and end."""
+    process.terminate()
     try:
         process.wait(_GRACE_S)
     except (KeyboardInterrupt, subprocess.TimeoutExpired):
@@ -123,11 +166,6 @@ def _output(run: RunDirectory, *, aloud: bool) -> Iterator[IO[bytes] | None]:
         return
     with (run.path / "console.log").open("ab") as file:
         yield file
-
-
-def _quoted(path: Path) -> str:
-    """As the value of an override, whatever characters there are in it."""
-    return "'" + str(path.absolute()).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _result(cfg: DictConfig, run: RunDirectory, status: int) -> dict[str, Any]:

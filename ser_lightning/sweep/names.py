@@ -4,27 +4,83 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from ser_lightning.monitor import direction
 
 _PLACES = ("data.root", "data.roots.", "data.test_root", "data.download", "hydra.", "logger", "trainer.enable_")
 _STRANGE = re.compile(r"[^\w.,=+~\[\]-]+")
-_LONGEST = 120
+_LONGEST = 120  # bytes of UTF-8; a digest follows, and file systems take 143 to 255
 
 
-def job_name(overrides: Sequence[str]) -> str:
-    """The directory of a job, ``model=cnn,data.fold=1,seed=0``: what was asked for, but not where things lie.
+def job_name(overrides: Sequence[str], varying: Sequence[str] = ()) -> str:
+    """Return the directory of a job, ``model=cnn,data.fold=1,seed=0``: what was asked for.
 
-    What no directory should be called is replaced, and a digest keeps such names apart.
+    Where things lie, and what is logged, is left out unless it is ``varying`` in the sweep. A long name keeps what
+    varies alone, then the ends of its keys, then both ends of its values. What no directory should be called is
+    replaced. A digest keeps apart the names that were changed.
     """
-    said = [text for text in overrides if not text.lstrip("+~").startswith(_PLACES)]
+    said = [text for text in overrides if _key(text) in varying or not _key(text).startswith(_PLACES)]
+    if not said:
+        return "job"
     whole = ",".join(said)
-    name = _STRANGE.sub("_", whole).lstrip(".")[:_LONGEST]
+    name = _safe(whole)
+    if _too_long(name):
+        said = [text for text in said if _key(text) in varying] or said
+        keys = _shortest_ends([_key(text) for text in said])
+        values = [_safe(text.partition("=")[2]) for text in said]
+        for longest in (_LONGEST, 60, 40, 25, 15, 8, 4):
+            pairs = zip(keys, values, strict=True)
+            name = ",".join(f"{key}={_cut(value, longest)}" for key, value in pairs)
+            if not _too_long(name):
+                break
+        name = _cut(name, _LONGEST)
     if name != whole:
         name += "-" + hashlib.sha256(whole.encode()).hexdigest()[:8]
-    return name if said else "job"
+    return name
+
+
+def varying_keys(hydra: Any) -> list[str]:
+    """Return the keys that differ between the jobs of a sweep, as its ``hydra`` config says."""
+    parsed = OverridesParser.create().parse_overrides(list(hydra.overrides.task))
+    swept = [override.key_or_group for override in parsed if override.is_sweep_override()]
+    return sorted({*swept, *map(str, hydra.sweeper.get("params") or ())})
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def _safe(text: str) -> str:
+    return _STRANGE.sub("_", text).lstrip(".")
+
+
+def _too_long(name: str) -> bool:
+    return len(name.encode()) > _LONGEST
+
+
+def _shortest_ends(keys: Sequence[str]) -> list[str]:
+    """Return the least of the end of every dotted key that no other key ends with."""
+    ends = []
+    for key in keys:
+        parts = re.split(r"[./]", key)
+        candidates = [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
+        others = [re.sub("/", ".", other) for other in keys if other != key]
+        alone = (end for end in candidates if not any(f".{other}".endswith(f".{end}") for other in others))
+        ends.append(next(alone, candidates[-1]))
+    return ends
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return ``text`` in at most so many bytes, without its middle."""
+    data = text.encode()
+    if len(data) <= longest:
+        return text
+    head, tail = (longest - 2) // 2, (longest - 1) // 2
+    return data[:head].decode(errors="ignore") + ".." + data[len(data) - tail :].decode(errors="ignore")
 
 
 def gpus_each() -> int:

@@ -1,13 +1,13 @@
 """What a sweep directory says: which jobs there are, and how each ended."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ser_lightning.errors import UserError
-from ser_lightning.run import RunDirectory, write_json
+from ser_lightning.files import has_content
+from ser_lightning.run import RunDirectory, read_json, write_json
 from ser_lightning.sweep.job import REFUSED
 
 _PLAN = "sweep.json"
@@ -58,7 +58,7 @@ def read_plan(sweep: Path) -> dict[str, Any]:
     """The command, the names of the jobs and their overrides; of a search, what it is by."""
     path = sweep / _PLAN
     empty: dict[str, Any] = {"command": [], "jobs": [], "overrides": {}, "monitor": None}
-    return empty | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
+    return empty | (read_json(path) or {})
 
 
 def outcomes(sweep: Path) -> list[Outcome]:
@@ -69,12 +69,12 @@ def outcomes(sweep: Path) -> list[Outcome]:
 
 def _outcome(path: Path) -> Outcome:
     run = RunDirectory(path)
-    refused = path / REFUSED
-    if refused.is_file():
-        return Outcome(path.name, "failed", json.loads(refused.read_text(encoding="utf-8"))["reason"])
+    refused = read_json(path / REFUSED)
+    if refused is not None:
+        return Outcome(path.name, "failed", refused["reason"])
     result = run.read_result()
     if result is None:
-        return Outcome(path.name, "interrupted" if run.config.is_file() else "waiting")
+        return Outcome(path.name, "interrupted" if has_content(run.config) else "waiting")
     if result["status"] == "finished":
         return Outcome(path.name, "finished", result=result)
     return Outcome(path.name, "failed", result.get("reason", ""))

@@ -1,7 +1,6 @@
 """The end of a sweep, for people: a table of what finished, what did not and why, and what to do next."""
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ser_lightning.command_line import assignment, shell_quoted, train_command
 from ser_lightning.monitor import monitored
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 
@@ -37,7 +37,7 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
     said = ", ".join(f"{n} {status}" for status, n in counts.items()) or "none"
     console.print(f"{len(found)} jobs in {sweep}: {said}", soft_wrap=True)
     if finished and planned["monitor"] is None:  # a search is not to be ranked by its tests
-        console.print(f"compare   ser compare {shlex.quote(str(sweep))}", soft_wrap=True)
+        console.print(f"compare   ser compare {shell_quoted(str(sweep))}", soft_wrap=True)
     if others:
         console.print(f"go on     {_again(sweep)}", soft_wrap=True)
     return not others
@@ -80,7 +80,7 @@ def _print_search(
     console.print(
         f"          test UAR {test['uar']:.1%}, accuracy {test['accuracy']:.1%}: the test of this trial alone"
     )
-    console.print(f"train it  {shlex.join(['python', 'train.py', *overrides])}", soft_wrap=True)
+    console.print(f"train it  {train_command(*overrides)}", soft_wrap=True)
 
 
 def _short(text: str) -> str:
@@ -108,4 +108,4 @@ def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Ta
 
 def _again(sweep: Path) -> str:
     """The same command on the same directory."""
-    return shlex.join(["python", "train.py", "-m", *read_plan(sweep)["command"], f"hydra.sweep.dir={sweep}"])
+    return train_command("-m", *read_plan(sweep)["command"], assignment("hydra.sweep.dir", sweep))

@@ -1,7 +1,10 @@
 """Before and after a sweep, whichever sweeper makes it."""
 
 import logging
+import os
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -9,38 +12,55 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
+from ser_lightning import signals
 from ser_lightning.errors import UserError
 from ser_lightning.monitor import check_monitor
 from ser_lightning.sweep import record
+from ser_lightning.sweep.job import announce_sweep
+from ser_lightning.sweep.names import varying_keys
 
 _IMPLIED = ("hydra.mode=", "hydra.sweep.dir=")  # by -m, and by where the record lies
+
+
+_running: Path | None = None  # the sweep that this process is making
 
 
 class Watch(Callback):
     """Makes the sweep's directory ready, and in the end says how every job went."""
 
+    def __init__(self, *, varying: Sequence[str] = ()):
+        """Take what differs between the jobs, which their names are made from; it is found when a sweep starts."""
+        self.varying = varying
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Plan the sweep, and let a search go on where one was begun."""
+        global _running
         listen()
         sweep = Path(config.hydra.sweep.dir)
+        announce_sweep()
+        os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # of joblib, after a signal
+        threading.excepthook = _say_unless_stopped
         asked = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
         command = [text for text in asked if not text.startswith(_IMPLIED)]
+        # every job's config is composed anew, with these overrides
+        config.hydra.overrides.hydra.append(f"hydra.callbacks.sweep.varying={varying_keys(config.hydra)}")
         try:
-            if not is_search(config.hydra.sweeper):
-                record.plan(sweep, command=command)
-                return
-            check_monitor(config)
-            record.plan(sweep, command=command, monitor=dict(config.monitor))
+            search = is_search(config.hydra.sweeper)
+            if search:
+                check_monitor(config)
+            record.plan(sweep, command=command, monitor=dict(config.monitor) if search else None)
         except UserError as error:
             sys.exit(f"failed: {error}")
         except OSError as error:
             sys.exit(
                 f"failed: hydra.sweep.dir={sweep} cannot be written ({error.strerror}): name another directory"
             )
-        from ser_lightning.sweep.search import go_on
+        _running = sweep
+        if search:
+            from ser_lightning.sweep.search import go_on
 
-        with open_dict(config.hydra.sweeper):
-            go_on(config.hydra.sweeper)
+            with open_dict(config.hydra.sweeper):
+                go_on(config.hydra.sweeper)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Make the run's directory ready. Raises: SystemExit where it cannot be written."""
@@ -54,7 +74,9 @@ class Watch(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the outcome. Raises: SystemExit where a job did not finish."""
-        if not show_outcomes(Path(config.hydra.sweep.dir)):
+        global _running
+        _running = None
+        if not _print_outcomes(Path(config.hydra.sweep.dir)):
             sys.exit(1)
 
 
@@ -63,8 +85,20 @@ def is_search(sweeper: DictConfig) -> bool:
     return "storage" in sweeper
 
 
-def show_outcomes(sweep: Path) -> bool:
-    """Print the table that a sweep ends in. Returns whether every job finished."""
+def _say_unless_stopped(problem: threading.ExceptHookArgs) -> None:
+    """Launchers' threads complain of processes that a signal has ended along with this one."""
+    if signals.received() is None:
+        threading.__excepthook__(problem)
+
+
+def print_stopped() -> bool:
+    """Print how the jobs stand of the sweep that was stopped. Returns whether there is one."""
+    if _running is not None:
+        _print_outcomes(_running)
+    return _running is not None
+
+
+def _print_outcomes(sweep: Path) -> bool:
     from ser_lightning.sweep.table import print_outcomes
     from ser_lightning.terminal import SafeConsole
 

@@ -207,7 +207,7 @@ def test_a_probe_says_what_it_stands_on(tmp_path):
 def test_the_command_is_told_without_places_on_ones_machine(tmp_path):
     overrides = ["model=cnn", "data=cremad", "data.root=/home/me/cremad", "model.net.name=/data/w2v", "a=[1, 2]"]
     (row,) = cells(card_of(tmp_path, overrides=overrides), "command")
-    assert row[1] == "`python train.py model=cnn data=cremad data.root=PATH model.net.name=PATH 'a=[1, 2]'`"
+    assert row[1] == '`python train.py model=cnn data=cremad data.root=PATH model.net.name=PATH a="[1, 2]"`'
 
 
 def test_names_are_text_and_no_markup(tmp_path):
@@ -230,7 +230,7 @@ def test_code_is_letter_by_letter(text, written):
 
 def test_code_in_a_table_does_not_end_its_cell(tmp_path):
     (line,) = [row for row in card_of(tmp_path, overrides=["a=b|c"]).splitlines() if row.startswith("| command")]
-    assert line == "| command | `python train.py 'a=b\\|c'` |"
+    assert line == '| command | `python train.py a="b\\|c"` |'
 
 
 def test_a_run_that_is_not_finished_has_no_card(tmp_path):

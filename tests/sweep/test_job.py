@@ -27,7 +27,7 @@ RESULT = {
 PROGRAM = """
 import json, os, signal, sys, time
 from pathlib import Path
-run = Path(sys.argv[1].removeprefix("resume='")[:-1].replace("\\\\'", "'"))
+run = Path(sys.argv[1].removeprefix("resume=").strip("'").replace("\\\\'", "'"))
 assert (run / "config.yaml").is_file()
 print("said by the job", flush=True)
 (run / "pid").write_text(str(os.getpid()))

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from conftest import config
+from omegaconf import OmegaConf
 
 from ser_lightning.sweep import names, plugins
 from ser_lightning.sweep.names import job_name
@@ -16,10 +17,38 @@ def test_a_job_is_called_by_what_was_asked_for():
     )
 
 
-def test_where_things_lie_is_no_part_of_a_name():
+def test_where_things_lie_is_no_part_of_a_name_unless_it_varies():
     places = ["data.root=/far/away", "+data.roots.cremad=/x", "logger=none", "hydra.sweep.dir=x"]
     assert job_name(["data=cremad", *places]) == "data=cremad"
     assert job_name(places) == job_name([]) == "job"
+    assert job_name(["data=cremad", *places], ["data.root"]).startswith("data=cremad,data.root=_far_away-")
+    assert job_name(places, ["logger", "data.roots.cremad"]).startswith("+data.roots.cremad=_x,logger=none-")
+
+
+def test_a_long_name_keeps_what_varies_whole():
+    constant = [f"model.net.units=[{','.join(map(str, range(100)))}]", "data=cremad"]
+    made = job_name([*constant, "data.fold=3", "seed=1"], ["seed", "data.fold"])
+    assert made.startswith("fold=3,seed=1-")
+    keys = ["model.optimizer.lr", "model.augment.features.mask.p", "model.augment.mixup.p", "data.label_smoothing"]
+    made = job_name([f"{key}=0.12345678901234567" for key in keys] + constant, keys)
+    assert made.startswith("lr=0.12345678901234567,mask.p=0.12345678901234567,mixup.p=0.1234567")
+
+
+def test_long_values_keep_both_their_ends():
+    roots = [f"data.root=/data/{'very/' * 40}{end}" for end in ("first/corpus", "other/corpus")]
+    one, other = (job_name([root, "seed=0"], ["data.root", "seed"]) for root in roots)
+    assert one.startswith("root=_data_very") and "_first_corpus,seed=0-" in one
+    assert "_other_corpus,seed=0-" in other
+
+
+def test_what_varies_is_read_off_the_sweep():
+    hydra = OmegaConf.create(
+        {"overrides": {"task": ["seed=0,1", "data=cremad", "lr=interval(1, 2)", "+x=range(3)"]}}
+    )
+    hydra.sweeper = {"params": {"model.net.n": "1,2"}}
+    assert names.varying_keys(hydra) == ["lr", "model.net.n", "seed", "x"]
+    hydra.sweeper = {"params": None}
+    assert names.varying_keys(hydra) == ["lr", "seed", "x"]
 
 
 @pytest.mark.parametrize(
@@ -29,6 +58,8 @@ def test_where_things_lie_is_no_part_of_a_name():
         (["x=" + "1" * 300], ["x=" + "1" * 301]),
         (["x=../../etc"], ["x=.._.._etc"]),
         (["x='a b'"], ["x='a  b'"]),
+        (["x=" + "語" * 300], ["x=" + "語" * 301]),
+        ([f"x{n}=1" for n in range(50)], [f"x{n}=1" for n in range(51)]),
     ],
 )
 def test_strange_and_long_names_are_made_safe_and_stay_apart(one, other):
@@ -36,7 +67,7 @@ def test_strange_and_long_names_are_made_safe_and_stay_apart(one, other):
     assert made[0] != made[1]
     for name in made:
         assert "/" not in name and " " not in name
-        assert len(name) < 140
+        assert len(name.encode()) < 140
         assert not name.startswith(".")
 
 

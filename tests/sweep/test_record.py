@@ -3,14 +3,16 @@
 import io
 import json
 import re
+import shlex
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
 
 from ser_lightning.errors import UserError
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import refuse
-from ser_lightning.sweep.record import outcomes, plan
+from ser_lightning.sweep.record import outcomes, plan, read_plan
 from ser_lightning.sweep.table import print_outcomes
 
 TEST = {"uar": 0.41, "accuracy": 0.4}
@@ -42,6 +44,18 @@ def test_every_job_is_there_once_however_it_ended(tmp_path):
     }
 
 
+def test_what_was_left_empty_or_damaged_counts_as_not_there(tmp_path):
+    plan(tmp_path, ["a", "b", "c"])
+    (made(tmp_path, "a") / "result.json").write_text('{"status": "fin')
+    (made(tmp_path, "b") / "refused.json").touch()
+    (made(tmp_path, "c", "interrupted") / "config.yaml").write_text("")
+    found = {each.name: each.status for each in outcomes(tmp_path)}
+    assert found == {"a": "interrupted", "b": "finished", "c": "waiting"}
+    (tmp_path / "sweep.json").write_text("{")
+    plan(tmp_path, ["d"], ["seed=0"])
+    assert read_plan(tmp_path) == {"command": ["seed=0"], "jobs": ["d"]}
+
+
 def test_a_refused_job_counts_as_failed(tmp_path):
     refuse(RunDirectory(made(tmp_path, "a")), "holds a run that differs in seed")
     (found,) = outcomes(tmp_path)
@@ -65,6 +79,17 @@ def test_the_end_says_what_failed_and_how_to_go_on(tmp_path):
     assert "2 jobs in" in text and "1 finished, 1 failed" in text
     assert f"ser compare {tmp_path}" in text
     assert f"python train.py -m model=cnn,cnn_gru seed=0,1 hydra/launcher=joblib hydra.sweep.dir={tmp_path}" in text
+
+
+def test_the_command_to_go_on_can_be_pasted(tmp_path):
+    sweep = tmp_path / "fold=0,1 (ü)"
+    plan(sweep, ["seed=0"], ["data.root='/data/ü (1)'", "model.net.channels=[4,8]"])
+    _, text = said(sweep)
+    (line,) = (line for line in text.splitlines() if line.startswith("go on"))
+    words = shlex.split(line.removeprefix("go on"))
+    assert words[:3] == ["python", "train.py", "-m"]
+    values = [parsed.value() for parsed in OverridesParser.create().parse_overrides(words[3:])]
+    assert values == ["/data/ü (1)", [4, 8], str(sweep)]
 
 
 def test_when_all_is_well_there_is_nothing_to_go_on_with(tmp_path):

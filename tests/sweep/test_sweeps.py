@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from ser_lightning.command_line import assignment
+
 SMALL = ("model.frontend.n_mels=16", "logger=none", "trainer.enable_progress_bar=false")
 PLAIN = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
 LAUNCHERS = {
@@ -56,6 +58,35 @@ def test_what_fails_is_recorded_the_rest_goes_on_and_a_second_call_does_nothing_
     assert status == 1
     assert "finished before, left as it is" in err
     assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_a_sweep_over_folders_has_a_job_for_each_which_can_be_gone_on_with_and_says_how_it_was_made(
+    tmp_path, cremad_root
+):
+    for name in ("A", "B (ü)"):
+        (tmp_path / name).symlink_to(cremad_root)
+    job = ["model=cnn", "model.net.channels=[4,8]", "trainer.max_epochs=1", "hydra.sweep.dir=s"]
+    command = [sys.executable, str(ROOT / "train.py"), "-m", "data=cremad", "data.root=A,./B (ü)", *SMALL, *job]
+    done = subprocess.run(command, cwd=tmp_path, env=PLAIN, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 jobs in s: 2 finished" in done.stdout
+    found = results(tmp_path / "s")
+    assert len(found) == 2
+    assert sorted(each["overrides"][1] for each in found.values()) == ["data.root='./B (ü)'", "data.root=A"]
+    assert not list((tmp_path / "s").glob("*/refused.json"))
+    for name in found:
+        card = (tmp_path / "s" / name / "checkpoints" / "model_card.md").read_text()
+        assert "python train.py data=cremad data.root=PATH " in card
+    name = next(name for name in found if "ü" in name)
+    again = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), assignment("resume", f"s/{name}")],
+        cwd=tmp_path,
+        env=PLAIN,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert "finished already" in again.stderr, again.stderr
 
 
 @pytest.mark.slow
@@ -125,6 +156,48 @@ def test_ctrl_c_ends_a_sweep_in_its_table(tmp_path, cremad_root):
     text = (tmp_path / "log").read_text()
     assert "2 jobs in sweep: 1 failed, 1 waiting" in text
     assert "go on     python train.py -m" in text and "Traceback" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "to_all"), [(signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGHUP, False)]
+)
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_sweep_that_is_stopped_ends_with_its_jobs_and_in_its_table(
+    launcher, number, to_all, tmp_path, cremad_root
+):
+    options, plugin = LAUNCHERS[launcher]
+    if plugin is not None and (find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.{plugin}") is None):
+        pytest.skip("needs the extra sweep")
+    job = ["model.net.channels=[4,8]", "seed=0,1,2", "trainer.max_epochs=1000", "callbacks.early_stopping=null"]
+    job += [*options.split(), "hydra.sweep.dir=sweep"]
+    with (tmp_path / "log").open("w") as log:
+        sweep = subprocess.Popen(
+            command(*job, root=cremad_root), cwd=tmp_path, env=PLAIN, stdout=log, stderr=log, start_new_session=True
+        )
+    deadline = time.monotonic() + 300
+    while not list((tmp_path / "sweep").glob("*/metrics.csv")):
+        assert sweep.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.1)
+    for _ in range(2):
+        (os.killpg if to_all else os.kill)(sweep.pid, number)
+        time.sleep(0.1)
+    assert sweep.wait(100) == 128 + number
+    said = (tmp_path / "log").read_text()
+    assert "3 jobs in sweep: " in said and "go on     python train.py -m " in said
+    assert "Traceback" not in said
+    deadline = time.monotonic() + 60
+    while at_work := [pid for pid in Path("/proc").glob("[0-9]*") if _works_in(pid, tmp_path)]:
+        assert time.monotonic() < deadline, at_work
+        time.sleep(0.2)
+
+
+def _works_in(process, folder):
+    try:
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+        return str(ROOT / "train.py").encode() in arguments and (process / "cwd").resolve() == folder
+    except OSError:
+        return False
 
 
 @pytest.mark.slow

@@ -1,0 +1,103 @@
+"""Checkpoints that are whole or not there, and which of a run's is gone on from."""
+
+import errno
+import logging
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from ser_lightning import signals
+from ser_lightning.errors import UserError
+from ser_lightning.files import replacing
+from ser_lightning.run import RunDirectory
+
+log = logging.getLogger(__name__)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside the one that it replaces.
+
+    Lightning writes to the folder for temporary files and moves from there. Where that is another file system,
+    moving is copying over the old checkpoint, and a process that is killed meanwhile leaves neither of them.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write the checkpoint. Raises: UserError where there is no room; the old one stays then."""
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(place) as partial:
+            try:
+                with partial.open("wb") as file:
+                    torch.save(checkpoint, file)
+            except (OSError, RuntimeError) as error:
+                if _is_full(error):
+                    raise UserError(f"there is no room left for {place}: make some, and go on") from error
+                raise
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error; torch hides that in errors of its own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def to_go_on_from(run: RunDirectory) -> Path | None:
+    """Return the checkpoint that a run goes on from, or None where it begins. Damaged ones are named, and removed.
+
+    After best.ckpt the epochs that followed it are trained once more, with the same seeds and to the same end.
+    """
+    damaged = {path: reason for path in (run.last, run.best) if path.is_file() and (reason := _damage(path))}
+    for path, reason in damaged.items():
+        log.warning("%s is damaged and is left out: %s", path, reason)
+        path.unlink()
+    if run.last.is_file():
+        return run.last
+    if run.best.is_file() and _is_of_a_whole_epoch(run.best):
+        log.warning("the epochs after the best one are trained once more")
+        return run.best
+    if damaged:
+        log.warning("training begins anew")
+    return None
+
+
+def _damage(path: Path) -> str:
+    """Return what is wrong with a checkpoint's file; nothing where it is whole."""
+    if not path.stat().st_size:
+        return "it is empty"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            torn = archive.testzip()  # compares checksums: what was never written to the disk reads as zeros
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        return str(error)
+    return f"{torn} in it differs from its checksum" if torn else ""
+
+
+def _is_of_a_whole_epoch(path: Path) -> bool:
+    """Whether nothing of a checkpoint's epoch was left to do; before validation ends, its metrics are not in it."""
+    loops = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("loops") or {}
+    epochs = loops.get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    return epochs.get("processed", 0) > 0 and epochs.get("processed") == epochs.get("ready")
+
+
+class StayStopped(Callback):
+    """Trains no further after a signal, or where early stopping ended one that was killed before its test."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop at once: Lightning keeps that a training was stopped in its checkpoint, but does not look there."""
+        stoppers = [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]  # type: ignore[attr-defined]
+        if any(each.stopped_epoch for each in stoppers):
+            trainer.should_stop = True
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop where a signal's exception was lost."""
+        signals.check()

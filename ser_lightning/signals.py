@@ -1,0 +1,49 @@
+"""The signals that end a run in order: those of terminals, of people and of schedulers."""
+
+import os
+import signal
+import time
+import warnings
+from types import FrameType
+
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # SLURM and submitit send the last two
+_PATIENCE_S = 10.0  # for which whoever sends another one waits for the run to end by itself
+
+_received: signal.Signals | None = None
+_when = 0.0
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the run. Lightning takes it for Ctrl-C, and ends a training in order, in all processes."""
+
+
+def received() -> signal.Signals | None:
+    """Return the signal that this process is ending by, if there is one."""
+    return _received
+
+
+def catch() -> None:
+    """Raise `Stopped` in the main thread at the first signal that ends a run, and pass over the others.
+
+    One that comes much later ends the process at once. A signal that was to be ignored stays so, as by ``nohup``.
+    """
+    for name in _ENDING:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def check() -> None:
+    """Raise `Stopped` where a signal came whose exception was lost, as happens in callbacks of libraries."""
+    if _received is not None:
+        raise Stopped(_received.name)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    global _received, _when
+    if _received is None:
+        _received, _when = signal.Signals(number), time.monotonic()
+        warnings.simplefilter("ignore")  # libraries warn of processes that the signal has ended, too
+        raise Stopped(_received.name)
+    if time.monotonic() - _when > _PATIENCE_S:
+        os._exit(128 + number)
