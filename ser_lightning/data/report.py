@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.scan import BadFile
-from ser_lightning.errors import some
+from ser_lightning.errors import counted, some
 
 _NAMED = 20  # bad files a message names
 
@@ -42,16 +42,16 @@ class Report:
         """The oddities in words, a line each."""
         lines = []
         if self.n_missing:
-            lines.append(f"{self.n_missing} clips of the corpus are not there: results are on a part of it")
+            lines.append(f"{counted(self.n_missing, 'clip')} of the corpus missing: results are on a part of it")
         if self.silent:
-            lines.append(f"{len(self.silent)} silent: {some(self.silent)}")
+            lines.append(f"{counted(self.silent, 'silent clip')}: {some(self.silent)}")
         if self.duplicate_audio:
             pairs = [" = ".join(group) for group in self.duplicate_audio]
-            lines.append(f"{len(pairs)} groups of clips are the same sound: {some(pairs)}")
+            lines.append(f"{counted(pairs, 'sound')} under more than one name: {some(pairs)}")
         if self.copies:
-            lines.append(f"{len(self.copies)} files are copies of others and count once: {some(self.copies)}")
+            lines.append(f"{counted(self.copies, 'file')} there twice, counted once: {some(self.copies)}")
         if self.bad:
-            lines.append(f"{len(self.bad)} unusable files are left out: {some([bad.path for bad in self.bad])}")
+            lines.append(f"{counted(self.bad, 'unusable file')} left out: {some([bad.path for bad in self.bad])}")
         return lines
 
     def complaint(self, whole_list: Path) -> str:
@@ -59,7 +59,7 @@ class Report:
         by_reason = defaultdict(list)
         for bad in self.bad:
             by_reason[bad.reason].append(bad.path)
-        lines = [f"{len(self.bad)} of {self.n_files} files in {self.folder} cannot be used:"]
+        lines = [f"{len(self.bad)} of {counted(self.n_files, 'file')} in {self.folder} cannot be used:"]
         n_each = _NAMED if len(self.bad) <= _NAMED else 5
         lines += [f"  {some(paths, n_each)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
         if len(self.bad) > _NAMED:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ser_lightning.errors import counted
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 
 _SHOWN = 40  # finished jobs that are listed
@@ -29,7 +30,7 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
         console.print(f"{each.status}: {shown[each.name]}{': ' if reason else ''}{reason}", soft_wrap=True)
     counts = Counter(each.status for each in (*finished, *others))
     said = ", ".join(f"{n} {status}" for status, n in counts.items()) or "none"
-    console.print(f"{len(found)} jobs in {sweep}: {said}", soft_wrap=True)
+    console.print(f"{counted(found, 'job')} in {sweep}: {said}", soft_wrap=True)
     if finished:
         console.print(f"compare   ser compare {shlex.quote(str(sweep))}", soft_wrap=True)
     if others:

@@ -7,6 +7,7 @@ from typing import Literal
 from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.report import Report
+from ser_lightning.errors import counted
 
 SHORT_S = 0.3
 CLIPPED_SHARE = 0.001  # of a file's samples that lie in flat tops
@@ -129,12 +130,6 @@ def split_findings(splits: Sequence[SplitAudit], *, chosen: str) -> Iterator[Fin
             yield _finding("warning", "empty_fold", text, empty)
         yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
     yield from _sentences(splits)
-
-
-def counted(things: int | Sequence[str], noun: str) -> str:
-    """``"1,271 clips"``."""
-    n = things if isinstance(things, int) else len(things)
-    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def _broken_promise(split: SplitAudit) -> Iterator[Finding]:
