@@ -20,25 +20,31 @@ from ser_lightning.inference.rebuild import make_part
 from ser_lightning.inference.windows import Windows
 from ser_lightning.models.frontend import LogMel
 
+SILENT = "silent"  # a label beside those of the model
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
 _POOL = 8 * _BATCH  # segments that are sorted by length together
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """``probabilities`` of the K emotions, by name."""
+    """``probabilities`` of the K emotions, by name; void where there is nothing to hear (``silent``)."""
 
     probabilities: Mapping[str, float]
 
     @property
+    def silent(self) -> bool:
+        """Whether there is nothing to hear."""
+        raise NotImplementedError
+
+    @property
     def label(self) -> str:
-        """The most probable emotion."""
-        return max(self.probabilities, key=lambda name: self.probabilities[name])
+        """The most probable emotion, or `SILENT`."""
+        return SILENT if self.silent else max(self.probabilities, key=lambda name: self.probabilities[name])
 
     @property
     def confidence(self) -> float:
-        """Its probability."""
-        return self.probabilities[self.label]
+        """The probability of that emotion; of silence the highest one, which means nothing."""
+        return max(self.probabilities.values())
 
 
 @dataclass(frozen=True, kw_only=True)
