@@ -54,13 +54,14 @@ _QUIET: dict[str, Any] = {
 
 
 class TolerantWandbLogger(WandbLogger):
-    """Lightning's W&B logger, except that it falls silent, with one warning, when W&B breaks in mid-run."""
+    """Lightning's W&B logger, except that it counts epochs from 1, and falls silent when W&B breaks in mid-run."""
 
     _broken = False
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log scalars at a training step."""
-        self._try(lambda: WandbLogger.log_metrics(self, metrics, step))
+        ours = {name: value + (name == "epoch") for name, value in metrics.items()}
+        self._try(lambda: WandbLogger.log_metrics(self, ours, step))
 
     def log_hyperparams(self, params: Any) -> None:
         """Add to the run's config."""
@@ -248,7 +249,7 @@ def log_result(run: "Run | None", run_dir: Path) -> None:
 def _pictures(run_dir: Path) -> dict[str, Any]:
     import wandb
 
-    names = ("confusion", "curves")
+    names = ("confusion", "curves", "reliability", "slices", "robustness")
     return {
         f"figures/{name}": wandb.Image(str(run_dir / f"{name}.png"))
         for name in names
@@ -288,6 +289,8 @@ def _summary(result: dict[str, Any]) -> dict[str, Any]:
         for name, value in (values or {}).items():
             scores = {f".{label}": share for label, share in value.items()} if name == "recall" else {"": value}
             summary |= {f"{part}/{name}{label}": share for label, share in scores.items()}
+    found = result.get("calibration") or {}
+    summary |= {f"test/{name}": found[name] for name in ("ece", "nll", "brier", "confidence") if name in found}
     for key in ("reason", "seconds", "seed", "synthetic", "epochs", "throughput", "model", "protocol"):
         if key in result:
             summary |= _flat({key: result[key]})
