@@ -162,7 +162,7 @@ def _init(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, 
 
     settings = {
         "mode": mode,
-        "root_dir": str(run_dir),
+        "root_dir": str(run_dir.resolve()),  # W&B's process may have started in another directory
         "run_id": _run_id(run_dir),
         "resume": "allow",
         "allow_val_change": True,  # a resumed run may have been given more epochs
