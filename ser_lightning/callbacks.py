@@ -76,7 +76,8 @@ class Clock(Callback):
         epoch_s = self._last_step - self._epoch_start
         self._clips += self._epoch_clips
         self.train_s += epoch_s
-        pl_module.log("train/clips_per_s", self._epoch_clips / epoch_s if epoch_s else 0.0)
+        if epoch_s:  # unknown with a single batch
+            pl_module.log("train/clips_per_s", self._epoch_clips / epoch_s)
 
     def state_dict(self) -> dict[str, Any]:
         """What has been counted."""
@@ -100,7 +101,7 @@ class History(Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the epoch's row."""
+        """Add the epoch's row, and log the learning rate."""
         values = {name: value.item() for name, value in trainer.callback_metrics.items()}
         if not math.isfinite(values["train/loss"]):
             raise UserError(
@@ -108,6 +109,8 @@ class History(Callback):
                 "lower model.optimizer.lr, or set trainer.precision=32-true"
             )
         rate = trainer.optimizers[0].param_groups[0]["lr"]
+        pl_module.log("lr", rate)  # for the logger: the row has it in full precision
+        values.pop("lr", None)  # of the epoch before
         self.rows.append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "lr": rate, **values})
         if trainer.is_global_zero:
             self._write()
@@ -230,8 +233,8 @@ class PlainProgress(ProgressBar):
         values = {name: value.item() for name, value in trainer.callback_metrics.items()}
         shown = ["train/loss", "val/loss", "val/uar", "val/accuracy"]
         numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
-        rate = values["train/clips_per_s"]
-        speed = f"  {rate:.0f} clips/s" if rate else ""  # unknown with a single batch
+        rate = values.get("train/clips_per_s")
+        speed = f"  {rate:.0f} clips/s" if rate else ""
         log.info("epoch %d of %s  %s%s", trainer.current_epoch + 1, trainer.max_epochs, numbers, speed)
 
 
@@ -239,6 +242,14 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+class RichProgress(RichProgressBar):
+    """Lightning's bar, except that it counts epochs from 1, as everything else here does."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        text = f"Epoch {current_epoch + 1}" + (f" of {most}" if (most := self.trainer.max_epochs) else "")
+        return text.ljust(len(self.validation_description))
+
+
 def progress() -> ProgressBar:
     """A rich bar on a terminal, plain lines elsewhere."""
-    return RichProgressBar() if sys.stdout.isatty() else PlainProgress()
+    return RichProgress() if sys.stdout.isatty() else PlainProgress()

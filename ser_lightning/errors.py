@@ -1,7 +1,7 @@
 """The errors whose text is meant for people, and how any error is put in one line."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 from ser_lightning import signals
@@ -74,6 +74,12 @@ def some(names: Sequence[str], n: int = 5) -> str:
     """The first few of many names, and how many more there are."""
     more = f" and {len(names) - n:,} more" if len(names) > n else ""
     return ", ".join(map(printable, names[:n])) + more
+
+
+def counted(things: int | Sized, noun: str, plural: str = "") -> str:
+    """Say how many: ``"1 clip"``, ``"1,271 clips"``; ``plural`` where it does not end in s."""
+    n = things if isinstance(things, int) else len(things)
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def is_interrupt(error: BaseException) -> bool:

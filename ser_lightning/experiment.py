@@ -225,13 +225,14 @@ def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) 
     make = instantiate(config.logger).get("wandb")
     if make is None or config.trainer.get("fast_dev_run"):
         return None
-    corpus, split, fold = (protocol[key] for key in ("corpus", "split", "fold"))
+    split, fold = protocol["split"], protocol["fold"]
+    corpora = [protocol[key] for key in ("corpus", "test_corpus") if key in protocol]
     logger = config.logger.wandb
     return make(
         run_dir=run.path,
         config=OmegaConf.to_container(config),
-        group=logger.group or wanted_group() or sweep_name() or f"{corpus}-{split}",
-        tags=[config.model.name, corpus, f"fold{fold}", *(logger.tags or wanted_tags())],
+        group=logger.group or wanted_group() or sweep_name() or "-".join([*corpora, split]),
+        tags=[config.model.name, *corpora, f"fold{fold}", *(logger.tags or wanted_tags())],
     )
 
 

@@ -24,6 +24,7 @@ def judge(
 
     Returns: what result.json says of it, and the test predictions.
     """
+    trainer.loggers = []  # what follows is no epoch: W&B gets it from result.json
     epochs, selection = _choose(trainer, module, run)
     validated = _validate(trainer, module, data)
     trainer.test(module, datamodule=data, verbose=False)

@@ -45,13 +45,14 @@ _QUIET: dict[str, Any] = {
 
 
 class TolerantWandbLogger(WandbLogger):
-    """Lightning's W&B logger, except that it falls silent, with one warning, when W&B breaks in mid-run."""
+    """Lightning's W&B logger, except that it counts epochs from 1, and falls silent when W&B breaks in mid-run."""
 
     _broken = False
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log scalars at a training step."""
-        self._try(lambda: WandbLogger.log_metrics(self, metrics, step))
+        ours = {name: value + (name == "epoch") for name, value in metrics.items()}
+        self._try(lambda: WandbLogger.log_metrics(self, ours, step))
 
     def log_hyperparams(self, params: Any) -> None:
         """Add to the run's config."""
@@ -151,7 +152,7 @@ def _init(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, 
 
     settings = {
         "mode": mode,
-        "root_dir": str(run_dir),
+        "root_dir": str(run_dir.resolve()),  # W&B's process may have started in another directory
         "run_id": _run_id(run_dir),
         "resume": "allow",
         "allow_val_change": True,  # a resumed run may have been given more epochs
@@ -228,7 +229,7 @@ def log_result(run: "Run | None", run_dir: Path, result: dict[str, Any] | None =
 def _pictures(run_dir: Path) -> dict[str, Any]:
     import wandb
 
-    names = ("confusion", "curves")
+    names = ("confusion", "curves", "reliability", "slices", "robustness")
     return {
         f"figures/{name}": wandb.Image(str(run_dir / f"{name}.png"))
         for name in names
@@ -268,6 +269,8 @@ def _summary(result: dict[str, Any]) -> dict[str, Any]:
         for name, value in (values or {}).items():
             scores = {f".{label}": share for label, share in value.items()} if name == "recall" else {"": value}
             summary |= {f"{part}/{name}{label}": share for label, share in scores.items()}
+    found = result.get("calibration") or {}
+    summary |= {f"test/{name}": found[name] for name in ("ece", "nll", "brier", "confidence") if name in found}
     for key in ("reason", "seconds", "seed", "synthetic", "epochs", "throughput", "model", "protocol"):
         if key in result:
             summary |= _flat({key: result[key]})

@@ -12,6 +12,7 @@ from typing import Any
 from ser_lightning import tracking
 from ser_lightning.evaluation.compare_tables import plain
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.evaluation.protocol import corpora
 
 PLACE = Path("outputs/compare")
 _MOST_MATRICES = 30  # of the best groups
@@ -41,7 +42,7 @@ def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> P
         config={"protocol": protocols["0"] if len(protocols) == 1 else protocols},
         job_type="compare",
         name=f"compare-{run_dir.name}",
-        tags=[*dict.fromkeys(each.protocol["corpus"] for each in comparisons)],
+        tags=[*dict.fromkeys(corpora(each.protocol) for each in comparisons)],
     )
     if logger is None:
         _remove_empty(run_dir)

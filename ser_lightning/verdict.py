@@ -75,6 +75,7 @@ def _slices(clips: Sequence[Utterance], found: Predictions) -> Slices:
         predicted=found.predicted,
         speakers=found.speakers,
         columns={
+            "corpus": [clip.corpus for clip in clips],
             "sex": [clip.sex for clip in clips],
             "age": [clip.age_group for clip in clips],
             "intensity": [clip.intensity for clip in clips],

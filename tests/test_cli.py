@@ -173,8 +173,8 @@ def test_splits_show_every_fold(cremad_root):
 
 def test_prepare_says_what_is_ready(cremad_root):
     code, out, err = ser("data", "prepare", "cremad", "--root", cremad_root)
-    assert (code, out) == (0, "CREMA-D: 96 clips of 8 speakers are ready\n")
-    assert "7346 clips of the corpus are not there" in err
+    assert (code, out) == (0, "CREMA-D: 96 clips of 8 speakers ready\n")
+    assert "7,346 clips of the corpus missing" in err
 
 
 def test_unusable_files_stop_what_trains_on_them(spoilt_root):
@@ -182,7 +182,7 @@ def test_unusable_files_stop_what_trains_on_them(spoilt_root):
     assert (code, out) == (1, "")
     assert "1001_DFA_ANG_XX.wav: is empty" in err
     code, out, _ = ser("data", "prepare", "cremad", "--root", spoilt_root, "data.on_bad=exclude")
-    assert (code, out) == (0, "CREMA-D: 95 clips of 8 speakers are ready\n")
+    assert (code, out) == (0, "CREMA-D: 95 clips of 8 speakers ready\n")
 
 
 def test_download_goes_where_it_is_told(tmp_path, monkeypatch):

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import wandb
 from conftest import config
-from finished_run import LABELS, TRUE, make_run
+from finished_run import LABELS, TRUE, make_predictions, make_run
 from lightning.pytorch.utilities import rank_zero_only
 from wandb_log import read_run
 
 from ser_lightning import tracking
+from ser_lightning.evaluation.calibration import calibration
+from ser_lightning.evaluation.slices import slices
 from ser_lightning.evaluation.summary import finish as draw
 from ser_lightning.experiment import _logger
 from ser_lightning.run import RunDirectory
@@ -51,9 +53,18 @@ def offline(tmp_path_factory):
             job_type="train",
             name="cnn-toy",
         )
-        for epoch in range(3):
-            logger.log_metrics({"val/uar": 0.4 + 0.1 * epoch}, step=10 * epoch)
-        make_run(run_dir)
+        for epoch in range(3):  # as Lightning does
+            logger.log_metrics({"val/uar": 0.4 + 0.1 * epoch, "lr": 1e-3, "epoch": epoch}, step=10 * epoch)
+        said = make_predictions()
+        measured = calibration(said.probabilities, said.labels)
+        by_sex = slices(
+            labels=said.labels,
+            predicted=said.predicted,
+            speakers=said.speakers,
+            columns={"sex": ["female", "male"] * 5},
+            names=LABELS,
+        )
+        make_run(run_dir, calibration=measured, slices=by_sex)
         draw(run_dir)
         log_result(logger.experiment, run_dir)
         tracking.finish(0)
@@ -82,6 +93,8 @@ def test_history_keeps_every_epoch(offline):
     run, *_ = offline
     assert run.column("val/uar") == pytest.approx([0.4, 0.5, 0.6])
     assert run.column("trainer/global_step")[:3] == [0, 10, 20]
+    assert run.column("epoch") == [1, 2, 3]
+    assert run.column("lr") == [1e-3] * 3
 
 
 def test_summary_holds_the_test_scores_and_those_of_the_chosen_epoch(offline):
@@ -89,6 +102,7 @@ def test_summary_holds_the_test_scores_and_those_of_the_chosen_epoch(offline):
     assert run.summary["test/uar"] == pytest.approx((3 / 4 + 1 / 3 + 2 / 3) / 3)
     assert run.summary["test/recall.fear"] == pytest.approx(1 / 3)
     assert run.summary["val/uar"] == 0.5
+    assert run.summary["test/ece"] == pytest.approx(0.2) and run.summary["test/confidence"] == pytest.approx(0.8)
     assert run.summary["protocol/speaker_independent"] is True
     assert (run.summary["status"], run.summary["epochs/chosen"]) == ("finished", 2)
 
@@ -120,8 +134,8 @@ def test_recall_and_predictions_are_tables(offline):
     assert predictions["data"][3] == ["clip3", "s1", "anger", "fear", 0.1, 0.8, 0.1]
 
 
-@pytest.mark.parametrize("name", ["confusion", "curves"])
-def test_both_pictures_are_in_it(offline, name):
+@pytest.mark.parametrize("name", ["confusion", "curves", "reliability", "slices"])
+def test_every_picture_is_in_it(offline, name):
     run, run_dir, _ = offline
     (entry,) = run.column(f"figures/{name}")
     (copy,) = (run_dir / "wandb").glob(f"offline-run-*/files/{entry['path']}")

@@ -4,13 +4,17 @@ import csv
 import errno
 import json
 import logging
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from conftest import config, names_in
 from lightning.pytorch import Callback
+from wandb_log import read_run
 
 from ser_lightning import experiment, load_model
+from ser_lightning.callbacks import RichProgress
 from ser_lightning.errors import UserError
 from ser_lightning.experiment import train
 from ser_lightning.run import RunDirectory
@@ -257,6 +261,26 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path):
     assert json.loads(run.result.read_text())["status"] == "failed"
 
 
+def test_wandb_counts_epochs_from_1_and_is_told_the_learning_rate(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = RunDirectory(tmp_path / "run")
+    train(tiny("logger=default"), run)
+    told = read_run(run.path)
+    with run.metrics.open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["epoch"] for row in told.history if "epoch" in row} == {1, 2, 3}
+    assert [row["epoch"] for row in told.history if "val/uar" in row] == [1, 2, 3]  # the final test is no epoch
+    assert told.column("lr") == pytest.approx([float(row["lr"]) for row in rows])
+    assert told.summary["test/ece"] == json.loads(run.result.read_text())["calibration"]["ece"]
+    assert told.summary["epochs/trained"] == 3 and float(rows[0]["lr"]) != float(np.float32(rows[0]["lr"]))
+
+
+def test_the_bar_counts_epochs_from_1():
+    bar = RichProgress()
+    bar._trainer = SimpleNamespace(max_epochs=3, sanity_checking=False)
+    assert [bar._get_train_description(epoch).strip() for epoch in (0, 2)] == ["Epoch 1 of 3", "Epoch 3 of 3"]
+
+
 def test_without_a_validation_set_the_last_epoch_is_tested(tiny, tmp_path):
     run = RunDirectory(tmp_path / "run")
     off = ("callbacks.early_stopping=null", "callbacks.best_checkpoint=null")
@@ -311,4 +335,4 @@ def test_the_notebooks_protocol(cremad_root, name):
 def test_what_is_said_of_the_data_is_logged(tiny, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "ser_lightning"):
         train(tiny("trainer=debug"), RunDirectory(tmp_path / "run"))
-    assert "7346 clips of the corpus are not there" in caplog.text
+    assert "7,346 clips of the corpus missing" in caplog.text

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.commands.places import check_places
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, counted
 from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
 from ser_lightning.evaluation.reliability import draw_reliability
 from ser_lightning.experiment import make_data
@@ -63,7 +63,8 @@ def calibrate(
         picture,
         curves={"before": before, "after": after},
         title=f"{saved.config['model']['name']} on {saved.protocol['corpus']}: temperature {temperature:.2f}",
-        subtitle=f"{len(labels):,} clips of {n_speakers} validation speakers, each left out of its own fit",
+        subtitle=f"{counted(labels, 'clip')} of {counted(n_speakers, 'validation speaker')}, "
+        "each left out of its own fit",
     )
     click.echo(f"written: {place}\nwritten: {picture}", err=True)
 

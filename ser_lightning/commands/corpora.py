@@ -8,7 +8,7 @@ import click
 
 from ser_lightning.commands.output import as_json_option, new_console, print_json
 from ser_lightning.commands.program import Group
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, counted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -74,7 +74,8 @@ def prepare(name: str, overrides: tuple[str, ...], root: str | None) -> None:
     for report in collection.reports:
         for line in report.lines():
             click.echo(line, err=True)
-    click.echo(f"{collection.title}: {len(collection.manifest):,} clips of {n_speakers} speakers are ready")
+    n_clips = len(collection.manifest)
+    click.echo(f"{collection.title}: {counted(n_clips, 'clip')} of {counted(n_speakers, 'speaker')} ready")
 
 
 @data.command()

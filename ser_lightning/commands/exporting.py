@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ser_lightning.commands.places import check_places
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, counted
 from ser_lightning.files import replacing
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 
@@ -45,7 +45,7 @@ def _export(checkpoint: Checkpoint, place: Path, *, trust: bool) -> None:
     with replacing(place) as partial:
         partial.write_bytes(content)
     click.echo(f"{model.name}: {place}, {len(content) / 1e6:.1f} MB")
-    click.echo(f"at most {found.difference:.1e} off PyTorch, over {found.n_clips} clips of 0.01 to 12 s")
+    click.echo(f"at most {found.difference:.1e} off PyTorch, over {counted(found.n_clips, 'clip')} of 0.01 to 12 s")
     click.echo(
         f"a clip of {CLIP_S} s takes {found.onnxruntime_ms:.1f} ms in onnxruntime, {found.pytorch_ms:.1f} ms in "
         "PyTorch, one thread each"

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from ser_lightning.commands.places import STDOUT, check_places
 from ser_lightning.data.report import CLIPPED_SHARE, SQUARE_SHARE, SQUARE_WAVES
-from ser_lightning.errors import UserError
-from ser_lightning.evaluation.wording import clock
+from ser_lightning.errors import UserError, counted
+from ser_lightning.evaluation.wording import clock, percent
 from ser_lightning.files import shared_folder, written_whole
 from ser_lightning.inference.predict import Outcome, known_voice, predict_all
 from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, load_model
@@ -61,7 +61,7 @@ def predict_and_deliver(
     finally:
         _deliver(model, outcomes, places, console)
         if len(outcomes) < len(recordings):
-            click.echo(f"{len(outcomes)} of {len(recordings)} recordings were heard", err=True)
+            click.echo(f"{len(outcomes)} of {counted(recordings, 'recording')} read", err=True)
     return int(any(outcome.error is not None for outcome in outcomes))
 
 
@@ -183,10 +183,10 @@ def _table(shown: Sequence[str], outcomes: Sequence[Outcome]) -> Table:
     for outcome in outcomes:
         found, name = _prediction(outcome), outcome.name.removeprefix(folder)
         if found.silent:
-            table.add_row(name, "silent", "", clock(found.duration_s), style="dim")
+            table.add_row(name, found.label, "", clock(found.duration_s), style="dim")
             continue
-        shares = [f"{found.probabilities[label]:.0%}" for label in shown]
-        table.add_row(name, found.label, f"{found.confidence:.0%}", clock(found.duration_s), *shares)
+        shares = [percent(found.probabilities[label]) for label in shown]
+        table.add_row(name, found.label, percent(found.confidence), clock(found.duration_s), *shares)
     return table
 
 
@@ -195,10 +195,10 @@ def _segment_table(shown: Sequence[str], prediction: Prediction) -> Table:
     for segment in prediction.segments:
         times = clock(segment.start_s), clock(segment.end_s)
         if segment.silent:
-            table.add_row(*times, "silent", "", style="dim")
+            table.add_row(*times, segment.label, "", style="dim")
         else:
-            shares = [f"{segment.probabilities[name]:.0%}" for name in shown]
-            table.add_row(*times, segment.label, f"{segment.confidence:.0%}", *shares)
+            shares = [percent(segment.probabilities[name]) for name in shown]
+            table.add_row(*times, segment.label, percent(segment.confidence), *shares)
     return table
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.scan import BadFile
-from ser_lightning.errors import some
+from ser_lightning.errors import counted, some
 from ser_lightning.files import written_whole
 
 SQUARE_WAVES = "cut off flat for the most part, as floats beyond -1 and 1 are (divide 16-bit values by 32,768)"
@@ -51,25 +51,23 @@ class Report:
         """The oddities in words, a line each."""
         lines = []
         if self.n_missing:
-            lines.append(f"{self.n_missing} clips of the corpus are not there: results are on a part of it")
+            lines.append(f"{counted(self.n_missing, 'clip')} of the corpus missing: results are on a part of it")
         if self.silent:
-            lines.append(f"{len(self.silent)} silent: {some(self.silent)}")
+            lines.append(f"{counted(self.silent, 'silent clip')}: {some(self.silent)}")
         if self.clipped:
-            lines.append(
-                f"{len(self.clipped)} clipped, more than {CLIPPED_SHARE:.1%} of the samples cut off flat: "
-                f"{some(self.clipped)}"
-            )
+            what = f"cut off flat in more than {CLIPPED_SHARE:.1%} of the samples"
+            lines.append(f"{counted(self.clipped, 'clipped clip')}, {what}: {some(self.clipped)}")
         if self.square_waves:
-            lines.append(f"{len(self.square_waves)} of these are {SQUARE_WAVES}: {some(self.square_waves)}")
+            lines.append(f"{len(self.square_waves)} of these {SQUARE_WAVES}: {some(self.square_waves)}")
         if self.duplicate_audio:
             pairs = [" = ".join(group) for group in self.duplicate_audio]
-            lines.append(f"{len(pairs)} groups of clips are the same sound: {some(pairs)}")
+            lines.append(f"{counted(pairs, 'sound')} under more than one name: {some(pairs)}")
         if self.copies:
-            lines.append(f"{len(self.copies)} files are copies of others and count once: {some(self.copies)}")
+            lines.append(f"{counted(self.copies, 'file')} there twice, counted once: {some(self.copies)}")
         if self.padded:
-            lines.append(f"{len(self.padded)} clips of equal length, padded with zeros: {some(self.padded)}")
+            lines.append(f"{counted(self.padded, 'clip')} of equal length, padded with zeros: {some(self.padded)}")
         if self.bad:
-            lines.append(f"{len(self.bad)} unusable files are left out: {some([bad.path for bad in self.bad])}")
+            lines.append(f"{counted(self.bad, 'unusable file')} left out: {some([bad.path for bad in self.bad])}")
         return lines
 
     def complaint(self, whole_list: Path) -> str:
@@ -77,7 +75,7 @@ class Report:
         by_reason = defaultdict(list)
         for bad in self.bad:
             by_reason[bad.reason].append(bad.path)
-        lines = [f"{len(self.bad)} of {self.n_files} files in {self.folder} cannot be used:"]
+        lines = [f"{len(self.bad)} of {counted(self.n_files, 'file')} in {self.folder} cannot be used:"]
         n_each = _NAMED if len(self.bad) <= _NAMED else 5
         lines += [f"  {some(paths, n_each)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
         if len(self.bad) > _NAMED:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ser_lightning.data.corpora import Corpus, MisnamedFile, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.spelling import normalise, spelling_faults
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, counted
 
 # What corpora ship beside their audio. Anything else is taken for audio until decoding says otherwise.
 _NO_AUDIO = frozenset(
@@ -192,4 +192,4 @@ def _hidden(name: str) -> bool:
 
 
 def _example(bad: list[BadFile]) -> str:
-    return f" ({len(bad)} files, such as {bad[0].path}, which {bad[0].reason})" if bad else ""
+    return f" ({counted(bad, 'file')}, such as {bad[0].path}, which {bad[0].reason})" if bad else ""

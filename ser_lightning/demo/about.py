@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.data.corpora import Corpus, load_corpus
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, counted
 from ser_lightning.evaluation.wording import percent
 from ser_lightning.inference.checkpoint import Checkpoint
 from ser_lightning.run import RunDirectory
@@ -73,7 +73,7 @@ def _protocol(protocol: Mapping[str, Any]) -> str:
     fold = protocol.get("fold")
     split = f"Split {protocol['split']}" + (f", fold {fold}" if fold is not None else "")
     heard = "were not heard in training" if protocol["speaker_independent"] else "were heard in training, too"
-    return f"{split}: taught {protocol['n_train']:,} clips; the speakers of its test {heard}."
+    return f"{split}: taught {counted(protocol['n_train'], 'clip')}; the speakers of its test {heard}."
 
 
 def _tested(checkpoint: Checkpoint) -> list[str]:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from ser_lightning.demo import limits
 from ser_lightning.demo.about import About
 from ser_lightning.demo.colours import DARK, LIGHT
+from ser_lightning.errors import counted
 from ser_lightning.evaluation.wording import clock, percent
 from ser_lightning.inference.recognizer import Prediction, Segment
 
@@ -85,10 +86,10 @@ def _segments(prediction: Prediction) -> Markup:
     left_out = f", without {silent:,} in which there is nothing to hear" if silent else ""
     rest = len(segments) - _MOST_ROWS
     more = Markup("<p>and {:,} more: ser predict lists them all</p>").format(rest) if rest > 0 else ""
+    rows = Markup("").join(map(_row, segments[:_MOST_ROWS]))
     return Markup(
-        "<details><summary>The mean over {:,} segments{}</summary>"
-        '<div class="rows"><table>{}</table>{}</div></details>'
-    ).format(len(segments) - silent, left_out, Markup("").join(map(_row, segments[:_MOST_ROWS])), more)
+        '<details><summary>The mean over {}{}</summary><div class="rows"><table>{}</table>{}</div></details>'
+    ).format(counted(len(segments) - silent, "segment"), left_out, rows, more)
 
 
 def _row(segment: Segment) -> Markup:

@@ -8,7 +8,7 @@ from ser_lightning.evaluation.comparison import Estimate
 from ser_lightning.evaluation.dots import Dot, draw_dots
 from ser_lightning.evaluation.scoring import labels_shown
 from ser_lightning.evaluation.slices import Slices, lacks_labels
-from ser_lightning.evaluation.wording import count, percent, points, points_interval
+from ser_lightning.evaluation.wording import count, percent, points, points_interval, shortened
 
 _LONGEST = 44  # letters of a name
 _INTERVALS = "bars: 95% intervals by a bootstrap over speakers, where there are several"
@@ -46,8 +46,9 @@ def draw_slices(path: Path, slices: Slices, *, uar: float, title: str, subtitle:
         subtitle: one or several lines.
     """
     dots = [
-        _dot(row, column, value, _sizes(row), hollow=lacks_labels(row, slices))
+        _dot(row, column, names[value], _sizes(row), hollow=lacks_labels(row, slices))
         for column, parts in slices.items()
+        for names in [shortened(parts, _LONGEST)]
         for value, row in parts.items()
     ]
     missing = "\nhollow: labels are missing there, and the UAR is over the others"
@@ -65,7 +66,7 @@ def draw_slices(path: Path, slices: Slices, *, uar: float, title: str, subtitle:
 def _dot(row: Mapping[str, Any], group: str, name: str, cells: Sequence[str], *, hollow: bool = False) -> Dot:
     return Dot(
         group=group,
-        name=name if len(name) <= _LONGEST else name[: _LONGEST - 1].rstrip() + "…",
+        name=name,
         value=row["uar"],
         interval=row["uar_interval"],
         chance=1 / labels_shown(row),

@@ -50,7 +50,7 @@ def _slice_cells(row: Mapping[str, Any]) -> list[RenderableType]:
         percent(row["accuracy"]),
         f"{row['n_clips']:,}",
         str(row["n_speakers"]),
-        Text(f"{plain(label)} ({share:.0%})"),
+        Text(f"{plain(label)} ({share:.1%})"),
     ]
 
 
@@ -58,7 +58,7 @@ def _with_interval(row: Mapping[str, Any], name: str, sign: str = "") -> str:
     value, bounds = row[name], row[f"{name}_interval"]
     if value is None:
         return ""
-    return bracketed(Estimate(value, *bounds), sign) if bounds else f"{100 * value:{sign}.1f}"
+    return bracketed(Estimate(value, *bounds), sign) if bounds else f"{round(100 * value, 1) + 0.0:{sign}.1f}"
 
 
 def _table(first: str, *numbers: str) -> Table:

@@ -16,16 +16,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, counted
 from ser_lightning.evaluation import card_words, stats, wording
 from ser_lightning.evaluation.collect import FinishedRun, read_run, why_not
 from ser_lightning.evaluation.compare_files import markdown
 from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.evaluation.data_warnings import data_warnings
 from ser_lightning.files import written_whole
 from ser_lightning.run import RunDirectory
 
 _PAGE = Path(__file__).parent / "page"
 NAME = "model_card.md"
+_SUBGROUPS = ("corpus", "sex")
 
 
 def write_card(run_dir: Path, result: Mapping[str, Any] | None = None) -> Path:
@@ -62,7 +64,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for write in (wording.percent, wording.interval, wording.decimal, wording.count, between, code):
+    for write in (wording.percent, wording.interval, wording.decimal, wording.count, between, code, counted):
         environment.filters[write.__name__] = write
     return environment
 
@@ -84,7 +86,8 @@ def code(text: str, *, in_table: bool = False) -> Markup:
 
 def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
     result = run.result
-    title = f"{run.model} on {_trained_on(result)}"
+    tested_on = _titles(result, test=True)
+    title = f"{run.model} on {_titles(result)}" + (f", tested on {tested_on}" if tested_on else "")
     return {
         "front": Markup(yaml.safe_dump(_metadata(run, title), sort_keys=False, allow_unicode=True).rstrip()),
         "title": title,
@@ -93,6 +96,7 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "corpora": result.get("corpora") or [],
         "corpus": result["protocol"]["corpus"],
         "test_corpus": result["protocol"].get("test_corpus"),
+        "where": f" of {tested_on}" if tested_on else "",
         "synthetic": bool(result.get("synthetic")),
         "speaker_independent": result["protocol"]["speaker_independent"],
         "contamination": result.get("contamination"),
@@ -104,9 +108,9 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         **_scores(run),
         "val": result["metrics"].get("val"),
         "human": result.get("human") or {},
-        "by_sex": (result.get("slices") or {}).get("sex") or {},
+        "subgroups": {name: parts for name, parts in (result.get("slices") or {}).items() if name in _SUBGROUPS},
         "calibration": result.get("calibration"),
-        "warnings": card_words.warnings(result),
+        "warnings": data_warnings(result.get("warnings")),
         "environment": list(card_words.environment(result)),
         "command": card_words.command(run),
         "checkpoint": directory.best.name if directory.best.is_file() else directory.last.name,
@@ -114,11 +118,14 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _trained_on(result: Mapping[str, Any]) -> str:
-    """The titles of the corpora that it was taught, or, where these are not known, their names."""
-    corpora = result.get("corpora") or []
-    test_corpus = result["protocol"].get("test_corpus")
-    return " + ".join(one["title"] for one in corpora if one["name"] != test_corpus) or result["protocol"]["corpus"]
+def _titles(result: Mapping[str, Any], *, test: bool = False) -> str:
+    """Titles of the corpora that it was trained on, or of the one for the ``test`` alone, if there is one.
+
+    Where titles are not known: names.
+    """
+    corpora, test_corpus = result.get("corpora") or [], result["protocol"].get("test_corpus")
+    titles = [one["title"] for one in corpora if (one["name"] == test_corpus) == test]
+    return " + ".join(titles) or (test_corpus or "" if test else result["protocol"]["corpus"])
 
 
 def _scores(run: FinishedRun) -> dict[str, Any]:
@@ -150,7 +157,7 @@ def _taken_for(row: NDArray[np.int64], number: int, labels: Sequence[str]) -> st
     wrong = row.copy()
     wrong[number] = 0
     most = int(wrong.argmax())
-    return f"{labels[most]} ({wrong[most] / row.sum():.0%})" if wrong[most] else wording.MISSING
+    return f"{labels[most]} ({wrong[most] / row.sum():.1%})" if wrong[most] else wording.MISSING
 
 
 def between(bounds: Sequence[float | None] | None) -> Estimate | None:
@@ -169,7 +176,9 @@ def _metadata(run: FinishedRun, title: str) -> dict[str, Any]:
         {"type": "recall", "name": "test UAR (macro recall)", "value": round(test["uar"], 4)},
         {"type": "accuracy", "name": "test accuracy", "value": round(test["accuracy"], 4)},
     ]
-    dataset = {"name": _trained_on(result), "type": result["protocol"]["corpus"]}
+    protocol = result["protocol"]
+    tested_on = _titles(result, test=True) or _titles(result)  # the hub shows what the numbers were measured on
+    dataset = {"name": tested_on, "type": protocol.get("test_corpus") or protocol["corpus"]}
     task = {"type": "audio-classification", "name": "Speech emotion recognition"}
     return {
         "license": "other",

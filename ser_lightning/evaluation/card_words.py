@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.command_line import train_command
+from ser_lightning.errors import counted
 from ser_lightning.evaluation.collect import FinishedRun
 from ser_lightning.evaluation.protocol import known_of_speakers
 
@@ -19,20 +20,6 @@ _LABELS = {
     "intended": "A clip's label is the emotion that its speaker meant to show, not what anybody felt or heard.",
     "voice_votes": "A clip's label is what most listeners heard in the voice alone; ties are left out.",
     "voice_soft": "A clip was taught as the shares of listeners' votes, and is judged by what most of them heard.",
-}
-_WARNINGS = {
-    "silent": "silent clips, used all the same",
-    "duplicate_audio": "clips that are the same sound as another one",
-    "missing": "clips of the corpus that were not there: it is a part of it",
-    "copies": "files that hold another one once more, counted once",
-    "excluded": "files that could not be used and were left out",
-    "left_out_by_label": "clips that have no label here and were left out",
-    "untested": "test clips that were not tested",
-    "padded": "clips of one length that end in zeros: somebody padded them, and the model is given the zeros",
-    "one_validation_speaker": "speakers in validation: what suits one speaker chose the epoch",
-    "labels_not_in_train": "labels without a training clip",
-    "labels_not_in_val": "labels without a validation clip, which validation UAR leaves out",
-    "labels_not_in_test": "labels without a test clip, which test UAR leaves out",
 }
 _PRIVATE = ("root", "manifest", "votes", "path")  # settings that name a place on somebody's machine
 
@@ -69,18 +56,14 @@ def _counts(facts: Mapping[str, Any]) -> str:
 def _choice(run: FinishedRun) -> str:
     epochs, selection = run.result["epochs"], run.result["protocol"]["selection"]
     if selection == "last epoch":
-        return f"The last of {epochs['trained']} epochs was tested, whatever it was worth: nothing chose it."
+        trained = counted(epochs["trained"], "epoch")
+        return f"The last of {trained} was tested, whatever it was worth: nothing chose it."
     metric = str((run.config.get("monitor") or {}).get("metric", "")).removeprefix("val/")
     by = f", by their {metric.upper() if metric == 'uar' else metric}" if metric else ""
     return (
         f"Epoch {epochs['chosen']} of {epochs['trained']} was chosen on the validation clips{by}. "
         "The test clips were looked at once, with that."
     )
-
-
-def warnings(result: Mapping[str, Any]) -> list[str]:
-    """What was odd about the data."""
-    return [f"{_WARNINGS.get(kind, kind)}: {count:,}" for kind, count in (result.get("warnings") or {}).items()]
 
 
 def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
@@ -92,7 +75,7 @@ def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
     if model.get("pretrained"):
         yield "stands on", "{name} ({mode}, {parameters:,} parameters)".format(**model["pretrained"])
     yield "takes", f"speech in any common format, at any rate, channels averaged; {_frontend(settings)}"
-    yield "gives", f"a probability for each of {len(run.result['labels'])} labels"
+    yield "gives", f"a probability for each of {counted(run.result['labels'], 'label')}"
 
 
 def _network(settings: Mapping[str, Any]) -> str:

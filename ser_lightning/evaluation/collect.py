@@ -104,7 +104,9 @@ def collect(folders: Sequence[Path]) -> Found:
         raise UserError(f"no run lies in {places}: name a directory that holds a result.json, or that holds such")
     if not found.runs:
         first, reason = found.failed[0]
-        raise UserError(f"none of {len(found.failed)} runs in {places} can be compared. {first}: {reason}")
+        n = len(found.failed)
+        none = f"none of {n:,} runs in {places} can" if n > 1 else f"the one run in {places} cannot"
+        raise UserError(f"{none} be compared. {first}: {reason}")
     return found
 
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ser_lightning.errors import some
 from ser_lightning.evaluation import grid, stats
 from ser_lightning.evaluation.clips import Clips
 from ser_lightning.evaluation.collect import FinishedRun, Found
 from ser_lightning.evaluation.comparison import Comparison, Group, Run
-from ser_lightning.evaluation.grouping import by_model, differing, settings
+from ser_lightning.evaluation.data_warnings import data_warnings
+from ser_lightning.evaluation.grouping import by_importance, by_model, differing, settings
 from ser_lightning.evaluation.pairs import make_pairs
 from ser_lightning.evaluation.protocol import readable, sections
 from ser_lightning.metrics import scores
@@ -111,10 +113,12 @@ def _run(run: FinishedRun) -> Run:
 def _with_differences(groups: Sequence[Group], runs: Mapping[str, grid.Runs]) -> list[Group]:
     """The groups, each with what it was set to that the first was not."""
     several: list[Mapping[str, Any]] = [settings(next(iter(runs[group.name].values()))) for group in groups]
-    return [
-        replace(group, differs={name: (one, other) for name, (one, other) in differing([several[0], mine]).items()})
-        for group, mine in zip(groups, several, strict=True)
-    ]
+    made = []
+    for group, mine in zip(groups, several, strict=True):
+        values = differing([several[0], mine])
+        ordered = {name: (values[name][0], values[name][1]) for name in by_importance(values)}
+        made.append(replace(group, differs=ordered))
+    return made
 
 
 def _caveats(groups: Mapping[str, grid.Runs], clips: Clips) -> Iterator[str]:
@@ -128,6 +132,12 @@ def _caveats(groups: Mapping[str, grid.Runs], clips: Clips) -> Iterator[str]:
         for said in dict.fromkeys(run.result.get("contamination") for run in mine.values()):
             if said:
                 yield f"{name}: {said}"
+    odd: dict[str, dict[str, None]] = {}  # a line of data warnings -> the groups that it is about
+    for name, run in ((name, run) for name, mine in groups.items() for run in mine.values()):
+        for line in data_warnings(run.result.get("warnings")):
+            odd.setdefault(line, {})[name] = None
+    for line, names in odd.items():
+        yield f"data: {line}" if len(names) == len(groups) else f"data of {some([*names])}: {line}"
     if clips.overlap:
         yield "folds test the same clips: every run counts as a repetition, as a seed does"
     if len(clips.speakers) == 1:

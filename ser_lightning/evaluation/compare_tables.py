@@ -7,8 +7,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ser_lightning.errors import counted
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
-from ser_lightning.evaluation.protocol import known_of_speakers
+from ser_lightning.evaluation.protocol import corpora, known_of_speakers, label_source
 
 EVERY_PAIR_UP_TO = 8  # groups; of more, each with the first alone
 _MOST_ROWS = 40  # of a table on a terminal
@@ -30,14 +31,13 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console) -> No
 def headline(comparison: Comparison) -> str:
     """The protocol in a line."""
     known = comparison.protocol
-    where = f"{known['corpus']}, tested on {known['test_corpus']}" if "test_corpus" in known else known["corpus"]
     speakers = "unseen speakers" if comparison.speaker_independent else "SPEAKERS SHARED"
     parts = [
-        where,
+        corpora(known),
         f"split {known['split']}",
         speakers,
         *filter(None, [known_of_speakers(known)]),
-        f"{len(comparison.labels)} labels ({known['label_source']})",
+        f"{counted(comparison.labels, 'label')} ({label_source(known)})",
         f"epoch by {known['selection']}",
         *["SYNTHETIC SPEECH"] * comparison.synthetic,
     ]
@@ -102,7 +102,8 @@ def percent(share: float | None) -> str:
 
 def bracketed(estimate: Estimate, sign: str = "") -> str:
     """Per cent, and the interval behind it."""
-    value, low, high = (f"{100 * each:{sign}.1f}" for each in (estimate.value, estimate.low, estimate.high))
+    numbers = (round(100 * each, 1) + 0.0 for each in (estimate.value, estimate.low, estimate.high))  # no -0.0
+    value, low, high = (f"{each:{sign}.1f}" for each in numbers)
     return f"{value} [{low}, {high}]"
 
 

@@ -5,7 +5,6 @@ Positions and sizes are in inches from the lower left corner, or in rows from th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,19 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from ser_lightning.evaluation.drawing import ACCENT, BLUE, DPI, FAINT, INK, MUTED, entitle, new_figure, place, save
+from ser_lightning.evaluation.drawing import (
+    ACCENT,
+    BLUE,
+    DPI,
+    FAINT,
+    INK,
+    MUTED,
+    entitle,
+    new_figure,
+    place,
+    save,
+    written_as_given,
+)
 from ser_lightning.evaluation.wording import percent
 
 _ROW, _GAP = 0.29, 0.5  # inches; rows between two groups
@@ -39,6 +50,7 @@ class Dot:
     hollow: bool = False
 
 
+@written_as_given()
 def draw_dots(
     path: Path,
     dots: Sequence[Dot],
@@ -110,9 +122,15 @@ def _draw_lines(axes: Axes, dots: Sequence[Dot], heights: Sequence[float], refer
     first, *others = {dot.chance: None for dot in dots}
     chance = "chance" if others else f"chance {percent(first)}"
     above, beside = _sides(value, first, axes.get_xlim()[1])
-    write = partial(axes.annotate, xytext=(0, 4), textcoords="offset points", fontsize=8.5)
-    write(f"{name} {percent(value)}", (value, 1), xycoords=("data", "axes fraction"), color=ACCENT, ha=above)
-    write(chance, (first, 1), xycoords=("data", "axes fraction"), color=MUTED, ha=beside)
+    for text, at, side, colour in (
+        (f"{name} {percent(value)}", value, above, ACCENT),
+        (chance, first, beside, MUTED),
+    ):
+        aside = (3 if side == "left" else -3, 4)  # of the line, so that two at one place do not touch
+        note = axes.annotate(
+            text, (at, 1), aside, ("data", "axes fraction"), "offset points", color=colour, ha=side
+        )
+        note.set_fontsize(8.5)
 
 
 def _sides(value: float, chance: float, end: float) -> tuple[str, str]:
@@ -146,7 +164,7 @@ def _write_cells(
 
 def _write(axes: Axes, text: str, side: int, height: float, **options: Any) -> Annotation:
     """Text beside the axes, left (0) or right (1) of them, at a height in rows."""
-    defaults = {"xytext": (0, 0), "fontsize": 10, "va": "center_baseline", "parse_math": False}
+    defaults = {"xytext": (0, 0), "fontsize": 10, "va": "center_baseline"}
     return axes.annotate(
         text,
         (side, height),

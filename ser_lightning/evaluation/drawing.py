@@ -1,19 +1,52 @@
 """What the pictures share: colours, a blank figure, where things are put on it, titles.
 
-Matplotlib's object interface, so nothing global is touched and no display is needed. Positions and sizes are in
+Matplotlib's object interface, so no display is needed, and what is global is put back. Positions and sizes are in
 inches from the lower left corner; the saved picture is cropped to what was drawn.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
 from ser_lightning.files import replacing
 
 DPI = 200
 INK, MUTED, FAINT, ACCENT, BLUE = "#1b2430", "#66717f", "#dde3ea", "#d4691e", "#245795"
+# Fonts with letters that matplotlib's own lacks; whichever are installed are taken.
+_OTHER_SCRIPTS = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
+    *("Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic"),
+    *(
+        "IPAexGothic",
+        "Droid Sans Fallback",
+        "Arial Unicode MS",
+        "Noto Sans Devanagari",
+        "Nirmala UI",
+        "Noto Sans Thai",
+    ),
+)
+
+
+@contextmanager
+def written_as_given() -> Iterator[None]:
+    """Draw names letter by letter: no $ begins a formula, and other scripts are shown where a font is installed."""
+    with warnings.catch_warnings(), rc_context({"text.parse_math": False, "font.family": _families()}):
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # boxes in their place show it
+        yield
+
+
+@cache
+def _families() -> list[str]:
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
 
 
 def new_figure() -> Figure:

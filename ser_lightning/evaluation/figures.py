@@ -1,6 +1,6 @@
 """The two pictures of a run: confusion.png and curves.png.
 
-Matplotlib's object interface, so nothing global is touched and no display is needed. K classes, E epochs.
+K classes, E epochs.
 Positions and sizes are in inches from the lower left corner; the saved picture is cropped to what was drawn.
 """
 
@@ -17,7 +17,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from ser_lightning.evaluation.drawing import ACCENT, BLUE, FAINT, INK, MUTED, entitle, new_figure, place, save
+from ser_lightning.evaluation.drawing import (
+    ACCENT,
+    BLUE,
+    FAINT,
+    INK,
+    MUTED,
+    entitle,
+    new_figure,
+    place,
+    save,
+    written_as_given,
+)
 
 _TRAIN, _SECOND = "#98a2af", "#2a8c80"
 
@@ -38,6 +49,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
         ]
 
 
+@written_as_given()
 def draw_confusion(path: Path, *, matrix: ArrayLike, labels: Sequence[str], title: str, subtitle: str) -> None:
     """Draw a confusion matrix: per cent of each true class, counts below, and a recall bar per class.
 
@@ -88,9 +100,9 @@ def _fill_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float6
         if not count:
             write("0" if counts[row].any() else "–", xytext=(0, 0), color=MUTED, fontsize=8)
             continue
-        percent = f"{share:.0%}" if share >= 0.005 else "<1%"
+        percent = f"{share:.1%}" if share >= 0.0005 else "<0.1%"
         weight = "bold" if row == column else "normal"
-        write(percent, xytext=(0, 4), color=_readable(share), fontsize=12, weight=weight)
+        write(percent, xytext=(0, 4), color=_readable(share), fontsize=11, weight=weight)
         write(f"{count:,}", xytext=(0, -10), color=_readable(share), fontsize=7.5)
 
 
@@ -124,6 +136,7 @@ def _draw_recall(
     axes.text(0, 1.01, "recall", color=MUTED, fontsize=10, va="bottom", transform=axes.transAxes)
 
 
+@written_as_given()
 def draw_curves(path: Path, *, history: History, chosen_epoch: int | None, title: str, subtitle: str) -> None:
     """Draw a training: loss, validation UAR and accuracy, learning rate and speed over epochs.
 
@@ -213,7 +226,7 @@ def _draw_strip(axes: Axes, history: History, column: str, name: str) -> None:
 
 
 def _brief(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    return f"{value:,.0f}" if 100 <= value < 1e6 else f"{value:.2g}"
 
 
 def _head(axes: Axes, text: str, *, size: float = 10.5) -> None:

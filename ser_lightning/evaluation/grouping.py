@@ -1,11 +1,12 @@
 """Which runs are one model's: those whose settings differ in nothing but fold and seed. And what to call them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 from ser_lightning.evaluation.collect import FinishedRun
+from ser_lightning.evaluation.wording import shortened
 
 # Settings, by dotted name, that make no other model. All the rest do: trainer.precision and trainer.devices, for
 # example, since formats round differently, and every device adds a batch to a step.
@@ -22,6 +23,13 @@ NOT_OF_THE_MODEL = (
     "trainer.num_sanity_val_steps",
     "model.net.gradient_checkpointing",  # memory against time
 )
+# What a group is told by, the first of these that differs: what was compared on purpose before what had to follow.
+_EXPERIMENT = "experiment"  # the name of a recipe, out of the overrides
+_ORDER = (
+    *(_EXPERIMENT, "model.net", "model.frontend.normalise", "model.speaker_clips", "model.speaker_alone"),
+    *("model.augment", "model.frontend", "model", "data"),
+)
+_BOOKKEEPING = ("callbacks", "monitor", "trainer")  # after all others
 _LONGEST = 40  # letters of a value in a name
 _MOST_SETTINGS = 60  # that are tried for a name
 _Values = list[Any]
@@ -54,6 +62,21 @@ def differing(nodes: Sequence[Any], prefix: str = "") -> dict[str, _Values]:
     return found
 
 
+def by_importance(names: Iterable[str]) -> list[str]:
+    """Settings in the order in which a person wants to know of them."""
+    order = (*_ORDER, "", *_BOOKKEEPING)
+
+    def rank(name: str) -> tuple[int, bool, int]:
+        place = next((at for at, part in enumerate(order) if part and _is_part(name, part)), order.index(""))
+        return place, name.rpartition(".")[2].startswith("_"), name.count(".")
+
+    return sorted(names, key=rank)
+
+
+def _is_part(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")
+
+
 def _pruned(config: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, value in config.items():
@@ -76,30 +99,47 @@ def _names(firsts: Sequence[FinishedRun]) -> list[str]:
     names: dict[int, str] = {}
     for model in dict.fromkeys(run.model for run in firsts):
         mine = [number for number, run in enumerate(firsts) if run.model == model]
-        more = _telling([settings(firsts[number]) for number in mine])
+        more = _telling([_named_settings(firsts[number]) for number in mine])
         names |= {number: model + text for number, text in zip(mine, more, strict=True)}
     return _all_different([names[number] for number in range(len(firsts))])
 
 
 def _telling(several: Sequence[Mapping[str, Any]]) -> list[str]:
     """What to write behind a name that all of these would have."""
-    values = differing(several)
-    shown = _fewest(values, len(several))
+    values = {name: _short(each) for name, each in differing(several).items()}
+    shown = _fewest(values)
     texts = []
     for number in range(len(several)):
-        parts = [f"{name.removeprefix('model.')}={_short(values[name][number])}" for name in shown]
+        parts = [
+            f"{name.removeprefix('model.')}={values[name][number]}"
+            for name in shown
+            if name != _EXPERIMENT or several[number].get(_EXPERIMENT)
+        ]
         texts.append(f" ({', '.join(parts)})" if parts else "")
     return texts
 
 
-def _fewest(values: Mapping[str, _Values], n_groups: int) -> tuple[str, ...]:
-    """The fewest settings whose values, taken together, are another for each group."""
-    texts = {name: [_short(each) for each in values[name]] for name in values}
-    names = sorted(texts, key=lambda name: (name.rpartition(".")[2].startswith("_"), name.count(".")))
-    for chosen in _candidates(names[:_MOST_SETTINGS], texts):
-        if _n_told_apart(chosen, texts) == n_groups:
-            return chosen
-    return ()
+def _named_settings(run: FinishedRun) -> dict[str, Any]:
+    """Settings, and the name of the recipe that many of them came from, where that is known."""
+    overrides = run.result.get("overrides") or run.config.get("overrides") or []
+    names = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith(f"{_EXPERIMENT}=")]
+    return settings(run) | ({_EXPERIMENT: names[-1]} if names else {})
+
+
+def _fewest(texts: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """The fewest settings whose values, taken together, tell groups apart as far as all do.
+
+    Bookkeeping is only taken for what the other settings leave the same.
+    """
+    names = by_importance(texts)
+    shown: tuple[str, ...] = ()
+    for bookkeeping in (False, True):
+        tier = [name for name in names if any(_is_part(name, part) for part in _BOOKKEEPING) == bookkeeping]
+        tier = tier[:_MOST_SETTINGS]
+        goal = _n_told_apart((*shown, *tier), texts)
+        candidates = ((*shown, *more) for more in _candidates(tier, texts))
+        shown = next(chosen for chosen in candidates if _n_told_apart(chosen, texts) == goal)
+    return shown
 
 
 def _candidates(names: Sequence[str], texts: Mapping[str, list[str]]) -> Iterator[tuple[str, ...]]:
@@ -117,11 +157,16 @@ def _n_told_apart(chosen: Sequence[str], texts: Mapping[str, list[str]]) -> int:
     return len(set(zip(*(texts[name] for name in chosen), strict=True))) if chosen else 1
 
 
-def _short(value: Any) -> str:
+def _short(values: _Values) -> list[str]:
+    """A setting's values as a name has them."""
+    texts = [_text(value) for value in values]
+    return [shortened(texts, _LONGEST)[text] for text in texts]
+
+
+def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return "on" if "_target_" not in value else str(value["_target_"]).rpartition(".")[2]
-    text = "null" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :]
+    return "null" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _all_different(names: Sequence[str]) -> list[str]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ser_lightning.errors import counted
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
 from ser_lightning.evaluation.pairs import SIGNIFICANT
-from ser_lightning.evaluation.wording import MISSING, count, decimal, p_value, percent, points, points_interval
+from ser_lightning.evaluation.wording import MISSING, decimal, p_value, percent, points, points_interval
 
 _STRONG = 0.3  # a difference of confusions that gets the strongest colour
 
@@ -69,8 +70,8 @@ def _texts(pair: Pair | None) -> dict[str, str]:
         "effect": decimal(pair.effect_size, 2),
         "only_first": percent(pair.only_first / pair.n_clips),
         "only_second": percent(pair.only_second / pair.n_clips),
-        "n_clips": count(pair.n_clips),
-        "n_speakers": count(pair.n_speakers),
+        "n_clips": counted(pair.n_clips, "clip"),
+        "n_speakers": counted(pair.n_speakers, "speaker"),
     }
 
 
@@ -93,14 +94,14 @@ def _shares(group: Group) -> list[list[float | None]]:
 
 
 def _share_cell(share: float | None) -> Cell:
-    return (MISSING, 0.0, "") if share is None else (f"{100 * share:.0f}", round(share, 3), "")
+    return (MISSING, 0.0, "") if share is None else (decimal(100 * share), round(share, 3), "")
 
 
 def _difference_cell(one: float | None, two: float | None) -> Cell:
     if one is None or two is None:
         return MISSING, 0.0, ""
     sign = "more" if one > two else "less" if one < two else ""
-    return points(one - two, 0), round(min(abs(one - two) / _STRONG, 1.0), 3), sign
+    return points(one - two), round(min(abs(one - two) / _STRONG, 1.0), 3), sign
 
 
 def pair_data(comparison: Comparison) -> dict[str, Any]:

@@ -9,6 +9,11 @@ from ser_lightning.evaluation.collect import FinishedRun
 
 _BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.json's protocol
 _MANY_LABELS = 12
+_NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
+_LABEL_SOURCES = {
+    "voice_votes": "raters' majority, audio alone",
+    "voice_soft": "raters' vote shares, audio alone",
+}
 _WHERE_UNSAID = {"speaker_clips": 1}  # the clip that is judged
 
 
@@ -35,6 +40,31 @@ def readable(runs: Sequence[FinishedRun]) -> dict[str, str]:
     hashes = {run.fold: run.result["protocol"]["split_hash"] for run in sorted(runs, key=by_fold_and_seed)}
     facts = {name: _text(value) for name, value in _facts(runs[0]).items()}
     return facts | {"split_hash": ", ".join(f"{fold}: {text}" for fold, text in hashes.items())}
+
+
+def corpora(protocol: Mapping[str, Any]) -> str:
+    """Name the corpus, or, where a model was tested on another than it was trained on, both."""
+    corpus, trained_on = protocol["corpus"], protocol.get("trained_on")
+    if protocol.get("test_corpus"):
+        return f"{corpus}, tested on {protocol['test_corpus']}"
+    if not trained_on or trained_on == corpus or trained_on.startswith(f"{corpus}, "):  # another fold of it
+        return str(corpus)
+    return f"{trained_on}, tested on {corpus}"
+
+
+def label_source(protocol: Mapping[str, Any]) -> str:
+    """Say in words whose labels a result holds for."""
+    return _LABEL_SOURCES.get(protocol["label_source"], str(protocol["label_source"]))
+
+
+def in_words(protocol: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What `readable` gives, names and values as a person reads them."""
+    values = {**protocol, "label_source": label_source(protocol)}
+    return [(_name(name), text) for name, text in values.items()]
+
+
+def _name(fact: str) -> str:
+    return _NAMES.get(fact, fact.replace("_", " "))
 
 
 def known_of_speakers(protocol: Mapping[str, Any]) -> str | None:
@@ -94,9 +124,10 @@ def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
     for name in names:
         values: dict[str, list[FinishedRun]] = {}
         for each, group in zip(facts, groups, strict=True):
-            values.setdefault(_text(each.get(name, _WHERE_UNSAID.get(name))), []).extend(group)
+            text = label_source(each) if name == "label_source" else _text(each.get(name, _WHERE_UNSAID.get(name)))
+            values.setdefault(text, []).extend(group)
         if len(values) > 1:
-            lines.append(f"{name}: {_in_which(values)}")
+            lines.append(f"{_name(name)}: {_in_which(values)}")
     return "; ".join(lines)
 
 

@@ -9,13 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from ser_lightning.evaluation.calibration import N_BINS
-from ser_lightning.evaluation.drawing import ACCENT, BLUE, FAINT, INK, MUTED, entitle, new_figure, place, save
+from ser_lightning.evaluation.drawing import (
+    ACCENT,
+    BLUE,
+    FAINT,
+    INK,
+    MUTED,
+    entitle,
+    new_figure,
+    place,
+    save,
+    written_as_given,
+)
 
 _COLOURS = (BLUE, ACCENT)
 _SIDE = 3.6
 _RARE = 0.005  # of the clips: a bin of fewer says nothing, and is left out of the curve
 
 
+@written_as_given()
 def draw_reliability(path: Path, *, curves: Mapping[str, dict[str, Any]], title: str, subtitle: str) -> None:
     """Draw accuracy over confidence (a reliability diagram: DeGroot and Fienberg, 1983), and over coverage.
 
@@ -96,3 +108,4 @@ def _quiet(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(length=0, colors=INK, labelsize=9)
+    axes.tick_params(axis="x", pad=8)  # clear of the first number beside the other axis

@@ -17,7 +17,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ser_lightning.evaluation import pairing, wording
+from ser_lightning.errors import counted
+from ser_lightning.evaluation import pairing, protocol, wording
 from ser_lightning.evaluation.charts import axes, curves, scatter, strips, svg
 from ser_lightning.evaluation.comparison import Comparison, Estimate
 from ser_lightning.files import written_whole
@@ -75,6 +76,9 @@ def _environment() -> Environment:
         wording.short,
         wording.setting,
         curves.mean_curve,
+        counted,
+        protocol.corpora,
+        protocol.in_words,
     ):
         environment.filters[write.__name__] = write
     environment.globals.update(

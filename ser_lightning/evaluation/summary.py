@@ -9,14 +9,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ser_lightning.errors import counted
 from ser_lightning.evaluation.breakdown_figures import draw_robustness, draw_slices
 from ser_lightning.evaluation.breakdown_tables import robustness_table, slices_table
+from ser_lightning.evaluation.data_warnings import data_warnings
 from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
-from ser_lightning.evaluation.protocol import known_of_speakers
+from ser_lightning.evaluation.protocol import corpora, known_of_speakers
 from ser_lightning.evaluation.reliability import draw_reliability
 from ser_lightning.terminal import SafeConsole
 
@@ -30,7 +33,7 @@ def finish(run_dir: Path, result: dict[str, Any] | None = None) -> None:
     ``result`` is what result.json is going to say; by default it is read.
     """
     result = _read_result(run_dir) if result is None else result
-    words = {"title": _title(result), "subtitle": "\n".join(_subtitle(result))}
+    words = {"title": _title(result, run_dir), "subtitle": "\n".join(_subtitle(result))}
     if result.get("confusion_matrix"):
         matrix, labels = result["confusion_matrix"], result["labels"]
         draw_confusion(run_dir / "confusion.png", matrix=matrix, labels=labels, **words)
@@ -57,7 +60,7 @@ def print_summary(run_dir: Path, console: Console | None = None) -> None:
     console = console or SafeConsole()
     result = _read_result(run_dir)
     console.print()
-    console.print(Text(_title(result), style="bold"))
+    console.print(Text(_title(result, run_dir), style="bold"))
     if result["status"] != "finished":
         console.print(Text(f"failed: {result.get('reason', 'no reason recorded')}", style="bold red"))
     else:
@@ -74,17 +77,21 @@ def _read_result(run_dir: Path) -> dict[str, Any]:
     return json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
 
 
-def _title(result: dict[str, Any]) -> str:
-    model, corpus = result.get("model", {}).get("name"), result.get("protocol", {}).get("corpus")
-    return f"{model} on {corpus}" if model and corpus else "run"
+def _title(result: dict[str, Any], run_dir: Path) -> str:
+    model, protocol = result.get("model", {}).get("name"), result.get("protocol")
+    if model and protocol:
+        return f"{model} on {corpora(protocol)}"
+    config = run_dir / "config.yaml"  # all that there is of a failed run
+    settings = OmegaConf.load(config) if config.is_file() else OmegaConf.create()
+    return str(OmegaConf.select(settings, "model.name") or "run")
 
 
 def _subtitle(result: dict[str, Any]) -> Iterator[str]:
     """The result, then what it holds for."""
     test = (result.get("metrics") or {}).get("test")
     if test:
-        n_clips = result["protocol"]["n_test"]
-        yield f"test UAR {test['uar']:.1%}  ·  accuracy {test['accuracy']:.1%}  ·  {n_clips:,} clips"
+        n_clips = counted(result["protocol"]["n_test"], "clip")
+        yield f"test UAR {test['uar']:.1%}  ·  accuracy {test['accuracy']:.1%}  ·  {n_clips}"
     elif result.get("status") == "failed":
         yield "failed before the test"
     if result.get("protocol"):
@@ -126,13 +133,13 @@ def _class_table(matrix: Sequence[Sequence[int]], labels: Sequence[str], recall:
     table = _table("class", "recall", "test clips")
     table.add_column("most often taken for", overflow="fold")
     for index, (label, row) in enumerate(zip(labels, matrix, strict=True)):
-        table.add_row(label, _percent(recall[label]), f"{sum(row):,}", _taken_for(row, index, labels))
+        table.add_row(Text(label), _percent(recall[label]), f"{sum(row):,}", Text(_taken_for(row, index, labels)))
     return table
 
 
 def _taken_for(row: Sequence[int], index: int, labels: Sequence[str]) -> str:
     wrong = max((other for other in range(len(row)) if other != index), key=lambda other: row[other])
-    return f"{labels[wrong]} ({row[wrong] / sum(row):.0%})" if row[wrong] else "–"
+    return f"{labels[wrong]} ({row[wrong] / sum(row):.1%})" if row[wrong] else "–"
 
 
 def _overall_table(metrics: dict[str, Any], human: dict[str, Any]) -> Table:
@@ -164,8 +171,8 @@ def _notes(result: dict[str, Any]) -> Iterator[RenderableType]:
     yield from filter(None, (_training(result), _cost(result), _sureness(result), _built_on(result)))
     if result.get("protocol"):
         yield from _caveats(result)
-    for kind, count in (result.get("warnings") or {}).items():
-        yield Text(f"data warning: {kind} × {count:,}", style="yellow")
+    for line in data_warnings(result.get("warnings")):
+        yield Text(f"data warning: {line}", style="yellow")
 
 
 def _places(run_dir: Path) -> Iterator[str]:
@@ -181,7 +188,8 @@ def _training(result: dict[str, Any]) -> str:
     if result.get("checkpoint"):
         parts.append(f"the weights of epoch {epochs['chosen']}")
     elif epochs.get("chosen") is not None:
-        parts.append(f"epoch {epochs['chosen']} chosen, {epochs['trained']} trained")
+        how = "tested" if result["protocol"]["selection"] == "last epoch" else "chosen"
+        parts.append(f"epoch {epochs['chosen']} {how}, {epochs['trained']} trained")
     if result.get("seconds") is not None:
         parts.append(_duration(result["seconds"]))
     return "  ·  ".join(parts)
@@ -200,7 +208,7 @@ def _cost(result: dict[str, Any]) -> str:
         parts.append(f"{speed:,.0f} clips/s in training")
     model = result.get("model") or {}
     if model.get("parameters"):
-        parts.append(f"{model['parameters']:,} parameters")
+        parts.append(counted(model["parameters"], "parameter"))
     return "  ·  ".join(parts)
 
 

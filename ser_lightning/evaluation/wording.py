@@ -2,12 +2,16 @@
 
 import json
 import math
+import re
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any, TypeGuard
 
 from ser_lightning.evaluation.comparison import Estimate
 
 MISSING = "–"
 _MINUS = "−"
+_ENDS = " ,(["  # where a word of a setting ends
 
 
 def percent(share: float | None, decimals: int = 1) -> str:
@@ -58,6 +62,50 @@ def short(number: float) -> str:
         if number >= 0.9995 * size:
             return f"{number / size:.3g}\u00a0{letter}"
     return f"{number:.3g}"
+
+
+def shortened(texts: Iterable[str], longest: int) -> dict[str, str]:
+    """Cut what is longer, in the middle or wherever it takes to leave what tells two of the texts apart.
+
+    Returns: what to write, of at most ``longest`` letters, by text.
+    """
+    middle = longest // 2
+    short: dict[str, str] = {}
+    left = list(dict.fromkeys(texts))
+    for between_words in (True, False):
+        for head in sorted(range(longest // 4, longest), key=lambda head: abs(head - middle)):
+            tries = {text: _cut(text, head, longest, between_words) for text in left}
+            taken = [*short.values(), *tries.values()]
+            short |= {text: cut for text, cut in tries.items() if taken.count(cut) == 1}
+            left = [text for text in left if text not in short]
+    return short | {text: _around_difference(text, left, longest) for text in left}
+
+
+def _cut(text: str, head: int, longest: int, between_words: bool) -> str:
+    """The first ``head`` letters, and as many of the last as there is room for; fewer, to end ``between_words``."""
+    if len(text) <= longest:
+        return text
+    tail = len(text) - (longest - 1 - head)
+    if between_words:
+        few = longest // 5  # letters of a word that are given up for it
+        head -= next((n for n in range(few) if text[head - n] in _ENDS or text[head - n - 1] in _ENDS), 0)
+        tail += next((n for n in range(few) if tail + n < len(text) and text[tail + n - 1] in _ENDS), 0)
+    return f"{text[:head].rstrip(_ENDS)}…{text[tail:].lstrip()}"
+
+
+def _around_difference(text: str, others: Sequence[str], longest: int) -> str:
+    """Its beginning, and what stands where it first differs from the one that it has most in common with."""
+    common = max((_n_shared(text, other) for other in others if other != text), default=0)
+    lead = longest // 3
+    word = re.search(rf"[^\s,(\[=]{{0,{lead}}}$", text[lead : max(lead, common)])
+    rest = text[max(lead, common) - len(word[0] if word else "") :]
+    room = longest - lead - 1
+    return text[:lead] + "…" + (rest if len(rest) <= room else rest[: room - 1] + "…")
+
+
+def _n_shared(one: str, other: str) -> int:
+    """How many letters both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def setting(value: Any) -> str:

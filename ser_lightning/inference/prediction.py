@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SILENT = "silent"  # a label beside those of the model
+
 
 class NoAnswer(ValueError):
     """What a model made of a recording is no probability; the message says so."""
@@ -15,31 +17,31 @@ class NoAnswer(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """``probabilities`` of the K emotions, by name."""
+    """``probabilities`` of the K emotions, by name; ``silent``: nothing is above -60 dB, and they are void."""
 
     probabilities: Mapping[str, float]
+    silent: bool = False
 
     @property
     def label(self) -> str:
-        """The most probable emotion."""
-        return max(self.probabilities, key=lambda name: self.probabilities[name])
+        """The most probable emotion, or `SILENT`."""
+        return SILENT if self.silent else max(self.probabilities, key=lambda name: self.probabilities[name])
 
     @property
     def confidence(self) -> float:
-        """Its probability."""
-        return self.probabilities[self.label]
+        """The probability of that emotion; of silence the highest one, which means nothing."""
+        return max(self.probabilities.values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment(Answer):
-    """A stretch of a recording. ``silent``: nothing in it is above -60 dB of full scale, and the answer is void.
+    """A stretch of a recording.
 
     ``clipped``: the share of its samples that stand at full scale, where louder ones were cut off.
     """
 
     start_s: float
     end_s: float
-    silent: bool = False
     clipped: float = 0.0
 
 
@@ -52,11 +54,6 @@ class Prediction(Answer):
 
     duration_s: float
     segments: Sequence[Segment]
-
-    @property
-    def silent(self) -> bool:
-        """Whether there is nothing to hear, so that the answer means nothing."""
-        return all(segment.silent for segment in self.segments)
 
     @property
     def clipped(self) -> float:
@@ -81,5 +78,6 @@ def summarised(segments: Sequence[Segment]) -> Prediction:
     return Prediction(
         duration_s=segments[-1].end_s,
         probabilities=dict(zip(labels, whole.tolist(), strict=True)),
+        silent=all(segment.silent for segment in segments),
         segments=tuple(segments),
     )

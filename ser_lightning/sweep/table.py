@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.command_line import assignment, shell_quoted, train_command
+from ser_lightning.errors import counted
 from ser_lightning.monitor import monitored
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 
@@ -35,7 +36,7 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
         console.print(f"{each.status}: {shown[each.name]}{': ' if reason else ''}{reason}", soft_wrap=True)
     counts = Counter(each.status for each in (*finished, *others))
     said = ", ".join(f"{n} {status}" for status, n in counts.items()) or "none"
-    console.print(f"{len(found)} jobs in {sweep}: {said}", soft_wrap=True)
+    console.print(f"{counted(found, 'job')} in {sweep}: {said}", soft_wrap=True)
     if finished and planned["monitor"] is None:  # a search is not to be ranked by its tests
         console.print(f"compare   ser compare {shell_quoted(str(sweep))}", soft_wrap=True)
     if others:

@@ -85,9 +85,27 @@ def test_a_whole_corpus_passes(whole):
     anger = result.labels["ANG"]
     assert (anger.clips.found, anger.clips.expected, anger.clips_by_sex) == (8, 8, {"female": 4, "male": 4})
     assert asdict(anger.clips_per_speaker) == {"min": 2, "median": 2, "max": 2}
-    assert [asdict(each) for each in result.formats] == [{"rate_hz": 16_000, "channels": 1, "n_clips": 16}]
+    assert [asdict(each) for each in result.formats] == [
+        {"rate_hz": 16_000, "channels": 1, "n_clips": 16, "paths": ()}
+    ]
     assert result.duration_s.min == result.duration_s.max == 0.4
     assert result.total_s == pytest.approx(6.4)
+
+
+def test_files_in_another_format_than_most_are_named(whole, tmp_path):
+    rows = [
+        {"path": f"{name}.wav", "emotion": "ANG", "speaker": name[0]} for name in ("a1", "a2", "b1", "b2", "c1")
+    ]
+    for number, row in enumerate(rows):
+        channels = 2 if row["path"] in ("a2.wav", "c1.wav") else 1
+        samples = np.random.default_rng(number).normal(scale=0.1, size=(4_000, channels))
+        soundfile.write(tmp_path / row["path"], samples, 8_000 if row["path"] == "b2.wav" else 16_000)
+    found = of_csv(write_csv(tmp_path / "clips.csv", rows)).to_json()["formats"]
+    assert [(each["channels"], each["rate_hz"], each["paths"]) for each in found] == [
+        (1, 16_000, ()),
+        (2, 16_000, ("a2.wav", "c1.wav")),
+        (1, 8_000, ("b2.wav",)),
+    ]
 
 
 def test_unusable_and_misnamed_files_are_listed_by_reason_and_fail(root):

@@ -101,6 +101,16 @@ def test_pooled_corpora_share_their_labels(places):
             assert data.labels[batch.label[batch.index.tolist().index(row)]] == data.manifest[row].emotion
 
 
+def test_a_pooled_run_has_its_scores_by_corpus(places, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    train(config("data=pooled", *places["pooled"], *SMALL, "logger=none"), run)
+    by_corpus = run.read_result()["slices"]["corpus"]
+    assert sorted(by_corpus) == ["cremad", "ravdess"]
+    assert sum(part["n_clips"] for part in by_corpus.values()) == run.read_result()["protocol"]["n_test"]
+    card = (run.checkpoints / "model_card.md").read_text()
+    assert "### By corpus" in card and "| | cremad (" in card and "### By sex of the speaker" in card
+
+
 def test_the_map_can_merge(places):
     merged = make_data(
         config("data=ravdess", *places["ravdess"], "data/label_map=six", "data.label_map.calm=neutral")
@@ -111,7 +121,7 @@ def test_the_map_can_merge(places):
 
 
 @pytest.mark.parametrize("data", ["cremad", "pooled"])
-def test_one_corpus_trains_and_another_tests(places, data, tmp_path):
+def test_one_corpus_trains_and_another_tests(places, data, tmp_path, capsys):
     emodb = places["emodb"][0].removeprefix("data.root=")
     overrides = [f"data={data}", *places[data], "data.test_corpus=emodb", f"data.test_root={emodb}"]
     if data == "cremad":
@@ -121,6 +131,7 @@ def test_one_corpus_trains_and_another_tests(places, data, tmp_path):
     run = RunDirectory(tmp_path / "run")
     train(config(*overrides, *SMALL, "logger=none"), run)
     result = run.read_result()
+    assert "on emodb" in capsys.readouterr().out.splitlines()[1] and "corpus" not in result["slices"]
     assert result["protocol"]["test_corpus"] == "emodb"
     assert result["protocol"]["corpus"] == ("cremad" if data == "cremad" else "cremad+ravdess")
     assert result["protocol"]["speaker_independent"] is True

@@ -113,7 +113,7 @@ def make_run(path: str, uar: float, random: np.random.Generator, *, fold: str, s
     final = uar + random.normal(0, 0.02)
     val_uar = np.clip(final - (final - 0.17) * fade + random.normal(0, 0.012, n_epochs), 0, 1)
     history: Mapping[str, list[float | None]] = {
-        "epoch": epochs.tolist(),
+        "epoch": (epochs + 1).tolist(),
         "train/loss": (0.35 + 1.4 * fade + random.normal(0, 0.02, n_epochs)).tolist(),
         "val/loss": (1.0 + 0.75 * fade + 0.2 * epochs / n_epochs + random.normal(0, 0.03, n_epochs)).tolist(),
         "val/uar": val_uar.tolist(),
@@ -128,7 +128,7 @@ def make_run(path: str, uar: float, random: np.random.Generator, *, fold: str, s
         val_uar=float(val_uar.max()),
         minutes=float(random.uniform(3, 9)),
         trained=n_epochs,
-        chosen=int(val_uar.argmax()),
+        chosen=int(val_uar.argmax()) + 1,
         history=history,
     )
 

@@ -92,7 +92,7 @@ def test_numbers_are_of_the_predictions_with_intervals_over_speakers(tmp_path):
     assert cells(text, "**this model**") == [
         ["**this model**", "**58.3%**", percents(uar), "60.0%", percents(accuracy)]
     ]
-    assert cells(text, "anger")[0] == ["anger", "75.0%", percents(anger), "4", "fear (25%)"]
+    assert cells(text, "anger")[0] == ["anger", "75.0%", percents(anger), "4", "fear (25.0%)"]
     assert uar.low < uar.value < uar.high
     assert (
         "the 5 speakers of the test" in flat(text) and "33.3%" in cells(text, "always the most frequent label")[0]
@@ -145,14 +145,17 @@ def test_what_spoils_a_result_stands_on_top(tmp_path):
     assert "**Contamination.** emotion2vec has heard" in head and "had not heard before" not in head
     text = flat(text)
     assert "nothing chose it" in text and "flatters" not in text and "the program imitated" in text
-    assert "silent clips, used all the same: 2" in text and "it is a part of it: 1,234" in text
-    assert "odd_thing: 1" in text
+    assert "2 silent clips, used all the same" in text and "1,234 clips of the corpus missing" in text
+    assert "1 odd thing" in text and "odd_thing" not in text
 
 
 def test_corpora_are_named_with_their_licences(tmp_path):
     protocol = protocol_of(tmp_path, test_corpus="emodb", label_map={"calm": "neutral", "boredom": "drop"})
     text = card_of(tmp_path, corpora=CORPORA, protocol=protocol)
-    assert "# cnn on CREMA-D\n" in text
+    assert "# cnn on CREMA-D, tested on EmoDB\n" in text
+    assert "Tested on 10 clips of 5 speakers of EmoDB whom it had not heard before" in flat(text)
+    (measured,) = yaml.safe_load(text.split("---\n")[1])["model-index"]
+    assert measured["results"][0]["dataset"] == {"name": "EmoDB", "type": "emodb"}
     assert cells(text, "CREMA-D") == [["CREMA-D", "ODbL 1.0", "GitHub"]]
     assert cells(text, "EmoDB (test alone)") == [["EmoDB (test alone)", "none stated", "TU Berlin"]]
     assert "of the corpus emodb, which it was not taught" in flat(text) and "calm → neutral" in text

@@ -155,7 +155,7 @@ def test_nothing_to_compare_is_said_with_the_remedy(tmp_path, spoilt):
     with pytest.raises(UserError, match=r"no run lies in .*empty: name a directory that holds a result.json"):
         collect([tmp_path / "empty"])
     changed(spoilt, status="failed", reason="no corpus")
-    with pytest.raises(UserError, match=r"none of 1 runs in .* can be compared. .*spoilt/run: no corpus"):
+    with pytest.raises(UserError, match=r"the one run in .* cannot be compared. .*spoilt/run: no corpus"):
         collect([spoilt])
 
 

@@ -157,8 +157,68 @@ def test_a_name_takes_as_many_settings_as_it_needs(tmp_path):
         for batch_size in (16, 32):
             settings = {"model.optimizer.lr": lr, "data.batch_size": batch_size}
             make_run(tmp_path / f"{lr}-{batch_size}", settings=settings)
-    assert names(tmp_path)[0] == "cnn (data.batch_size=16, optimizer.lr=0.001)"
+    assert names(tmp_path)[0] == "cnn (optimizer.lr=0.001, data.batch_size=16)"
     assert len(names(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "overrides", "name"),
+    [
+        (
+            {"model.frontend.normalise": "speaker", "trainer.max_epochs": 60},
+            None,
+            "cnn (frontend.normalise=speaker)",
+        ),
+        (
+            {"model.frontend.normalise": "speaker", "model.optimizer.lr": 1e-4, "trainer.max_epochs": 60},
+            ["experiment=by_speaker", "model=cnn"],
+            "cnn (experiment=by_speaker)",
+        ),
+        ({"model.augment.mixup": None, "callbacks.average_weights.epochs": 3}, None, "cnn (augment.mixup=null)"),
+        ({"trainer.max_epochs": 60}, ["trainer.max_epochs=60"], "cnn (trainer.max_epochs=60)"),
+    ],
+)
+def test_what_was_compared_on_purpose_names_a_group_before_bookkeeping(tmp_path, settings, overrides, name):
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "b", settings=settings, overrides=overrides)
+    assert name in names(tmp_path)
+    assert "trainer.max_epochs=60" not in names(tmp_path)[0] or "max_epochs" in name
+
+
+def test_bookkeeping_is_named_for_what_nothing_else_tells_apart(tmp_path):
+    for number, (kind, epochs) in enumerate((("speaker", 30), ("clip", 30), ("clip", 60))):
+        settings = {"model.frontend.normalise": kind, "trainer.max_epochs": epochs}
+        make_run(tmp_path / str(number), settings=settings)
+    assert sorted(names(tmp_path)) == [
+        "cnn (frontend.normalise=clip, trainer.max_epochs=30)",
+        "cnn (frontend.normalise=clip, trainer.max_epochs=60)",
+        "cnn (frontend.normalise=speaker, trainer.max_epochs=30)",
+    ]
+
+
+def test_settings_that_differ_are_listed_by_importance(tmp_path):
+    make_run(tmp_path / "a")
+    changed = {"trainer.max_epochs": 60, "data.batch_size": 8, "model.augment.mixup": None, "model.net.dropout": 0}
+    make_run(tmp_path / "b", settings=changed)
+    group = only(tmp_path).groups[1]
+    order = ["model.net.dropout", "model.augment.mixup", "data.batch_size", "trainer.max_epochs"]
+    assert [name for name in group.differs if name in order] == order
+
+
+def test_long_values_keep_what_differs(tmp_path):
+    wide = [32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384]
+    for number in (3072, 3073):
+        make_run(tmp_path / str(number), settings={"model.net.channels": [*wide, number, *wide]})
+    assert all(str(number) in " ".join(names(tmp_path)) for number in (3072, 3073))
+    assert max(map(len, names(tmp_path))) < 60
+
+
+def test_what_is_odd_about_the_data_is_a_note_in_words(tmp_path):
+    make_run(tmp_path / "a", warnings={"silent": 1, "left_out_by_label": 1234})
+    make_run(tmp_path / "b", "mamba", warnings={"silent": 1})
+    warnings = only(tmp_path).warnings
+    assert "data: 1 silent clip, used all the same" in warnings
+    assert "data of cnn: 1,234 clips without a label here, left out" in warnings
 
 
 def test_a_run_that_was_repeated_counts_once_the_last_one(tmp_path):
@@ -224,10 +284,13 @@ def test_a_label_that_no_clip_has_has_no_recall(tmp_path):
     [
         ({"protocol": {"corpus": "ravdess"}}, r"corpus: cremad in .*/a, ravdess in .*/b"),
         ({"protocol": {"split": "random"}}, "split: actors5 in .*, random in"),
-        ({"protocol": {"selection": "last epoch"}}, "selection: best validation in .*, last epoch in"),
-        ({"protocol": {"label_source": "voice_votes"}}, "label_source: intended in"),
-        ({"protocol": {"label_map": {"calm": "neutral"}}}, "label_map: none in .*, calm → neutral in"),
-        ({"protocol": {"test_corpus": "emodb"}}, "test_corpus: none in"),
+        ({"protocol": {"selection": "last epoch"}}, "epoch selection: best validation in .*, last epoch in"),
+        (
+            {"protocol": {"label_source": "voice_votes"}},
+            "label source: intended in .*, raters' majority, audio alone in",
+        ),
+        ({"protocol": {"label_map": {"calm": "neutral"}}}, "label map: none in .*, calm → neutral in"),
+        ({"protocol": {"test_corpus": "emodb"}}, "test corpus: none in"),
         ({"labels": ("anger", "fear")}, "labels: anger, fear, neutral in .*, anger, fear in"),
         ({"protocol": {"split_hash": "else"}}, "fold 0 does not have the same clips, split_hash: hash0 in"),
     ],

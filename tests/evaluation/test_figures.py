@@ -47,9 +47,33 @@ def test_pictures_are_sharp_and_hold_more_than_paper(tmp_path):
 def test_confusion_shows_shares_of_the_true_class_counts_and_recall(drawn):
     draw_confusion("unused", matrix=[[30, 10], [0, 1200]], labels=["a", "b"], **WORDS)
     words = words_of(drawn[0])
-    assert {"75%", "30", "25%", "10", "0", "100%", "1,200"} <= set(words)
+    assert {"75.0%", "30", "25.0%", "10", "0", "100.0%", "1,200"} <= set(words)
     assert {"75.0%", "of 40", "100.0%", "of 1,200"} <= set(words)
     assert {"cnn on toy", "predicted", "true"} <= set(words)
+
+
+def test_labels_are_written_letter_by_letter(tmp_path, recwarn):
+    labels = ["$x_1$ & <b>", "$", "喜び"]
+    draw_confusion(tmp_path / "a.png", matrix=[[3, 1, 0], [0, 1, 0], [0, 0, 1]], labels=labels, **WORDS)
+    assert imread(tmp_path / "a.png").shape[0] > 400 and not [
+        each for each in recwarn if "Glyph" in str(each.message)
+    ]
+
+
+def test_a_formula_in_a_label_is_none(drawn):
+    draw_confusion("unused", matrix=[[3, 1], [0, 1]], labels=["$x_1$", "b"], **WORDS)
+    (label,) = [text for text in drawn[0].axes[0].get_yticklabels() if text.get_text() == "$x_1$"]
+    assert not label.get_parse_math()
+
+
+def test_a_learning_rate_that_is_absurd_takes_no_more_room_than_others():
+    assert [figures._brief(value) for value in (4e30, 912.4, 1_234.5, 8e-9, 0.00123)] == [
+        "4e+30",
+        "912",
+        "1,234",
+        "8e-09",
+        "0.0012",
+    ]
 
 
 def test_a_class_without_clips_is_called_absent(drawn):

@@ -13,6 +13,7 @@ from made_comparison import EMOTIONS, HOSTILE, make_comparison
 from ser_lightning.evaluation.charts import axes, curves, scatter, strips
 from ser_lightning.evaluation.comparison import Estimate
 from ser_lightning.evaluation.report import write_page
+from ser_lightning.evaluation.wording import shortened
 
 PARTS = {"ranking", "pair", "recall", "speakers", "cost", "curves", "runs"}
 VOID = {"meta", "link", "input", "br"}
@@ -273,10 +274,10 @@ def test_curves_of_many_runs_are_means_while_half_of_them_train():
         for run, length in zip(group.runs, lengths, strict=True)
     ]
     line = curves.mean_curve(replace(group, runs=runs), "val/uar")
-    assert list(line.curve) == [0, 1, 2, 3]
+    assert list(line.curve) == [1, 2, 3, 4]
     first = [run.history["val/uar"][0] for run in runs]
-    assert line.curve[0] == pytest.approx(sum(first) / 4)
-    assert line.band[0] == (min(first), max(first))
+    assert line.curve[1] == pytest.approx(sum(first) / 4)
+    assert line.band[1] == (min(first), max(first))
 
 
 def test_a_loss_that_ran_away_does_not_flatten_the_others():
@@ -304,6 +305,43 @@ def test_logarithmic_axes_have_ticks_inside(values):
 def test_speakers_with_the_same_share_are_all_seen():
     places = [(x, y) for _, x, y in strips._heap({f"s{number}": 0.5 for number in range(9)})]
     assert len(set(places)) == 9
+
+
+def test_labels_of_a_scatter_are_short_and_keep_what_differs():
+    settings = [(lr, n) for lr in (0.001, 0.002) for n in (16, 32)]
+    names = [f"cnn_transformer (optimizer.lr={lr}, augment.features.mask.max_frames={n})" for lr, n in settings]
+    labels = scatter._labels([*names, "cnn (frontend.normalise=speaker)", "cnn (frontend.normalise=clip)", "mamba"])
+    assert [labels[name] for name in names] == [f"cnn_transformer ({lr}, {n})" for lr, n in settings]
+    assert labels["cnn (frontend.normalise=clip)"] == "cnn (normalise=clip)" and labels["mamba"] == "mamba"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [f"cnn_transformer_of_twelve_layers (optimizer.lr=0.00{n}, net.dropout=0.3)" for n in range(1, 4)],
+        [f"facebook/wav2vec2-large-xlsr-53-{name}-finetuned-on-all" for name in ("german", "french", "greek")],
+        ["a" * 60, "a" * 59, "b" * 61],
+        [f"{n}" + "0" * 50 for n in range(5)] + ["0" * 50 + f"{n}" for n in range(1, 5)],
+    ],
+)
+def test_what_is_cut_still_tells_texts_apart(texts):
+    cut = shortened(texts, 26)
+    assert len(set(cut.values())) == len(texts) and max(map(len, cut.values())) <= 26
+
+
+def test_what_is_short_is_not_cut_and_what_is_long_is_cut_in_the_middle():
+    assert shortened(["cnn", "x" * 26], 26) == {"cnn": "cnn", "x" * 26: "x" * 26}
+    assert shortened(["resnet18, and a great many more of them, fold 12"], 26) == {
+        "resnet18, and a great many more of them, fold 12": "resnet18, and…fold 12"
+    }
+
+
+def test_the_page_names_the_corpus_that_was_tested_on(tmp_path):
+    protocol = {**make_comparison().protocol, "test_corpus": "ravdess", "label_source": "voice_votes"}
+    write_page(tmp_path / "page.html", [make_comparison(protocol=protocol)])
+    html = (tmp_path / "page.html").read_text()
+    assert "models on cremad, tested on ravdess</h1>" in html and "<title>cremad, tested on ravdess:" in html
+    assert "voice_votes" not in html and "label_source" not in html and "audio alone" in html
 
 
 def test_names_in_a_scatter_touch_neither_each_other_nor_a_point():

@@ -102,7 +102,7 @@ def test_any_two_models_can_be_chosen(show):
     assert page.locator("[data-field=permutation]").inner_text() in (f"{pair.permutation_p:.3f}", "< 0.001")
     confusion = made.groups[3].confusion
     share = page.locator("[data-confusion=first] tbody tr").first.locator("td").first.inner_text()
-    assert share == f"{100 * confusion[0][0] / sum(confusion[0]):.0f}"
+    assert share == f"{100 * confusion[0][0] / sum(confusion[0]):.1f}"
     assert page.locator(".recalls [data-name='0']").inner_text() == made.groups[3].name
 
     first.select_option("0")

@@ -1,8 +1,12 @@
 import io
 
+import pytest
 from finished_run import make_run
 from rich.console import Console
 
+from ser_lightning.data.report import Report
+from ser_lightning.data.scan import BadFile
+from ser_lightning.evaluation.data_warnings import data_warnings
 from ser_lightning.evaluation.summary import finish, print_summary
 
 
@@ -40,9 +44,9 @@ def test_finish_of_a_run_that_failed_at_once_draws_nothing(tmp_path):
 def test_summary_tells_recall_clips_and_confusions_per_class(tmp_path):
     make_run(tmp_path)
     text = said(tmp_path)
-    assert "anger 75.0% 4 fear (25%)" in lines_with(text, "anger")
-    assert "fear 33.3% 3 neutral (67%)" in lines_with(text, "fear")
-    assert "neutral 66.7% 3 anger (33%)" in lines_with(text, "neutral")
+    assert "anger 75.0% 4 fear (25.0%)" in lines_with(text, "anger")
+    assert "fear 33.3% 3 neutral (66.7%)" in lines_with(text, "fear")
+    assert "neutral 66.7% 3 anger (33.3%)" in lines_with(text, "neutral")
 
 
 def test_summary_tells_the_whole_story_in_plain_eighty_columns(tmp_path):
@@ -95,11 +99,51 @@ def test_summary_of_a_failure_gives_the_reason(tmp_path):
 
 
 def test_data_warnings_are_counted(tmp_path):
-    make_run(tmp_path, warnings={"silent clips": 1, "duplicate audio": 3})
+    make_run(tmp_path, warnings={"silent": 1, "duplicate_audio": 3, "left_out_by_label": 1234, "odd_thing": 2})
     assert lines_with(said(tmp_path), "data warning") == [
-        "data warning: silent clips × 1",
-        "data warning: duplicate audio × 3",
+        "data warning: 1 silent clip, used all the same",
+        "data warning: 3 clips that sound the same as another",
+        "data warning: 1,234 clips without a label here, left out",
+        "data warning: 2 odd thing",
     ]
+
+
+def test_every_kind_of_warning_has_words():
+    bad = (BadFile(path="x", reason="is empty"),)
+    report = Report(
+        folder="", n_files=1, bad=bad, silent=("a",), duplicate_audio=(("a", "b"),), n_missing=1, copies=("c",)
+    )
+    kinds = {*report.warnings(), "left_out_by_label", "untested"}
+    assert len(report.warnings()) == 5
+    for kind in kinds:
+        (one,), (several,) = data_warnings({kind: 1}), data_warnings({kind: 2})
+        assert one.startswith("1 ") and several.startswith("2 ") and one[2:] != several[2:]
+        assert "_" not in one + several
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({"test_corpus": "ravdess"}, "cnn on toy, tested on ravdess"),
+        ({"corpus": "emodb", "trained_on": "cremad"}, "cnn on cremad, tested on emodb"),
+        ({"trained_on": "toy, actors5, fold 3"}, "cnn on toy"),
+        ({}, "cnn on toy"),
+    ],
+)
+def test_the_title_names_the_corpus_that_was_tested_on(tmp_path, changes, title):
+    result = make_run(tmp_path)
+    make_run(tmp_path, protocol={**result["protocol"], **changes})
+    assert said(tmp_path).splitlines()[1] == title
+
+
+def test_labels_are_shown_letter_by_letter(tmp_path):
+    labels = ["[red]anger[/red]", "fear", "neutral"]
+    result = make_run(tmp_path)
+    recall = dict.fromkeys(labels, 0.5)
+    make_run(
+        tmp_path, labels=labels, metrics={"val": None, "test": {**result["metrics"]["test"], "recall": recall}}
+    )
+    assert "[red]anger[/red]" in said(tmp_path)
 
 
 def test_how_to_sync_is_told_only_where_there_is_something_to_sync(tmp_path):

@@ -77,7 +77,8 @@ def test_what_it_writes_is_what_the_model_says(checkpoint, model, folder, tmp_pa
         assert found["label"] == rows[Path(name).name]["label"] == expected.label
         assert found["probabilities"] == pytest.approx(dict(expected.probabilities), abs=1e-5)
         assert len(found["segments"]) == len(expected.segments)
-    assert rows["silent.flac"]["silent"] == "True"
+    assert rows["silent.flac"]["silent"] == "True" and rows["silent.flac"]["label"] == "silent"
+    assert {segment["label"] for segment in whole["silent.flac"]["segments"]} == {"silent"}
     assert "truncated" in rows["broken.wav"]["error"] and rows["broken.wav"]["label"] == ""
     assert "truncated" in whole["broken.wav"]["error"]
 
@@ -184,7 +185,7 @@ def test_stopped_in_the_middle_it_keeps_what_it_has(checkpoint, folder, tmp_path
     monkeypatch.setattr("ser_lightning.commands.predicting.predict_all", stop_after_two)
     place = tmp_path / "answers.csv"
     code, _, errors = ser(checkpoint, folder, "--csv", place)
-    assert code == 130 and "2 of 6 recordings were heard" in errors and "interrupted" in errors
+    assert code == 130 and "2 of 6 recordings read" in errors and "interrupted" in errors
     assert len(list(csv.DictReader(place.open()))) == 2
 
 

@@ -77,11 +77,14 @@ def test_a_clip_is_one_segment(model, seconds):
 
 def test_silence_is_said_to_be_silence_and_does_not_count(model):
     loud, quiet = noise(10), np.zeros((1, 10 * RATE_HZ), np.float32)
-    assert model.predict(quiet, RATE_HZ).silent
+    nothing = model.predict(quiet, RATE_HZ)
+    assert (
+        nothing.silent and nothing.label == "silent" and nothing.confidence == max(nothing.probabilities.values())
+    )
     windows = Windows(window_s=2, hop_s=2)
     both = model.predict(np.concatenate([loud, quiet], axis=1), RATE_HZ, windows=windows)
     assert [segment.silent for segment in both.segments] == [False] * 5 + [True] * 5
-    assert not both.silent
+    assert not both.silent and both.label in model.labels and both.segments[-1].label == "silent"
     assert both.probabilities == pytest.approx(
         model.predict(loud, RATE_HZ, windows=windows).probabilities, abs=1e-5
     )

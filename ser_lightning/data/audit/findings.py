@@ -10,6 +10,7 @@ from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
 from ser_lightning.data.splits import SUBSETS
+from ser_lightning.errors import counted
 
 SHORT_S = 0.3
 FEW_CLIPS = 2  # of a speaker: suspect where the median of those with more is
@@ -146,12 +147,6 @@ def split_findings(splits: Sequence[SplitAudit], *, chosen: str) -> Iterator[Fin
             yield _finding(severity, "empty_fold", text, [f"fold {fold}" for fold in empty])
         yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
     yield from _sentences(splits)
-
-
-def counted(things: int | Sequence[str], noun: str) -> str:
-    """``"1,271 clips"``."""
-    n = things if isinstance(things, int) else len(things)
-    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def _broken_promise(split: SplitAudit) -> Iterator[Finding]:

@@ -6,10 +6,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.data.audit.findings import Finding, counted
+from ser_lightning.data.audit.findings import Finding
 from ser_lightning.data.audit.folds import FoldAudit, SplitAudit, Subset
 from ser_lightning.data.audit.whole import Audit, Count, Spread
 from ser_lightning.data.splits import SUBSETS
+from ser_lightning.errors import counted
 
 _NAMED = {"failure": 6, "warning": 6, "fact": 2}  # names a finding shows
 _FOLDS = 10  # of a split that are shown in an audit; of one that has more, the first few
@@ -49,7 +50,7 @@ def _print_parts(console: Console, parts: Iterable[RenderableType], *, gap: bool
 
 def _overview(audit: Audit) -> Iterator[str]:
     sexes = ", ".join(f"{n} {sex}" for sex, n in audit.speakers_by_sex.items())
-    yield f"{_of(audit.clips)} clips, {_of(audit.speakers)} speakers ({sexes}), {_length(audit.total_s)}"
+    yield f"{_of(audit.clips, 'clip')}, {_of(audit.speakers, 'speaker')} ({sexes}), {_length(audit.total_s)}"
     formats = [f"{_format(each.rate_hz, each.channels)} × {each.n_clips:,}" for each in audit.formats]
     lengths = audit.duration_s
     yield f"{', '.join(formats)}; {lengths.min:.1f} to {lengths.max:.1f} s, median {lengths.median:.1f} s"
@@ -92,7 +93,8 @@ def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
         table.add_row(str(fold.fold), *sizes, *heard, fold.hash, style="bold red" if broken else "")
     yield table
     if n_shown < len(split.folds):
-        yield Text(f"and {len(split.folds) - n_shown} more folds, which `ser data splits` shows", style="dim")
+        more = counted(len(split.folds) - n_shown, "more fold")
+        yield Text(f"and {more}, which `ser data splits` shows", style="dim")
 
 
 def _folds(split: SplitAudit, labels: Sequence[str], console: Console) -> Iterator[RenderableType]:
@@ -180,10 +182,10 @@ def _verdict(audit: Audit) -> Text:
     return Text(f"failed: {counted(len(audit.of('failure')), 'failure')}, {n_warnings}", style="bold red")
 
 
-def _of(count: Count) -> str:
-    if count.expected in (None, count.found):
-        return f"{count.found:,}"
-    return f"{count.found:,} of {count.expected:,}"
+def _of(count: Count, noun: str) -> str:
+    if count.expected is None or count.expected == count.found:
+        return counted(count.found, noun)
+    return f"{count.found:,} of {counted(count.expected, noun)}"
 
 
 def _expected(count: Count) -> str:

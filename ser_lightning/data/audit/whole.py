@@ -60,11 +60,12 @@ class LabelAudit:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFormat:
-    """A sample rate and a number of channels that clips come in."""
+    """A sample rate and a number of channels that clips come in; ``paths`` are named of all but the commonest."""
 
     rate_hz: int
     channels: int
     n_clips: int
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,10 +199,14 @@ def _duplicate(manifest: Manifest, group: Sequence[int]) -> Duplicate:
 
 def _formats(manifest: Manifest) -> tuple[SourceFormat, ...]:
     """The commonest first."""
-    found = Counter((row.source_rate_hz, row.source_channels) for row in manifest)
+    paths: dict[tuple[int, int], list[str]] = {}
+    for row in manifest:
+        prefix = f"{row.corpus}:" if row.id.startswith(f"{row.corpus}:") else ""  # one of several corpora
+        paths.setdefault((row.source_rate_hz, row.source_channels), []).append(prefix + row.path)
+    ordered = sorted(paths.items(), key=lambda item: -len(item[1]))
     return tuple(
-        SourceFormat(rate_hz=rate_hz, channels=channels, n_clips=n_clips)
-        for (rate_hz, channels), n_clips in found.most_common()
+        SourceFormat(rate_hz=rate_hz, channels=channels, n_clips=len(own), paths=tuple(own) if rank else ())
+        for rank, ((rate_hz, channels), own) in enumerate(ordered)
     )
 
 

@@ -22,7 +22,7 @@ from ser_lightning.data.download.meter import Meter, metered
 from ser_lightning.data.download.outcomes import NotHad, Spoilt
 from ser_lightning.data.download.transfer import Part, Patience, Transfer
 from ser_lightning.data.download.verify import verify
-from ser_lightning.errors import UserError, some
+from ser_lightning.errors import UserError, counted, some
 from ser_lightning.files import alone
 
 _REASONS = 10  # that a message gives for what could not be had
@@ -190,7 +190,7 @@ def _settle(content: Path, *, file: RemoteFile, target: Path) -> None:
 
 
 def _complaint(corpus: Corpus, failures: dict[str, str], n_files: int, folder: Path) -> str:
-    lines = [f"{len(failures)} of {n_files} files of {corpus.title} could not be had:"]
+    lines = [f"{len(failures)} of {counted(n_files, 'file')} of {corpus.title} could not be had:"]
     by_reason = defaultdict(list)
     for path, reason in failures.items():
         by_reason[reason].append(path)

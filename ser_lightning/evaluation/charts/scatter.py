@@ -3,20 +3,22 @@
 Names are placed for a chart of a usual width; a narrower one shows ranks instead, which the style sheet chooses.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ser_lightning.errors import counted
 from ser_lightning.evaluation.charts.axes import even, logarithmic
 from ser_lightning.evaluation.charts.plot import height, plot
 from ser_lightning.evaluation.charts.svg import across, colour, element, mark
 from ser_lightning.evaluation.comparison import Group
-from ser_lightning.evaluation.wording import interval, percent
+from ser_lightning.evaluation.wording import interval, percent, shortened
 
 _WIDTH_PX, _HEIGHT_PX = 440, 300
 _LETTER_PX, _LINE_PX, _POINT_PX = 6.6, 14, 6
-_MAX_LETTERS = 26
+_MAX_LETTERS = 28
 MAX_NAMES = 16  # of more groups, the ranks are shown
 
 
@@ -72,7 +74,8 @@ def scatter(
         (end for _, group, _ in known for end in (group.uar.low, group.uar.high)), span=0.1, floor=0, ceiling=1
     )
     spots = [(x.share(cost), height(y, group.uar.value, _HEIGHT_PX)) for _, group, cost in known]
-    texts = [_clipped(group.name) if len(known) <= MAX_NAMES else str(rank + 1) for rank, group, _ in known]
+    names = _labels([group.name for _, group, _ in known])
+    texts = [names[group.name] if len(known) <= MAX_NAMES else str(rank + 1) for rank, group, _ in known]
     places = _place(texts, [(share * _WIDTH_PX, at) for share, at in spots])
     drawn = []
     for (rank, group, cost), (share, at), text, place in zip(known, spots, texts, places, strict=True):
@@ -82,7 +85,7 @@ def scatter(
         drawn.append(element("line", x1=at_x, x2=at_x, y1=low, y2=high, class_=f"whisker {colour(rank)}"))
         drawn.append(mark(rank, share, at, tip=tip))
         drawn += _texts(rank, text, place, at_x, at)
-    title = f"UAR against {name}: {len(known)} models"
+    title = f"UAR against {name}: {counted(known, 'model')}"
     return plot(title, *drawn, x=(name, x, write), y=("UAR", y, _whole_percent), height_px=_HEIGHT_PX)
 
 
@@ -110,8 +113,19 @@ def _is_inside(box: _Box) -> bool:
     return box.left >= 0 and box.right <= _WIDTH_PX + 10 and box.top >= 0 and box.bottom <= _HEIGHT_PX
 
 
-def _clipped(name: str) -> str:
-    return name if len(name) <= _MAX_LETTERS else name[: _MAX_LETTERS - 1] + "…"
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """What to write of each name: settings without their sections, then values alone, and then it is cut."""
+    brief: dict[str, str] = {}
+    for model in dict.fromkeys(name.partition(" (")[0] for name in names):
+        mine = [name for name in names if name.partition(" (")[0] == model]
+        for left_out in (r"(?!)", r"(?<=[ (])(\w+\.)+(?=\w+=)", r"(?<=[ (])[\w.]+="):
+            tries = [re.sub(left_out, "", name) for name in mine]
+            if len(set(tries)) == len(tries):
+                brief |= dict(zip(mine, tries, strict=True))
+            if max(map(len, tries)) <= _MAX_LETTERS:
+                break
+    short = shortened(brief.values(), _MAX_LETTERS)
+    return {name: short[text] for name, text in brief.items()}
 
 
 def _whole_percent(share: float) -> str:

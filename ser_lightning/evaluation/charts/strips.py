@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from ser_lightning.errors import counted
 from ser_lightning.evaluation.charts.axes import Scale
 from ser_lightning.evaluation.charts.svg import across, colour, element, mark, picture
 from ser_lightning.evaluation.comparison import Estimate
@@ -86,7 +87,7 @@ def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> 
         element("circle", cx=across(at), cy=y, r=3, data_tip=f"{speaker}: {percent(known[speaker])}")
         for speaker, at, y in _heap({speaker: scale.share(share) for speaker, share in known.items()})
     ]
-    said = f"{len(known)} speakers from {percent(lowest)} to {percent(highest)}, median {percent(middle)}"
+    said = f"{counted(known, 'speaker')} from {percent(lowest)} to {percent(highest)}, median {percent(middle)}"
     return picture(
         said,
         *_grid(scale),

@@ -19,6 +19,8 @@
     return text.startsWith("−") || Number(text) === 0 ? text : `+${text}`;
   };
 
+  const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
   // Sorting
 
   const keyOf = (row, column) => {
@@ -99,8 +101,8 @@
       effect: decimal(pair.effect, 2),
       only_first: percent(pair.only1),
       only_second: percent(pair.only2),
-      n_clips: known ? pair.clips.toLocaleString("en") : MISSING,
-      n_speakers: known ? pair.speakers.toLocaleString("en") : MISSING,
+      n_clips: known ? counted(pair.clips, "clip") : MISSING,
+      n_speakers: known ? counted(pair.speakers, "speaker") : MISSING,
     };
   }
 
@@ -167,14 +169,14 @@
 
       const [one, two] = groups.map((group) => shares(group.confusion));
       const share = (matrix) => (y, x) =>
-        matrix[y][x] === null ? [MISSING, 0, ""] : [fixed(100 * matrix[y][x], 0), matrix[y][x], ""];
+        matrix[y][x] === null ? [MISSING, 0, ""] : [fixed(100 * matrix[y][x], 1), matrix[y][x], ""];
       const matrix = (name) => section.querySelector(`[data-confusion=${name}]`);
       fillConfusion(matrix("first"), share(one));
       fillConfusion(matrix("second"), share(two));
       fillConfusion(matrix("difference"), (y, x) => {
         if (one[y][x] === null || two[y][x] === null) return [MISSING, 0, ""];
         const gap = one[y][x] - two[y][x];
-        return [points(gap, 0), Math.min(Math.abs(gap) / data.strong, 1), gap > 0 ? "more" : gap < 0 ? "less" : ""];
+        return [points(gap), Math.min(Math.abs(gap) / data.strong, 1), gap > 0 ? "more" : gap < 0 ? "less" : ""];
       });
 
       for (const row of all("[data-recall]", section)) {

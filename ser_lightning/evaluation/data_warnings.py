@@ -1,0 +1,40 @@
+"""What result.json counts under ``warnings``, in words: for the console, the model card and comparisons."""
+
+from collections.abc import Mapping
+
+from ser_lightning.errors import counted
+
+_WORDS = {  # kind -> of one, and of several
+    "silent": ("silent clip, used all the same", "silent clips, used all the same"),
+    "duplicate_audio": ("clip that sounds the same as another", "clips that sound the same as another"),
+    "missing": ("clip of the corpus missing", "clips of the corpus missing: this is a part of it"),
+    "copies": ("file there twice, counted once", "files there twice, counted once"),
+    "excluded": ("file that could not be used, left out", "files that could not be used, left out"),
+    "left_out_by_label": ("clip without a label here, left out", "clips without a label here, left out"),
+    "clipped": ("clipped clip", "clipped clips"),
+    "square_waves": ("clip that is little but clipping", "clips that are little but clipping"),
+    "padded": ("clip of one length with others, padded with zeros", "clips of equal length, padded with zeros"),
+    "one_validation_speaker": (
+        "speaker in validation: what suits one speaker chose the epoch",
+        "speakers in validation",
+    ),
+    "labels_not_in_train": ("label without a training clip", "labels without a training clip"),
+    "labels_not_in_val": (
+        "label without a validation clip, left out of validation UAR",
+        "labels without a validation clip, left out of validation UAR",
+    ),
+    "labels_not_in_test": (
+        "label without a test clip, left out of test UAR",
+        "labels without a test clip, left out of test UAR",
+    ),
+    "untested": ("test clip that was not tested", "test clips that were not tested"),
+}
+
+
+def data_warnings(counts: Mapping[str, int] | None) -> list[str]:
+    """Say what was odd about the data, a line for each kind."""
+    lines = []
+    for kind, n in (counts or {}).items():
+        plain = kind.replace("_", " ")  # of a result that another version wrote
+        lines.append(counted(n, *_WORDS.get(kind, (plain, plain))))
+    return lines
