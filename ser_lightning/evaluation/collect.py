@@ -17,30 +17,12 @@ from ser_lightning.errors import UserError, first_line
 from ser_lightning.evaluation.predictions import Predictions, read_predictions
 from ser_lightning.files import has_content, read_settings, read_text
 from ser_lightning.metrics import confusion
+from ser_lightning.result import check_result
 from ser_lightning.run import SCHEMA, RunDirectory
 
 log = logging.getLogger(__name__)
 _INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs
-_NUMBER = (int, float)
 _CUTS = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
-_NEEDED: dict[str, type | tuple[type, ...]] = {
-    "labels": list,
-    "seed": int,
-    "config": str,
-    "confusion_matrix": list,
-    "model.name": str,
-    "protocol.corpus": str,
-    "protocol.split": str,
-    "protocol.fold": (int, str),
-    "protocol.split_hash": str,
-    "protocol.speaker_independent": bool,
-    "protocol.label_source": str,
-    "protocol.selection": str,
-    "metrics.test.uar": _NUMBER,
-    "metrics.test.accuracy": _NUMBER,
-    "epochs.trained": int,
-    "epochs.chosen": int,
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -181,17 +163,8 @@ def _checked(result: Any) -> dict[str, Any]:
         raise ValueError(f"result.json has schema {result['schema']}, and {SCHEMA} is the one that is read here")
     if result["status"] != "finished":
         raise ValueError(str(result.get("reason") or "no reason recorded"))
-    for name, kind in _NEEDED.items():
-        if not isinstance(_at(result, name), kind):
-            raise ValueError(f"result.json is incomplete: {name} is missing, or of another kind")
+    check_result(result)
     return result
-
-
-def _at(nested: Any, name: str) -> Any:
-    """The value under a dotted name; None where there is none."""
-    for key in name.split("."):
-        nested = nested.get(key) if isinstance(nested, dict) else None
-    return nested
 
 
 def _cuts(config: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:

@@ -68,7 +68,7 @@ def test_a_run_that_is_reached_twice_counts_once(tmp_path, good):
         ({"schema": 2}, "result.json has schema 2, and 1 is the one that is read here"),
         ({"schema": 0}, "has schema 0"),
         ({"model": {}}, "result.json is incomplete: model.name is missing"),
-        ({"metrics": {"test": None}}, "metrics.test.uar is missing"),
+        ({"metrics": {"test": None}}, "metrics.test is missing"),
         ({"seed": "one"}, "seed is missing, or of another kind"),
         ({"labels": ["a", "b", "c"]}, "predictions.csv has the labels anger, fear, neutral"),
         ({"confusion_matrix": [[1]]}, "does not give the confusion matrix of result.json"),
