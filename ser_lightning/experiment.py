@@ -106,7 +106,7 @@ def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) ->
         "labels": list(data.labels),
         "sample_rate_hz": data.sample_rate_hz,
         "protocol": data.protocol() | module.protocol,
-        "heard": data.heard(),
+        **data.training_record(),
     }
 
 

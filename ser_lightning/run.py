@@ -114,9 +114,12 @@ class RunDirectory:
     def _same_as_before(self, cfg: DictConfig) -> DictConfig:
         if not self.config.is_file():
             OmegaConf.save(cfg, self.config)
-        elif (saved := _load(self.config)) != cfg:
-            names = ", ".join(_differing(saved, cfg))
-            raise UserError(f"{self.path} holds a run that differs in {names}: give this one its own hydra.run.dir")
+        elif names := _differing(
+            _load(self.config), cfg
+        ):  # a setting that is new since, and null, is no difference
+            raise UserError(
+                f"{self.path} holds a run that differs in {', '.join(names)}: give this one its own hydra.run.dir"
+            )
         return cfg
 
     def read_result(self) -> dict[str, Any] | None:

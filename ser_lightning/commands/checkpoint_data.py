@@ -19,6 +19,7 @@ def data_config(saved: Checkpoint, overrides: Sequence[str]) -> DictConfig:
     Raises: UserError for overrides that are of anything else, or that nothing can be made of.
     """
     config = OmegaConf.create(dict(saved.config))
+    config.data = {"same_speakers": None, **config.data}  # which older ones do not have
     if any(text.startswith("data=") for text in overrides):
         config.data = compose_config(*overrides).data
         return config

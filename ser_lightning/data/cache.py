@@ -94,7 +94,7 @@ def prepare(corpus: Corpus, root: Path | None, *, on_bad: str = "error") -> Pack
             _pack(corpus, found, partial)
             if changed := changed_files(found):
                 raise UserError(
-                    f"{len(changed)} of the files of {found.folder} changed while they were read ({some(changed)}): "
+                    f"{some(changed)} of {found.folder} changed while the corpus was read: "
                     "start again when nothing writes there any more"
                 )
     packed = PackedCorpus(folder, found.folder)

@@ -92,6 +92,7 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "test_corpus": result["protocol"].get("test_corpus"),
         "synthetic": bool(result.get("synthetic")),
         "speaker_independent": result["protocol"]["speaker_independent"],
+        "shared": card_words.shared(result),
         "contamination": result.get("contamination"),
         "selection": result["protocol"]["selection"],
         "split_hash": result["protocol"]["split_hash"],
