@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
@@ -36,6 +37,7 @@ from ser_lightning.judge import judge
 from ser_lightning.memory import kept_memory
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.precision import choose_precision
+from ser_lightning.resuming import check_same_data
 from ser_lightning.run import SCHEMA, RunDirectory, monitored, write_json
 from ser_lightning.sweep.job import sweep_name
 
@@ -237,6 +239,7 @@ def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list
 def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory) -> None:
     goes_on = run.last.is_file()
     if goes_on:
+        check_same_data(torch.load(run.last, map_location="cpu", weights_only=True)["ser_lightning"], data)
         log.info("going on from %s", run.last)
     with kept_memory():
         trainer.fit(module, datamodule=data, ckpt_path=run.last if goes_on else None, weights_only=True)
