@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
@@ -38,6 +39,7 @@ from ser_lightning.judge import judge
 from ser_lightning.memory import kept_memory
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.monitor import check_monitor, check_validation, monitored
+from ser_lightning.resuming import check_same_data
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
 from ser_lightning.sweep.job import sweep_name
 from ser_lightning.trainer import check_trainer, make_trainer
@@ -117,7 +119,7 @@ def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) ->
         "labels": list(data.labels),
         "sample_rate_hz": data.sample_rate_hz,
         "protocol": data.protocol() | module.protocol,
-        "heard": data.heard(),
+        **data.training_record(),
     }
 
 
@@ -270,6 +272,7 @@ def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list
 def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory) -> None:
     checkpoint = to_go_on_from(run)
     if checkpoint is not None:
+        check_same_data(torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"], data)
         log.info("going on from %s", checkpoint)
     with kept_memory():
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

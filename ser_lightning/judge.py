@@ -3,12 +3,14 @@
 N: test clips.  K: classes.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 
 from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart, leakage_to_json
 from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.run import RunDirectory
@@ -25,17 +27,21 @@ def judge(
     Returns: what result.json says of it, and the test predictions.
     """
     trainer.loggers = []  # what follows is no epoch: W&B gets it from result.json
-    epochs, selection = _choose(trainer, module, run)
+    epochs, selection, stamp = _choose(trainer, module, run)
     validated = _validate(trainer, module, data)
     trainer.test(module, datamodule=data, verbose=False)
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
     found = verdict(data.collection, rows.tolist(), logits.numpy(), data.labels)
+    shared = _leakage(stamp or data.training_record(), data, rows.tolist())
     protocol = data.protocol() | module.protocol | {"selection": selection}
+    if shared is not None:
+        protocol["speaker_independent"] = keeps_test_apart(shared)
     untested = protocol["n_test"] - len(rows)
     judgement = {
         "metrics": {"val": validated, "test": found.scores},
         **found.facts,
         "protocol": protocol,
+        "leakage": leakage_to_json(shared) if shared is not None else None,
         "contamination": module.contamination,
         "model": module.facts(),
         "epochs": epochs,
@@ -44,8 +50,18 @@ def judge(
     return judgement, found.predictions
 
 
-def _choose(trainer: Trainer, module: EmotionModule, run: RunDirectory) -> tuple[dict[str, int], str]:
-    """Give the module the weights that are to be tested."""
+def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[int]) -> Leakage | None:
+    """Compare the clips that were tested with what the tested checkpoint was trained on."""
+    record = TrainingRecord.from_stamp(stamp)
+    if record is None:
+        return None
+    return record.leakage(data.collection, rows, same_speakers=data.collection.same_speakers)
+
+
+def _choose(
+    trainer: Trainer, module: EmotionModule, run: RunDirectory
+) -> tuple[dict[str, int], str, dict[str, Any] | None]:
+    """Give the module the weights that are to be tested; the last is the stamp of their checkpoint."""
     trained = trainer.current_epoch
     for path, selection in ((run.best, BEST), (run.last, LAST)):
         if path.is_file():
@@ -53,8 +69,8 @@ def _choose(trainer: Trainer, module: EmotionModule, run: RunDirectory) -> tuple
             if selection == LAST and checkpoint["global_step"] != trainer.global_step:
                 continue  # an older one, where not every epoch is kept: the last epoch is in the module
             module.load_state_dict(checkpoint["state_dict"])
-            return {"trained": trained, "chosen": checkpoint["epoch"] + 1}, selection
-    return {"trained": trained, "chosen": trained}, LAST
+            return {"trained": trained, "chosen": checkpoint["epoch"] + 1}, selection, checkpoint["ser_lightning"]
+    return {"trained": trained, "chosen": trained}, LAST, None
 
 
 def _validate(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> dict[str, Any] | None:

@@ -141,9 +141,10 @@ class RunDirectory:
         if not has_content(self.config):
             write_json(self.overrides, {"overrides": list(overrides)})
             write_config(self.config, cfg)
-        elif (saved := _load(self.config)) != cfg:
-            names = ", ".join(_differing(saved, cfg))
-            raise UserError(f"{self.path} holds a run that differs in {names}: give this one its own hydra.run.dir")
+        elif names := _differing(_load(self.config), cfg):  # a setting that is new since, and null, is none
+            raise UserError(
+                f"{self.path} holds a run that differs in {', '.join(names)}: give this one its own hydra.run.dir"
+            )
         return cfg
 
     def read_result(self) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import config, make_cremad
-from layouts import make_csv, make_emodb, make_ravdess
+from layouts import make_csv, make_emodb, make_ravdess, tone
 from made_checkpoint import SMALL, make_checkpoint_of
 
 from ser_lightning import cli, load_model
@@ -54,7 +54,7 @@ def test_its_own_test_is_what_the_run_said(trained, tmp_path):
     assert again["calibration"]["ece"] == pytest.approx(first["calibration"]["ece"], abs=1e-3)
     for name in ("confusion.png", "reliability.png", "predictions.csv", "config.yaml"):
         assert (tmp_path / "again" / name).stat().st_size > 100
-    assert "no test speaker was heard in training" in out and "calibration error" in out
+    assert "no test speaker is in training" in out and "calibration error" in out
 
 
 @pytest.mark.pictures
@@ -100,6 +100,23 @@ def test_a_clip_under_another_name_is_known_by_its_sound(trained, tmp_path, crem
     assert code == 1 and "6 of its clips" in errors
 
 
+def test_the_same_names_in_another_list_are_asked_about(tmp_path):
+    own, listed = make_csv(tmp_path / "own"), make_csv(tmp_path / "other")
+    for number, path in enumerate(sorted((tmp_path / "other" / "clips").iterdir())):
+        tone(path, number / 10 + 0.33)  # other clips of the same people, and a list of the same name
+    path = make_checkpoint_of(tmp_path / "best.ckpt", "data=csv", f"data.manifest={own}", *SMALL)
+    other = ["eval", path, "data=csv", f"data.manifest={listed}", "--to", tmp_path / "to"]
+    code, _, errors = ser(*other)
+    assert code == 1 and "data.same_speakers=yes; if not, data.same_speakers=no" in errors.splitlines()[-1]
+    code, _, errors = ser(*other, "data.same_speakers=yes")
+    assert code == 1 and "was trained on 3 of the test's speakers" in errors and "--allow-seen" in errors
+    code, out, errors = ser(*other, "data.same_speakers=no")
+    assert code == 0, errors
+    assert "all clips: no test speaker is in training" in out
+    assert result_of(tmp_path / "to")["protocol"]["n_test"] == 10
+    assert result_of(tmp_path / "to")["leakage"]["train/test"] == {"speakers": [], "n_sounds": 0}
+
+
 def test_another_corpus_needs_a_map_and_is_tested_whole(trained, tmp_path):
     root = make_ravdess(tmp_path / "ravdess")
     here = ["data=ravdess", f"data.root={root}"]
@@ -112,7 +129,7 @@ def test_another_corpus_needs_a_map_and_is_tested_whole(trained, tmp_path):
     assert (result["protocol"]["split"], result["protocol"]["trained_on"]) == ("all", "cremad")
     assert result["protocol"]["label_map"]["calm"] == "drop"
     assert result["protocol"]["speaker_independent"] is True and result["warnings"]["left_out_by_label"] == 14
-    assert "trained on cremad" in out and "all clips: no test speaker was heard in training" in out
+    assert "trained on cremad" in out and "all clips: no test speaker is in training" in out
     fold = ["data.fold=0", "--to", tmp_path / "fold"]
     assert ser("eval", trained.path, *here, "data/label_map=six", *fold)[0] == 0
     assert result_of(tmp_path / "fold")["protocol"]["n_test"] == 6 * 1

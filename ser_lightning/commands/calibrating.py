@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.commands.places import check_places
+from ser_lightning.data.leakage import TRAIN_TEST, TRAIN_VAL, TrainingRecord
 from ser_lightning.errors import UserError, counted
 from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
 from ser_lightning.evaluation.reliability import draw_reliability
@@ -80,11 +81,15 @@ def _validation(
     rows = data.split.val
     if not rows:
         raise UserError("this protocol has no validation set, and on its test nothing may be fitted")
-    heard = saved.stamp.get("heard")
-    if heard is not None and {data.manifest[row].who for row in rows} & set(heard["train"]["speakers"]):
-        if saved.protocol["speaker_independent"]:
-            raise UserError("this checkpoint was trained on these validation speakers: leave data.fold as it was")
-        log.warning("speakers are shared with training: on new ones it will be surer than it should be")
+    record = TrainingRecord.from_stamp(saved.stamp)
+    if record is not None:
+        shared = record.leakage(data.collection, rows, same_speakers=data.collection.same_speakers)
+        if shared[TRAIN_TEST]:  # of these clips, on which the temperature is tested
+            if not shared.get(TRAIN_VAL):
+                raise UserError(
+                    "this checkpoint was trained on these validation speakers: leave data.fold as it was"
+                )
+            log.warning("speakers are shared with training: on new ones it will be surer than it should be")
     model = recognizer(saved, device=device, trust=trust)
     logits = hear(model, data.collection, rows, what="listening").astype(np.float64) * model.temperature
     clips = [data.manifest[row] for row in rows]

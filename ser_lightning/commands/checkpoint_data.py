@@ -19,7 +19,8 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
 
     Raises: UserError for overrides that are of anything else, or that nothing can be made of.
     """
-    config = OmegaConf.create(dict(saved.config))
+    data = {"same_speakers": None, **saved.config["data"]}  # which older ones do not have
+    config = OmegaConf.create({**saved.config, "data": data})
     if any(text.startswith("data=") for text in overrides):
         config.data = compose_config(*overrides).data
         return config

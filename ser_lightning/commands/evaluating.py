@@ -19,6 +19,7 @@ from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.commands.seen import Seen, seen
 from ser_lightning.data.audio import SAMPLE_RATE_HZ
 from ser_lightning.data.collection import Collection
+from ser_lightning.data.leakage import Leakage, TrainingRecord, leakage_to_json
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.data.splits import Split
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ser_lightning.data.degrade import Condition
 
 ALL = "all"  # in place of a split's name
+_NAMING_CORPORA = ("_target_", "corpus", "corpora", "manifest", "test_corpus")  # settings of the data
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +82,9 @@ def evaluate(
     started = time.perf_counter()
     saved = read_checkpoint(checkpoint)
     test = choose_test(saved, overrides, whole=whole, trust=trust)
-    known = seen(saved.stamp, test.collection.manifest, test.rows, allow=allow_seen)
+    record = TrainingRecord.from_stamp(saved.stamp)
+    leakage = _leakage(record, test) if record is not None else None
+    known = seen(leakage, allow=allow_seen)
     run = _directory(to, test, saved)
     model = recognizer(saved, device=device, trust=trust)
     if speaker_clips is not None:
@@ -96,6 +100,7 @@ def evaluate(
         "metrics": {"val": None, "test": found.scores},
         **found.facts,
         **_about(saved, model, test, known),
+        "leakage": leakage_to_json(leakage) if leakage is not None else None,
         **more,
         "seconds": round(time.perf_counter() - started, 1),
         "environment": describe(model.device, "32-true"),
@@ -104,6 +109,10 @@ def evaluate(
     summary.finish(run.path, result)
     write_json(run.result, result)  # the last: what says finished lacks nothing
     summary.print_summary(run.path, console)
+
+
+def _leakage(record: TrainingRecord, test: Test) -> Leakage:
+    return record.leakage(test.collection, test.rows, same_speakers=test.collection.same_speakers)
 
 
 def _speaker_clips(text: str, model: EmotionRecognizer) -> int | None:
@@ -125,7 +134,7 @@ def choose_test(saved: Checkpoint, overrides: Sequence[str], *, whole: bool, tru
     data = unsplit_data(config)
     _check_labels(data.labels, saved.labels)
     split_was_named = any(text.partition("=")[0].lstrip("+") in ("data.split", "data.fold") for text in overrides)
-    if whole or (not split_was_named and not _trained_here(saved, data.collection)):
+    if whole or (not split_was_named and not _trained_here(saved, config, data.collection)):
         return _all_of(config, data.collection, saved)
     data.setup()
     protocol = data.protocol() | {"selection": _selection(saved)}
@@ -141,12 +150,16 @@ def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
         )
 
 
-def _trained_here(saved: Checkpoint, collection: Collection) -> bool:
+def _trained_here(saved: Checkpoint, config: DictConfig, collection: Collection) -> bool:
     """Whether any of these corpora was trained on; without a record, whether it is called the same."""
-    heard = saved.stamp.get("heard")
-    speakers = [who for subset in heard.values() for who in subset["speakers"]] if heard else []
-    known = {who.partition(":")[0] for who in speakers} or set(str(saved.protocol["corpus"]).split("+"))
-    return bool(known & {part.corpus.name for part in collection.parts})
+    own = saved.config["data"]
+    if all(config.data.get(key) == own.get(key) for key in _NAMING_CORPORA):
+        return True  # what is in the list now may be something else, and it is split all the same
+    record = TrainingRecord.from_stamp(saved.stamp)
+    if record is None:
+        names = {part.corpus.name for part in collection.parts}
+        return bool(names & set(str(saved.protocol["corpus"]).split("+")))
+    return record.knows(collection)
 
 
 def _all_of(config: DictConfig, collection: Collection, saved: Checkpoint) -> Test:
@@ -218,8 +231,7 @@ def _directory(to: str | None, test: Test, saved: Checkpoint) -> RunDirectory:
 def _about(saved: Checkpoint, model: EmotionRecognizer, test: Test, known: Seen | None) -> dict[str, Any]:
     facts = getattr(model.net, "facts", dict)
     protocol = {**test.protocol, **protocol_of_speakers(model.speaker_clips)}
-    if known is not None:
-        protocol["speaker_independent"] = False
+    protocol["speaker_independent"] = known is None
     return {
         "protocol": protocol,
         "contamination": getattr(model.net, "contamination", None),

@@ -1,6 +1,6 @@
 """Decode a corpus once into one int16 memory map that every later run opens at once.
 
-A packed corpus is a folder under the cache, named by a digest of the files that went in::
+A packed corpus is a folder under the cache, named by a digest of the contents of the files that went in::
 
     samples.i16     all clips one after another, 16 kHz mono, little-endian
     manifest.csv    one row a clip, in that order
@@ -18,19 +18,20 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
 from ser_lightning.data.audio import SAMPLE_RATE_HZ, SILENT_PEAK, Sound, UnreadableAudio, decode, padded, peak
+from ser_lightning.data.content_digest import content_digest
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.progress import track
 from ser_lightning.data.report import Report, clipped, duplicate_audio, square_waves
-from ser_lightning.data.scan import BadFile, Scan, SourceFile, same_name, scan
-from ser_lightning.errors import UserError
+from ser_lightning.data.scan import BadFile, Scan, SourceFile, changed_files, same_name, scan
+from ser_lightning.errors import UserError, some
 from ser_lightning.files import cache_root, folder_written_whole
 
 _FORMAT = 4  # raised whenever the same files would be packed into other bytes
@@ -42,19 +43,25 @@ log = logging.getLogger(__name__)
 
 
 class PackedCorpus:
-    """A corpus in the cache: its manifest, its report, and its samples by clip."""
+    """A corpus in the cache: its manifest, its report, and its samples by clip.
 
-    def __init__(self, folder: Path):
+    Args:
+        folder: in the cache.
+        audio_folder: where its files lie today; None: where they lay when it was packed.
+    """
+
+    def __init__(self, folder: Path, audio_folder: Path | None = None):
         self.folder = folder
         self.manifest = Manifest.read_csv(folder / "manifest.csv")
-        self.report = Report.read_json(folder / "report.json")
+        report = Report.read_json(folder / "report.json")
+        self.report = replace(report, folder=str(audio_folder)) if audio_folder is not None else report
         self.n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
         self._starts = np.cumsum(self.n_samples) - self.n_samples
         with (folder / "samples.i16").open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def __reduce__(self) -> tuple[type["PackedCorpus"], tuple[Path]]:
-        return PackedCorpus, (self.folder,)  # a worker process opens the map itself
+    def __reduce__(self) -> tuple[type["PackedCorpus"], tuple[Path, Path]]:
+        return PackedCorpus, (self.folder, Path(self.report.folder))  # a worker process opens the map itself
 
     def gather(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Copy clips out of the map: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths."""
@@ -80,12 +87,18 @@ def prepare(corpus: Corpus, root: Path | None, *, on_bad: str = "error") -> Pack
     if on_bad not in ("error", "exclude"):
         raise UserError(f"data.on_bad={on_bad} is not known: use error or exclude")
     found = scan(corpus, _synthesised_root(corpus) if root is None and corpus.synthesise else root)
-    folder = cache_root() / f"{corpus.name}-{_digest(corpus, found)}"
+    meaning = (_FORMAT, SAMPLE_RATE_HZ, corpus.name, corpus.n_clips)
+    folder = cache_root() / f"{corpus.name}-{content_digest(corpus.name, meaning, found)}"
     with _written_once(folder) as partial:
         if partial is not None:
             log.info("preparing %s: %d files of %s, once", corpus.title, len(found.files), found.folder)
             _pack(corpus, found, partial)
-    packed = PackedCorpus(folder)
+            if changed := changed_files(found):
+                raise UserError(
+                    f"{some(changed)} of {found.folder} changed while the corpus was read: "
+                    "start again when nothing writes there any more"
+                )
+    packed = PackedCorpus(folder, found.folder)
     if packed.report.bad and on_bad == "error":
         raise UserError(packed.report.complaint(_bad_list(corpus)))
     return packed
@@ -128,12 +141,6 @@ def _synthesised_root(corpus: Corpus) -> Path:
             log.info("synthesising %d clips of %s, once", corpus.n_clips, corpus.title)
             corpus.synthesise(partial)
     return root
-
-
-def _digest(corpus: Corpus, found: Scan) -> str:
-    """A name for what goes in: files by path, size and time, and what their names were read to mean."""
-    facts = [(_FORMAT, SAMPLE_RATE_HZ, corpus.name, corpus.n_clips), *found.files, *found.bad]
-    return hashlib.sha256("\n".join(map(repr, facts)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

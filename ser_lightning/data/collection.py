@@ -3,8 +3,11 @@
 N: clips.  K: classes.  B: clips of a batch.  T: samples of its longest.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +40,20 @@ class Collection:
     """What a data module serves: a manifest, a target for each of its clips, and their samples.
 
     Clip ids and speakers carry the corpus's name (``cremad:1001``) where several corpora are split, and in a corpus
-    that is for the test alone, so that none is taken for another. An utterance's ``emotion`` is the label that it
-    is judged by.
+    that is for the test alone, so that none is taken for another. Where speakers of the same name in users' lists
+    are the same people, all of them carry the name of the first of these lists. An utterance's ``emotion`` is the
+    label that it is judged by.
 
     Args:
         parts: the corpora.
         labels: the K class names.
         facts: what the protocol of a result says of the labels.
         test_corpus: the name of the part that is for the test alone, if there is one.
+        same_speakers: whether speakers of the same name in users' lists are the same people; None: nobody said.
 
     Attributes:
         manifest: the N clips; every index below points into it.
+        people: the N speakers, each with the corpus's name.
         n_samples: (N,) int64.
         target: (N, K) float32, what a clip is taught as.
         reference: (N,) int64, the class a clip is judged by, -1 where it can only train.
@@ -60,23 +66,57 @@ class Collection:
         labels: Sequence[str],
         facts: Mapping[str, Any] | None = None,
         test_corpus: str | None = None,
+        same_speakers: bool | None = None,
     ):
         self.parts = tuple(parts)
         self.labels = tuple(labels)
         self.facts = dict(facts or {})
         self.test_corpus = test_corpus
-        self.manifest = Manifest(row for part in self.parts for row in self._utterances(part))
+        self.same_speakers = same_speakers
+        self.people = self._people()
+        self.manifest = Manifest(self._utterances())
         self.n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
         self.target = np.concatenate([part.labelling.target[part.rows] for part in self.parts])
         self.reference = np.concatenate([part.labelling.reference[part.rows] for part in self.parts])
         self._part = np.repeat(np.arange(len(self.parts)), [len(part.rows) for part in self.parts])
         self._row = np.concatenate([part.rows for part in self.parts])
 
-    def _utterances(self, part: Part) -> list[Utterance]:
-        prefix = "" if self._names == [part.corpus.name] else f"{part.corpus.name}:"
+    def _people(self) -> list[str]:
+        people: list[str] = []
+        first_list: dict[str, str] = {}
+        for part in self.parts:
+            for row in part.rows.tolist():
+                speaker = part.packed.manifest[row].speaker
+                who = f"{part.corpus.name}:{speaker}"
+                if self.same_speakers and part.corpus.listing is not None:
+                    who = first_list.setdefault(speaker_key(speaker), who)
+                people.append(who)
+        return people
+
+    def _utterances(self) -> Iterator[Utterance]:
         emotions = (*self.labels, "")  # the last for a clip without a reference, -1
-        manifest, reference = part.packed.manifest, part.labelling.reference.tolist()
-        return [_renamed(manifest[row], prefix, emotions[reference[row]]) for row in part.rows.tolist()]
+        alone = f"{self._names[0]}:" if len(self._names) == 1 else ""  # of one corpus the name says nothing
+        people = iter(self.people)
+        for part in self.parts:
+            prefix = f"{part.corpus.name}:".removeprefix(alone)
+            reference = part.labelling.reference.tolist()
+            for row in part.rows.tolist():
+                speaker = next(people).removeprefix(alone)
+                yield _renamed(part.packed.manifest[row], prefix, speaker, emotions[reference[row]])
+
+    def origin(self, index: int) -> tuple[str, str]:
+        """Return the name of the corpus that a clip is of, and what that calls the speaker."""
+        part = self.parts[self._part[index]]
+        return part.corpus.name, part.packed.manifest[self._row[index]].speaker
+
+    @cached_property
+    def lists(self) -> dict[str, str]:
+        """For each user's list its name and a digest of who speaks and of the sounds, wherever the files lie."""
+        return {
+            part.corpus.name: _digest(part.packed.manifest)
+            for part in self.parts
+            if part.corpus.listing is not None
+        }
 
     @property
     def _names(self) -> list[str]:
@@ -152,8 +192,18 @@ class Collection:
         return {**scores, "source": votes.source} if scores else None
 
 
-def _renamed(row: Utterance, prefix: str, emotion: str) -> Utterance:
+def speaker_key(name: str) -> str:
+    """Return what spellings of one speaker's name in several lists have in common: anna and Anna, 3, 03 and 3.0."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold().removesuffix(".0"))
+
+
+def _digest(manifest: Manifest) -> str:
+    lines = sorted(f"{row.speaker} {row.audio_hash}\n" for row in manifest)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def _renamed(row: Utterance, prefix: str, speaker: str, emotion: str) -> Utterance:
     """The row itself where nothing changes: copying thousands takes time at every start."""
-    if not prefix and emotion == row.emotion:
+    if not prefix and (speaker, emotion) == (row.speaker, row.emotion):
         return row
-    return replace(row, id=prefix + row.id, speaker=prefix + row.speaker, emotion=emotion)
+    return replace(row, id=prefix + row.id, speaker=speaker, emotion=emotion)

@@ -1,8 +1,9 @@
 """A collection of clips, a split and a fold as a LightningDataModule of `Batch`es."""
 
+import hashlib
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -12,11 +13,12 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ser_lightning.data.audio import SAMPLE_RATE_HZ
+from ser_lightning.data.audio import SAMPLE_RATE_HZ, SILENT_PEAK
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.collection import Collection
+from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
 from ser_lightning.data.loading import ClipBatches, LengthBuckets
-from ser_lightning.data.manifest import Manifest
+from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.sources import Sources
 from ser_lightning.data.split_rules import TestedElsewhere
 from ser_lightning.data.splits import Split, SplitRule, split
@@ -164,27 +166,48 @@ class EmotionDataModule(LightningDataModule):
 
     def protocol(self) -> dict[str, Any]:
         """What a result on this data was measured on, as plain values."""
+        record = TrainingRecord.from_stamp(self.training_record())
+        assert record is not None
+        leakage = record.leakage(self.collection, self.split.test, same_speakers=self.collection.same_speakers)
         return {
             "corpus": self.collection.name,
             "split": self._split_name,
             "fold": self._fold,
             "split_hash": self.split.hash(self.manifest),
-            "speaker_independent": self.split.speaker_independent,
+            "speaker_independent": keeps_test_apart(leakage),
             **self.collection.facts,
             "n_train": len(self.split.train),
             "n_val": len(self.split.val),
             "n_test": len(self.split.test),
         }
 
-    def heard(self) -> dict[str, dict[str, list[str]]]:
-        """Who and what trains and validates: speakers, with their corpus's name, and hashes of the clips' sound."""
+    def training_record(self) -> dict[str, Any]:
+        """Who and what trains and validates, as plain values: what a checkpoint's stamp says of it.
+
+        ``heard`` has the speakers, with their corpus's name, and hashes of the clips' sound, silent
+        ones left out: silence is nobody's. ``contents`` has a digest of each part: sounds, speakers, labels.
+        """
+        parts = {"train": self.split.train, "val": self.split.val, "test": self.split.test}
         return {
-            subset: {
-                "speakers": sorted({self.manifest[row].who for row in rows}),
-                "clips": sorted({self.manifest[row].audio_hash for row in rows}),
-            }
-            for subset, rows in (("train", self.split.train), ("val", self.split.val))
+            "heard": {
+                subset: {
+                    "speakers": sorted({self.collection.people[row] for row in parts[subset]}),
+                    "clips": sorted({clip.audio_hash for clip in self._sounding(parts[subset])}),
+                }
+                for subset in ("train", "val")
+            },
+            "lists": self.collection.lists,
+            "same_speakers": self.collection.same_speakers,
+            "contents": {subset: self._digest(rows) for subset, rows in parts.items()},
         }
+
+    def _sounding(self, rows: Sequence[int]) -> Iterator[Utterance]:
+        return (self.manifest[row] for row in rows if self.manifest[row].peak >= SILENT_PEAK)
+
+    def _digest(self, rows: Sequence[int]) -> str:
+        clips = ((self.manifest[row], self.collection.people[row], self.collection.target[row]) for row in rows)
+        lines = sorted(f"{clip.audio_hash} {who} {target.tolist()}\n" for clip, who, target in clips)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training clips."""

@@ -50,6 +50,7 @@ def _module(
     votes: str | None = None,
     on_bad: str = "error",
     download: bool = False,
+    same_speakers: bool | str | None = None,
     **serving: Any,
 ) -> EmotionDataModule:
     """``test_corpus`` is tested on, and only that; the rest is as in `Sources` and `EmotionDataModule`."""
@@ -63,6 +64,7 @@ def _module(
         votes=_path(votes),
         on_bad=on_bad,
         fetch=download,
+        same_speakers=_answer(same_speakers),
     )
     return EmotionDataModule(sources=sources, **serving)
 
@@ -71,6 +73,14 @@ def _source(name: str, root: str | None) -> Source:
     """By its name, or, of a user's own, by the path of its CSV."""
     corpus = read_csv_corpus(Path(name).expanduser()) if name.endswith(".csv") else load_corpus(name)
     return Source(corpus=corpus, root=_path(root))
+
+
+def _answer(text: bool | str | None) -> bool | None:
+    """Yes or no, which YAML reads as true and false where they are not quoted."""
+    answers = {None: None, True: True, False: False, "yes": True, "no": False}
+    if text not in answers:
+        raise UserError(f"data.same_speakers={text}: say yes or no, or null where there is nothing to answer")
+    return answers[text]
 
 
 def _path(text: str | None) -> Path | None:

@@ -36,11 +36,6 @@ class Utterance:
     peak: int = 0
 
     @property
-    def who(self) -> str:
-        """The speaker, told from one who is called the same in another corpus."""
-        return self.speaker if self.speaker.startswith(f"{self.corpus}:") else f"{self.corpus}:{self.speaker}"
-
-    @property
     def age_group(self) -> str:
         """The decade that the age lies in, such as "20-29"; nothing where it is unknown."""
         if not self.age:
@@ -87,7 +82,7 @@ class Manifest(Sequence[Utterance]):
         """Rows by who speaks: a list each, in the order given."""
         groups = defaultdict(list)
         for row in rows:
-            groups[self._rows[row].who].append(row)
+            groups[self._rows[row].speaker].append(row)
         return list(groups.values())
 
     def write_csv(self, path: Path) -> None:

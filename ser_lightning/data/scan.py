@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,18 +37,22 @@ class SourceFile:
 
     path: str
     size_bytes: int
-    mtime_ns: int
     facts: NameFacts
     copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What lies under a root: files to decode, in the order of their ids, and files that cannot be placed."""
+    """What lies under a root: files to decode, in the order of their ids, and files that cannot be placed.
+
+    ``states`` has an entry for each file to decode and each copy, by path: what the file system says of it, which
+    is something else once it was written to or replaced, whatever size and times it was then given.
+    """
 
     folder: Path
     files: tuple[SourceFile, ...]
     bad: tuple[BadFile, ...]
+    states: Mapping[str, tuple[int, ...]]
 
 
 def scan(corpus: Corpus, root: Path | None) -> Scan:
@@ -64,6 +68,7 @@ def scan(corpus: Corpus, root: Path | None) -> Scan:
     folder = _audio_folder(corpus, root)
     files: dict[str, SourceFile] = {}
     bad: list[BadFile] = []
+    states = {}
     for name, stat in walk(folder, bad):
         if not _can_be_written(name):
             bad.append(BadFile(path=ascii(name), reason="has a name that is not UTF-8: rename it"))
@@ -75,22 +80,25 @@ def scan(corpus: Corpus, root: Path | None) -> Scan:
             continue
         first = files.get(facts.id)
         if first is None:
-            files[facts.id] = SourceFile(path=name, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, facts=facts)
+            files[facts.id] = SourceFile(path=name, size_bytes=stat.st_size, facts=facts)
         elif first.size_bytes == stat.st_size:
             files[facts.id] = replace(first, copies=(*first.copies, name))
         else:
             bad.append(BadFile(path=name, reason=same_name(first)))
+            continue
+        states[name] = _state(stat)
     if not files:
         raise UserError(f"{folder} holds no {corpus.title} audio{_example(bad)}. {how_to_get(corpus)}")
     faults = spelling_faults((file.facts.speaker for file in files.values()), "speaker")
     if faults:
         raise UserError(f"{folder} cannot be used: {'; '.join(faults)}")
-    return Scan(folder=folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad))
+    return Scan(folder=folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad), states=states)
 
 
 def _listed(listing: Listing) -> Scan:
     files: dict[str, SourceFile] = {}
     bad = []
+    states = {}
     for written, facts in listing.files.items():
         path = _as_it_lies(listing.folder, written)
         try:
@@ -98,12 +106,31 @@ def _listed(listing: Listing) -> Scan:
         except (OSError, ValueError) as error:
             bad.append(BadFile(path=path, reason=f"cannot be found ({getattr(error, 'strerror', None) or error})"))
             continue
-        file = SourceFile(path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, facts=facts)
         if facts.id in files:
             bad.append(BadFile(path=path, reason=same_name(files[facts.id])))
         else:
-            files[facts.id] = file
-    return Scan(folder=listing.folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad))
+            files[facts.id] = SourceFile(path=path, size_bytes=stat.st_size, facts=facts)
+            states[path] = _state(stat)
+    return Scan(
+        folder=listing.folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad), states=states
+    )
+
+
+def _state(stat: os.stat_result) -> tuple[int, ...]:
+    """Size, times and inode. The time of the change is the system's own: no program can set it back."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
+def changed_files(found: Scan) -> list[str]:
+    """Return the files that were written to, replaced or removed since they were scanned."""
+    return [path for path, state in found.states.items() if _state_now(found.folder / path) != state]
+
+
+def _state_now(path: Path) -> tuple[int, ...] | None:
+    try:
+        return _state(_stat(str(path)))
+    except OSError:
+        return None
 
 
 def _as_it_lies(folder: Path, path: str) -> str:

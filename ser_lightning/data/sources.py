@@ -1,12 +1,12 @@
 """Which corpora are opened, where they lie, and how their labels are joined."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ser_lightning.data.cache import PackedCorpus, prepare
-from ser_lightning.data.collection import Collection, Part
+from ser_lightning.data.collection import Collection, Part, speaker_key
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.download import default_folder, download
 from ser_lightning.data.labels import (
@@ -19,7 +19,7 @@ from ser_lightning.data.labels import (
     read_label_map,
 )
 from ser_lightning.data.scan import scan
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, some
 
 _POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
 
@@ -63,6 +63,9 @@ class Sources:
         votes: table of votes; None: looked for beside the corpus.
         on_bad: "error" or "exclude", for files that cannot be used.
         fetch: download what is not there.
+        same_speakers: whether speakers of the same name in two users' lists are the same people; None is no answer.
+
+    Raises: UserError for corpora that do not go together, and where that answer is needed and missing.
     """
 
     def __init__(
@@ -75,9 +78,11 @@ class Sources:
         votes: Path | None = None,
         on_bad: str = "error",
         fetch: bool = False,
+        same_speakers: bool | None = None,
     ):
-        self._all = [*training, *([test] if test else [])]
-        self._test_corpus = test.corpus.name if test else None
+        self._all = _named_apart([*training, *([test] if test else [])])
+        self._test_corpus = self._all[-1].corpus.name if test else None
+        self._same_speakers = same_speakers
         self._label_map = read_label_map(label_map or {})
         self._label_source = labels
         self._votes = votes
@@ -88,13 +93,20 @@ class Sources:
             raise UserError(
                 f"data.votes={votes} has no effect: votes are read of CREMA-D alone, without a label map"
             )
+        _check_speakers(self._all, same_speakers)
 
     def open(self) -> Collection:
         """Prepare what is not prepared, and label it. Raises: UserError for what a person can mend."""
         packed = [source.open(on_bad=self._on_bad, fetch=self._fetch) for source in self._all]
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
         check_labels(labels, fewest=1)
-        return Collection(parts=parts, labels=labels, facts=self._facts(), test_corpus=self._test_corpus)
+        return Collection(
+            parts=parts,
+            labels=labels,
+            facts=self._facts(),
+            test_corpus=self._test_corpus,
+            same_speakers=self._same_speakers,
+        )
 
     def _single(self, packed: PackedCorpus) -> tuple[list[Part], tuple[str, ...]]:
         corpus, root = self._all[0].corpus, self._all[0].root
@@ -153,12 +165,43 @@ class Sources:
         return facts
 
 
+def _named_apart(sources: Sequence[Source]) -> list[Source]:
+    """Lists in files of the same name, or called like a corpus of ours, with a number behind the name.
+
+    Raises: UserError for a corpus, or a list, that is named twice.
+    """
+    named: dict[str, Source] = {}
+    for source in sources:
+        corpus, name, number = source.corpus, source.corpus.name, 2
+        while name in named:
+            if corpus.listing is None or corpus.where_to_get == named[name].corpus.where_to_get:
+                raise UserError(f"a corpus is named twice: {', '.join(each.corpus.name for each in sources)}")
+            name, number = f"{corpus.name}_{number}", number + 1
+        named[name] = source if name == corpus.name else replace(source, corpus=replace(corpus, name=name))
+    return list(named.values())
+
+
+def _check_speakers(sources: Sequence[Source], same_speakers: bool | None) -> None:
+    named = [(source.corpus.title, source.corpus.listing) for source in sources]
+    lists = [(title, listing) for title, listing in named if listing is not None]
+    spellings: dict[str, list[str]] = {}
+    for _, listing in lists:
+        names = sorted({facts.speaker for facts in listing.files.values()})
+        for key, name in {speaker_key(name): name for name in names}.items():
+            spellings.setdefault(key, []).append(name)
+    twice = sorted(" or ".join(dict.fromkeys(names)) for names in spellings.values() if len(names) > 1)
+    if twice and same_speakers is None:
+        raise UserError(
+            f"more than one list ({', '.join(str(listing.folder / title) for title, listing in lists)}) "
+            f"has speakers called {some(twice)}: if these are the same people, add data.same_speakers=yes; "
+            "if not, data.same_speakers=no"
+        )
+
+
 def _check(sources: Sequence[Source], labels: str, label_map: Mapping[str, str]) -> None:
     if labels not in LABEL_SOURCES:
         raise UserError(f"data.labels={labels} is not known: use {', '.join(LABEL_SOURCES)}")
     names = [source.corpus.name for source in sources]
-    if len(set(names)) < len(names):
-        raise UserError(f"a corpus is named twice: {', '.join(names)}")
     if len(sources) > 1 and not label_map:
         raise UserError(
             f"{' and '.join(names)} have labels of their own: join them with data/label_map=six, "

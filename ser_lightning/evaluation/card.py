@@ -99,6 +99,7 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "where": f" of {tested_on}" if tested_on else "",
         "synthetic": bool(result.get("synthetic")),
         "speaker_independent": result["protocol"]["speaker_independent"],
+        "shared": card_words.shared(result),
         "contamination": result.get("contamination"),
         "selection": result["protocol"]["selection"],
         "split_hash": result["protocol"]["split_hash"],

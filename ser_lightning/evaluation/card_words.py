@@ -7,6 +7,7 @@ from typing import Any
 from ser_lightning.command_line import train_command
 from ser_lightning.errors import counted
 from ser_lightning.evaluation.collect import FinishedRun
+from ser_lightning.evaluation.leakage_words import about_validation
 from ser_lightning.evaluation.protocol import known_of_speakers
 
 _SPLITS = {
@@ -30,10 +31,14 @@ def protocol(run: FinishedRun) -> Iterator[str]:
     name = facts["split"]
     yield f"Split {name}" + (f" ({_SPLITS[name]})" if name in _SPLITS else "") + f", fold {facts['fold']}."
     yield _counts(facts)
-    if facts["speaker_independent"]:
+    if not facts["speaker_independent"]:
+        yield f"{shared(run.result)} These numbers do not hold for new speakers."
+    elif run.result.get("leakage") is None:  # an older result, which was not compared
         yield "No speaker of the test was heard in training or validation."
     else:
-        yield "Speakers of the test were heard in training, too: these numbers do not hold for new speakers."
+        yield "No speaker and no sound of the test is in training or validation: all of them were compared."
+    if (validation := about_validation(run.result)) is not None:
+        yield f"{validation[0].upper()}{validation[1:]}."
     known = known_of_speakers(facts)
     if known is not None:
         yield f"{known.capitalize()}: of a clip alone it understands less."
@@ -45,6 +50,18 @@ def protocol(run: FinishedRun) -> Iterator[str]:
         joined = ", ".join(f"{old} → {new}" for old, new in facts["label_map"].items())
         yield f"Labels of several corpora were joined: {joined}."
     yield _choice(run)
+
+
+def shared(result: Mapping[str, Any]) -> str:
+    """Which part the test shares its speakers with."""
+    leakage = result.get("leakage") or {}
+    for pair, part in (("train/test", "training"), ("val/test", "validation, which chose the epoch")):
+        found = leakage.get(pair) or {}
+        if found.get("speakers"):
+            return f"{len(found['speakers'])} of the speakers of the test are in {part}."
+        if found.get("n_sounds"):
+            return f"{found['n_sounds']} of the sounds of the test are in {part}, under another speaker's name."
+    return "The speakers of the test were heard in training, too."
 
 
 def _counts(facts: Mapping[str, Any]) -> str:

@@ -38,7 +38,8 @@ def sections(runs: Sequence[FinishedRun], *, separate: bool) -> list[list[Finish
 def readable(runs: Sequence[FinishedRun]) -> dict[str, str]:
     """The protocol that runs of a section share, for people."""
     hashes = {run.fold: run.result["protocol"]["split_hash"] for run in sorted(runs, key=by_fold_and_seed)}
-    facts = {name: _text(value) for name, value in _facts(runs[0]).items()}
+    apart = all(run.result["protocol"]["speaker_independent"] for run in runs)
+    facts = {name: _text(value) for name, value in {**_said(runs[0]), "speaker_independent": apart}.items()}
     return facts | {"split_hash": ", ".join(f"{fold}: {text}" for fold, text in hashes.items())}
 
 
@@ -83,6 +84,16 @@ def by_fold_and_seed(run: FinishedRun) -> tuple[bool, int, str, int]:
 
 
 def _facts(run: FinishedRun) -> dict[str, Any]:
+    """What runs of one section have in common.
+
+    Of a training, split and hash say which speakers are shared, in some folds perhaps, and older results only claim
+    it; a model tested on other clips may know them where another does not.
+    """
+    tested_elsewhere = "checkpoint" in run.result
+    return {name: value for name, value in _said(run).items() if tested_elsewhere or name != "speaker_independent"}
+
+
+def _said(run: FinishedRun) -> dict[str, Any]:
     protocol = {name: value for name, value in run.result["protocol"].items() if name not in _BY_FOLD}
     synthetic = bool(run.result.get("synthetic"))
     return {**protocol, "labels": run.result["labels"], **({"synthetic": True} if synthetic else {})}

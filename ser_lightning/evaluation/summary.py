@@ -19,12 +19,12 @@ from ser_lightning.evaluation.breakdown_figures import draw_robustness, draw_sli
 from ser_lightning.evaluation.breakdown_tables import robustness_table, slices_table
 from ser_lightning.evaluation.data_warnings import data_warnings
 from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
+from ser_lightning.evaluation.leakage_words import about_test, about_validation
 from ser_lightning.evaluation.protocol import corpora, known_of_speakers
 from ser_lightning.evaluation.reliability import draw_reliability
 from ser_lightning.terminal import SafeConsole
 
 _SYNTHETIC = "synthetic speech: says nothing about emotion"
-_SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
 
 
 def finish(run_dir: Path, result: dict[str, Any] | None = None) -> None:
@@ -109,8 +109,10 @@ def _protocol(result: dict[str, Any]) -> Iterator[str]:
         yield f"trained on {protocol['trained_on']}"
     if (result.get("seen") or {}).get("subset") == "unknown":
         yield "whom it heard is not known"
+    elif not protocol["speaker_independent"]:
+        yield "SPEAKERS SHARED"
     else:
-        yield "speaker-disjoint" if protocol["speaker_independent"] else "SPEAKERS SHARED"
+        yield "speaker-disjoint test" if about_validation(result) else "speaker-disjoint"
     known = known_of_speakers(protocol)
     if known is not None:
         yield known
@@ -228,12 +230,10 @@ def _caveats(result: dict[str, Any]) -> Iterator[RenderableType]:
     if result["protocol"].get("trained_on"):
         yield f"trained on {result['protocol']['trained_on']}"
     split = next(_protocol(result))
-    if result.get("seen"):
-        yield Text(f"{split}: {_heard_before(result['seen'])}", style="bold yellow")
-    elif result["protocol"]["speaker_independent"]:
-        yield f"{split}: no test speaker was heard in training"
-    else:
-        yield Text(f"{split}: {_SHARED}", style="bold yellow")
+    said, is_well = about_test(result)
+    yield f"{split}: {said}" if is_well else Text(f"{split}: {said}", style="bold yellow")
+    if (validation := about_validation(result)) is not None:
+        yield Text(validation, style="yellow")
     known = known_of_speakers(result["protocol"])
     if known is not None:
         yield known
@@ -241,10 +241,3 @@ def _caveats(result: dict[str, Any]) -> Iterator[RenderableType]:
         yield Text(result["contamination"], style="bold yellow")
     if result.get("synthetic"):
         yield Text(_SYNTHETIC, style="bold yellow")
-
-
-def _heard_before(seen: dict[str, Any]) -> str:
-    if seen["subset"] == "unknown":
-        return "WHOM IT WAS TRAINED ON IS NOT KNOWN: may say nothing about new speakers"
-    how = "TRAINED ON" if seen["subset"] == "train" else "EPOCH CHOSEN ON"
-    return f"{how} {seen['n_speakers']} OF THESE SPEAKERS: says nothing about new ones"

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import soundfile
 from conftest import make_clip, make_cremad
 
-from ser_lightning.data import cache
+from ser_lightning.data import cache, content_digest
 from ser_lightning.data.audio import decode
 from ser_lightning.data.cache import PackedCorpus, prepare
 from ser_lightning.data.corpora import load_corpus
@@ -60,6 +61,73 @@ def test_a_changed_file_is_prepared_anew(root):
     before = prepare(CREMAD, root).folder
     make_clip(root / "AudioWAV" / "1001_DFA_ANG_XX.wav", seed=99)
     assert prepare(CREMAD, root).folder != before
+
+
+def test_other_contents_of_the_same_names_sizes_and_times_are_prepared_anew(root, tmp_path):
+    """As versions of a corpus out of archives that give every file the same time."""
+    other = Path(shutil.copytree(root, tmp_path / "other"))
+    for path in (other / "AudioWAV").iterdir():
+        content = path.read_bytes()
+        path.write_bytes(content[:-2000] + content[-1000:] + content[-2000:-1000])
+    for path in [*(root / "AudioWAV").iterdir(), *(other / "AudioWAV").iterdir()]:
+        os.utime(path, (1_704_067_200, 1_704_067_200))
+    one, two = prepare(CREMAD, root), prepare(CREMAD, other)
+    assert one.folder != two.folder
+    assert not set(one.manifest.column("audio_hash")) & set(two.manifest.column("audio_hash"))
+
+
+def test_a_file_that_is_written_over_and_given_its_former_time_is_noticed(root):
+    """As ``mp3gain -p`` does."""
+    before = prepare(CREMAD, root).folder
+    path = root / "AudioWAV" / "1001_DFA_ANG_XX.wav"
+    content, stat = path.read_bytes(), path.stat()
+    path.write_bytes(content[:-2000] + content[-1000:] + content[-2000:-1000])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert prepare(CREMAD, root).folder != before
+
+
+def test_a_copy_and_a_moved_folder_are_read_and_not_packed_again(root, tmp_path, monkeypatch):
+    before = prepare(CREMAD, root)
+    monkeypatch.setattr(cache, "decode", lambda path: pytest.fail("decoded again"))
+    copied = Path(shutil.copytree(root, tmp_path / "copied", copy_function=shutil.copyfile))
+    moved = root.rename(tmp_path / "moved")
+    for place in (copied, moved):
+        packed = prepare(CREMAD, place)
+        assert packed.folder == before.folder
+        assert packed.report.folder == str(place / "AudioWAV")  # where the files are read from
+        assert pickle.loads(pickle.dumps(packed)).report.folder == packed.report.folder
+    monkeypatch.setattr(content_digest, "_hash_file", lambda path: pytest.fail("read again"))
+    assert prepare(CREMAD, moved).folder == before.folder
+
+
+def test_a_digest_that_was_lost_is_made_again(root):
+    before = prepare(CREMAD, root).folder
+    (digest,) = (cache.cache_root() / "digests").glob("cremad-*")
+    digest.write_text("")
+    assert prepare(CREMAD, root).folder == before
+
+
+def test_what_changes_while_it_is_read_is_not_packed(root, monkeypatch):
+    def decode_slowly(path):
+        make_clip(root / "AudioWAV" / "1001_DFA_ANG_XX.wav", seed=7)
+        return decode(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "decode", decode_slowly)
+        with pytest.raises(UserError, match=r"1001_DFA_ANG_XX\.wav of .* changed while the corpus was read"):
+            prepare(CREMAD, root)
+    assert len(prepare(CREMAD, root).manifest) == 12
+
+
+def test_a_copy_that_becomes_another_sound_is_noticed(root):
+    copy = root / "AudioWAV" / "again" / "1001_DFA_ANG_XX.wav"
+    copy.parent.mkdir()
+    shutil.copy2(root / "AudioWAV" / copy.name, copy)
+    assert prepare(CREMAD, root).report.warnings()["copies"] == 1
+    content = copy.read_bytes()
+    copy.write_bytes(content[:-2000] + content[-1000:] + content[-2000:-1000])
+    with pytest.raises(UserError, match="and other contents"):
+        prepare(CREMAD, root)
 
 
 def _prepare_and_report(root, cache_dir, queue):
@@ -202,8 +270,8 @@ def test_a_full_disk_leaves_nothing_behind(root, monkeypatch):
         patch.setattr(cache.Manifest, "write_csv", full)
         with pytest.raises(UserError, match="No space left"):
             prepare(CREMAD, root)
-    left = [path for path in cache.cache_root().iterdir() if path.is_dir()]
-    assert left == []
+    left = [path.name for path in cache.cache_root().iterdir() if path.is_dir()]
+    assert left == ["digests"]
 
 
 def test_the_report_survives_the_disk(root):

@@ -129,6 +129,18 @@ def test_the_protocol_is_told_in_words(tmp_path):
     assert "Speakers shared" not in text and "Synthetic" not in text and "python train.py" not in text
 
 
+def test_the_protocol_tells_what_a_comparison_found(tmp_path):
+    nothing = {"speakers": [], "n_sounds": 0}
+    apart = {"train/test": nothing, "val/test": nothing, "train/val": {"speakers": ["my:OAF"], "n_sounds": 0}}
+    text = flat(card_of(tmp_path, leakage=apart))
+    assert "No speaker and no sound of the test is in training or validation" in text
+    assert "Validation shares 1 speaker with training (my:OAF)" in text and "Speakers shared" not in text
+    shared = {**apart, "train/test": {"speakers": ["a", "b"], "n_sounds": 2}}
+    protocol = protocol_of(tmp_path, speaker_independent=False)
+    text = flat(card_of(tmp_path, leakage=shared, protocol=protocol))
+    assert "**Speakers shared.** 2 of the speakers of the test are in training. On new speakers" in text
+
+
 def test_what_spoils_a_result_stands_on_top(tmp_path):
     protocol = protocol_of(
         tmp_path, split="random", speaker_independent=False, selection="last epoch", label_source="voice_soft"

@@ -76,6 +76,29 @@ def test_shared_speakers_and_synthetic_speech_cannot_be_missed(tmp_path):
     assert "no test speaker" not in text
 
 
+NOTHING = {"speakers": [], "n_sounds": 0}
+APART = {"train/test": NOTHING, "val/test": NOTHING, "train/val": NOTHING}
+
+
+@pytest.mark.parametrize(
+    ("pair", "shared", "words"),
+    [
+        ("train/test", {}, "fold 2: no test speaker is in training"),
+        ("train/test", {"speakers": ["a", "b"]}, "SPEAKERS SHARED between training and test (2)"),
+        ("train/test", {"n_sounds": 3}, "SOUNDS SHARED between training and test (3)"),
+        ("val/test", {"speakers": ["a"]}, "SPEAKERS SHARED between validation and test (1)"),
+        ("train/val", {"speakers": ["my:OAF"]}, "validation shares 1 speaker with training (my:OAF)"),
+    ],
+)
+def test_each_pair_of_parts_is_told_apart(tmp_path, pair, shared, words):
+    make_run(tmp_path, leakage={**APART, pair: {**NOTHING, **shared}})
+    text = " ".join(said(tmp_path).split())
+    assert words in text
+    test_is_apart = not shared or pair == "train/val"
+    assert ("no test speaker is in training" in text) is test_is_apart
+    assert ("SHARED" in text) is not test_is_apart
+
+
 def test_summary_without_a_validation_set(tmp_path):
     result = make_run(tmp_path)
     make_run(tmp_path, metrics={"val": None, "test": result["metrics"]["test"]})

@@ -1,0 +1,137 @@
+"""What the parts of a split share, by comparison with what a checkpoint was trained on: speakers and sounds.
+
+A speaker is known by name and corpus, or, in users' lists, by name and contents of the list; a sound by the hash
+of its samples, whoever is said to speak.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ser_lightning.data.audio import SILENT_PEAK
+from ser_lightning.data.collection import Collection, speaker_key
+from ser_lightning.data.corpora.corpus import corpus_names
+from ser_lightning.errors import UserError, some
+
+TRAIN_TEST, VAL_TEST, TRAIN_VAL = "train/test", "val/test", "train/val"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What two parts have in common: speakers, by their names in the part that is named last, and sounds."""
+
+    speakers: tuple[str, ...]
+    n_sounds: int
+
+    def __bool__(self) -> bool:
+        return bool(self.speakers or self.n_sounds)
+
+
+Leakage = Mapping[str, Shared]  # by pair of parts; without a validation set there is only one pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """What a checkpoint was trained on and its epoch chosen on, out of its stamp.
+
+    ``speakers`` (with the corpus's name) and ``sounds`` (hashes) are by part, "train" and "val". ``lists`` has the
+    digest of each corpus that is a user's list, '' where it is not known.
+    """
+
+    speakers: Mapping[str, frozenset[str]]
+    sounds: Mapping[str, frozenset[str]]
+    lists: Mapping[str, str]
+    same_speakers: bool | None
+
+    @classmethod
+    def from_stamp(cls, stamp: Mapping[str, Any]) -> "TrainingRecord | None":
+        """Return what a stamp says; None for one that is too old to say it."""
+        heard = stamp.get("heard")
+        if heard is None:
+            return None
+        speakers = {part: frozenset(of["speakers"]) for part, of in heard.items()}
+        names = {who.partition(":")[0] for part in speakers.values() for who in part}
+        return cls(
+            speakers=speakers,
+            sounds={part: frozenset(of["clips"]) for part, of in heard.items()},
+            lists=stamp.get("lists", dict.fromkeys(names - set(corpus_names()), "")),
+            same_speakers=stamp.get("same_speakers"),
+        )
+
+    def knows(self, collection: Collection) -> bool:
+        """Return whether a corpus of the collection was trained on."""
+        ours = {who.partition(":")[0] for part in self.speakers.values() for who in part} - self.lists.keys()
+        corpora = {part.corpus.name for part in collection.parts} - collection.lists.keys()
+        return bool(ours & corpora or set(self.lists.values()) & set(collection.lists.values()))
+
+    def leakage(self, collection: Collection, rows: Sequence[int], *, same_speakers: bool | None) -> Leakage:
+        """Compare the clips of a test, and the validation set, with what was trained on.
+
+        Args:
+            collection: with the clips.
+            rows: of the test, in its manifest.
+            same_speakers: whether speakers of the same name in another list are the same people; None: nobody said.
+
+        Raises: UserError where nobody said, and everything depends on that.
+        """
+        clips = [collection.manifest[row] for row in rows]
+        sounds = {clip.audio_hash for clip in clips if clip.peak >= SILENT_PEAK}  # silence is nobody's
+        names = {collection.origin(row): collection.manifest[row].speaker for row in rows}
+        known = {part: set[str]() for part in self.speakers}
+        unsure = {part: set[str]() for part in self.speakers}
+        for (corpus, speaker), name in names.items():
+            alike, same = self._called_alike(corpus, speaker, collection.lists.get(corpus), same_speakers)
+            if same is not False:
+                for part, speakers in self.speakers.items():
+                    if alike & speakers:
+                        (unsure if same is None else known)[part].add(name)
+        n_sounds = {part: len(sounds & trained) for part, trained in self.sounds.items()}
+        open_question = sorted(set().union(*unsure.values()))
+        if open_question and not any(known.values()) and not any(n_sounds.values()):
+            raise UserError(
+                f"{some(open_question)} of this list: the model was trained on speakers of these names in another "
+                "list. If they are the same people, add data.same_speakers=yes; if not, data.same_speakers=no"
+            )
+        found = {
+            f"{part}/test": Shared(speakers=tuple(sorted(known[part] | unsure[part])), n_sounds=n_sounds[part])
+            for part in self.speakers
+            if self.speakers[part]
+        }
+        return found | self._train_val()
+
+    def _called_alike(
+        self, corpus: str, speaker: str, digest: str | None, same_speakers: bool | None
+    ) -> tuple[set[str], bool | None]:
+        """Whom of the record a speaker might be, and whether that is so; None: nobody said.
+
+        ``digest`` is that of the corpus where it is a user's list.
+        """
+        if digest is None:
+            return (set() if corpus in self.lists else {f"{corpus}:{speaker}"}), True
+        own = [name for name, known in self.lists.items() if known == digest]
+        if own and not self.same_speakers:
+            return {f"{corpus if corpus in own else own[0]}:{speaker}"}, True
+        key = speaker_key(speaker)
+        everybody = set().union(*self.speakers.values())
+        alike = {who for who in everybody if self._is_listed(who) and speaker_key(who.partition(":")[2]) == key}
+        return alike, True if own else same_speakers
+
+    def _is_listed(self, who: str) -> bool:
+        return who.partition(":")[0] in self.lists
+
+    def _train_val(self) -> dict[str, Shared]:
+        if not self.speakers["val"]:
+            return {}
+        speakers = self.speakers["train"] & self.speakers["val"]
+        n_sounds = len(self.sounds["train"] & self.sounds["val"])
+        return {TRAIN_VAL: Shared(speakers=tuple(sorted(speakers)), n_sounds=n_sounds)}
+
+
+def keeps_test_apart(leakage: Leakage) -> bool:
+    """Return whether no speaker and no sound of the test is in training, nor chose the epoch."""
+    return not any(leakage.get(pair) for pair in (TRAIN_TEST, VAL_TEST))
+
+
+def leakage_to_json(leakage: Leakage) -> dict[str, Any]:
+    """Return what result.json says of it."""
+    return {pair: asdict(shared) | {"speakers": list(shared.speakers)} for pair, shared in leakage.items()}

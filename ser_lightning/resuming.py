@@ -1,0 +1,80 @@
+"""Whether a run that goes on has the data that it began with."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.errors import UserError, some
+
+_FACTS = ("label_source", "label_map", "test_corpus")  # of the protocol
+
+
+def check_same_data(stamp: Mapping[str, Any], data: EmotionDataModule) -> None:
+    """Compare today's data with those that a checkpoint's stamp tells of: split, labels, speakers and sounds.
+
+    Where the files lie makes no difference.
+    Raises: UserError that names what differs.
+    """
+    differences = list(_differences(stamp, data))
+    if differences:
+        raise UserError(
+            f"the data are not those that this run was trained on so far: {'; '.join(differences)}. "
+            "Restore them (the list, the files) as they were, or start a new run with its own hydra.run.dir"
+        )
+
+
+def _differences(stamp: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]:
+    before, now, record = stamp["protocol"], data.protocol(), data.training_record()
+    labels = [list(stamp["labels"]), list(data.labels)]
+    if labels[0] != labels[1]:
+        yield "the labels were {} and are {}".format(*(", ".join(names) for names in labels))
+    for name in _FACTS:
+        if before.get(name) != now.get(name):
+            yield f"{name} was {before.get(name)} and is {now.get(name)}"
+    n_more = sum(now[key] - before[key] for key in ("n_train", "n_val", "n_test"))
+    if n_more:
+        yield f"clips {'more' if n_more > 0 else 'fewer'}: {abs(n_more):,}"
+    moved = list(_moved(stamp["heard"], data)) if "heard" in stamp else []
+    yield from moved
+    if before["split_hash"] != now["split_hash"] and not moved and not n_more:
+        yield "clips have other names, or are in other parts of the split"
+    elif "contents" in stamp and stamp["contents"] != record["contents"] and not moved:
+        yield "clips have other labels, speakers or sounds"
+
+
+def _moved(heard: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]:
+    """Speakers and clips that are in another part than they were, and sounds that are gone.
+
+    Who was in the test before is not in the stamp.
+    """
+    rows_now = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
+    people, manifest = data.collection.people, data.manifest
+    now = {part: {people[row] for row in rows} for part, rows in rows_now.items()}
+    changed = {
+        who: f"{was or 'test or none'} → {_parts(now, who) or 'none'}"
+        for who in sorted(set().union(*now.values(), *(heard[part]["speakers"] for part in heard)))
+        if (was := _parts({part: heard[part]["speakers"] for part in heard}, who))
+        != _parts({part: now[part] for part in heard}, who)
+    }
+    if changed:
+        yield f"speakers changed part: {some([f'{who} ({how})' for who, how in changed.items()])}"
+    sounds = {part: {manifest[row].audio_hash for row in rows} for part, rows in rows_now.items()}
+    clips = {part: set(heard[part]["clips"]) for part in heard}
+    before = set().union(*clips.values())
+    elsewhere = [
+        manifest[row].id
+        for part, rows in rows_now.items()
+        for row in rows
+        if people[row] not in changed
+        and manifest[row].audio_hash not in clips.get(part, ())
+        and manifest[row].audio_hash in before
+    ]
+    if elsewhere:
+        yield f"clips changed part: {some(elsewhere)}"
+    gone = before - set().union(*sounds.values())
+    if gone:
+        yield f"sounds gone from training and validation: {len(gone):,}"
+
+
+def _parts(members: Mapping[str, Any], who: str) -> str:
+    return "+".join(part for part, speakers in members.items() if who in speakers)
