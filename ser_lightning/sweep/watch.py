@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
@@ -64,6 +65,7 @@ class Watch(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Make the run's directory ready. Raises: SystemExit where it cannot be written."""
+        HydraConfig.instance().set_config(config)  # which the name of the directory is made from
         place = Path(config.hydra.run.dir)
         try:
             place.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,10 +135,13 @@ def test_a_search_follows_monitor_and_ends_in_its_table(tmp_path, cremad_root, a
         assert (study.direction.name == "MINIMIZE") is ("monitor.mode=min" in asked)
         assert len(study.trials) == trials
     if status == 0:
-        losses = {name: each["metrics"]["val"]["loss"] for name, each in results(tmp_path / "search").items()}
-        assert f"{min(losses.values()):.4f}" in out.partition("best ")[0].splitlines()[2 + 1] or len(losses) == 2
+        found = results(tmp_path / "search").values()
+        losses = sorted(each["metrics"]["val"]["loss"] for each in found)
+        assert re.findall(r" (\d\.\d{4}) +\d+\.\d", out) == [f"{loss:.4f}" for loss in losses]
+        best = next(each for each in found if each["metrics"]["val"]["loss"] == losses[0])
+        assert f"test UAR {best['metrics']['test']['uar']:.1%}" in out
         assert out.count("test UAR") == 1 and "test UAR" not in err
-        assert "train it  python train.py" in out
+        assert f"train it  python train.py model.optimizer.lr={study.best_params['model.optimizer.lr']} " in out
 
 
 def test_ctrl_c_ends_a_sweep_in_its_table(tmp_path, cremad_root):
