@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, first_line
 from ser_lightning.files import has_content, remove_partials, written_whole
 
 SCHEMA = 1  # of result.json
@@ -165,8 +166,12 @@ def _resolved(cfg: DictConfig) -> DictConfig:
 
 
 def _load(path: Path) -> DictConfig:
-    cfg = OmegaConf.load(path)
-    assert isinstance(cfg, DictConfig)
+    try:
+        cfg = OmegaConf.load(path)
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({first_line(error)}): remove its folder, and run anew") from error
+    if not isinstance(cfg, DictConfig):
+        raise UserError(f"{path} is damaged, for it holds no settings: remove its folder, and run anew")
     return cfg
 
 
