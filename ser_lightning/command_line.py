@@ -23,7 +23,10 @@ def train_command(*overrides: str) -> str:
 def assignment(name: str, value: object) -> str:
     """Return the override that gives a setting this very text, whatever characters are in it."""
     text = str(value)
-    if re.fullmatch(r"[\w./-]*/[\w./-]*", text, re.ASCII):  # what has no slash may be a number, or null
+    word = re.fullmatch(
+        r"[\w./-]*/[\w./-]*|[A-Za-z][\w.-]*", text, re.ASCII
+    )  # what else has no slash may be a number
+    if word and text.lower() not in ("null", "true", "false", "inf", "nan"):
         return f"{name}={text}"
     return f"{name}={_hydra_quoted(text.replace('${', chr(92) + '${'))}"
 

@@ -167,7 +167,7 @@ def _load(path: Path) -> DictConfig:
     try:
         return OmegaConf.create(read_settings(path))
     except ValueError as error:
-        raise UserError(f"{path.parent} holds no run: {error}") from error
+        raise UserError(f"{path} is damaged ({error}): remove its folder, and run anew") from error
 
 
 def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:

@@ -27,7 +27,7 @@ def test_any_text_can_be_assigned_and_any_command_be_pasted(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["a ${seed} b", "it's", 'say "a"', "a\\b\\", "/ü (1)", "null", "12", "~/x", "a=b,c"]
+    "text", ["a ${seed} b", "it's", 'say "a"', "a\\b\\", "/ü (1)", "null", "12", "NaN", "n.a-1", "~/x", "a=b,c"]
 )
 def test_a_setting_has_the_very_text(text):
     assert compose_config(assignment("resume", text), "hydra.run.dir=x").resume == text
@@ -35,6 +35,7 @@ def test_a_setting_has_the_very_text(text):
 
 def test_a_plain_path_stays_as_it_is_and_another_is_easy_to_read():
     assert train_command(assignment("resume", "/data/run-1")) == "python train.py resume=/data/run-1"
+    assert train_command(assignment("hydra.sweep.dir", "sweep_2.a")) == "python train.py hydra.sweep.dir=sweep_2.a"
     awkward = assignment("resume", "/s/data.fold=0,seed=1")
     assert train_command(awkward) == """python train.py resume="'/s/data.fold=0,seed=1'\""""
 

@@ -221,6 +221,14 @@ def test_a_run_that_ends_before_its_pictures_are_there_is_not_finished(tiny, tmp
     assert (run.checkpoints / "model_card.md").is_file()
 
 
+@pytest.mark.parametrize("text", ["seed: [0", "- 1\n"])
+def test_a_damaged_config_is_named(tiny, tmp_path, text):
+    run = RunDirectory(tmp_path)
+    run.config.write_text(text)
+    with pytest.raises(UserError, match=r"config\.yaml is damaged.*remove its folder"):
+        train(tiny(), run)
+
+
 def test_a_picture_that_cannot_be_drawn_costs_no_result(tiny, tmp_path, monkeypatch, caplog):
     def fails(run_dir, result=None):
         raise RuntimeError("no such font")
