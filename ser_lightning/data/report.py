@@ -58,7 +58,7 @@ class Report:
             what = f"cut off flat in more than {CLIPPED_SHARE:.1%} of the samples"
             lines.append(f"{counted(self.clipped, 'clipped clip')}, {what}: {some(self.clipped)}")
         if self.square_waves:
-            lines.append(f"{len(self.square_waves)} of these {SQUARE_WAVES}: {some(self.square_waves)}")
+            lines.append(f"{len(self.square_waves)} of these are {SQUARE_WAVES}: {some(self.square_waves)}")
         if self.duplicate_audio:
             pairs = [" = ".join(group) for group in self.duplicate_audio]
             lines.append(f"{counted(pairs, 'sound')} under more than one name: {some(pairs)}")

@@ -53,7 +53,7 @@ def test_what_was_left_empty_or_damaged_counts_as_not_there(tmp_path):
     assert found == {"a": "interrupted", "b": "finished", "c": "waiting"}
     (tmp_path / "sweep.json").write_text("{")
     plan(tmp_path, ["d"], ["seed=0"])
-    assert read_plan(tmp_path) == {"command": ["seed=0"], "jobs": ["d"]}
+    assert read_plan(tmp_path) == {"command": ["seed=0"], "jobs": ["d"], "overrides": {}, "monitor": None}
 
 
 def test_a_refused_job_counts_as_failed(tmp_path):
@@ -119,7 +119,7 @@ def test_a_search_is_ranked_by_what_it_is_by_and_shows_one_test(tmp_path):
     rows = re.findall(r"^ *model.optimizer.lr=(\S+) +([\d.]+) +1\.5", text, re.MULTILINE)
     assert rows == [("0.001235", "0.4000"), ("1e-5", "0.6000"), ("1e-3", "0.9000")]
     assert "test UAR 50.0%" in text and "80.0%" not in text and "30.0%" not in text
-    command = "train it  python train.py model.optimizer.lr=0.00123456789 data=csv 'data.manifest=my list.csv'"
+    command = 'train it  python train.py model.optimizer.lr=0.00123456789 data=csv data.manifest="my list.csv"'
     assert command in text
     assert "ser compare" not in text
 
