@@ -19,7 +19,7 @@ from ser_lightning.run import RunDirectory
 from ser_lightning.sweep import grid, names, plugins
 from ser_lightning.sweep.job import end_with_sweep, run_apart
 from ser_lightning.sweep.watch import listen
-from ser_lightning.text import printable
+from ser_lightning.text import print_what_can_be_printed, printable
 from ser_lightning.user import name_user
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -102,6 +102,7 @@ def _pin(run: RunDirectory) -> None:
 
 def _speak(run: RunDirectory) -> None:
     """Ours to the screen in plain words; everything, warnings of libraries too, to the run's log."""
+    print_what_can_be_printed()
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers.clear()
