@@ -27,7 +27,7 @@ from ser_lightning.run import RunDirectory
 from ser_lightning.sweep import grid, names, plugins, watch
 from ser_lightning.sweep.job import end_with_sweep, run_apart
 from ser_lightning.sweep.watch import is_search, listen
-from ser_lightning.text import printable
+from ser_lightning.text import print_what_can_be_printed, printable
 from ser_lightning.user import name_user
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -145,10 +145,9 @@ def _pin(run: RunDirectory) -> None:
 
 def _speak(run: RunDirectory) -> None:
     """Ours to the screen in plain words; everything, warnings of libraries too, to the run's log."""
+    print_what_can_be_printed()
     logging.captureWarnings(True)
-    logging.raiseExceptions = (
-        False  # a terminal that was closed, or a disk that is full, is no reason for tracebacks
-    )
+    logging.raiseExceptions = False  # of a terminal that was closed, or a disk that is full
     root = logging.getLogger()
     root.handlers.clear()
     root.setLevel(logging.INFO)

@@ -1,6 +1,8 @@
 """Text of other people's making, such as a file's name, in what this package prints and writes."""
 
 import re
+import sys
+from io import TextIOWrapper
 
 # Controls, half characters (bytes of a name that is not UTF-8), and what turns the direction of writing around.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -20,3 +22,10 @@ def _escaped(match: re.Match[str]) -> str:
     if 0xDC80 <= number <= 0xDCFF:  # what Python makes of a byte that is not UTF-8
         number -= 0xDC00
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def print_what_can_be_printed() -> None:
+    """Let stdout and stderr escape what their encoding does not have, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

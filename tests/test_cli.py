@@ -1,6 +1,7 @@
 """The `ser` command: what it prints where, and how it ends."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -215,3 +216,15 @@ def test_ctrl_c_ends_it_with_130_and_no_traceback():
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err.strip()) == (130, "stopped: interrupted")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_terminals_encoding_does_not_have_is_escaped(tmp_path, encoding):
+    folder = os.fsencode(tmp_path) + b"/J\xfcrgen"
+    os.mkdir(folder)
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [*map(os.fsencode, SER), b"data", b"audit", b"csv", b"data.manifest=" + folder + b"/a.csv"]
+    ended = subprocess.run(command, capture_output=True, cwd=ROOT, env=environment)
+    assert ended.returncode == 1 and b"Traceback" not in ended.stderr
+    ended = subprocess.run([*SER, "data", "list"], capture_output=True, cwd=ROOT, env=environment)
+    assert ended.returncode == 0, ended.stderr

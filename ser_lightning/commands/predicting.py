@@ -24,6 +24,8 @@ from ser_lightning.inference.predict import Outcome, known_voice, predict_all
 from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, load_model
 from ser_lightning.inference.recordings import RawFormat, Recording, find_recordings
 from ser_lightning.inference.windows import Windows
+from ser_lightning.terminal import SafeConsole
+from ser_lightning.text import printable
 
 SCHEMA = 1  # of the JSON
 
@@ -88,7 +90,7 @@ def _clipped(share: float) -> str:
 
 
 def _bar(n_recordings: int) -> Progress:
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[heard]} heard"), TimeElapsedColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     bar.add_task("", total=n_recordings, heard=clock(0))
@@ -122,7 +124,7 @@ def _deliver(
             with written_whole(Path(place)) as file:
                 file.write(text)
         if place != STDOUT:
-            click.echo(f"written: {place}", err=True)
+            click.echo(f"written: {printable(place)}", err=True)
     if STDOUT not in places.values():
         _print(model, outcomes, console)
 

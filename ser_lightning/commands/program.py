@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ser_lightning.errors import is_interrupt, why
-from ser_lightning.text import printable
+from ser_lightning.text import print_what_can_be_printed, printable
 from ser_lightning.user import name_user
 
 
@@ -38,6 +38,7 @@ class Program(Group):
 
     def main(self, *args: Any, **options: Any) -> None:  # type: ignore[override]
         name_user()
+        print_what_can_be_printed()
         with _remarks_on_stderr():
             try:
                 status = super().main(*args, **{**options, "standalone_mode": False})

@@ -13,6 +13,7 @@ from ser_lightning.inference.prediction import NoAnswer, Prediction, Segment, su
 from ser_lightning.inference.recognizer import EmotionRecognizer, Voice
 from ser_lightning.inference.recordings import STDIN, Recording
 from ser_lightning.inference.windows import Windows
+from ser_lightning.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ def _segments(
 
 
 def _failed(recording: Recording, error: str) -> Outcome:
-    return Outcome(name=recording.name, error=error)
+    return Outcome(name=recording.name, error=printable(error))
 
 
 def _segment(segment: Segment) -> dict[str, Any]:
