@@ -9,6 +9,7 @@ import asyncio
 import base64
 import ipaddress
 import json
+import math
 import re
 import secrets
 from collections.abc import Collection
@@ -200,7 +201,7 @@ async def _question(request: Request, session: Session) -> bytes:
         body = json.loads(await asked.body())
         file, window_s, hop_s = body["data"]
         question: dict[str, Any] = {
-            "data": [None, float(window_s), float(hop_s)],
+            "data": [None, _number(window_s), _number(hop_s)],
             "fn_index": int(body["fn_index"]),
             "trigger_id": int(body["trigger_id"]),
             "session_hash": _check_page(body["session_hash"], session),
@@ -208,9 +209,16 @@ async def _question(request: Request, session: Session) -> bytes:
         if file is not None:
             path = _check_file(file["path"], session)
             question["data"][0] = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        return json.dumps(question, allow_nan=False).encode()
+        return json.dumps(question).encode()
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise _Refused(400, "The page of this demo does not ask so.") from error
+
+
+def _number(value: object) -> int | float:
+    """Raises: ValueError for anything else, or OverflowError."""
+    if isinstance(value, int | float) and math.isfinite(value):
+        return value
+    raise ValueError(value)
 
 
 def _check_page(page: object, session: Session) -> str:

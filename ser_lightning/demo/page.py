@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import soundfile
 
 from ser_lightning.demo import limits, words
 from ser_lightning.demo.about import About
 from ser_lightning.demo.answering import Shown, show
 from ser_lightning.demo.colours import DARK, LIGHT
 from ser_lightning.demo.turns import Superseded, Turns
+from ser_lightning.errors import first_line
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.inference.windows import Windows
 
@@ -140,9 +142,12 @@ def _shown(
     except Superseded:
         before = [place] if place is not None else []
         raise
-    except OSError as error:  # the page was closed meanwhile, there were too many uploads, or the disk is full
+    except (OSError, soundfile.SoundFileError) as error:
+        # The page was closed meanwhile, there were too many uploads, or the disk is full.
         tell(1)
-        return Shown(answer=words.complaint(f"{upload.name} is not kept ({error.strerror}): choose it again"))
+        return Shown(
+            answer=words.complaint(f"{upload.name} could not be kept ({first_line(error)}): choose it again")
+        )
     finally:
         for old in before:
             shutil.rmtree(old, ignore_errors=True)

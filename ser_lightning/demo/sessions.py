@@ -50,7 +50,7 @@ class Session:
 
     def end(self) -> None:
         """Delete the session's files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _delete(self._folder)
 
 
 class Sessions:
@@ -88,8 +88,18 @@ class Sessions:
         for _, n_bytes, upload in uploads:
             taken += n_bytes
             if taken > limits.KEPT_BYTES and upload != path.parent:
-                shutil.rmtree(upload, ignore_errors=True)
+                _delete(upload)
         return path
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder into which an answer may be written just now: by another name, it takes nothing more."""
+    gone = folder.with_name(f"gone_{folder.name}")
+    try:
+        folder.rename(gone)
+    except OSError:  # on Windows, of what is open
+        gone = folder
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _changed_and_size(upload: Path) -> tuple[float, int, Path]:

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -315,7 +314,6 @@ def test_a_page_that_closes_before_its_answer_leaves_nothing(browser, demo, clip
     def late(*args, **more):
         asked.set()
         go_on.wait(PATIENCE_S)
-        shutil.rmtree(more["folder"], ignore_errors=True)
         return show(*args, **more)
 
     monkeypatch.setattr(module, "show", late)
@@ -337,3 +335,28 @@ def test_one_browser_has_several_pages_and_its_files_stay_until_the_last(browser
         first.ask(path).raise_for_status()
         assert "data-probability" in first.answer()
     wait_until(lambda: not Path(path).exists())
+
+
+def test_a_folder_that_is_being_written_to_is_deleted(tmp_path):
+    """As a page closes while its answer is made: whoever writes there finds no folder any more."""
+    from ser_lightning.demo.sessions import Session
+
+    for number in range(20):
+        folder = tmp_path / f"session_{number}"
+        folder.mkdir()
+        began, failed = threading.Event(), threading.Event()
+
+        def write(folder=folder, began=began, failed=failed):
+            for name in range(1_000_000):
+                try:
+                    (folder / str(name)).mkdir()
+                except FileNotFoundError:
+                    return failed.set()
+                began.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        began.wait()
+        Session(folder).end()
+        writer.join()
+        assert failed.is_set() and not list(tmp_path.iterdir())
