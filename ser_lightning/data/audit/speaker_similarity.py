@@ -32,7 +32,10 @@ _NEAREST = 3  # pairs that are named although they are no more alike than differ
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakerPair:
-    """Two speakers, how alike they are, and the limit for as many clips as they have."""
+    """Two speakers, how alike they are, and what random parts of one, of as many clips, seldom fall below.
+
+    That one is a usual speaker, or the two taken as one, where these vary more than a usual speaker does.
+    """
 
     speakers: tuple[str, str]
     similarity: float
@@ -131,7 +134,9 @@ def _compare_pairs(base: SpeakerSimilarity, clips: Sequence[np.ndarray]) -> Spea
 
     def described(pair: tuple[int, int]) -> SpeakerPair:
         sizes = sorted(len(clips[number]) for number in pair)
-        limit = max(_low(_random_parts(clips, *sizes), _DEVIATIONS), different_limit)
+        both = [np.concatenate([clips[number] for number in pair])]  # a speaker may vary more than others do
+        parts = (_low(_random_parts(each, *sizes), _DEVIATIONS) for each in (clips, both))
+        limit = max(min(parts), different_limit)
         names = base.speakers[pair[0]], base.speakers[pair[1]]
         return SpeakerPair(speakers=names, similarity=round(similarities[pair], 4), limit=round(limit, 4))
 
