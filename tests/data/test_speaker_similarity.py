@@ -45,7 +45,7 @@ def split_of(*folds, independent=True):
 def test_different_people_are_no_finding():
     result = compared(*made())
     assert len(result.speakers) == 14
-    assert (result.same_person, result.two_people, result.cannot_tell) == ((), (), "")
+    assert (result.same_person, result.alike, result.two_people, result.cannot_tell) == ((), (), (), "")
     assert result.different[2] < result.different_limit <= result.halves_limit < result.halves[1]
     assert len(result.nearest) == 3
     assert result.nearest[0].similarity == result.different[2]
@@ -130,7 +130,9 @@ def test_what_cannot_be_told_is_said_and_fails_nothing():
     assert len(short.not_compared) == 14
     alike = compared(*made(apart=0.02))
     assert alike.cannot_tell == "different speakers are about as alike as random halves of one"
-    for result in (few, short, alike):
+    nothing = compared(np.ones_like(embeddings), names, emotions)
+    assert nothing.cannot_tell == "the means of their embeddings are no more than noise"
+    for result in (few, short, alike, nothing):
         assert (result.same_person, result.two_people) == ((), ())
         (finding,) = speaker_findings(result, [])
         assert (finding.severity, finding.kind) == ("warning", "speakers_not_compared")

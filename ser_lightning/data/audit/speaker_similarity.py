@@ -12,6 +12,7 @@ N: clips.  D: width of an embedding.  S: speakers.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -64,7 +65,8 @@ class SpeakerSimilarity:
         different_limit: what the most alike of so many pairs of different speakers seldom passes.
         halves_limit: what random halves of a speaker seldom fall below, ``different_limit`` at least.
         same_person: pairs as alike as halves of one speaker, the most alike first.
-        nearest: the most alike of the other pairs, all that pass ``different_limit`` and some more.
+        alike: other pairs that are more alike than ``different_limit``.
+        nearest: the most alike of all others.
         groups_limit: what the two groups of a speaker's clips seldom fall below.
         two_people: speakers whose groups do.
     """
@@ -78,6 +80,7 @@ class SpeakerSimilarity:
     halves_limit: float | None = None
     different_limit: float | None = None
     same_person: tuple[SpeakerPair, ...] = ()
+    alike: tuple[SpeakerPair, ...] = ()
     nearest: tuple[SpeakerPair, ...] = ()
     groups_limit: float | None = None
     two_people: tuple[SpeakerGroups, ...] = ()
@@ -105,22 +108,54 @@ def compare_speakers(
         return replace(base, cannot_tell=f"{needed}, and {enough.sum()} have as much")
     kept = enough[speaker_of]
     number = (np.cumsum(enough) - 1)[speaker_of[kept]]  # of each kept clip's speaker among those compared
-    residuals = _without_emotion(embeddings[kept].astype(np.float64), number, np.asarray(emotions, dtype=str)[kept])
-    scatter, means = _scatter(residuals, number), _means(residuals, number)
-    normalised = _normalised(residuals - means.mean(0), scatter.sum(0) / len(residuals))
-    compared = _compare_pairs(base, [normalised[number == n] for n in range(len(base.speakers))])
-    if compared.cannot_tell:
-        return compared
-    return _compare_groups(
-        compared, [_normalised_by_others(residuals, number, n, scatter, means) for n in range(len(base.speakers))]
-    )
+    clips = _Clips(embeddings[kept].astype(np.float64), np.asarray(emotions, dtype=str)[kept], number)
+    compared = _compare_pairs(base, clips)
+    return compared if compared.cannot_tell else _compare_groups(compared, clips)
 
 
-def _compare_pairs(base: SpeakerSimilarity, clips: Sequence[np.ndarray]) -> SpeakerSimilarity:
-    """Add what the normalised clips of each speaker, (their number, D), say of pairs of speakers."""
-    similarities = {pair: similarity(clips[pair[0]], clips[pair[1]]) for pair in combinations(range(len(clips)), 2)}
-    pairs = sorted(similarities, key=lambda pair: -similarities[pair])
+@dataclass(frozen=True, eq=False)
+class _Clips:
+    """Clips of speakers that are compared: embeddings (N, D), emotions (N,), the number of the speaker (N,)."""
+
+    embeddings: np.ndarray
+    emotions: np.ndarray
+    speaker_of: np.ndarray
+
+    @cached_property
+    def residuals(self) -> np.ndarray:
+        """Embeddings less what clips of their emotion differ by, on average, from the mean of their speaker."""
+        deviations = self.embeddings - _means(self.embeddings, self.speaker_of)[self.speaker_of]
+        _, emotion_of = np.unique(self.emotions, return_inverse=True)
+        return self.embeddings - _means(deviations, emotion_of)[emotion_of]
+
+    def normalised(self, *, without: int = -1) -> np.ndarray:
+        """Normalise all by what the speakers, one of them left out, vary by and are around, (N, D)."""
+        means = _means(self.residuals, self.speaker_of)
+        used = self.speaker_of != without
+        deviations = (self.residuals - means[self.speaker_of])[used]
+        covariance = deviations.T @ deviations / len(deviations)
+        variance = np.trace(covariance) / len(covariance)
+        shrunk = (1 - _SHRINKAGE) * covariance + (_SHRINKAGE * variance + 1e-12) * np.eye(len(covariance))
+        centre = means[np.arange(len(means)) != without].mean(0)
+        rows = np.ones_like(used) if without < 0 else ~used
+        return solve_triangular(cholesky(shrunk, lower=True), (self.residuals[rows] - centre).T, lower=True).T
+
+    def as_one(self, pair: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """The clips of two speakers, normalised as if both were one."""
+        _, merged = np.unique(np.where(self.speaker_of == pair[1], pair[0], self.speaker_of), return_inverse=True)
+        normalised = replace(self, speaker_of=merged).normalised()
+        return normalised[self.speaker_of == pair[0]], normalised[self.speaker_of == pair[1]]
+
+
+def _compare_pairs(base: SpeakerSimilarity, all_clips: _Clips) -> SpeakerSimilarity:
+    """Add what is known of pairs of speakers."""
+    normalised = all_clips.normalised()
+    clips = [normalised[all_clips.speaker_of == number] for number in range(len(base.speakers))]
+    numbers = combinations(range(len(clips)), 2)
+    similarities = {pair: similarity(clips[pair[0]], clips[pair[1]]) for pair in numbers}
     halves, different = _random_parts(clips), np.array(list(similarities.values()))
+    if np.isnan(halves).all() or np.isnan(different).all():
+        return replace(base, cannot_tell="the means of their embeddings are no more than noise")
     different_limit = _highest_by_chance(different, len(clips))
     base = replace(
         base,
@@ -129,29 +164,39 @@ def _compare_pairs(base: SpeakerSimilarity, clips: Sequence[np.ndarray]) -> Spea
         halves_limit=round(max(_low(halves, _DEVIATIONS), different_limit), 4),
         different_limit=round(different_limit, 4),
     )
-    if not different_limit < _low(halves, _LEAST_DEVIATIONS):  # or either of them is NaN
+    if not different_limit < _low(halves, _LEAST_DEVIATIONS):
         return replace(base, cannot_tell="different speakers are about as alike as random halves of one")
 
-    def described(pair: tuple[int, int]) -> SpeakerPair:
-        sizes = sorted(len(clips[number]) for number in pair)
-        both = [np.concatenate([clips[number] for number in pair])]  # a speaker may vary more than others do
-        parts = (_low(_random_parts(each, *sizes), _DEVIATIONS) for each in (clips, both))
-        limit = max(min(parts), different_limit)
-        names = base.speakers[pair[0]], base.speakers[pair[1]]
-        return SpeakerPair(speakers=names, similarity=round(similarities[pair], 4), limit=round(limit, 4))
+    def close(pair: tuple[int, int]) -> SpeakerPair:
+        """Compare two as if they were one: normalised as two, they are less alike than random parts of one are."""
+        one, other = all_clips.as_one(pair)
+        sizes = sorted((len(one), len(other)))
+        draws = _random_parts([np.concatenate([one, other])], *sizes), _random_parts(clips, *sizes)
+        limit = max(min(_low(parts, _DEVIATIONS) for parts in draws), different_limit)
+        return described(pair, similarity(one, other), limit)
 
+    def described(pair: tuple[int, int], alike: float, limit: float) -> SpeakerPair:
+        names = base.speakers[pair[0]], base.speakers[pair[1]]
+        return SpeakerPair(speakers=names, similarity=round(alike, 4), limit=round(limit, 4))
+
+    pairs = sorted(similarities, key=lambda pair: -np.nan_to_num(similarities[pair], nan=-1))
     n_close = sum(value > different_limit for value in similarities.values())
-    close = [described(pair) for pair in pairs[: n_close + _NEAREST]]
+    tested = [close(pair) for pair in pairs[:n_close]]
+    others = pairs[n_close : n_close + _NEAREST]
     return replace(
         base,
-        same_person=tuple(pair for pair in close if pair.similarity >= pair.limit),
-        nearest=tuple(pair for pair in close if pair.similarity < pair.limit),
+        same_person=tuple(pair for pair in tested if pair.similarity >= pair.limit),
+        alike=tuple(pair for pair in tested if pair.similarity < pair.limit),
+        nearest=tuple(described(pair, similarities[pair], base.halves_limit or 0) for pair in others),
     )
 
 
-def _compare_groups(base: SpeakerSimilarity, clips: Sequence[np.ndarray]) -> SpeakerSimilarity:
-    """Add which speakers' clips, normalised by other speakers', fall into two groups unlike those of the others."""
-    groups = [_groups(name, own) for name, own in zip(base.speakers, clips, strict=True)]
+def _compare_groups(base: SpeakerSimilarity, clips: _Clips) -> SpeakerSimilarity:
+    """Add which speakers' clips fall into two groups less alike than those of the others.
+
+    Each speaker is normalised by the others alone: what tells two people under one name would be divided out.
+    """
+    groups = [_groups(name, clips.normalised(without=number)) for number, name in enumerate(base.speakers)]
     limit = math.tanh(_low(_fisher_z([each.similarity for each in groups]), _GROUP_DEVIATIONS))
     two_people = (
         each for each in groups if each.similarity < limit and min(each.n_clips) >= _LEAST_SHARE * sum(each.n_clips)
@@ -174,45 +219,14 @@ def similarity(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _noiseless_power(clips: np.ndarray) -> float:
-    """The squared length of what the mean of clips (N, D) estimates, negative by chance where that is nearly 0."""
+    """The squared length of what the mean of clips (N, D) estimates; 0 where chance makes it negative."""
     n, total = len(clips), clips.sum(0)
-    power = float(total @ total - np.square(clips).sum()) / (n * (n - 1))
-    return max(power, 0.0)
-
-
-def _without_emotion(embeddings: np.ndarray, speaker_of: np.ndarray, emotions: np.ndarray) -> np.ndarray:
-    """Take away how clips of an emotion differ, on average, from the mean of their speakers."""
-    deviations = embeddings - _means(embeddings, speaker_of)[speaker_of]
-    _, emotion_of = np.unique(emotions, return_inverse=True)
-    return embeddings - _means(deviations, emotion_of)[emotion_of]
+    return max(float(total @ total - np.square(clips).sum()) / (n * (n - 1)), 0.0)
 
 
 def _means(embeddings: np.ndarray, group_of: np.ndarray) -> np.ndarray:
     """Of each group, (groups, D)."""
     return np.stack([embeddings[group_of == group].mean(0) for group in range(group_of.max() + 1)])
-
-
-def _scatter(embeddings: np.ndarray, speaker_of: np.ndarray) -> np.ndarray:
-    """Sums of products of what clips differ from their speaker's mean by, (S, D, D)."""
-    deviations = embeddings - _means(embeddings, speaker_of)[speaker_of]
-    return np.stack([own.T @ own for own in (deviations[speaker_of == n] for n in range(speaker_of.max() + 1))])
-
-
-def _normalised(centred: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Make the covariance within speakers a sphere, but for the shrinkage."""
-    variance = np.trace(covariance) / len(covariance)
-    shrunk = (1 - _SHRINKAGE) * covariance + (_SHRINKAGE * variance + 1e-12) * np.eye(len(covariance))
-    return solve_triangular(cholesky(shrunk, lower=True), centred.T, lower=True).T
-
-
-def _normalised_by_others(
-    embeddings: np.ndarray, speaker_of: np.ndarray, number: int, scatter: np.ndarray, means: np.ndarray
-) -> np.ndarray:
-    """One speaker's clips, normalised without them: what tells two people under one name would be divided out."""
-    own = speaker_of == number
-    others = np.arange(len(means)) != number
-    covariance = (scatter.sum(0) - scatter[number]) / np.count_nonzero(~own)
-    return _normalised(embeddings[own] - means[others].mean(0), covariance)
 
 
 def _random_parts(clips: Sequence[np.ndarray], n_one: int | None = None, n_other: int | None = None) -> np.ndarray:

@@ -21,8 +21,6 @@ from ser_lightning.data.audit.speaker_similarity import (
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.splits import SUBSETS
 
-_NEAREST = 3  # pairs shown in the table
-
 
 def compare_collection(collection: Collection, weights: Path) -> SpeakerSimilarity:
     """Embed every clip that is not silent, and compare the speakers; a sound counts once for a speaker.
@@ -67,10 +65,10 @@ def speaker_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAudit]
     if together:
         text = f"{counted(together, 'pair')} of speakers as alike as halves of one speaker, which no split parts"
         yield Finding(severity="warning", kind="same_person", text=text, names=tuple(together))
-    between = [_described(pair, similarity) for pair in similarity.nearest if _is_between(pair, similarity)]
-    if between:
-        text = f"{counted(between, 'pair')} of speakers more alike than different speakers are: play clips of both"
-        yield Finding(severity="warning", kind="alike_speakers", text=text, names=tuple(between))
+    alike = [_described(pair, similarity) for pair in similarity.alike]
+    if alike:
+        text = f"{counted(alike, 'pair')} of speakers more alike than different speakers are: play clips of both"
+        yield Finding(severity="warning", kind="alike_speakers", text=text, names=tuple(alike))
     if similarity.two_people:
         text = (
             f"{counted(len(similarity.two_people), 'speaker')} may be two people under one name, or recorded in "
@@ -104,7 +102,7 @@ def similarity_table(similarity: SpeakerSimilarity) -> Iterator[RenderableType]:
         ):
             table.add_row(what, *(f"{value:.3f}" for value in spread), limit)
         yield table
-    for pair in similarity.nearest[:_NEAREST]:
+    for pair in similarity.nearest:
         yield Text(f"next alike: {' and '.join(pair.speakers)}, {pair.similarity:.3f}", style="dim")
     if similarity.silent:
         yield Text(f"{counted(similarity.silent, 'silent clip')} left out", style="dim")
@@ -115,11 +113,6 @@ def _described(pair: SpeakerPair, similarity: SpeakerSimilarity) -> str:
         f"{' = '.join(pair.speakers)}: similarity {pair.similarity:.3f}; halves of one speaker {pair.limit:.3f} or "
         f"more, different speakers up to {similarity.different_limit:.3f}"
     )
-
-
-def _is_between(pair: SpeakerPair, similarity: SpeakerSimilarity) -> bool:
-    """Whether a pair is less alike than halves of one speaker, and more than different speakers."""
-    return similarity.different_limit is not None and similarity.different_limit < pair.similarity < pair.limit
 
 
 def _crosses(fold: FoldAudit, pair: SpeakerPair) -> bool:
