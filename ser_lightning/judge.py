@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart, leakage_to_json
+from ser_lightning.errors import UserError
 from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.run import RunDirectory
@@ -29,6 +30,8 @@ def judge(
     trainer.loggers = []  # what follows is no epoch: W&B gets it from result.json
     epochs, selection, stamp = _choose(trainer, module, run)
     validated = _validate(trainer, module, data)
+    if trainer.limit_test_batches == 0:
+        raise UserError("it is trained and not tested, as trainer.limit_test_batches=0 says: `ser eval` tests it")
     trainer.test(module, datamodule=data, verbose=False)
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
     found = verdict(data.collection, rows.tolist(), logits.numpy(), data.labels)

@@ -30,10 +30,9 @@ def check_trainer(config: DictConfig) -> None:
             raise UserError(f"trainer.{name} has no effect: use {remedy}")
     check("trainer.", whole=True, at_least=1, max_epochs=asked.max_epochs)
     check("trainer.", whole=True, at_least=1, accumulate_grad_batches=asked.accumulate_grad_batches)
-    for name in ("limit_train_batches", "limit_test_batches"):
-        if asked[name] is not None:
-            check("trainer.", above=0, **{name: asked[name]})
-    for name in ("limit_val_batches", "gradient_clip_val"):
+    if asked.limit_train_batches is not None:
+        check("trainer.", above=0, limit_train_batches=asked.limit_train_batches)
+    for name in ("limit_val_batches", "limit_test_batches", "gradient_clip_val"):
         if asked[name] is not None:
             check("trainer.", at_least=0, **{name: asked[name]})
     n_gpus = torch.cuda.device_count()

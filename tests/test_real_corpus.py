@@ -1,15 +1,21 @@
 """On real clips, where a part of CREMA-D is given: SER_TEST_CREMAD names its directory."""
 
+import csv
 import json
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 from conftest import config
 
+from ser_lightning.data.audit.speaker_encoder import weights_file
+from ser_lightning.data.audit.speakers import compare_collection
+from ser_lightning.data.audit.whole import audit
 from ser_lightning.data.cache import prepare
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.experiment import make_data, train
+from ser_lightning.errors import UserError
+from ser_lightning.experiment import make_data, train, unsplit_data
 from ser_lightning.run import RunDirectory
 
 GIVEN = os.environ.get("SER_TEST_CREMAD")
@@ -47,3 +53,46 @@ def test_a_network_learns_from_real_speech(overrides, tmp_path):
     result = json.loads(run.result.read_text())
     assert result["metrics"]["val"]["uar"] > 0.25  # chance is 0.167
     assert result["warnings"]["silent"] == 1
+
+
+def compared(*overrides):
+    """An audit with its speakers compared; skips where the encoder's weights are not installed."""
+    try:
+        weights = weights_file()
+    except UserError:
+        pytest.skip("the weights of Resemblyzer are not installed")
+    module = unsplit_data(config(*overrides))
+    similarity = compare_collection(module.collection, weights)
+    return audit(module.collection, module.rules, chosen="kfold", speaker_similarity=similarity)
+
+
+def test_every_actor_is_told_from_the_others(overrides):
+    result = compared(*overrides)
+    similarity = result.speaker_similarity
+    assert (len(similarity.speakers), similarity.silent) == (12, ("1076_MTI_SAD_XX",))
+    assert (similarity.cannot_tell, similarity.same_person, similarity.two_people) == ("", (), ())
+    assert similarity.different[2] < 0.7
+    assert result.passed
+
+
+def test_actors_under_two_names_and_two_under_one_are_found(tmp_path):
+    """About half of the clips of 1001 and of 1050 are given a new speaker, and two actors one name."""
+    named = {"1064": "1006"}
+    rows, random = [], Random(0)
+    for path in sorted(Path(str(GIVEN)).resolve().glob("AudioWAV/*")):
+        actor, _, emotion, _ = path.stem.split("_")
+        renamed = random.random() < 0.5 and actor in ("1001", "1050")
+        speaker = f"new-{actor}" if renamed else named.get(actor, actor)
+        rows.append({"path": str(path), "emotion": emotion, "speaker": speaker})
+    listed = tmp_path / "clips.csv"
+    with listed.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    result = compared("data=csv", f"data.manifest={listed}")
+    similarity = result.speaker_similarity
+    assert {pair.speakers for pair in similarity.same_person} == {("1001", "new-1001"), ("1050", "new-1050")}
+    assert [each.speaker for each in similarity.two_people] == ["1006"]
+    failures = {finding.kind: finding for finding in result.of("failure")}
+    assert set(failures) == {"same_person_across_split"}
+    assert "parts 2 pairs of speakers" in failures["same_person_across_split"].text

@@ -16,7 +16,7 @@ from ser_lightning.trainer import check_trainer
         ("trainer.max_epochs=0", "trainer.max_epochs=0 is out of range: it must be a whole number, at least 1"),
         ("trainer.max_epochs=1.5", "a whole number"),
         ("trainer.limit_train_batches=0", "trainer.limit_train_batches=0 is out of range: .* above 0"),
-        ("trainer.limit_test_batches=0", "trainer.limit_test_batches=0"),
+        ("trainer.limit_test_batches=-1", "trainer.limit_test_batches=-1"),
         ("trainer.limit_train_batches=1.5", "this trainer cannot be made"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0"),
         ("trainer.devices=0", "this trainer cannot be made"),

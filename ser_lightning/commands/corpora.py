@@ -82,19 +82,24 @@ def prepare(name: str, overrides: tuple[str, ...], root: str | None) -> None:
 @_name
 @_overrides
 @_root
+@click.option("--voices", is_flag=True, help="Compare speakers by a pretrained encoder (extra voices).")
 @as_json_option
-def audit(name: str, overrides: tuple[str, ...], root: str | None, as_json: bool) -> int:
+def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool, as_json: bool) -> int:
     """Look a corpus and its splits over.
 
     Ends with 1 where results would be wrong: unusable files, labels without clips, a leak in a split that promises
-    none. What only needs a word of caution is a warning.
+    none. What only needs a word of caution is a warning. --voices finds one person under two names.
     """
     config = _config(name, root, (*overrides, "data.on_bad=exclude"))
+    from ser_lightning.data.audit.speaker_encoder import weights_file
+    from ser_lightning.data.audit.speakers import compare_collection
     from ser_lightning.data.audit.tables import print_audit
     from ser_lightning.data.audit.whole import audit as look_over
 
+    weights = weights_file() if voices else None  # a missing one is said before a corpus is decoded
     collection, rules = _unsplit(config)
-    found = look_over(collection, rules, chosen=config.data.split)
+    similarity = compare_collection(collection, weights) if weights is not None else None
+    found = look_over(collection, rules, chosen=config.data.split, speaker_similarity=similarity)
     if as_json:
         print_json(found.to_json())
     else:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ser_lightning.data.audit.findings import Finding
 from ser_lightning.data.audit.folds import FoldAudit, SplitAudit, Subset
+from ser_lightning.data.audit.speakers import similarity_table
 from ser_lightning.data.audit.whole import Audit, Count, Spread
 from ser_lightning.data.splits import SUBSETS
 from ser_lightning.errors import counted
@@ -29,6 +30,8 @@ def print_audit(audit: Audit, console: Console) -> None:
     for split in audit.splits:
         if split.folds:
             _print_parts(console, _leaks(split))
+    if audit.speaker_similarity is not None:
+        _print_parts(console, similarity_table(audit.speaker_similarity))
     _print_parts(console, [_findings(audit)])
     console.print()
     console.print(_verdict(audit))

@@ -22,6 +22,8 @@ from ser_lightning.data.audit.findings import (
     split_findings,
 )
 from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex
+from ser_lightning.data.audit.speaker_similarity import SpeakerSimilarity
+from ser_lightning.data.audit.speakers import speaker_findings
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.labels import DROP
 from ser_lightning.data.manifest import Manifest, Utterance
@@ -87,6 +89,7 @@ class Audit:
     duplicates: tuple[Duplicate, ...]
     splits: tuple[SplitAudit, ...]
     findings: tuple[Finding, ...]
+    speaker_similarity: SpeakerSimilarity | None = None
 
     def of(self, severity: Severity) -> list[Finding]:
         """The findings of one severity."""
@@ -102,7 +105,13 @@ class Audit:
         return {"schema": SCHEMA, "passed": self.passed, **asdict(self)}
 
 
-def audit(collection: Collection, rules: Mapping[str, SplitRule], *, chosen: str) -> Audit:
+def audit(
+    collection: Collection,
+    rules: Mapping[str, SplitRule],
+    *,
+    chosen: str,
+    speaker_similarity: SpeakerSimilarity | None = None,
+) -> Audit:
     """Look at everything. ``chosen`` is the rule to be used: that it cannot be would be a failure.
 
     Raises: UserError where there is no clip to look at.
@@ -127,6 +136,7 @@ def audit(collection: Collection, rules: Mapping[str, SplitRule], *, chosen: str
         clip_findings(manifest, silent=_silent(collection)),
         duplicate_findings(duplicates),
         split_findings(splits, chosen=chosen),
+        speaker_findings(speaker_similarity, splits) if speaker_similarity is not None else (),
     )
     return Audit(
         name=collection.name,
@@ -144,6 +154,7 @@ def audit(collection: Collection, rules: Mapping[str, SplitRule], *, chosen: str
         duplicates=duplicates,
         splits=splits,
         findings=tuple(findings),
+        speaker_similarity=speaker_similarity,
     )
 
 

@@ -1,0 +1,121 @@
+"""What comparing speakers by their embeddings says of a corpus and its splits."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ser_lightning.data.audio import SILENT_PEAK
+from ser_lightning.data.audit.findings import Finding, counted
+from ser_lightning.data.audit.folds import FoldAudit, SplitAudit
+from ser_lightning.data.audit.speaker_encoder import embed_clips
+from ser_lightning.data.audit.speaker_similarity import (
+    LEAST_CLIPS,
+    LEAST_S,
+    SpeakerPair,
+    SpeakerSimilarity,
+    compare_speakers,
+)
+from ser_lightning.data.collection import Collection
+from ser_lightning.data.splits import SUBSETS
+
+
+def compare_collection(collection: Collection, weights: Path) -> SpeakerSimilarity:
+    """Embed every clip that is not silent, and compare the speakers; a sound counts once for a speaker.
+
+    Raises: UserError as `embed_clips`.
+    """
+    manifest = collection.manifest
+    sounding = {(row.speaker, row.audio_hash): n for n, row in enumerate(manifest) if row.peak >= SILENT_PEAK}
+    rows = sorted(sounding.values())
+    return compare_speakers(
+        embed_clips(collection, rows, weights),
+        speakers=[manifest[row].speaker for row in rows],
+        emotions=[manifest[row].emotion for row in rows],
+        durations_s=[manifest[row].duration_s for row in rows],
+        silent=[row.id for row in manifest if row.peak < SILENT_PEAK],
+    )
+
+
+def speaker_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAudit]) -> Iterator[Finding]:
+    """Name one person under two names, which fails a split that parts them, and two people under one name."""
+    if similarity.cannot_tell:
+        text = f"speakers cannot be told apart by embeddings: {similarity.cannot_tell}"
+        yield Finding(severity="warning", kind="speakers_not_compared", text=text)
+        return
+    crossing: set[SpeakerPair] = set()
+    for split in splits:
+        if not split.speaker_independent:
+            continue
+        names = []
+        for pair in similarity.same_person:
+            folds = [str(fold.fold) for fold in split.folds if _crosses(fold, pair)]
+            if folds:
+                crossing.add(pair)
+                where = f"fold{'s' * (len(folds) > 1)} {', '.join(folds)}"
+                names.append(f"{_described(pair, similarity)} ({where})")
+        if names:
+            text = (
+                f"split {split.name} parts {counted(names, 'pair')} of speakers as alike as halves of one speaker"
+            )
+            yield Finding(severity="failure", kind="same_person_across_split", text=text, names=tuple(names))
+    together = [_described(pair, similarity) for pair in similarity.same_person if pair not in crossing]
+    if together:
+        text = f"{counted(together, 'pair')} of speakers as alike as halves of one speaker, which no split parts"
+        yield Finding(severity="warning", kind="same_person", text=text, names=tuple(together))
+    alike = [_described(pair, similarity) for pair in similarity.alike]
+    if alike:
+        text = f"{counted(alike, 'pair')} of speakers more alike than different speakers are: play clips of both"
+        yield Finding(severity="warning", kind="alike_speakers", text=text, names=tuple(alike))
+    if similarity.two_people:
+        text = (
+            f"{counted(len(similarity.two_people), 'speaker')} may be two people under one name, or recorded in "
+            "two ways: the clips fall into groups less alike than those of other speakers "
+            f"({similarity.groups_limit:.3f} or more)"
+        )
+        names = [
+            f"{each.speaker}: {each.n_clips[0]} and {each.n_clips[1]} clips, similarity {each.similarity:.3f}"
+            for each in similarity.two_people
+        ]
+        yield Finding(severity="warning", kind="two_people", text=text, names=tuple(names))
+    if similarity.not_compared:
+        text = (
+            f"{counted(similarity.not_compared, 'speaker')} not compared by embeddings, for less than "
+            f"{LEAST_S:.0f} s or {LEAST_CLIPS} clips of speech"
+        )
+        yield Finding(severity="fact", kind="speakers_not_compared", text=text, names=similarity.not_compared)
+
+
+def similarity_table(similarity: SpeakerSimilarity) -> Iterator[RenderableType]:
+    """How alike halves of a speaker are, and different speakers, and the nearest of these."""
+    yield Text("speakers compared by embeddings: 1 is one person, whatever the number of clips", style="bold")
+    if similarity.halves is not None and similarity.different is not None:
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+        table.add_column("similarity", no_wrap=True)
+        for name in ("lowest", "median", "highest", "limit"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for what, spread, limit in (
+            ("random halves of a speaker", similarity.halves, f"≥ {similarity.halves_limit:.3f}"),
+            ("pairs of speakers", similarity.different, f"≤ {similarity.different_limit:.3f}"),
+        ):
+            table.add_row(what, *(f"{value:.3f}" for value in spread), limit)
+        yield table
+    for pair in similarity.nearest:
+        yield Text(f"next alike: {' and '.join(pair.speakers)}, {pair.similarity:.3f}", style="dim")
+    if similarity.silent:
+        yield Text(f"{counted(similarity.silent, 'silent clip')} left out", style="dim")
+
+
+def _described(pair: SpeakerPair, similarity: SpeakerSimilarity) -> str:
+    return (
+        f"{' = '.join(pair.speakers)}: similarity {pair.similarity:.3f}; halves of one speaker {pair.limit:.3f} or "
+        f"more, different speakers up to {similarity.different_limit:.3f}"
+    )
+
+
+def _crosses(fold: FoldAudit, pair: SpeakerPair) -> bool:
+    """Whether one of them is in one subset and the other in another."""
+    one, other = ({name for name in SUBSETS if who in getattr(fold, name).speakers} for who in pair.speakers)
+    return bool(one and other) and len(one | other) > 1
