@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ser_lightning.data.audit.speaker_similarity import compare_speakers, similarity
-from ser_lightning.data.audit.speakers import similarity_table, speaker_findings
+from ser_lightning.data.audit.speakers import similarity_findings, similarity_table
 
 WIDTH = 32
 EMOTIONS = ("anger", "fear", "sadness")
@@ -49,7 +49,7 @@ def test_different_people_are_no_finding():
     assert result.different[2] < result.different_limit <= result.halves_limit < result.halves[1]
     assert len(result.nearest) == 3
     assert result.nearest[0].similarity == result.different[2]
-    assert list(speaker_findings(result, [split_of(fold(result.speakers[:7], result.speakers[7:]))])) == []
+    assert list(similarity_findings(result, [split_of(fold(result.speakers[:7], result.speakers[7:]))])) == []
 
 
 @pytest.mark.parametrize("n_renamed", [12, 20])
@@ -79,7 +79,7 @@ def test_two_people_under_one_name_are_found():
     assert [each.speaker for each in result.two_people] == ["s02"]
     assert result.two_people[0].n_clips == (40, 40)
     assert result.two_people[0].similarity < result.groups_limit
-    (finding,) = speaker_findings(result, [])
+    (finding,) = similarity_findings(result, [])
     assert (finding.severity, finding.kind) == ("warning", "two_people")
     assert finding.names[0].startswith("s02: 40 and 40 clips, similarity ")
 
@@ -91,7 +91,7 @@ def test_a_pair_between_different_speakers_and_halves_of_one_is_a_warning():
     names[chosen] = "new"
     result = compared(embeddings, names, emotions)
     assert result.same_person == ()
-    (finding,) = speaker_findings(result, [split_of(fold(("new",), ("s03",)))])
+    (finding,) = similarity_findings(result, [split_of(fold(("new",), ("s03",)))])
     assert (finding.severity, finding.kind) == ("warning", "alike_speakers")
     assert finding.names[0].startswith("new = s03: similarity ")
 
@@ -110,13 +110,13 @@ def test_a_pair_fails_the_splits_that_part_it_alone():
     result = compared(embeddings, names, emotions)
     rest = ("s00", "s01")
     parted = split_of(fold(("s03", *rest), ("new",)), fold(("new", "s03"), rest, 1), fold(("new",), ("s03",), 2))
-    (finding,) = speaker_findings(result, [parted])
+    (finding,) = similarity_findings(result, [parted])
     assert (finding.severity, finding.kind) == ("failure", "same_person_across_split")
     assert finding.text == "split kfold parts 1 pair of speakers as alike as halves of one speaker"
     assert finding.names[0].startswith("new = s03: similarity ")
     assert finding.names[0].endswith("(folds 0, 2)")
     for harmless in (split_of(fold(("new", "s03"), rest)), split_of(fold(("new",), ("s03",)), independent=False)):
-        (finding,) = speaker_findings(result, [harmless])
+        (finding,) = similarity_findings(result, [harmless])
         assert (finding.severity, finding.kind) == ("warning", "same_person")
 
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_told_is_said_and_fails_nothing():
     assert nothing.cannot_tell == "the means of their embeddings are no more than noise"
     for result in (few, short, alike, nothing):
         assert (result.same_person, result.two_people) == ((), ())
-        (finding,) = speaker_findings(result, [])
+        (finding,) = similarity_findings(result, [])
         assert (finding.severity, finding.kind) == ("warning", "speakers_not_compared")
         assert result.cannot_tell in finding.text
         assert list(similarity_table(result))
@@ -146,7 +146,7 @@ def test_speakers_with_little_speech_are_named_and_left_out():
     result = compared(embeddings, names, emotions)
     assert result.not_compared == ("new",)
     assert result.same_person == ()
-    (finding,) = speaker_findings(result, [])
+    (finding,) = similarity_findings(result, [])
     assert (finding.severity, finding.names) == ("fact", ("new",))
     assert finding.text == "1 speaker not compared by embeddings, for less than 60 s or 10 clips of speech"
 

@@ -39,7 +39,7 @@ def compare_collection(collection: Collection, weights: Path) -> SpeakerSimilari
     )
 
 
-def speaker_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAudit]) -> Iterator[Finding]:
+def similarity_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAudit]) -> Iterator[Finding]:
     """Name one person under two names, which fails a split that parts them, and two people under one name."""
     if similarity.cannot_tell:
         text = f"speakers cannot be told apart by embeddings: {similarity.cannot_tell}"

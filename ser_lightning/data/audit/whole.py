@@ -23,7 +23,7 @@ from ser_lightning.data.audit.findings import (
 )
 from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex
 from ser_lightning.data.audit.speaker_similarity import SpeakerSimilarity
-from ser_lightning.data.audit.speakers import speaker_findings
+from ser_lightning.data.audit.speakers import similarity_findings
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.labels import DROP
 from ser_lightning.data.manifest import Manifest, Utterance
@@ -136,7 +136,7 @@ def audit(
         clip_findings(manifest, silent=_silent(collection)),
         duplicate_findings(duplicates),
         split_findings(splits, chosen=chosen),
-        speaker_findings(speaker_similarity, splits) if speaker_similarity is not None else (),
+        similarity_findings(speaker_similarity, splits) if speaker_similarity is not None else (),
     )
     return Audit(
         name=collection.name,
