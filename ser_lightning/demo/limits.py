@@ -1,7 +1,7 @@
 """What one demo takes at most: of a recording, of the disk, and of requests."""
 
 RECORDING_MB = 200
-RECORDING_BYTES = RECORDING_MB * 1_000_000
+RECORDING_BYTES = RECORDING_MB << 20
 RECORDING_MIN = 60
 RECORDING_S = 60 * RECORDING_MIN
 KEPT_BYTES = 1_000_000_000  # of all pages that are open together: for more, the oldest recordings are deleted

@@ -1,5 +1,6 @@
 """The page's layout: what is given on the left, what is answered on the right, one below the other on a phone."""
 
+import gc
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -151,6 +152,7 @@ def _shown(
     finally:
         for old in before:
             shutil.rmtree(old, ignore_errors=True)
+        gc.collect()  # figures are cycles of objects: else hundreds, of some MB each, wait for a collection
     return shown
 
 

@@ -1,5 +1,6 @@
 """What the demo answers to requests that its page does not make: every way tried to reach what is not one's own."""
 
+import gc
 import json
 import os
 import secrets
@@ -121,6 +122,20 @@ def test_an_upload_is_answered_in_few_bytes_and_gone_with_the_page(browser, demo
     assert not [file for file in demo[1].rglob("*") if file.is_file()]
     assert page.client.get(f"{API}/file={path}").status_code == 403
     assert page.ask(path).status_code == page.upload(clip).status_code == 403
+
+
+def test_pictures_do_not_stay_in_memory(page, clip):
+    from matplotlib.figure import Figure
+
+    path = page.upload(clip).json()[0]
+    gc.collect()
+    gc.disable()
+    try:
+        page.ask(path).raise_for_status()
+        assert "data-probability" in page.answer()
+        assert not [figure for figure in gc.get_objects() if isinstance(figure, Figure)]
+    finally:
+        gc.enable()
 
 
 def test_a_path_in_a_request_is_that_of_an_upload_or_refused(page, browser, demo, clip, tmp_path):
