@@ -1,6 +1,5 @@
 """The page's layout: what is given on the left, what is answered on the right, one below the other on a phone."""
 
-import gc
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from ser_lightning.demo.turns import Superseded, Turns
 from ser_lightning.errors import first_line
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.inference.windows import Windows
+from ser_lightning.memory import give_back
 
 TITLE = "Emotion in speech"
 # Gradio confines what it is given as CSS to the inside of this margin, which is wide on a phone.
@@ -152,7 +152,7 @@ def _shown(
     finally:
         for old in before:
             shutil.rmtree(old, ignore_errors=True)
-        gc.collect()  # figures are cycles of objects: else hundreds, of some MB each, wait for a collection
+        give_back()
     return shown
 
 
