@@ -67,6 +67,8 @@ def _contents(found: Scan) -> list[tuple[str, str]]:
 
 
 def _hash_file(path: Path) -> str:
+    if not path.is_file():  # a pipe would be waited for, a device read without end; decoding will name it
+        return "no file"
     digest = hashlib.blake2b(digest_size=16)
     try:
         with path.open("rb") as file:

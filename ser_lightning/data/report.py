@@ -39,6 +39,7 @@ class Report:
         counts = {
             "silent": len(self.silent),
             "clipped": len(self.clipped),
+            "square_waves": len(self.square_waves),
             "duplicate_audio": sum(len(group) for group in self.duplicate_audio),
             "missing": self.n_missing,
             "copies": len(self.copies),

@@ -414,8 +414,15 @@ def test_folders_may_be_deep_and_named_in_any_script(root, deep):
 
 
 def left_in_cache():
+    """But for digests of what was read, each of which is whole."""
     root = cache.cache_root()
-    return [path for path in root.iterdir() if path.suffix != ".lock"] if root.exists() else []
+    digests = [path for path in (root / "digests").glob("*") if path.suffix != ".lock"]
+    assert all(len(path.read_text()) == 16 for path in digests)
+    return (
+        [path for path in root.iterdir() if path.suffix != ".lock" and path.name != "digests"]
+        if root.exists()
+        else []
+    )
 
 
 def test_a_read_only_cache_is_one_error(root, monkeypatch):
