@@ -95,9 +95,12 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool,
     from ser_lightning.data.audit.speakers import compare_collection
     from ser_lightning.data.audit.tables import print_audit
     from ser_lightning.data.audit.whole import audit as look_over
+    from ser_lightning.data.cache import discard_if_damaged
 
     weights = weights_file() if voices else None  # a missing one is said before a corpus is decoded
     collection, rules = _unsplit(config)
+    if any([discard_if_damaged(part.packed.folder, thorough=True) for part in collection.parts]):
+        collection, rules = _unsplit(config)
     similarity = compare_collection(collection, weights) if weights is not None else None
     found = look_over(collection, rules, chosen=config.data.split, speaker_similarity=similarity)
     if as_json:

@@ -5,8 +5,9 @@ A packed corpus is a folder under the cache, named by a digest of the contents o
     samples.i16     all clips one after another, 16 kHz mono, little-endian
     manifest.csv    one row a clip, in that order
     report.json     what could not be used, and what can be used but looks wrong
+    checksums.json  of these files, the samples by block
 
-It is written beside and renamed, under a lock: it is whole or it is not there.
+It is written beside and renamed, under a lock: it is whole or it is not there. What was damaged since is packed anew.
 """
 
 import filecmp
@@ -14,6 +15,7 @@ import hashlib
 import logging
 import mmap
 import os
+import shutil
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +27,7 @@ import numpy as np
 from filelock import FileLock
 
 from ser_lightning.data.audio import SAMPLE_RATE_HZ, SILENT_PEAK, Sound, UnreadableAudio, decode, padded, peak
+from ser_lightning.data.checksums import damage, write_checksums
 from ser_lightning.data.content_digest import content_digest
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.manifest import Manifest, Utterance
@@ -89,6 +92,7 @@ def prepare(corpus: Corpus, root: Path | None, *, on_bad: str = "error") -> Pack
     found = scan(corpus, _synthesised_root(corpus) if root is None and corpus.synthesise else root)
     meaning = (_FORMAT, SAMPLE_RATE_HZ, corpus.name, corpus.n_clips)
     folder = cache_root() / f"{corpus.name}-{content_digest(corpus.name, meaning, found)}"
+    discard_if_damaged(folder)
     with _written_once(folder) as partial:
         if partial is not None:
             log.info("preparing %s: %d files of %s, once", corpus.title, len(found.files), found.folder)
@@ -98,10 +102,26 @@ def prepare(corpus: Corpus, root: Path | None, *, on_bad: str = "error") -> Pack
                     f"{some(changed)} of {found.folder} changed while the corpus was read: "
                     "start again when nothing writes there any more"
                 )
+            write_checksums(partial)
     packed = PackedCorpus(folder, found.folder)
     if packed.report.bad and on_bad == "error":
         raise UserError(packed.report.complaint(_bad_list(corpus)))
     return packed
+
+
+def discard_if_damaged(folder: Path, *, thorough: bool = False) -> bool:
+    """Remove a packed corpus that is not what was packed, saying so. Returns whether it was.
+
+    ``thorough`` compares all of its samples, where a start looks at some of them.
+    """
+    if not folder.is_dir() or not damage(folder, thorough=thorough):
+        return False
+    with _writing(folder), FileLock(folder.with_name(folder.name + ".lock")):
+        problem = damage(folder, thorough=thorough) if folder.is_dir() else ""
+        if problem:
+            log.warning("%s is damaged (%s): it is packed anew", folder, problem)
+            shutil.rmtree(folder)
+    return True
 
 
 def _bad_list(corpus: Corpus) -> Path:
@@ -117,7 +137,7 @@ def _written_once(folder: Path) -> Iterator[Path | None]:
     if folder.is_dir():
         yield None
         return
-    try:
+    with _writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(folder.name + ".lock")):
             if folder.is_dir():
@@ -125,6 +145,13 @@ def _written_once(folder: Path) -> Iterator[Path | None]:
                 return
             with folder_written_whole(folder) as partial:
                 yield partial
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Raises: UserError, with the remedy, where the cache cannot be written."""
+    try:
+        yield
     except OSError as error:
         remedy = "free room there, or set SER_CACHE to a directory that can be written"
         raise UserError(

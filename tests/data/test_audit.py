@@ -14,7 +14,7 @@ import soundfile
 from conftest import config, make_clip, make_cremad
 from rich.console import Console
 
-from ser_lightning.data.audit.findings import speaker_findings
+from ser_lightning.data.audit.findings import label_findings, speaker_findings
 from ser_lightning.data.audit.folds import audit_splits
 from ser_lightning.data.audit.tables import print_audit, print_splits
 from ser_lightning.data.audit.whole import audit
@@ -394,3 +394,8 @@ def test_the_trouble_of_cremad_is_named_and_passes():
     }
     n = len(speakers)
     assert f"{n} of {n} test speakers also train" in found(result, "shared_speakers").text
+
+
+def test_one_label_is_none():
+    findings = list(label_findings({"fear": 3}, {"fear": []}, n_left_out=0, n_unlabelled=0))
+    assert [(finding.severity, finding.kind) for finding in findings] == [("failure", "single_label")]

@@ -15,6 +15,7 @@ from conftest import make_clip, make_cremad
 from ser_lightning.data import cache, content_digest
 from ser_lightning.data.audio import decode
 from ser_lightning.data.cache import PackedCorpus, prepare
+from ser_lightning.data.checksums import damage, write_checksums
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.report import SQUARE_WAVES
 from ser_lightning.errors import UserError
@@ -354,3 +355,48 @@ def test_clips_of_one_length_that_do_not_end_in_zeros_are_not(root):
         samples, rate_hz = soundfile.read(path, dtype="int16")
         soundfile.write(path, samples[:4000], rate_hz, subtype="PCM_16")
     assert "padded" not in prepare(CREMAD, root).report.warnings()
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("samples.i16", lambda content: content[:1000]),
+        ("samples.i16", lambda content: content[: len(content) // 2] + bytes(len(content) - len(content) // 2)),
+        ("samples.i16", lambda content: content[:5000] + b"!" + content[5001:]),
+        ("manifest.csv", lambda content: content[: content.rindex(b"\n", 0, -1) + 1]),
+        ("report.json", lambda content: b"{}"),
+        ("checksums.json", lambda content: b""),
+        ("checksums.json", lambda content: b"[]"),
+    ],
+)
+def test_what_was_damaged_is_packed_anew(root, caplog, name, spoil):
+    packed = prepare(CREMAD, root)
+    before, manifest = packed.gather(range(3)), list(packed.manifest)
+    path = packed.folder / name
+    path.write_bytes(spoil(path.read_bytes()))
+    again = prepare(CREMAD, root)
+    assert "is damaged" in caplog.text and "packed anew" in caplog.text
+    assert list(again.manifest) == manifest and again.folder == packed.folder
+    assert all((one == other).all() for one, other in zip(again.gather(range(3)), before, strict=True))
+    caplog.clear()
+    prepare(CREMAD, root)
+    assert "damaged" not in caplog.text
+
+
+def test_a_start_looks_at_some_blocks_and_an_audit_at_all(tmp_path):
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    (folder / "samples.i16").write_bytes(os.urandom(40 << 20))
+    (folder / "manifest.csv").write_text("id\n")
+    (folder / "report.json").write_text("{}")
+    write_checksums(folder)
+    assert damage(folder, thorough=True) == damage(folder, thorough=False) == ""
+    with (folder / "samples.i16").open("r+b") as file:
+        file.seek(1 << 20)  # the second block, which lies between those that are looked at
+        file.write(bytes(100))
+    assert damage(folder, thorough=False) == ""
+    assert damage(folder, thorough=True) == "1 of 40 blocks of samples.i16 were changed"
+    with (folder / "samples.i16").open("r+b") as file:
+        file.seek(20 << 20)
+        file.write(bytes(20 << 20))
+    assert "of 16 blocks of samples.i16 were changed" in damage(folder, thorough=False)

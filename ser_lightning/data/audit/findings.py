@@ -118,6 +118,8 @@ def label_findings(
     n_unlabelled: int,
 ) -> Iterator[Finding]:
     """Labels that nobody, or not everybody, conveys, and clips that have none."""
+    if len(clips_of) < 2:
+        yield _finding("failure", "single_label", f"{', '.join(clips_of)} is the only label: nothing is told apart")
     absent = [label for label, n_clips in clips_of.items() if not n_clips]
     if absent:
         yield _finding("failure", "label_without_clips", f"{counted(absent, 'label')} without any clip", absent)
