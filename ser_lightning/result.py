@@ -74,11 +74,18 @@ class Throughput(_Part):
     train_s: Positive | None = None
 
 
-class Annotators(_Part):
-    """How well people do on the clips of the test."""
+class Agreement(_Part):
+    """How often annotators' votes are the label."""
 
-    listener: Scores | None = None
-    majority: Scores | None = None
+    uar: Share
+    accuracy: Share | None = None
+
+
+class Annotators(_Part):
+    """How well people do on the clips of the test: one at a time, and the majority of them."""
+
+    listener: Agreement | None = None
+    majority: Agreement | None = None
     n_clips: Count | None = None
     source: str | None = None
 

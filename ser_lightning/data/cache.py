@@ -7,7 +7,8 @@ A packed corpus is a folder under the cache, named by a digest of the contents o
     report.json     what could not be used, and what can be used but looks wrong
     checksums.json  of these files, the samples by block
 
-It is written beside and renamed, under a lock: it is whole or it is not there. What was damaged since is packed anew.
+It is written beside and renamed, under a lock: it is whole or it is not there. What was damaged since is packed
+anew.
 """
 
 import filecmp

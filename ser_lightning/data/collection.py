@@ -4,7 +4,6 @@ N: clips.  K: classes.  B: clips of a batch.  T: samples of its longest.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.labels import Labelling
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.report import Report
+from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, human_scores
 
 
@@ -89,7 +89,7 @@ class Collection:
                 speaker = part.packed.manifest[row].speaker
                 who = f"{part.corpus.name}:{speaker}"
                 if self.same_speakers and part.corpus.listing is not None:
-                    who = first_list.setdefault(speaker_key(speaker), who)
+                    who = first_list.setdefault(loose_key(speaker), who)
                 people.append(who)
         return people
 
@@ -190,11 +190,6 @@ class Collection:
         if self.facts.get("label_source") != "intended":
             scores.pop("majority", None)  # it is the label itself
         return {**scores, "source": votes.source} if scores else None
-
-
-def speaker_key(name: str) -> str:
-    """Return what spellings of one speaker's name in several lists have in common: anna and Anna, 3, 03 and 3.0."""
-    return re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold().removesuffix(".0"))
 
 
 def _digest(manifest: Manifest) -> str:

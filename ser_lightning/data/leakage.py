@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ser_lightning.data.audio import SILENT_PEAK
-from ser_lightning.data.collection import Collection, speaker_key
+from ser_lightning.data.collection import Collection
 from ser_lightning.data.corpora.corpus import corpus_names
+from ser_lightning.data.spelling import loose_key
 from ser_lightning.errors import UserError, some
 
 TRAIN_TEST, VAL_TEST, TRAIN_VAL = "train/test", "val/test", "train/val"
@@ -111,9 +112,9 @@ class TrainingRecord:
         own = [name for name, known in self.lists.items() if known == digest]
         if own and not self.same_speakers:
             return {f"{corpus if corpus in own else own[0]}:{speaker}"}, True
-        key = speaker_key(speaker)
+        key = loose_key(speaker)
         everybody = set().union(*self.speakers.values())
-        alike = {who for who in everybody if self._is_listed(who) and speaker_key(who.partition(":")[2]) == key}
+        alike = {who for who in everybody if self._is_listed(who) and loose_key(who.partition(":")[2]) == key}
         return alike, True if own else same_speakers
 
     def _is_listed(self, who: str) -> bool:

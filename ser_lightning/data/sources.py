@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.data.cache import PackedCorpus, prepare
-from ser_lightning.data.collection import Collection, Part, speaker_key
+from ser_lightning.data.collection import Collection, Part
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.download import default_folder, download
 from ser_lightning.data.labels import (
@@ -19,6 +19,7 @@ from ser_lightning.data.labels import (
     read_label_map,
 )
 from ser_lightning.data.scan import scan
+from ser_lightning.data.spelling import loose_key
 from ser_lightning.errors import UserError, some
 
 _POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
@@ -187,7 +188,7 @@ def _check_speakers(sources: Sequence[Source], same_speakers: bool | None) -> No
     spellings: dict[str, list[str]] = {}
     for _, listing in lists:
         names = sorted({facts.speaker for facts in listing.files.values()})
-        for key, name in {speaker_key(name): name for name in names}.items():
+        for key, name in {loose_key(name): name for name in names}.items():
             spellings.setdefault(key, []).append(name)
     twice = sorted(" or ".join(dict.fromkeys(names)) for names in spellings.values() if len(names) > 1)
     if twice and same_speakers is None:

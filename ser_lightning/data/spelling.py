@@ -31,7 +31,7 @@ def spelling_faults(names: Iterable[str], kind: str) -> list[str]:
     """
     groups = defaultdict(set)
     for name in names:
-        groups[_loose(name)].add(name)
+        groups[loose_key(name)].add(name)
     return [_fault(sorted(group), kind) for group in groups.values() if len(group) > 1]
 
 
@@ -43,7 +43,7 @@ def _fault(group: list[str], kind: str) -> str:
     )
 
 
-def _loose(name: str) -> str:
-    """What names have in common that somebody may take for one."""
+def loose_key(name: str) -> str:
+    """Return what spellings have in common that may mean one: anna and Anna, 3, 03 and 3.0."""
     text = unicodedata.normalize("NFKC", name).casefold()
     return _LEADING_ZEROS.sub("", _DECIMAL_ZERO.sub("", _BLANK_IN_WORD.sub("", text)))

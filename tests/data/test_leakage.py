@@ -151,7 +151,7 @@ def test_equal_names_in_pooled_lists_need_an_answer(tmp_path):
 
 def test_one_list_alone_leaves_nothing_to_ask(tmp_path):
     path = listed(tmp_path)
-    path.write_text(path.read_text().replace("p0", "3").replace("p1", "03"))
+    path.write_text(path.read_text().replace("p0", "3").replace("p1", "4"))
     unsplit_data(config("data=csv", f"data.manifest={path}"))
 
 
