@@ -88,6 +88,7 @@ def start(main: Callable[[], None]) -> None:
             if shows_traceback or isinstance(error, SystemExit):
                 raise
             sys.exit(f"failed: {why(error)}")
+        signals.ignore()
         if is_sweep:
             if "ray" in sys.modules:
                 sys.modules["ray"].shutdown()

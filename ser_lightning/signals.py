@@ -33,6 +33,13 @@ def catch() -> None:
             signal.signal(number, _stop)
 
 
+def ignore() -> None:
+    """Pass over whatever still comes: at the interpreter's end a handler of Python's own would be gone already."""
+    for name in _ENDING:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def check() -> None:
     """Raise `Stopped` where a signal came whose exception was lost, as happens in callbacks of libraries."""
     if _received is not None:
