@@ -17,6 +17,7 @@ from ser_lightning.data.spelling import normalise
 from ser_lightning.data.splits import SplitRule
 from ser_lightning.errors import UserError, check
 
+_MOST_SPEAKERS = 100_000  # of a range
 _RANGE = re.compile(r"(\D*)(\d+)-\1(\d+)")
 
 
@@ -43,6 +44,10 @@ class SpeakerFolds:
     def folds(self, manifest: Manifest) -> Sequence[int]:
         """As many as were given."""
         return range(self._n_folds)
+
+    def speakers(self, fold: int) -> set[str]:
+        """Return whom a fold tests on."""
+        return {name for name, number in self._fold_of.items() if number == fold}
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
         """Raises: UserError for a speaker in none of the folds."""
@@ -255,4 +260,6 @@ def _speakers(item: str) -> list[str]:
     if match is None:
         return [item]
     prefix, first, last = match.groups()
+    if len(last) > 9 or int(last) - int(first) > _MOST_SPEAKERS:
+        raise UserError(f"{item} are more speakers than a split can name: {_MOST_SPEAKERS:,} are the most")
     return [f"{prefix}{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]

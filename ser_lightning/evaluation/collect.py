@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.errors import UserError, first_line
+from ser_lightning.data.split_rules import SpeakerFolds
+from ser_lightning.errors import UserError, counted, first_line, some
 from ser_lightning.evaluation.predictions import Predictions, read_predictions
 from ser_lightning.files import has_content, read_settings, read_text
 from ser_lightning.metrics import confusion
@@ -81,6 +83,7 @@ def collect(folders: Sequence[Path]) -> Found:
             found.runs.append(read_run(RunDirectory(folder)))
         except Exception as error:  # whatever a record of another kind leads to: the others are compared
             found.failed.append((str(folder), why_not(error)))
+    _refuse_contradictions(found)
     places = ", ".join(map(str, folders))
     if not found.runs and not found.failed:
         raise UserError(f"no run lies in {places}: name a directory that holds a result.json, or that holds such")
@@ -134,6 +137,7 @@ def read_run(run: RunDirectory, result: Mapping[str, Any] | None = None) -> Fini
         raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
     predictions = read_predictions(run.predictions)
     _check(predictions, result)
+    _check_speakers(predictions, config, result["protocol"])
     order = sorted(range(len(predictions.ids)), key=predictions.ids.__getitem__)
     return FinishedRun(
         path=run.path,
@@ -190,6 +194,39 @@ def _check(predictions: Predictions, result: Mapping[str, Any]) -> None:
     matrix = confusion(predictions.labels, predictions.predicted, len(predictions.names))
     if matrix.tolist() != result["confusion_matrix"]:
         raise ValueError("predictions.csv does not give the confusion matrix of result.json")
+
+
+def _check_speakers(predictions: Predictions, config: Mapping[str, Any], protocol: Mapping[str, Any]) -> None:
+    """Raises: ValueError for speakers whom the split, where it names its speakers, does not test on."""
+    rule = ((config.get("data") or {}).get("splits") or {}).get(protocol["split"]) or {}
+    if protocol.get("test_corpus") or not str(rule.get("_target_")).endswith(".SpeakerFolds"):
+        return
+    tested = SpeakerFolds(folds=rule["folds"]).speakers(protocol["fold"])
+    others = sorted({who.rpartition(":")[2] for who in predictions.speakers} - tested)
+    if others:
+        raise ValueError(f"predictions.csv has speakers whom this split does not test on: {some(others)}")
+
+
+def _refuse_contradictions(found: Found) -> None:
+    """Move a run to the failed ones where most of its split have other speakers or labels for its clips."""
+    said: dict[tuple[str, ...], Counter[tuple[str, str]]] = defaultdict(Counter)
+    for run in found.runs:
+        for clip, facts in _clips(run).items():
+            said[clip][facts] += 1
+    for run in list(found.runs):
+        wrong = [clip for clip, facts in _clips(run).items() if said[clip][facts] < max(said[clip].values())]
+        if wrong:
+            found.runs.remove(run)
+            reason = f"predictions.csv gives {counted(wrong, 'clip')} other speakers or labels than other runs do"
+            found.failed.append((str(run.path), f"{reason}: {some([clip[-1] for clip in wrong])}"))
+
+
+def _clips(run: FinishedRun) -> dict[tuple[str, ...], tuple[str, str]]:
+    """Speaker and label of each clip, by labels, corpora, split hash and id."""
+    protocol, names = run.result["protocol"], run.result["labels"]
+    split = (*names, protocol["corpus"], protocol["split_hash"])
+    facts = zip(run.ids, run.speakers, run.labels.tolist(), strict=True)
+    return {(*split, id): (who, names[label]) for id, who, label in facts}
 
 
 def why_not(error: Exception) -> str:

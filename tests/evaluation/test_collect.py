@@ -128,6 +128,25 @@ def test_a_record_of_unexpected_types_never_stops_the_rest(good, spoilt, changes
     assert good in [run.path for run in found.runs]
 
 
+def test_speakers_who_are_not_the_splits_are_noticed(tmp_path, good):
+    folds = [["s0-s3"], ["s4-s7"], ["s8-s11"]]
+    rule = {"_target_": "ser_lightning.data.split_rules.SpeakerFolds", "folds": folds}
+    named = make_run(tmp_path / "named", settings={"data.splits": {"actors5": rule}}, protocol={"split": "actors5"})
+    assert "has speakers whom this split does not test on" in reason(named, good)
+
+
+def test_runs_that_contradict_the_others_of_their_split_are_noticed(tmp_path):
+    make_grid(tmp_path, {"cnn": 0.6, "mamba": 0.7}, folds=(0,), seeds=(0, 1))
+    odd = tmp_path / "mamba" / "fold0-seed1"
+    header, *rows = (odd / "predictions.csv").read_text().splitlines()
+    moved = [",".join([row.split(",")[0], "somebody", *row.split(",")[2:]]) for row in rows[:2]]
+    (odd / "predictions.csv").write_text("\n".join([header, *moved, *rows[2:]]) + "\n")
+    found = collect([tmp_path])
+    assert len(found.runs) == 3
+    ((named, why),) = found.failed
+    assert named == str(odd) and "gives 2 clips other speakers or labels than other runs do" in why
+
+
 def test_a_clip_that_is_there_twice_is_a_line(good, spoilt):
     text = (spoilt / "predictions.csv").read_text()
     (spoilt / "predictions.csv").write_text(text + text.splitlines()[-1] + "\n")
