@@ -1,7 +1,5 @@
 """Configs composed outside ``python train.py``: for the `ser` command and the benchmark."""
 
-from difflib import get_close_matches
-
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -9,7 +7,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.command_line import readable
 from ser_lightning.entry import CONF  # which registers the resolvers that the configs use
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, did_you_mean
 from ser_lightning.hydra_errors import in_a_line
 
 
@@ -41,9 +39,3 @@ def check_name(group: str, name: str) -> None:
     if name not in names:
         guess = did_you_mean(name, names)
         raise UserError(f"there is no {name} in conf/{group}{guess} (known: {', '.join(names)})")
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """``": did you mean audit?"`` where something known is spelt like ``word``, else nothing."""
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f": did you mean {close[0]}?" if close else ""

@@ -23,11 +23,11 @@ from ser_lightning.command_line import assignment, readable, train_command
 from ser_lightning.errors import UserError, cause, is_interrupt, why
 from ser_lightning.files import has_content
 from ser_lightning.hydra_errors import in_a_line
-from ser_lightning.run import RunDirectory
+from ser_lightning.run import RunDirectory, check_resumed_alone
 from ser_lightning.sweep import grid, names, plugins, watch
 from ser_lightning.sweep.job import end_with_sweep, run_apart
 from ser_lightning.sweep.watch import is_search, listen
-from ser_lightning.text import print_what_can_be_printed, printable
+from ser_lightning.text import as_far_as_it_is_read, print_what_can_be_printed, printable
 from ser_lightning.user import name_user
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -75,9 +75,13 @@ def start(main: Callable[[], None]) -> None:
     asked = sys.argv[1:]
     shows_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        sys.argv[1:] = readable(asked, multirun=bool({"-m", "--multirun"} & set(asked)))
+        multirun = bool({"-m", "--multirun"} & set(asked))
+        sys.argv[1:] = readable(asked, multirun=multirun)
+        if not multirun:
+            check_resumed_alone([text for text in asked if not text.startswith("-")])
         os.environ["HYDRA_FULL_ERROR"] = "1"  # leaves its errors to us
-        main()
+        with as_far_as_it_is_read():
+            main()
     except (HydraException, OmegaConfBaseException, UserError) as error:
         if shows_traceback:
             raise
@@ -188,7 +192,7 @@ def _explain(error: BaseException, run: RunDirectory) -> None:
         logging.getLogger("traceback").error("the whole of it:", exc_info=error)  # to the file alone
         log.info("the details are in %s", run.log)
     command = train_command(assignment("resume", run.path))
-    if run.last.is_file():
+    if run.last.is_file() and has_content(run.metrics):  # else there is but the one from before the first step
         log.info("to go on from the last whole epoch: %s", command)
     elif is_interrupt(error) and has_content(run.config):
         log.info("to begin it again: %s", command)

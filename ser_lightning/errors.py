@@ -1,7 +1,8 @@
 """The errors whose text is meant for people, and how any error is put in one line."""
 
 import signal
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
+from difflib import get_close_matches
 from typing import Any
 
 from ser_lightning import signals
@@ -33,7 +34,7 @@ def check(
     Raises: UserError with name, value and domain of the first that does not hold.
     """
     bounds = [("at least", at_least), ("above", above), ("at most", at_most), ("below", below)]
-    limits = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+    limits = " and ".join(f"{word} {_number(bound)}" for word, bound in bounds if bound is not None)
     domain = ", ".join(filter(None, ["a whole number" if whole else "a number", limits]))
     for name, value in values.items():
         allowed = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
@@ -44,7 +45,12 @@ def check(
             and (at_most is None or value <= at_most)
             and (below is None or value < below)
         ):
-            raise UserError(f"{prefix}{name}={value} is out of range: it must be {domain}")
+            problem = "out of range" if isinstance(value, int | float) else "no number"
+            raise UserError(f"{prefix}{name}={value} is {problem}: it must be {domain}")
+
+
+def _number(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def cause(error: BaseException) -> BaseException:
@@ -74,6 +80,12 @@ def some(names: Sequence[str], n: int = 5) -> str:
     """The first few of many names, and how many more there are."""
     more = f" and {len(names) - n:,} more" if len(names) > n else ""
     return ", ".join(map(printable, names[:n])) + more
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``": did you mean audit?"`` where something known is spelt like ``word``, else nothing."""
+    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f": did you mean {close[0]}?" if close else ""
 
 
 def counted(things: int | Sized, noun: str, plural: str = "") -> str:

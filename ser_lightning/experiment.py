@@ -26,6 +26,7 @@ from ser_lightning.callbacks import (
     progress,
 )
 from ser_lightning.checkpoints import StayStopped, WholeCheckpoints, to_go_on_from
+from ser_lightning.config_types import check_parts
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
 from ser_lightning.data.report import write_excluded_csv
@@ -182,8 +183,12 @@ def _illustrate(run: RunDirectory, result: dict[str, Any]) -> None:
 def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     """Train and judge. Returns what result.json says of a finished run."""
     check("", whole=True, at_least=0, at_most=2**32 - 1, seed=config.seed)
+    callbacks = {f"callbacks.{name}": part for name, part in _wanted(config).items()}
+    check_parts({"model": config.model, "data": config.data, **callbacks})
     check_monitor(config)
     check_trainer(config)
+    for part in (config.model, *callbacks.values()):
+        _made(part)  # what it is not made of is said before anything is prepared
     seed_everything(config.seed, verbose=False)
     data = make_data(config)
     check_validation(config, data.clips_by_label("val"))
@@ -258,15 +263,20 @@ def _trainer(
 
 def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list[Callback]:
     """Those of the config that are not switched off."""
-    wanted = {name: each for name, each in config.callbacks.items() if each is not None}
-    average = wanted.get("average_weights")
-    if average is not None and (average.epochs is None or not averages):
-        del wanted["average_weights"]
-    chosen = [_made(each) for each in wanted.values()]
+    chosen = [_made(each) for name, each in _wanted(config).items() if averages or name != "average_weights"]
     for callback in chosen:
         if isinstance(callback, ModelCheckpoint):
             callback.dirpath = str(run.checkpoints)
     return chosen
+
+
+def _wanted(config: DictConfig) -> dict[str, DictConfig]:
+    """The callbacks of a config that are not switched off."""
+    wanted = {str(name): each for name, each in config.callbacks.items() if each is not None}
+    average = wanted.get("average_weights")
+    if isinstance(average, DictConfig) and average.epochs is None:
+        del wanted["average_weights"]
+    return wanted
 
 
 def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory) -> None:

@@ -1,8 +1,16 @@
 """What Hydra and OmegaConf complain of, for people."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 from hydra.errors import OverrideParseException
+from omegaconf import DictConfig
+
+from ser_lightning.errors import did_you_mean
+
+_CONF = Path(__file__).resolve().parent.parent / "conf"
+_SHOW = "`python train.py --cfg job` shows those there are"
 
 
 def in_a_line(error: Exception) -> str:
@@ -15,14 +23,32 @@ def in_a_line(error: Exception) -> str:
         )
     unknown = re.match(r"Could not override '(.+?)'", text)
     if unknown:
-        return f"there is no setting {unknown[1]}: `python train.py --cfg job` shows those there are"
+        return f"there is no setting {unknown[1]}{_meant(unknown[1], error.__cause__) or ':'} {_SHOW}"
     missing = re.search(r"Could not find '(.+?)'\s+Available options in '.+?':\n((?:\t\S+\n?)+)", text)
     if missing:
-        return f"there is no {missing[1]}: known are {_public(missing[2])}"
+        known = _public(missing[2])
+        guess = did_you_mean(missing[1].rpartition("/")[2], known)
+        return f"there is no {missing[1]}{guess or ':'} known are {', '.join(known)}"
     lines = [line for line in text.splitlines() if line and not line.startswith("See http")]
     return ": ".join(lines[:2])
 
 
-def _public(names: str) -> str:
+def _meant(setting: str, cause: BaseException | None) -> str:
+    """Say which setting is spelt like one that is not there, judged by what the config has in its place."""
+    parent = getattr(cause, "parent_node", None)
+    place = str(getattr(cause, "full_key", "")).rpartition(".")[0]
+    if not isinstance(parent, DictConfig):
+        return ""
+    known = [f"{place}.{name}" for name in parent] if place else [*map(str, parent), *_groups()]
+    asked = ".".join(setting.split(".")[: place.count(".") + 2 if place else 1])
+    return did_you_mean(asked, known)
+
+
+def _groups() -> Iterator[str]:
+    """The groups of configs, of which some are chosen by no default."""
+    return (path.name for path in _CONF.iterdir() if path.is_dir())
+
+
+def _public(names: str) -> list[str]:
     """Without those that others are made from."""
-    return ", ".join(name for name in names.split() if not name.startswith("_"))
+    return [name for name in names.split() if not name.startswith("_")]

@@ -128,9 +128,7 @@ class RunDirectory:
         """
         if cfg.resume is None:
             return self._same_as_before(_resolved(cfg), overrides)
-        others = [text for text in overrides if not text.startswith(("resume=", "trust=", "hydra."))]
-        if others:
-            raise UserError(f"resume=DIR goes on with the config saved in DIR: leave out {' '.join(others)}")
+        check_resumed_alone(overrides, resume=cfg.resume)
         if not has_content(self.config):
             raise UserError(f"resume={cfg.resume} holds no run: {self.config.name} is not there, or empty")
         saved = _load(self.config)
@@ -154,6 +152,24 @@ class RunDirectory:
     def read_overrides(self) -> list[str]:
         """What was typed to begin the run; nothing for runs that are older than the file."""
         return (read_json(self.overrides) or {}).get("overrides", [])
+
+
+def check_resumed_alone(overrides: Sequence[str], resume: str | None = None) -> None:
+    """Refuse, of a command that goes on with a run, what would be another config than that run's.
+
+    Args:
+        overrides: of the command line.
+        resume: the directory, if it is not among the overrides.
+
+    Raises: UserError that names the overrides.
+    """
+    asked = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
+    others = [text for text in overrides if not text.startswith(("resume=", "trust=", "hydra.", "hydra/"))]
+    if others and (resume or (asked and asked[-1] != "null")):
+        raise UserError(
+            f"resume=DIR goes on with the config saved in DIR, of which nothing can be changed: leave out "
+            f"{' '.join(others)}, or start a new run with its own hydra.run.dir"
+        )
 
 
 def _resolved(cfg: DictConfig) -> DictConfig:

@@ -7,11 +7,16 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from ser_lightning.text import printable
+from ser_lightning.text import print_no_more, printable
 
 
 class SafeConsole(Console):
     """A Rich console that shows texts, whatever they hold, as texts."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on where nobody reads any more: what is printed is not what a command or a training is for."""
+        self.quiet = True
+        print_no_more()
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Make a text of a string, `printable` from the first, so that columns become as wide as they must be."""

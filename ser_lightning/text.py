@@ -1,7 +1,10 @@
 """Text of other people's making, such as a file's name, in what this package prints and writes."""
 
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 
 # Controls, half characters (bytes of a name that is not UTF-8), and what turns the direction of writing around.
@@ -29,3 +32,21 @@ def print_what_can_be_printed() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def as_far_as_it_is_read() -> Iterator[None]:
+    """Print in here, and end without a word where whoever reads has left, as ``| head`` does."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        print_no_more()
+        sys.exit(0)
+
+
+def print_no_more() -> None:
+    """Let what is printed from here on go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

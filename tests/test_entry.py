@@ -15,6 +15,8 @@ import yaml
 from conftest import ROOT, config, make_cremad
 
 from ser_lightning import load_model
+from ser_lightning.entry import _explain
+from ser_lightning.errors import UserError
 from ser_lightning.experiment import make_data, train
 from ser_lightning.run import RunDirectory
 
@@ -48,11 +50,19 @@ def test_nothing_heavy_is_imported_to_show_a_config():
         (["resume=nowhere"], "resume=nowhere holds no run"),
         (
             ["trainer.max_epoch=3"],
-            r"failed: there is no setting trainer\.max_epoch: `python train\.py --cfg job` shows",
+            r"failed: there is no setting trainer\.max_epoch: did you mean trainer\.max_epochs\? `python train",
+        ),
+        (["dat=cremad"], r"failed: there is no setting dat: did you mean data\?"),
+        (["experiments=x"], r"failed: there is no setting experiments: did you mean experiment\?"),
+        (["model=cnn_gr"], r"failed: there is no model/cnn_gr: did you mean cnn_gru\? known are cnn, cnn_gru, "),
+        (["zzz=1"], "failed: there is no setting zzz: `python train"),
+        (
+            ["resume=somewhere", "data.manifest=x.csv", "trust=true"],
+            r"of which nothing can be changed: leave out data\.manifest=x\.csv, or start a new run",
         ),
         (["data.fold=[1,"], r"failed: the override 'data\.fold=\[1,' cannot be read"),
         (["data=cremad", "data.root=~/no (ü)"], r"data\.root=\S+/no \(ü\) does not exist"),
-        (["data=cremed"], "failed: there is no data/cremed: known are cremad, csv, "),
+        (["data=cremed"], r"failed: there is no data/cremed: did you mean cremad\? known are cremad, csv, "),
         (
             ["hydra.run.dir=/dev/null/run"],
             r"failed: hydra\.run\.dir=/dev/null/run cannot be written .*another directory",
@@ -66,6 +76,29 @@ def test_a_mistake_gets_a_clear_answer_and_no_traceback(tmp_path, overrides, sai
     assert re.search(said, output)
     assert "Traceback" not in output
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_help_that_nobody_reads_to_its_end_ends_without_a_word(tmp_path):
+    for command in ([*TRAIN, "--help"], [*TRAIN, "--cfg", "job"], [sys.executable, "-m", "ser_lightning.cli"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True)
+        os.close(writing)
+        assert process.stderr == "" and process.returncode == 0
+
+
+def test_what_failed_before_a_whole_epoch_is_not_told_to_be_gone_on_with(tmp_path, caplog):
+    code, said = run("data.batch_size=0", *SMALL, cwd=tmp_path)
+    assert code == 1 and "resume=" not in said
+    run_dir = RunDirectory(tmp_path)
+    run_dir.checkpoints.mkdir()
+    run_dir.last.write_bytes(b"from before the first step")
+    with caplog.at_level("INFO", logger="ser_lightning"):
+        _explain(UserError("no"), run_dir)
+        assert caplog.messages == ["failed: no"]
+        run_dir.metrics.write_text("epoch\n1\n")
+        _explain(UserError("no"), run_dir)
+    assert "to go on from the last whole epoch" in caplog.messages[-1]
 
 
 def test_what_a_sweep_agent_of_wandb_types_are_overrides(tmp_path):

@@ -51,5 +51,7 @@ def test_gpus_that_are_not_there_are_counted(monkeypatch):
 
 @pytest.mark.parametrize("seed", ["true", "-1", "1.5", "one"])
 def test_a_seed_is_a_whole_number(tmp_path, seed):
-    with pytest.raises(UserError, match=f"seed={seed.capitalize() if seed == 'true' else seed} is out of range"):
+    said = "is no number" if seed == "one" else "is out of range"
+    domain = "it must be a whole number, at least 0 and at most 4,294,967,295"
+    with pytest.raises(UserError, match=f"seed={'True' if seed == 'true' else seed} {said}: {domain}"):
         train(config(f"seed={seed}", "data.seed=0"), RunDirectory(tmp_path / "run"))

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from ser_lightning.errors import is_interrupt, why
-from ser_lightning.text import print_what_can_be_printed, printable
+from ser_lightning.errors import did_you_mean, is_interrupt, why
+from ser_lightning.text import as_far_as_it_is_read, print_what_can_be_printed, printable
 from ser_lightning.user import name_user
 
 
@@ -25,8 +25,6 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None:
-            from ser_lightning.compose import did_you_mean
-
             known = self.list_commands(ctx)
             guess = did_you_mean(args[0], known)
             ctx.fail(f"`{ctx.command_path}` knows no {args[0]}{guess} (known: {', '.join(known)}).")
@@ -39,9 +37,11 @@ class Program(Group):
     def main(self, *args: Any, **options: Any) -> None:  # type: ignore[override]
         name_user()
         print_what_can_be_printed()
-        with _remarks_on_stderr():
+        with as_far_as_it_is_read(), _remarks_on_stderr():
             try:
                 status = super().main(*args, **{**options, "standalone_mode": False})
+            except BrokenPipeError:
+                raise
             except (Exception, KeyboardInterrupt) as error:
                 status = _explain(error)
         sys.exit(status)

@@ -1,0 +1,127 @@
+"""Whether a config's values are what the things it describes take, said before anything is prepared.
+
+Constructors are the schema: their names of arguments and their annotations are read, nothing is called.
+"""
+
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from ser_lightning.errors import UserError, did_you_mean
+
+_PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_OURS = ("ser_lightning.", "torch.optim.", "lightning.pytorch.callbacks.")
+
+
+def check_parts(parts: Mapping[str, Any]) -> None:
+    """Check the parts of a resolved config, by what they are called in it. Raises: UserError, see `check_types`."""
+    for name, part in parts.items():
+        if not isinstance(part, DictConfig):
+            raise UserError(f"{name}={part} cannot be used: it must be settings of its own or null")
+        description = OmegaConf.to_container(part)
+        assert isinstance(description, dict)
+        check_types(description, name)
+
+
+def check_types(description: Mapping[str, Any], name: str, each: Any = Any) -> None:
+    """Refuse values that the constructors named in a description, at any depth, do not take.
+
+    Args:
+        description: plain data, parts of it with a ``_target_``.
+        name: what it is called in the config.
+        each: what its values may be, where it has no ``_target_``.
+
+    Raises: UserError that names the setting, its value and what it must be.
+    """
+    target = description.get("_target_")
+    takes = _parameters(str(target)) if target is not None else {}
+    for key, value in description.items():
+        setting = f"{name}.{key}"
+        if key in ("_target_", "_partial_"):
+            continue
+        if takes and key not in takes and "**" not in takes:
+            guess = did_you_mean(key, takes)
+            raise UserError(f"{setting}={value} has no effect: {target} takes no {key}{guess}")
+        expected = takes.get(key, Any if takes else each)
+        if isinstance(value, Mapping):
+            check_types(value, setting, _values(expected))
+        elif not _fits(value, expected):
+            wanted = " or ".join(dict.fromkeys(_said(expected)))
+            raise UserError(f"{setting}={'null' if value is None else value} cannot be used: it must be {wanted}")
+
+
+def _values(expected: Any) -> Any:
+    """What the values of a mapping may be, where an argument is one."""
+    options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
+    inside = [get_args(each) for each in options if get_origin(each) in (Mapping, dict)]
+    return inside[0][1] if inside else Any
+
+
+def _parameters(target: str) -> dict[str, Any]:
+    """The arguments of what a config names, by name, with what they may be; ``**`` where it takes any."""
+    if not target.startswith(_OURS):
+        return {}
+    make = get_object(target)
+    function = make.__init__ if isinstance(make, type) else make
+    try:
+        hints = get_type_hints(function)
+    except (NameError, TypeError):  # names that are imported for a type checker alone
+        hints = {}
+    found = inspect.signature(make).parameters.values()
+    return {"**" if each.kind is each.VAR_KEYWORD else each.name: hints.get(each.name, Any) for each in found}
+
+
+def _fits(value: Any, expected: Any) -> bool:
+    """Whether a plain value, which is no description of another part, may be given."""
+    origin, inside = get_origin(expected), get_args(expected)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, each) for each in inside)
+    if origin is Literal:
+        return value in inside
+    if expected in (None, type(None)):
+        return value is None
+    if expected is bool:
+        return isinstance(value, bool)
+    if expected in (int, float):
+        return isinstance(value, int | float if expected is float else int) and not isinstance(value, bool)
+    if expected is str:
+        return isinstance(value, str)
+    if _is_list(origin or expected):
+        items = inside[:1] if inside and (origin is not tuple or inside[-1:] == (...,)) else ()
+        return isinstance(value, list) and all(_fits(each, kind) for kind in items for each in value)
+    return not _is_part(expected)
+
+
+def _is_list(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Sequence) and kind is not str
+
+
+def _is_part(expected: Any) -> bool:
+    """Whether it is something that only a description with a ``_target_``, or other settings, can make."""
+    kind = get_origin(expected) or expected
+    return kind in (Callable, Mapping, dict) or (
+        isinstance(kind, type) and kind.__module__.startswith(("ser_lightning.", "torch"))
+    )
+
+
+def _said(expected: Any) -> Iterator[str]:
+    origin, inside = get_origin(expected), get_args(expected)
+    if origin in (Union, types.UnionType):
+        for each in inside:
+            yield from _said(each)
+    elif origin is Literal:
+        yield from map(str, inside)
+    elif expected in (None, type(None)):
+        yield "null"
+    elif expected in _PLAIN:
+        yield _PLAIN[expected]
+    elif _is_list(origin or expected):
+        kinds = " or ".join(said for each in inside[:1] for said in _said(each))
+        yield f"a list, each item {kinds}" if kinds else "a list"
+    elif expected is not Tensor:
+        yield "settings of its own"
