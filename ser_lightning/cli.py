@@ -12,7 +12,7 @@ from ser_lightning.commands.program import Program
 
 @click.group(cls=Program)
 def main() -> None:
-    """Speech emotion recognition: look after corpora, weigh models, compare runs, use what was trained.
+    """Speech emotion recognition: look after corpora, measure models, compare runs, use what was trained.
 
     Training is `python train.py`. SER_TRACEBACK=1 shows where a failure comes from.
     """

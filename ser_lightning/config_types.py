@@ -6,7 +6,7 @@ Constructors are the schema: their names of arguments and their annotations are 
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -23,9 +23,7 @@ def check_parts(parts: Mapping[str, Any]) -> None:
     for name, part in parts.items():
         if not isinstance(part, DictConfig):
             raise UserError(f"{name}={part} cannot be used: it must be settings of its own or null")
-        description = OmegaConf.to_container(part)
-        assert isinstance(description, dict)
-        check_types(description, name)
+        check_types(cast(dict[str, Any], OmegaConf.to_container(part)), name)
 
 
 def check_types(description: Mapping[str, Any], name: str, each: Any = Any) -> None:
@@ -67,9 +65,8 @@ def _parameters(target: str) -> dict[str, Any]:
     if not target.startswith(_OURS):
         return {}
     make = get_object(target)
-    function = make.__init__ if isinstance(make, type) else make
     try:
-        hints = get_type_hints(function)
+        hints = get_type_hints(inspect.getattr_static(make, "__init__") if isinstance(make, type) else make)
     except (NameError, TypeError):  # names that are imported for a type checker alone
         hints = {}
     found = inspect.signature(make).parameters.values()

@@ -39,7 +39,7 @@ def _meant(setting: str, cause: BaseException | None) -> str:
     place = str(getattr(cause, "full_key", "")).rpartition(".")[0]
     if not isinstance(parent, DictConfig):
         return ""
-    known = [f"{place}.{name}" for name in parent] if place else [*map(str, parent), *_groups()]
+    known = [f"{place}.{name}" for name in map(str, parent)] if place else [*map(str, parent), *_groups()]
     asked = ".".join(setting.split(".")[: place.count(".") + 2 if place else 1])
     return did_you_mean(asked, known)
 

@@ -89,7 +89,7 @@ def _validation(
                 raise UserError(
                     "this checkpoint was trained on these validation speakers: leave data.fold as it was"
                 )
-            log.warning("speakers are shared with training: on new ones it will be surer than it should be")
+            log.warning("speakers are shared with training: on new ones it will be over-confident")
     model = recognizer(saved, device=device, trust=trust)
     logits = hear(model, data.collection, rows, what="listening").astype(np.float64) * model.temperature
     clips = [data.manifest[row] for row in rows]
@@ -115,6 +115,13 @@ def _report(console: Console, temperature: float, before: dict[str, Any], after:
         shares = [f"{share:.1%}" for share in (values["confidence"], right)]
         table.add_row(name, f"{values['ece']:.1%}", f"{values['nll']:.3f}", f"{values['brier']:.3f}", *shares)
     console.print(table)
-    was = "surer than it should be" if temperature > 1 else "less sure than it could be"
-    console.print(f"temperature {temperature:.3f}: it was {was}; the answers stay what they were")
-    console.print("after: every speaker judged at a temperature that was fitted to others")
+    console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; the answers stay what they were")
+    console.print("after: every speaker tested at a temperature that was fitted to others")
+
+
+def _how_confident(values: dict[str, Any]) -> str:
+    """Say how mean confidence compares with accuracy, in whole per mille as they are shown."""
+    confidence, accuracy = values["confidence"], values["selective"][-1]["accuracy"]
+    difference = round(confidence, 3) - round(accuracy, 3)
+    how = "over-confident" if difference > 0 else "under-confident" if difference < 0 else "as confident as right"
+    return f"it was {how}, {confidence:.1%} confident on average and right in {accuracy:.1%}"

@@ -8,7 +8,7 @@ from ser_lightning.commands.output import new_console
 
 _checkpoint = click.argument("checkpoint", metavar="CKPT")
 _overrides = click.argument("overrides", nargs=-1)
-_device = click.option("--device", default="cpu", show_default=True, help="Or cuda.")
+_device = click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, or cuda.")
 _trust = click.option(
     "--trust", is_flag=True, help="Run a network that is not of this package, as the checkpoint says."
 )

@@ -15,9 +15,7 @@ _CAUTION = "What it hears in a voice says little about how people feel: judge no
 _ACTED = f"It learnt from actors. {_CAUTION}"
 _SYNTHETIC = "It was taught synthetic speech, to try the program: what it says of real voices means nothing."
 _CALIBRATED = "Its probabilities are calibrated: of answers that it gives 90%, about nine in ten should be right."
-_UNCALIBRATED = (
-    "Its probabilities are not calibrated: of answers that it gives 90%, fewer than nine in ten may be right."
-)
+_UNCALIBRATED = "Its probabilities are not calibrated: of answers that it gives 90%, more or fewer may be right."
 
 _ONE_RECORDING = "It compares a voice with how it usually sounds; here a recording is all that it knows of one."
 

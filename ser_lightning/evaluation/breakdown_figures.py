@@ -8,10 +8,12 @@ from ser_lightning.evaluation.comparison import Estimate
 from ser_lightning.evaluation.dots import Dot, draw_dots
 from ser_lightning.evaluation.scoring import labels_shown
 from ser_lightning.evaluation.slices import Slices, lacks_labels
+from ser_lightning.evaluation.stats import FEWEST_SPEAKERS
 from ser_lightning.evaluation.wording import count, percent, points, points_interval, shortened
 
 _LONGEST = 44  # letters of a name
-_INTERVALS = "bars: 95% intervals by a bootstrap over speakers, where there are several"
+_INTERVALS = "bars: 95% intervals by a bootstrap over speakers, where there are enough of them"
+_NO_INTERVALS = f"no intervals: they take {FEWEST_SPEAKERS} speakers"
 
 
 def draw_robustness(path: Path, rows: Sequence[Mapping[str, Any]], *, title: str, subtitle: str) -> None:
@@ -29,7 +31,7 @@ def draw_robustness(path: Path, rows: Sequence[Mapping[str, Any]], *, title: str
         dots,
         headings=[("UAR", 0.65), ("against clean", 1.65), ("95% interval", 2.95)],
         reference=("clean", rows[0]["uar"]),
-        note=f"{_INTERVALS}; against clean, the same speakers under both",
+        note=f"{_note(dots)}; against clean, the same speakers under both",
         title=title,
         subtitle=subtitle,
     )
@@ -57,10 +59,14 @@ def draw_slices(path: Path, slices: Slices, *, uar: float, title: str, subtitle:
         dots,
         headings=[("UAR", 0.65), ("clips", 1.3), ("speakers", 2.05), ("labels", 2.65)],
         reference=("all clips", uar),
-        note=_INTERVALS + missing * any(dot.hollow for dot in dots),
+        note=_note(dots) + missing * any(dot.hollow for dot in dots),
         title=title,
         subtitle=subtitle,
     )
+
+
+def _note(dots: Sequence[Dot]) -> str:
+    return _INTERVALS if any(dot.interval for dot in dots) else _NO_INTERVALS
 
 
 def _dot(row: Mapping[str, Any], group: str, name: str, cells: Sequence[str], *, hollow: bool = False) -> Dot:

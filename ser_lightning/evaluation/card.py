@@ -3,7 +3,6 @@
 S: speakers.  K: labels.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -135,8 +134,6 @@ def _scores(run: FinishedRun) -> dict[str, Any]:
     who = np.unique(np.asarray(run.speakers), return_inverse=True)[1]
     counts = stats.by_speaker(who, run.labels, run.predicted, int(who.max()) + 1, len(labels))  # (S, K, K)
     estimates = stats.interval(counts[:, None], stats.group_scores)
-    if len(counts) == 1:
-        estimates = [Estimate(each.value, math.nan, math.nan) for each in estimates]
     uar, accuracy, *recall = estimates
     whole = counts.sum(axis=0)  # (K, K)
     support = whole.sum(axis=1)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from textwrap import shorten
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -10,10 +11,12 @@ from rich.text import Text
 from ser_lightning.errors import counted
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
 from ser_lightning.evaluation.protocol import corpora, known_of_speakers, label_source
+from ser_lightning.evaluation.wording import minutes
 
 EVERY_PAIR_UP_TO = 8  # groups; of more, each with the first alone
 _MOST_ROWS = 40  # of a table on a terminal
 _FAILED = 10  # that are named
+_REASON = 110  # letters of it
 _WIDE = 110  # columns, from which on there is room for everything
 
 
@@ -75,7 +78,12 @@ def failures(comparisons: Sequence[Comparison]) -> list[str]:
     """A line for each of the first runs that could not be compared; every comparison holds the same."""
     failed = comparisons[0].failed
     more = [f"and {len(failed) - _FAILED:,} more"] if len(failed) > _FAILED else []
-    return [f"not compared: {place}: {reason}" for place, reason in failed[:_FAILED]] + more
+    return [f"not compared: {place}: {_brief(reason)}" for place, reason in failed[:_FAILED]] + more
+
+
+def _brief(reason: str) -> str:
+    """The beginning of a reason; result.json, and ``--json``, have it whole."""
+    return shorten(reason, _REASON, placeholder=" …")
 
 
 def legend(comparison: Comparison) -> str:
@@ -104,7 +112,7 @@ def bracketed(estimate: Estimate, sign: str = "") -> str:
     """Per cent, and the interval behind it."""
     numbers = (round(100 * each, 1) + 0.0 for each in (estimate.value, estimate.low, estimate.high))  # no -0.0
     value, low, high = (f"{each:{sign}.1f}" for each in numbers)
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{low}, {high}]" if math.isfinite(estimate.low) else value
 
 
 def spread(sd: float | None) -> str:
@@ -165,7 +173,7 @@ def _groups(comparison: Comparison, *, wide: bool) -> Table:
 
 
 def _minutes(group: Group) -> str:
-    return "–" if group.minutes is None else f"{group.minutes:.1f}"
+    return minutes(group.minutes)
 
 
 def _pairs(comparison: Comparison) -> Table:

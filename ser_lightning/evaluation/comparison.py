@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+SYNTHETIC = "synthetic speech: says nothing about emotion"
+SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -120,7 +120,8 @@ def _draw_lines(axes: Axes, dots: Sequence[Dot], heights: Sequence[float], refer
         top = heights[number - 1] + 0.5 if number else -0.5
         axes.plot([dot.chance] * 2, [top, height + 0.5], color=MUTED, linewidth=0.8, zorder=1)
     first, *others = {dot.chance: None for dot in dots}
-    chance = "chance" if others else f"chance {percent(first)}"
+    at_first = f"chance {percent(first)}"
+    chance = f"{at_first} or more" if others and first == min([first, *others]) else at_first
     above, beside = _sides(value, first, axes.get_xlim()[1])
     for text, at, side, colour in (
         (f"{name} {percent(value)}", value, above, ACCENT),

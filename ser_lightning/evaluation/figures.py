@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -177,13 +178,20 @@ def _series(history: History, column: str) -> tuple[list[float], list[float]]:
 
 def _draw_lines(axes: Axes, history: History, columns: Mapping[str, tuple[str, str]], *, span: float) -> None:
     """Draw and name a line per column; the axis covers at least ``span``, so that noise does not fill it."""
-    ends = []
+    ends: list[tuple[float, str, str]] = []
+    drawn: list[tuple[list[float], list[float]]] = []
     for column, (name, colour) in columns.items():
         epochs, values = _series(history, column)
-        if values:
-            dot = 3.5 if len(values) <= 25 else 0
-            axes.plot(epochs, values, color=colour, linewidth=1.8, marker="o", markersize=dot)
-            ends.append((values[-1], name, colour))
+        if not values:
+            continue
+        dot = 3.5 if len(values) <= 25 else 0
+        hides = (epochs, values) in drawn  # a line of the same values: it is dashed, and both are seen
+        style: Any = (0, (4, 4)) if hides else "-"
+        axes.plot(
+            epochs, values, color=colour, linewidth=1.8, linestyle=style, marker="o", markersize=0 if hides else dot
+        )
+        drawn.append((epochs, values))
+        ends.append((values[-1], name, colour))
     if not ends:
         return
     axes.margins(y=0.12)
@@ -218,7 +226,7 @@ def _draw_strip(axes: Axes, history: History, column: str, name: str) -> None:
         axes.fill_between(epochs, values, color=FAINT)
         axes.plot(epochs, values, color=MUTED, linewidth=1.2, marker="o", markersize=2 if len(values) == 1 else 0)
         axes.set_ylim(0, max(values) * 1.15 or 1)
-        axes.set_yticks([max(values)], [_brief(max(values))])
+        axes.set_yticks([0, max(values)], ["0", _brief(max(values))])
     else:
         axes.set_yticks([])
     _head(axes, name, size=9)

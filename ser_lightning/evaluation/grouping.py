@@ -105,15 +105,17 @@ def _names(firsts: Sequence[FinishedRun]) -> list[str]:
 
 
 def _telling(several: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What to write behind a name that all of these would have."""
+    """What to write behind a name that all of these would have; what most of them have goes without saying."""
     values = {name: _short(each) for name, each in differing(several).items()}
     shown = _fewest(values)
+    usual = {name: max(values[name], key=values[name].count) for name in shown}
+    usual = {name: text for name, text in usual.items() if 2 * values[name].count(text) > len(several)}
     texts = []
     for number in range(len(several)):
         parts = [
             f"{name.removeprefix('model.')}={values[name][number]}"
             for name in shown
-            if name != _EXPERIMENT or several[number].get(_EXPERIMENT)
+            if values[name][number] != usual.get(name) and (name != _EXPERIMENT or several[number].get(_EXPERIMENT))
         ]
         texts.append(f" ({', '.join(parts)})" if parts else "")
     return texts

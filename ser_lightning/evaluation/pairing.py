@@ -22,6 +22,12 @@ def verdicts(comparison: Comparison) -> list[Pair | None]:
     return [by_names.get(frozenset((best, group.name))) for group in comparison.groups]
 
 
+def too_few_speakers(comparison: Comparison) -> bool:
+    """Whether there are pairs and no test over speakers could have told any of them apart."""
+    n_tests = len(comparison.pairs)
+    return n_tests > 0 and all(n_tests * pair.smallest_p >= SIGNIFICANT for pair in comparison.pairs)
+
+
 def first_pair(comparison: Comparison) -> dict[str, Any]:
     """The texts and pictures of the two highest groups, as page.js has them for any two."""
     first, second = comparison.groups[:2]
@@ -51,7 +57,8 @@ def _turned(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
 
 def _limit(pairs: Sequence[Pair]) -> float:
     """What the axis of differences reaches on both sides."""
-    ends = [abs(end) for pair in pairs for end in (pair.difference.low, pair.difference.high) if math.isfinite(end)]
+    gaps = [pair.difference for pair in pairs]
+    ends = [abs(end) for gap in gaps for end in (gap.low, gap.value, gap.high) if math.isfinite(end)]
     return math.ceil(100 * max([0.05, *ends])) / 100
 
 

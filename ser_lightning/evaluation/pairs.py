@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.errors import some
+from ser_lightning.errors import counted, some
 from ser_lightning.evaluation import stats
 from ser_lightning.evaluation.clips import Clips
 from ser_lightning.evaluation.comparison import Estimate, Pair
@@ -121,6 +121,13 @@ def _too_few_speakers(pairs: Sequence[Pair]) -> Iterator[str]:
         corrected = min(1.0, smallest * len(pairs))  # of the smallest p, Holm's method makes this
         if corrected >= SIGNIFICANT:
             holm = f", and {corrected:.3g} once corrected for {len(pairs)} tests" if len(pairs) > 1 else ""
+            if n_speakers < stats.FEWEST_SPEAKERS:
+                few = counted(n_speakers, "test speaker")
+                yield (
+                    f"with {few}, it cannot be said which model is better: no intervals, no effect sizes; "
+                    "test more speakers (more folds)"
+                )
+                continue
             yield (
                 f"with {n_speakers} test speaker{'s' if n_speakers > 1 else ''}, the smallest p over speakers that "
                 f"is possible is {smallest:.4g}{holm}: test more speakers (more folds) to tell models apart"

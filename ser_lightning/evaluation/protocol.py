@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, some
 from ser_lightning.evaluation.collect import FinishedRun
 
 _BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.json's protocol
 _MANY_LABELS = 12
+_LONGEST = 40  # letters of a value, where protocols are told apart
+_MOST_VALUES = 3
 _NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
 _LABEL_SOURCES = {
     "voice_votes": "raters' majority, audio alone",
@@ -29,8 +32,8 @@ def sections(runs: Sequence[FinishedRun], *, separate: bool) -> list[list[Finish
     if len(found) > 1 and not separate:
         differences = _different_facts(list(by_facts.values())) or _different_clips(found)
         raise UserError(
-            f"these runs were made under {len(found)} protocols and cannot be ranked together: {differences}. "
-            "Name only directories whose runs belong together, or get a table for each protocol with --separate"
+            f"these runs were made under {len(found)} protocols and cannot be ranked together:\n{differences}\n"
+            "Name directories whose runs belong together, or get a table for each protocol with --separate"
         )
     return sorted(found, key=len, reverse=True)
 
@@ -138,8 +141,8 @@ def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
             text = label_source(each) if name == "label_source" else _text(each.get(name, _WHERE_UNSAID.get(name)))
             values.setdefault(text, []).extend(group)
         if len(values) > 1:
-            lines.append(f"{_name(name)}: {_in_which(values)}")
-    return "; ".join(lines)
+            lines.append(f"  {_name(name)}: {_in_which(values)}")
+    return "\n".join(lines)
 
 
 def _different_clips(families: Sequence[Sequence[FinishedRun]]) -> str:
@@ -151,15 +154,18 @@ def _different_clips(families: Sequence[Sequence[FinishedRun]]) -> str:
             if run.fold == fold:
                 values.setdefault(run.result["protocol"]["split_hash"], []).append(run)
         if len(values) > 1:
-            return f"fold {fold} does not have the same clips, split_hash: {_in_which(values)}"
+            return f"  the clips of fold {fold}, split_hash: {_in_which(values)}"
     raise AssertionError("families differ in a hash")
 
 
 def _in_which(values: Mapping[str, Sequence[FinishedRun]]) -> str:
-    return ", ".join(
-        f"{value} in {len(runs)} runs (such as {runs[0].path})" if len(runs) > 1 else f"{value} in {runs[0].path}"
-        for value, runs in values.items()
-    )
+    """Each value, cut where it is long, with one of its runs."""
+    texts = [f"{shorten(value, _LONGEST, placeholder=' …')} in {_where(runs)}" for value, runs in values.items()]
+    return some(texts, _MOST_VALUES)
+
+
+def _where(runs: Sequence[FinishedRun]) -> str:
+    return str(runs[0].path) + (f" and {len(runs) - 1:,} more" if len(runs) > 1 else "")
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""reliability.png: whether a model is right as often as it says, and what its surest answers are worth."""
+"""reliability.png: whether a model is right as often as it says, and what its most confident answers are worth."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ser_lightning.evaluation.calibration import N_BINS
 from ser_lightning.evaluation.drawing import (
@@ -47,9 +47,25 @@ def draw_reliability(path: Path, *, curves: Mapping[str, dict[str, Any]], title:
         _draw_selective(selective, values, colour)
     _finish_diagram(diagram, counts)
     _finish_selective(selective)
+    notes = {
+        name: f"ECE {values['ece']:.1%}, mean confidence {values['confidence']:.1%}"
+        for name, values in curves.items()
+    }
     if len(curves) > 1:
-        diagram.legend(frameon=False, fontsize=9, loc="upper left", labelcolor=INK)
-    entitle(figure, diagram, title, subtitle, gap=0.35)
+        handles = diagram.get_legend_handles_labels()[0]
+        diagram.legend(
+            handles,
+            [f"{name}: {note}" for name, note in notes.items()],
+            frameon=False,
+            fontsize=9,
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 1.01),
+            borderaxespad=0,
+            labelcolor=INK,
+        )
+    else:
+        diagram.set_title(next(iter(notes.values())), loc="left", fontsize=10, color=INK, pad=6)
+    entitle(figure, diagram, title, subtitle, gap=0.35 + 0.22 * len(curves))
     save(figure, path)
 
 
@@ -59,11 +75,10 @@ def _draw_bins(diagram: Axes, counts: Axes, values: dict[str, Any], name: str, c
     confidence, accuracy = ([each[key] for each in bins] for key in ("confidence", "accuracy"))
     for x, y in zip(confidence, accuracy, strict=True):  # what it is off by
         diagram.plot([x, x], [x, y], color=colour, linewidth=4, alpha=0.2, solid_capstyle="butt")
-    label = f"{name}: ECE {values['ece']:.1%}"
-    diagram.plot(confidence, accuracy, color=colour, linewidth=1.6, marker="o", markersize=4.5, label=label)
-    if alone:
-        note = f"ECE {values['ece']:.1%}\nmean confidence {values['confidence']:.1%}"
-        diagram.text(0.04, 0.96, note, transform=diagram.transAxes, va="top", fontsize=10, color=INK)
+    (line,) = diagram.plot(
+        confidence, accuracy, color=colour, linewidth=1.6, marker="o", markersize=4.5, label=name
+    )
+    line.set_clip_on(False)  # points at 0 and 100 % are whole
     shares = np.zeros(N_BINS)
     for each in values["bins"]:
         shares[round(each["from"] * N_BINS)] = each["n"] / n_clips
@@ -75,7 +90,7 @@ def _draw_selective(axes: Axes, values: dict[str, Any], colour: str) -> None:
     coverage = [each["coverage"] for each in points]
     axes.plot(coverage, [each["accuracy"] for each in points], color=colour, linewidth=1.8)
     last = points[-1]
-    axes.plot([last["coverage"]], [last["accuracy"]], color=colour, marker="o", markersize=4.5)
+    axes.plot([last["coverage"]], [last["accuracy"]], color=colour, marker="o", markersize=4.5, clip_on=False)
 
 
 def _finish_diagram(diagram: Axes, counts: Axes) -> None:
@@ -94,8 +109,9 @@ def _finish_diagram(diagram: Axes, counts: Axes) -> None:
 
 def _finish_selective(axes: Axes) -> None:
     lowest = min(float(np.min(line.get_ydata())) for line in axes.get_lines())
-    axes.set(xlim=(0, 1.02), ylim=(max(0.0, np.floor(lowest * 10 - 0.5) / 10), 1.02))
-    axes.set_xlabel("share of clips that are answered, the surest first", color=MUTED, fontsize=10)
+    axes.set(xlim=(0, 1), ylim=(max(0.0, np.floor(lowest * 10 - 0.5) / 10), 1))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))  # whole per cent, as they are written
+    axes.set_xlabel("share of clips that are answered, the most confident first", color=MUTED, fontsize=10)
     axes.set_ylabel("accuracy of these answers", color=MUTED, fontsize=10)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

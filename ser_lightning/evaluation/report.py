@@ -20,7 +20,7 @@ from markupsafe import Markup
 from ser_lightning.errors import counted
 from ser_lightning.evaluation import pairing, protocol, wording
 from ser_lightning.evaluation.charts import axes, curves, scatter, strips, svg
-from ser_lightning.evaluation.comparison import Comparison, Estimate
+from ser_lightning.evaluation.comparison import SHARED, SYNTHETIC, Comparison, Estimate
 from ser_lightning.files import written_whole
 
 _PAGE = Path(__file__).parent / "page"
@@ -73,6 +73,7 @@ def _environment() -> Environment:
         wording.p_value,
         wording.decimal,
         wording.count,
+        wording.minutes,
         wording.short,
         wording.setting,
         curves.mean_curve,
@@ -99,6 +100,7 @@ def _environment() -> Environment:
         max_names=scatter.MAX_NAMES,
         missing=wording.MISSING,
         n_curves_shown=_N_CURVES_SHOWN,
+        said_elsewhere=(SYNTHETIC, SHARED),
     )
     return environment
 

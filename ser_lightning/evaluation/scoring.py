@@ -28,7 +28,7 @@ def scored(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
 
     Keys: ``n_clips``, ``n_speakers``, ``uar``, ``uar_interval``, ``accuracy``, ``accuracy_interval``, and
     ``recall`` by label. Shares lie between 0 and 1. An interval is [low, high], a bootstrap over speakers
-    (`stats.interval`), and None for a single speaker; of two or three it is narrower than it should be. A label
+    (`stats.interval`), and None for fewer than four speakers. A label
     without clips has None for its recall, and is no part of the UAR.
     """
     uar, accuracy, *recall = stats.interval(counts[:, None], stats.group_scores)
@@ -44,7 +44,7 @@ def scored(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
 
 def with_interval(name: str, estimate: Estimate, n_speakers: int) -> dict[str, Any]:
     """A number and its interval, under two names."""
-    bounds = [known(estimate.low), known(estimate.high)] if n_speakers > 1 else None
+    bounds = [known(estimate.low), known(estimate.high)] if n_speakers >= stats.FEWEST_SPEAKERS else None
     return {name: known(estimate.value), f"{name}_interval": bounds}
 
 

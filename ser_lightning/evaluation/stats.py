@@ -5,6 +5,7 @@ S: speakers.  R: repetitions (seeds).  K: labels.  B: resamples.  M: numbers of 
 Counts (S, R, K, K) are confusion matrices, rows the true label; shares lie between 0 and 1.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,7 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 CONFIDENCE = 0.95
+FEWEST_SPEAKERS = 4  # of fewer there are so few resamples that an interval, or an effect size, says nothing
 N_RESAMPLES = 2_000
 N_PERMUTATIONS = 9_999  # beside the one that was seen; with up to 13 speakers, all there are
 PERMUTATIONS_A_TEST = 200  # at least: else no p could be small any more once it is corrected for many tests
@@ -72,7 +74,7 @@ def interval(counts: NDArray, statistic: Callable[[NDArray], Floats]) -> list[Es
     The bootstrap resamples speakers with all their clips, in every repetition the same ones, and the interval is
     between percentiles of what comes out (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, 13.3).
     A number that a resample does not have, such as the recall of a label that none of its speakers shows, is left
-    out. A single speaker says nothing about others: the interval is then the value itself.
+    out. A few speakers say nothing about others: below `FEWEST_SPEAKERS` the interval is NaN.
 
     Args:
         counts: (S, ...), what each speaker contributes to a sum.
@@ -81,8 +83,8 @@ def interval(counts: NDArray, statistic: Callable[[NDArray], Floats]) -> list[Es
     Returns: M estimates.
     """
     (values,) = statistic(counts.sum(axis=0)[None])
-    if len(counts) == 1:
-        return [Estimate(value, value, value) for value in values.tolist()]
+    if len(counts) < FEWEST_SPEAKERS:
+        return [Estimate(value, math.nan, math.nan) for value in values.tolist()]
 
     def resampled(drawn: NDArray[np.int64], axis: int) -> Floats:
         """(..., S) indices of speakers -> (M, ...)."""
@@ -200,11 +202,13 @@ def cohens_d(differences: Floats) -> float:
     """Mean of paired differences (S,) in units of their standard deviation.
 
     Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, 2.3.5 (d_z). Zero where all are zero, NaN
-    where they do not vary otherwise, as with a single speaker.
+    where they do not vary otherwise, and of fewer speakers than `FEWEST_SPEAKERS`.
     """
+    if len(differences) < FEWEST_SPEAKERS:
+        return math.nan
     if not differences.any():
         return 0.0
-    spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
+    spread = differences.std(ddof=1)
     return float(differences.mean() / spread) if spread > 1e-12 else float("nan")
 
 

@@ -133,7 +133,7 @@ def _tables(result: dict[str, Any]) -> Iterator[RenderableType]:
 
 def _class_table(matrix: Sequence[Sequence[int]], labels: Sequence[str], recall: dict[str, float | None]) -> Table:
     table = _table("class", "recall", "test clips")
-    table.add_column("most often taken for", overflow="fold")
+    table.add_column("most often confused with", overflow="fold")
     for index, (label, row) in enumerate(zip(labels, matrix, strict=True)):
         table.add_row(Text(label), _percent(recall[label]), f"{sum(row):,}", Text(_taken_for(row, index, labels)))
     return table
@@ -179,6 +179,7 @@ def _notes(result: dict[str, Any]) -> Iterator[RenderableType]:
 
 def _places(run_dir: Path) -> Iterator[str]:
     """Where the run lies, and the command that uploads what W&B kept offline, in pieces if it was resumed."""
+    run_dir = run_dir.absolute()  # to be pasted anywhere
     yield f"run   {run_dir}"
     kept = sorted((run_dir / "wandb").glob("offline-run-*"))
     if kept:
@@ -201,7 +202,7 @@ def _sureness(result: dict[str, Any]) -> str:
     found = result.get("calibration")
     if not found:
         return ""
-    return f"calibration error {found['ece']:.1%}  ·  {found['confidence']:.1%} sure on average"
+    return f"calibration error {found['ece']:.1%}  ·  {found['confidence']:.1%} confident on average"
 
 
 def _cost(result: dict[str, Any]) -> str:
@@ -232,6 +233,8 @@ def _caveats(result: dict[str, Any]) -> Iterator[RenderableType]:
     split = next(_protocol(result))
     said, is_well = about_test(result)
     yield f"{split}: {said}" if is_well else Text(f"{split}: {said}", style="bold yellow")
+    if untested := (result.get("warnings") or {}).get("untested"):
+        yield Text(f"this run was cut: {counted(untested, 'test clip')} not tested", style="yellow")
     if (validation := about_validation(result)) is not None:
         yield Text(validation, style="yellow")
     known = known_of_speakers(result["protocol"])

@@ -36,6 +36,8 @@ def points(share: float | None, decimals: int = 1) -> str:
 
 def points_interval(difference: Estimate) -> str:
     """A difference's interval in percentage points."""
+    if not (_known(difference.low) and _known(difference.high)):
+        return MISSING
     return f"{points(difference.low)} to {points(difference.high)}"
 
 
@@ -54,6 +56,13 @@ def decimal(value: float | None, decimals: int = 1) -> str:
 def count(number: int | None) -> str:
     """A whole number with separators."""
     return MISSING if number is None else f"{number:,}"
+
+
+def minutes(number: float | None) -> str:
+    """One decimal, and two digits of what is less than a minute."""
+    if not _known(number):
+        return MISSING
+    return f"{number:.1f}" if number >= 0.95 else f"{number:.2g}"
 
 
 def short(number: float) -> str:

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import math
 import os
 from dataclasses import replace
 
@@ -13,8 +14,9 @@ from ser_lightning.errors import UserError
 from ser_lightning.evaluation.collect import collect
 from ser_lightning.evaluation.compare import compare
 from ser_lightning.evaluation.compare_files import to_csv, to_json, to_markdown
-from ser_lightning.evaluation.compare_tables import print_comparisons
+from ser_lightning.evaluation.compare_tables import failures, print_comparisons
 from ser_lightning.evaluation.predictions import Predictions, write_predictions
+from ser_lightning.evaluation.report import write_page
 from ser_lightning.metrics import confusion, scores
 
 
@@ -190,9 +192,9 @@ def test_bookkeeping_is_named_for_what_nothing_else_tells_apart(tmp_path):
         settings = {"model.frontend.normalise": kind, "trainer.max_epochs": epochs}
         make_run(tmp_path / str(number), settings=settings)
     assert sorted(names(tmp_path)) == [
-        "cnn (frontend.normalise=clip, trainer.max_epochs=30)",
-        "cnn (frontend.normalise=clip, trainer.max_epochs=60)",
-        "cnn (frontend.normalise=speaker, trainer.max_epochs=30)",
+        "cnn",
+        "cnn (frontend.normalise=speaker)",
+        "cnn (trainer.max_epochs=60)",
     ]
 
 
@@ -292,15 +294,17 @@ def test_a_label_that_no_clip_has_has_no_recall(tmp_path):
         ({"protocol": {"label_map": {"calm": "neutral"}}}, "label map: none in .*, calm → neutral in"),
         ({"protocol": {"test_corpus": "emodb"}}, "test corpus: none in"),
         ({"labels": ("anger", "fear")}, "labels: anger, fear, neutral in .*, anger, fear in"),
-        ({"protocol": {"split_hash": "else"}}, "fold 0 does not have the same clips, split_hash: hash0 in"),
+        ({"protocol": {"split_hash": "else"}}, "the clips of fold 0, split_hash: hash0 in"),
     ],
 )
 def test_results_of_two_protocols_are_not_ranked_together(tmp_path, changes, said):
     make_run(tmp_path / "a")
     make_run(tmp_path / "b", "mamba", **changes)
-    with pytest.raises(UserError, match=f"2 protocols and cannot be ranked together: {said}.*--separate") as error:
+    match = rf"2 protocols and cannot be ranked together:\n(.*\n)*  {said}.*\n(.*\n)*.*--separate"
+    with pytest.raises(UserError, match=match) as error:
         compare(collect([tmp_path]))
-    assert "\n" not in str(error.value)
+    place = len(str(tmp_path))
+    assert max(map(len, str(error.value).splitlines())) < 2 * place + 120
     sections = compare(collect([tmp_path]), separate=True)
     assert [[group.name for group in each.groups] for each in sections] == [["cnn"], ["mamba"]]
 
@@ -476,6 +480,27 @@ def rewrite(place, rows):
     result["confusion_matrix"] = matrix.tolist()
     result["metrics"]["test"] |= scores(matrix, LABELS)
     (place / "result.json").write_text(json.dumps(result))
+
+
+def test_of_two_speakers_nothing_is_claimed(tmp_path):
+    make_grid(tmp_path, {"cnn": 0.2, "mamba": 0.9}, folds=(0,), speakers_per_fold=2)
+    comparison = only(tmp_path)
+    assert "with 2 test speakers, it cannot be said which model is better" in " ".join(comparison.warnings)
+    (pair,) = comparison.pairs
+    assert math.isnan(pair.effect_size) and math.isnan(pair.difference.low)
+    shown = said([comparison])
+    assert "[" not in shown.partition("Per cent")[0] and "nan" not in shown
+    write_page(tmp_path / "page.html", [comparison])
+    page = (tmp_path / "page.html").read_text()
+    assert "With 2 test speakers, nothing can be said of which model is better." in page
+    assert "leads" not in page and '"nan"' not in page and "nan%" not in page
+
+
+def test_reasons_of_what_is_not_compared_are_short(tmp_path):
+    make_run(tmp_path / "good")
+    make_run(tmp_path / "bad", status="failed", reason="there is no model/nope: known are " + "cnn, " * 90)
+    (line,) = failures([only(tmp_path)])
+    assert line.endswith(" …") and len(line) < len(str(tmp_path)) + 150
 
 
 def test_with_few_speakers_the_smallest_p_that_is_possible_is_said(tmp_path, compared):

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from ser_lightning.evaluation import figures
+from ser_lightning.evaluation import figures, reliability
 from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
 
 WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}
@@ -173,3 +173,22 @@ def test_drawing_touches_no_global_state():
     code = "import sys, ser_lightning.evaluation.figures as f; print('matplotlib.pyplot' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert re.fullmatch(r"False\s*", answer)
+
+
+def test_lines_of_the_same_values_are_both_seen(drawn):
+    history = [{"epoch": epoch, "val/uar": epoch / 10, "val/accuracy": epoch / 10} for epoch in (1, 2, 3)]
+    draw_curves("unused", history=history, chosen_epoch=None, **WORDS)
+    (first, second) = drawn[0].axes[1].lines
+    assert first.get_linestyle() == "-" and second.get_linestyle() == "--"
+
+
+def test_points_of_a_reliability_diagram_are_whole_and_its_numbers_are_those_of_the_grid(drawn, monkeypatch):
+    monkeypatch.setattr(reliability, "save", lambda figure, path: drawn.append(figure))
+    bins = [{"from": share, "n": 5, "confidence": share, "accuracy": share} for share in (0.0, 1.0 - 1 / 15)]
+    points = [{"coverage": share, "accuracy": 1 - 0.35 * share} for share in (0.5, 1.0)]
+    values = {"ece": 0.1, "nll": 1.0, "confidence": 0.5, "bins": bins, "selective": points}
+    reliability.draw_reliability("unused", curves={"test": values}, **WORDS)
+    diagram, _, selective = drawn[0].axes
+    assert not next(line for line in diagram.lines if line.get_marker() == "o").get_clip_on()
+    assert all(abs(100 * tick - round(100 * tick)) < 1e-6 for tick in selective.get_yticks())
+    assert not diagram.texts  # nothing is written over the curve

@@ -13,7 +13,7 @@ from made_comparison import EMOTIONS, HOSTILE, make_comparison
 from ser_lightning.evaluation.charts import axes, curves, scatter, strips
 from ser_lightning.evaluation.comparison import Estimate
 from ser_lightning.evaluation.report import write_page
-from ser_lightning.evaluation.wording import shortened
+from ser_lightning.evaluation.wording import minutes, shortened
 
 PARTS = {"ranking", "pair", "recall", "speakers", "cost", "curves", "runs"}
 VOID = {"meta", "link", "input", "br"}
@@ -386,3 +386,21 @@ def _luminance(colour: str) -> float:
     channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_one_epoch_is_the_only_one_that_is_marked():
+    group = make_comparison(names=["a"], n_seeds=1, n_folds=1, n_epochs=1).groups[0]
+    picture = curves.panel([group], "val/uar", "validation UAR", str, height_px=200, shown=1)
+    assert re.findall(r'text-anchor="middle">(\d+)<', picture) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(None, "–"), (0.004, "0.004"), (0.077, "0.077"), (1.26, "1.3"), (40.0, "40.0")]
+)
+def test_less_than_a_minute_is_not_nothing(number, text):
+    assert minutes(number) == text
+
+
+def test_points_that_would_lie_on_each_other_are_side_by_side():
+    spots = scatter._apart([(0.5, 10.0), (0.5, 10.0), (0.5, 90.0)])
+    assert spots[0] == (0.5, 10.0) and spots[2] == (0.5, 90.0) and spots[1][0] > 0.5

@@ -88,10 +88,11 @@ def test_a_label_that_some_resamples_lack_has_an_interval_and_one_that_all_lack_
     assert math.isnan(third.value)
 
 
-def test_a_single_speaker_has_a_value_and_no_more():
-    counts = random_counts(1, 2)
-    uar = stats.interval(counts, stats.group_scores)[0]
-    assert uar.low == uar.value == uar.high
+@pytest.mark.parametrize("n_speakers", [1, 2, 3])
+def test_few_speakers_have_a_value_and_no_more(n_speakers):
+    uar = stats.interval(random_counts(n_speakers, 2), stats.group_scores)[0]
+    assert math.isfinite(uar.value) and math.isnan(uar.low) and math.isnan(uar.high)
+    assert math.isnan(stats.cohens_d(np.array([0.2, 0.21, 0.2])[:n_speakers]))
     assert stats.permutation_p([np.array([0.2])]) == [1.0]
     assert math.isnan(stats.cohens_d(np.array([0.2])))
 

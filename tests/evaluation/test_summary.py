@@ -136,7 +136,8 @@ def test_every_kind_of_warning_has_words():
     report = Report(
         folder="", n_files=1, bad=bad, silent=("a",), duplicate_audio=(("a", "b"),), n_missing=1, copies=("c",)
     )
-    kinds = {*report.warnings(), "left_out_by_label", "untested"}
+    kinds = {*report.warnings(), "left_out_by_label"}
+    assert data_warnings({"untested": 48}) == []  # of a run that was cut: the data are as they were
     assert len(report.warnings()) == 5
     for kind in kinds:
         (one,), (several,) = data_warnings({kind: 1}), data_warnings({kind: 2})

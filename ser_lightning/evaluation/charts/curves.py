@@ -73,7 +73,8 @@ def panel(
     flat = [line for many in lines for line in many]
     if not flat:
         return None
-    x = _whole(even((epoch for line in flat for epoch in line.curve), span=2, floor=0))
+    epochs = [epoch for line in flat for epoch in line.curve]
+    x = _whole(even(epochs, span=2, floor=0), min(epochs), max(epochs))
     y = even(_within_reason(value for line in flat for value in _extent(line)), span=0.1)
     curves, marks = [], []
     for group, many in enumerate(lines):
@@ -118,8 +119,10 @@ def _within_reason(values: Iterable[float]) -> list[float]:
     return [value for value in ordered if value <= low + 1.6 * (usual - low)] or ordered
 
 
-def _whole(scale: Scale) -> Scale:
-    return replace(scale, ticks=[tick for tick in scale.ticks if tick == round(tick)])
+def _whole(scale: Scale, first: int, last: int) -> Scale:
+    """Mark whole epochs alone, and none that was not trained."""
+    ticks = [tick for tick in scale.ticks if tick == round(tick) and first <= tick <= last]
+    return replace(scale, ticks=ticks or [first])
 
 
 def _paths(line: Line, x: Scale, y: Scale) -> Iterator[Markup]:

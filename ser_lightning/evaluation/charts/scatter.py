@@ -3,6 +3,7 @@
 Names are placed for a chart of a usual width; a narrower one shows ranks instead, which the style sheet chooses.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -71,22 +72,40 @@ def scatter(
     known = [(rank, group, cost) for rank, (group, cost) in enumerate(zip(groups, costs, strict=True)) if cost]
     x = logarithmic(cost for _, _, cost in known)
     y = even(
-        (end for _, group, _ in known for end in (group.uar.low, group.uar.high)), span=0.1, floor=0, ceiling=1
+        (end for _, group, _ in known for end in (group.uar.low, group.uar.value, group.uar.high)),
+        span=0.1,
+        floor=0,
+        ceiling=1,
     )
-    spots = [(x.share(cost), height(y, group.uar.value, _HEIGHT_PX)) for _, group, cost in known]
+    spots = _apart([(x.share(cost), height(y, group.uar.value, _HEIGHT_PX)) for _, group, cost in known])
     names = _labels([group.name for _, group, _ in known])
     texts = [names[group.name] if len(known) <= MAX_NAMES else str(rank + 1) for rank, group, _ in known]
     places = _place(texts, [(share * _WIDTH_PX, at) for share, at in spots])
     drawn = []
     for (rank, group, cost), (share, at), text, place in zip(known, spots, texts, places, strict=True):
         tip = f"{group.name}: UAR {percent(group.uar.value)} ({interval(group.uar)}), {write(cost)} {name}"
-        low, high = (height(y, end, _HEIGHT_PX) for end in (group.uar.low, group.uar.high))
         at_x = across(share)
-        drawn.append(element("line", x1=at_x, x2=at_x, y1=low, y2=high, class_=f"whisker {colour(rank)}"))
+        if math.isfinite(group.uar.low):
+            low, high = (height(y, end, _HEIGHT_PX) for end in (group.uar.low, group.uar.high))
+            drawn.append(element("line", x1=at_x, x2=at_x, y1=low, y2=high, class_=f"whisker {colour(rank)}"))
         drawn.append(mark(rank, share, at, tip=tip))
         drawn += _texts(rank, text, place, at_x, at)
     title = f"UAR against {name}: {counted(known, 'model')}"
     return plot(title, *drawn, x=(name, x, write), y=("UAR", y, _whole_percent), height_px=_HEIGHT_PX)
+
+
+def _apart(spots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points that would lie on each other, side by side."""
+    step = 2 * _POINT_PX / _WIDTH_PX
+    placed: list[tuple[float, float]] = []
+    for share, at in spots:
+        while (
+            any(abs(share - x) < step - 1e-9 and abs(at - y) < 2 * _POINT_PX for x, y in placed)
+            and share + step <= 1
+        ):
+            share += step
+        placed.append((share, at))
+    return placed
 
 
 def _texts(rank: int, text: str, place: _Place | None, x: str, y: float) -> Iterator[Markup]:

@@ -56,6 +56,8 @@ def _interval(group: int, name: str, at: Estimate, scale: Scale, *, y: float) ->
 def difference_strip(difference: Estimate | None, limit: float) -> Markup:
     """A difference with its interval around a line at no difference, from ``-limit`` to ``limit``."""
     at = difference or Estimate(0.0, 0.0, 0.0)
+    if not math.isfinite(at.low):  # too few speakers
+        at = Estimate(at.value, at.value, at.value)
     low, value, high = (across(0.5 + end / (2 * limit)) for end in (at.low, at.value, at.high))
     y = _ROW_PX / 2
     parts = [

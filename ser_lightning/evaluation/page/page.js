@@ -92,7 +92,7 @@
     const known = pair.clips !== null;
     return {
       difference: points(pair.gap),
-      interval: `${points(pair.low)} to ${points(pair.high)}`,
+      interval: pair.low === null ? MISSING : `${points(pair.low)} to ${points(pair.high)}`,
       verdict: pair.permHolm !== null && pair.permHolm < significant ? "significant" : "not significant",
       permutation: pValue(pair.perm),
       permutation_holm: pValue(pair.permHolm),
@@ -126,8 +126,8 @@
     const limit = Number(place.dataset.gap);
     const at = (value) => `${50 + (50 * (value ?? 0)) / limit}%`;
     const line = place.querySelector(".interval");
-    line.setAttribute("x1", at(pair?.low));
-    line.setAttribute("x2", at(pair?.high));
+    line.setAttribute("x1", at(pair?.low ?? pair?.gap));
+    line.setAttribute("x2", at(pair?.high ?? pair?.gap));
     place.querySelector("circle").setAttribute("cx", at(pair?.gap));
   }
 

@@ -1,0 +1,17 @@
+"""What `ser calibrate` says of a model's confidence follows from confidence and accuracy alone."""
+
+import pytest
+
+from ser_lightning.commands.calibrating import _how_confident
+
+
+@pytest.mark.parametrize(
+    ("confidence", "accuracy", "said"),
+    [
+        (0.470, 0.512, "it was under-confident, 47.0% confident on average and right in 51.2%"),
+        (0.9, 0.6, "it was over-confident, 90.0% confident on average and right in 60.0%"),
+        (0.6001, 0.6, "it was as confident as right, 60.0% confident on average and right in 60.0%"),
+    ],
+)
+def test_confidence_is_told_against_accuracy(confidence, accuracy, said):
+    assert _how_confident({"confidence": confidence, "selective": [{"accuracy": accuracy}]}) == said
