@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal import core_plugins
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
@@ -17,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning.errors import UserError, counted, first_line, some
+from ser_lightning.errors import first_line
 from ser_lightning.hydra_errors import in_a_line
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import refuse
@@ -28,7 +27,7 @@ log = logging.getLogger("ser_lightning.sweep")
 
 
 class Grid(Sweeper):
-    """Every combination is a job. Where one cannot be composed, none is started."""
+    """Every combination is a job. What cannot be composed is recorded as a job that failed; the others run."""
 
     def __init__(self, *, max_batch_size: int | None = None, params: DictConfig | None = None):
         self._max_batch_size = max_batch_size
@@ -46,26 +45,8 @@ class Grid(Sweeper):
         self._sweeper = sweeper
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the jobs. Returns what the launcher did.
-
-        Raises: UserError where a config or a setting that a job asks for is not there.
-        """
-        self._check(arguments)
+        """Run the jobs. Returns what the launcher did."""
         return self._sweeper.sweep(arguments)
-
-    def _check(self, arguments: list[str]) -> None:
-        context = self._sweeper.hydra_context
-        assert context is not None
-        asked = [f"{name}={value}" for name, value in (self._params or {}).items()] + arguments
-        parsed = OverridesParser.create(config_loader=context.config_loader).parse_overrides(asked)
-        (jobs,) = self._sweeper.split_arguments(parsed, None)
-        reasons = [why_not(context, self._sweeper.config, overrides) for overrides in jobs]
-        wrong = [reason for reason in reasons if reason]
-        if wrong:
-            raise UserError(
-                f"{counted(wrong, 'job')} of {len(jobs):,} cannot be run, and none is started: "
-                + some(list(dict.fromkeys(wrong)), 3)
-            )
 
 
 class Search(Sweeper):
@@ -134,21 +115,14 @@ class _Guard(Launcher):
         return job_name(overrides, varying_keys(self._config.hydra))
 
     def _can_be_composed(self, overrides: Sequence[str]) -> bool:
-        reason = why_not(self._context, self._config, overrides)
-        if reason:
-            run = RunDirectory(self.sweep / self._name(overrides))
+        try:
+            self._context.config_loader.load_sweep_config(self._config, list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            run, reason = RunDirectory(self.sweep / self._name(overrides)), in_a_line(error)
             log.error("%s: %s", run.path.name, reason)
             refuse(run, reason)
-        return not reason
-
-
-def why_not(context: HydraContext, config: Any, overrides: Sequence[str]) -> str:
-    """Return why a job cannot be composed; nothing where it can."""
-    try:
-        context.config_loader.load_sweep_config(config, list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        return in_a_line(error)
-    return ""
+            return False
+        return True
 
 
 def register() -> None:
