@@ -43,7 +43,7 @@ from ser_lightning.monitor import check_monitor, check_validation, monitored
 from ser_lightning.resuming import check_same_data
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
 from ser_lightning.sweep.job import sweep_name
-from ser_lightning.trainer import check_trainer, make_trainer
+from ser_lightning.trainer import check_callbacks, check_trainer, make_trainer
 from ser_lightning.wandb_environment import wanted_group, wanted_tags
 
 log = logging.getLogger(__name__)
@@ -186,6 +186,7 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     callbacks = {f"callbacks.{name}": part for name, part in _wanted(config).items()}
     check_parts({"model": config.model, "data": config.data, **callbacks})
     check_monitor(config)
+    check_callbacks(_wanted(config))
     check_trainer(config)
     for part in (config.model, *callbacks.values()):
         _made(part)  # what it is not made of is said before anything is prepared

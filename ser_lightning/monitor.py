@@ -46,11 +46,6 @@ def check_monitor(config: DictConfig) -> None:
                     f"callbacks.{name}.{key}={callback[key]} is not {setting}={value}: set {setting} alone, "
                     "which every callback follows"
                 )
-    best = config.callbacks.get("best_checkpoint")
-    if best is not None and best.get("filename") != "best":
-        raise UserError(
-            f"callbacks.best_checkpoint.filename={best.get('filename')}: what is tested is best.ckpt; leave it out"
-        )
 
 
 def check_validation(config: DictConfig, clips: Mapping[str, int]) -> None:

@@ -1,5 +1,7 @@
 """Lightning's Trainer as conf/trainer says, and what is refused of that before anything is prepared."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,12 +13,43 @@ from ser_lightning.errors import UserError, cause, check, first_line
 from ser_lightning.precision import choose_precision
 
 _ELSEWHERE = {"logger": "logger=", "callbacks": "callbacks.", "default_root_dir": "hydra.run.dir="}
+_FILENAME = re.compile(r"(?!\.)(?:[\w=.-]|\{(?:epoch|step)\})+")  # of a checkpoint
 
 
 def make_trainer(config: DictConfig, **options: Any) -> Trainer:
     """The trainer of a config; ``options`` are Lightning's, beside those of ``config.trainer``."""
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
     return instantiate(config.trainer, _partial_=True)(precision=precision, **options)
+
+
+def check_callbacks(callbacks: Mapping[str, Any]) -> None:
+    """Refuse callbacks that would write checkpoints elsewhere or under other names, and numbers out of range.
+
+    Raises: UserError.
+    """
+    for name, callback in callbacks.items():
+        if str(callback.get("_target_")).endswith("ModelCheckpoint"):
+            _check_checkpoint(name, callback)
+        for key, least in (("patience", 0), ("every_n_epochs", 1), ("every_n_train_steps", 1)):
+            if callback.get(key) is not None:
+                check(f"callbacks.{name}.", whole=True, at_least=least, **{key: callback[key]})
+
+
+def _check_checkpoint(name: str, callback: Mapping[str, Any]) -> None:
+    if callback.get("dirpath") is not None:
+        raise UserError(
+            f"callbacks.{name}.dirpath={callback['dirpath']} has no effect: checkpoints lie in the run's directory"
+        )
+    file, own = callback.get("filename"), name.removesuffix("_checkpoint")
+    if name in ("best_checkpoint", "last_checkpoint"):
+        if file != own:
+            purpose = {"best": "what is tested", "last": "what a run goes on from"}[own]
+            raise UserError(f"callbacks.{name}.filename={file}: {purpose} is {own}.ckpt; leave it out")
+    elif file is not None and (file in ("best", "last") or not _FILENAME.fullmatch(file)):
+        raise UserError(
+            f"callbacks.{name}.filename={file} cannot be used: it must be a name without folders that is neither "
+            "best nor last, of letters, digits, - _ = . {epoch} and {step}"
+        )
 
 
 def check_trainer(config: DictConfig) -> None:

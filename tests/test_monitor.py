@@ -41,7 +41,6 @@ def test_a_search_goes_the_way_of_the_metric(metric, mode, way):
         (["monitor.mode=best"], "monitor.mode=best does not fit"),
         (["callbacks.best_checkpoint.monitor=val/loss"], "is not monitor.metric=val/uar: set monitor.metric alone"),
         (["callbacks.early_stopping.mode=min"], "callbacks.early_stopping.mode=min is not monitor.mode=max"),
-        (["callbacks.best_checkpoint.filename=top"], "what is tested is best.ckpt"),
     ],
 )
 def test_what_could_not_work_is_refused_in_a_line(overrides, said):

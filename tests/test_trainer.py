@@ -7,7 +7,7 @@ from conftest import config, names_in
 from ser_lightning.errors import UserError
 from ser_lightning.experiment import train
 from ser_lightning.run import RunDirectory
-from ser_lightning.trainer import check_trainer
+from ser_lightning.trainer import check_callbacks, check_trainer
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,32 @@ def test_a_seed_is_a_whole_number(tmp_path, seed):
     domain = "it must be a whole number, at least 0 and at most 4,294,967,295"
     with pytest.raises(UserError, match=f"seed={'True' if seed == 'true' else seed} {said}: {domain}"):
         train(config(f"seed={seed}", "data.seed=0"), RunDirectory(tmp_path / "run"))
+
+
+CHECKPOINT = "+callbacks.more={_target_: lightning.pytorch.callbacks.ModelCheckpoint, filename: NAME}"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("callbacks.best_checkpoint.filename=top", "what is tested is best.ckpt; leave it out"),
+        ("callbacks.last_checkpoint.filename=/tmp/x/PWNED", "PWNED: what a run goes on from is last.ckpt"),
+        ("callbacks.last_checkpoint.filename=null", "what a run goes on from is last.ckpt"),
+        ("+callbacks.last_checkpoint.dirpath=/tmp/x", "last_checkpoint.dirpath=/tmp/x has no effect"),
+        (CHECKPOINT.replace("NAME", "../../ESC"), r"callbacks.more.filename=../../ESC cannot be used: .*without folders"),
+        (CHECKPOINT.replace("NAME", "/tmp/ESC"), "filename=/tmp/ESC cannot be used"),
+        (CHECKPOINT.replace("NAME", "'{val/uar}'"), "cannot be used"),
+        (CHECKPOINT.replace("NAME", "best"), "neither best nor last"),
+        ("callbacks.early_stopping.patience=-1", "patience=-1 is out of range: it must be a whole number, at least 0"),
+        ("callbacks.last_checkpoint.every_n_epochs=0", "every_n_epochs=0 is out of range: .* at least 1"),
+    ],
+)
+def test_a_callback_that_would_write_elsewhere_or_never_is_refused_in_a_line(override, said):
+    with pytest.raises(UserError, match=said) as refused:
+        check_callbacks(config(override).callbacks)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["{epoch}-{step}", "null"])
+def test_a_third_checkpoint_has_a_name_of_its_own(name):
+    check_callbacks(config(CHECKPOINT.replace("NAME", f"'{name}'" if "{" in name else name)).callbacks)
