@@ -31,7 +31,7 @@ from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
 from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.environment import describe
-from ser_lightning.errors import cause, check, why
+from ser_lightning.errors import UserError, cause, check, why
 from ser_lightning.evaluation import summary
 from ser_lightning.evaluation.card import write_card
 from ser_lightning.evaluation.predictions import write_predictions
@@ -43,6 +43,7 @@ from ser_lightning.monitor import check_monitor, check_validation, monitored
 from ser_lightning.resuming import check_same_data
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
 from ser_lightning.sweep.job import sweep_name
+from ser_lightning.text import is_file_name
 from ser_lightning.trainer import check_callbacks, check_trainer, make_trainer
 from ser_lightning.wandb_environment import wanted_group, wanted_tags
 
@@ -185,6 +186,8 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     check("", whole=True, at_least=0, at_most=2**32 - 1, seed=config.seed)
     callbacks = {f"callbacks.{name}": part for name, part in _wanted(config).items()}
     check_parts({"model": config.model, "data": config.data, **callbacks})
+    if not is_file_name(str(config.model.name)):
+        raise UserError(f"model.name={config.model.name} cannot be used: folders are called so; leave out / and \\")
     check_monitor(config)
     check_callbacks(_wanted(config))
     check_trainer(config)

@@ -9,6 +9,7 @@ from io import TextIOWrapper
 
 # Controls, half characters (bytes of a name that is not UTF-8), and what turns the direction of writing around.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_STRANGE_IN_FILES = re.compile(r"[^\w.,=+~\[\]-]+")
 _UNPRINTABLE_IN_LINES = re.compile(_UNPRINTABLE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 
 
@@ -18,6 +19,16 @@ def printable(text: str, *, lines: bool = False) -> str:
     ``lines``: line breaks and tabs are meant as such.
     """
     return (_UNPRINTABLE_IN_LINES if lines else _UNPRINTABLE).sub(_escaped, text)
+
+
+def is_file_name(text: str) -> bool:
+    """Return whether a file or folder may be called so: it is no path, not hidden, and can be shown."""
+    return bool(text) and not re.search(r"[/\\]|^\.", text) and printable(text) == text
+
+
+def as_file_name(text: str) -> str:
+    """Return text with one underscore for whatever a file is better not called by."""
+    return _STRANGE_IN_FILES.sub("_", text).lstrip(".")
 
 
 def _escaped(match: re.Match[str]) -> str:

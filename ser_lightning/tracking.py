@@ -19,7 +19,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ser_lightning.evaluation.predictions import read_predictions
-from ser_lightning.files import written_whole
+from ser_lightning.files import has_content, read_text, written_whole
+from ser_lightning.text import is_file_name
 from ser_lightning.wandb_environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
 
 if TYPE_CHECKING:
@@ -190,8 +191,8 @@ def _inside(run_dir: Path) -> Iterator[None]:
 
 def _run_id(run_dir: Path) -> str:
     path = run_dir / "wandb_id.txt"
-    known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-    if not known:
+    known = read_text(path).strip() if has_content(path) else ""
+    if not is_file_name(known):  # W&B calls a folder so
         known = wanted_run_id() or secrets.token_hex(4)
         with written_whole(path) as file:
             file.write(known + "\n")

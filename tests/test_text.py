@@ -6,7 +6,7 @@ import os
 import pytest
 
 from ser_lightning.terminal import SafeConsole
-from ser_lightning.text import printable
+from ser_lightning.text import as_file_name, is_file_name, printable
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,17 @@ from ser_lightning.text import printable
 def test_what_cannot_be_shown_is_escaped(text, shown):
     assert printable(text) == shown
     shown.encode()
+
+
+@pytest.mark.parametrize("text", ["/tmp/x", "../x", "..", ".x", "a/b", "a\\b", "a\nb", ""])
+def test_what_leads_elsewhere_is_no_name_of_a_file(text):
+    assert not is_file_name(text)
+    assert "/" not in as_file_name(text) and not as_file_name(text).startswith(".")
+
+
+def test_names_of_ours_are_names_of_files():
+    for name in ("cremad+ravdess", "cnn_gru", "my net (2)", "épreuve"):
+        assert is_file_name(name)
 
 
 def test_lines_stay_lines():

@@ -84,3 +84,8 @@ def test_a_callback_that_would_write_elsewhere_or_never_is_refused_in_a_line(ove
 @pytest.mark.parametrize("name", ["{epoch}-{step}", "null"])
 def test_a_third_checkpoint_has_a_name_of_its_own(name):
     check_callbacks(config(CHECKPOINT.replace("NAME", f"'{name}'" if "{" in name else name)).callbacks)
+
+
+def test_a_models_name_is_no_path(tmp_path):
+    with pytest.raises(UserError, match="model.name=/tmp/x cannot be used: folders are called so"):
+        train(config("model.name=/tmp/x"), RunDirectory(tmp_path / "run"))

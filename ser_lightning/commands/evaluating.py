@@ -35,6 +35,7 @@ from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
 from ser_lightning.judge import BEST, LAST
 from ser_lightning.models.voices import protocol_of_speakers
 from ser_lightning.run import SCHEMA, RunDirectory, write_config, write_json
+from ser_lightning.text import as_file_name
 from ser_lightning.verdict import verdict
 
 if TYPE_CHECKING:
@@ -222,7 +223,8 @@ def _directory(to: str | None, test: Test, saved: Checkpoint) -> RunDirectory:
     """Raises: UserError for a directory that holds a result already."""
     corpus, model = test.protocol["corpus"], saved.config["model"]["name"]
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")
-    path = Path(to).expanduser() if to is not None else Path("outputs") / "eval" / str(corpus) / str(model) / now
+    names = [as_file_name(str(each))[:100] for each in (corpus, model)]
+    path = Path(to).expanduser() if to is not None else Path("outputs", "eval", *names, now)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"--to {path} is there already, and not empty: name a new directory")
     return RunDirectory(path)

@@ -7,6 +7,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ser_lightning.data.labels import check_labels
 from ser_lightning.errors import UserError
+from ser_lightning.text import is_file_name
+
+
+def _check_name(text: str) -> str:
+    if not is_file_name(text):
+        raise ValueError("it is a part of paths, and no name of a file")
+    return text
+
+
+_Name = Annotated[str, AfterValidator(_check_name)]
 
 
 class _Part(BaseModel):
@@ -14,7 +24,7 @@ class _Part(BaseModel):
 
 
 class _Model(_Part):
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[_Name, Field(max_length=100)]
     frontend: dict[str, Any]
     net: dict[str, Any]
     speaker_clips: Annotated[int, Field(ge=1)] | None = 1
@@ -27,7 +37,7 @@ class _Config(_Part):
 
 
 class _Protocol(_Part):
-    corpus: str
+    corpus: _Name
     split: str
     fold: int | str
     split_hash: str

@@ -10,9 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from ser_lightning.monitor import direction
+from ser_lightning.text import as_file_name
 
 _PLACES = ("data.root", "data.roots.", "data.test_root", "data.download", "hydra.", "logger", "trainer.enable_")
-_STRANGE = re.compile(r"[^\w.,=+~\[\]-]+")
 _LONGEST = 120  # bytes of UTF-8; a digest follows, and file systems take 143 to 255
 
 
@@ -27,11 +27,11 @@ def job_name(overrides: Sequence[str], varying: Sequence[str] = ()) -> str:
     if not said:
         return "job"
     whole = ",".join(said)
-    name = _safe(whole)
+    name = as_file_name(whole)
     if _too_long(name):
         said = [text for text in said if _key(text) in varying] or said
         keys = _shortest_ends([_key(text) for text in said])
-        values = [_safe(text.partition("=")[2]) for text in said]
+        values = [as_file_name(text.partition("=")[2]) for text in said]
         for longest in (_LONGEST, 60, 40, 25, 15, 8, 4):
             pairs = zip(keys, values, strict=True)
             name = ",".join(f"{key}={_cut(value, longest)}" for key, value in pairs)
@@ -52,10 +52,6 @@ def varying_keys(hydra: Any) -> list[str]:
 
 def _key(override: str) -> str:
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
-
-
-def _safe(text: str) -> str:
-    return _STRANGE.sub("_", text).lstrip(".")
 
 
 def _too_long(name: str) -> bool:
