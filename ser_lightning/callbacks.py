@@ -216,7 +216,9 @@ class MoveCheckpoints(Callback):
                     state[name] = self._here(state[name])
 
     def _here(self, path: str) -> str:
-        return str(self._folder / Path(path).name) if path.endswith(".ckpt") else ""  # Lightning removes some of them
+        return (
+            str(self._folder / Path(path).name) if path.endswith(".ckpt") else ""
+        )  # Lightning removes some of them
 
 
 class PlainProgress(ProgressBar):

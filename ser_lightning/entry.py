@@ -41,6 +41,9 @@ def _run_directory(resume: str | None, fresh: str) -> str:
         return fresh
     if not has_content(RunDirectory(Path(resume)).config):  # said before Hydra makes the folder
         sys.exit(f"failed: resume={resume} holds no run: there is no config.yaml in it, or an empty one")
+    strange = [path for path in Path(resume).rglob("*") if path.exists() and not (path.is_file() or path.is_dir())]
+    if strange:  # a log that is a pipe would be waited for
+        sys.exit(f"failed: {printable(str(strange[0]))} is a pipe or a device, and no file of a run: remove it")
     return resume
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,16 +56,35 @@ def written_whole(path: Path) -> Iterator[TextIO]:
         yield file
 
 
+def check_regular(path: Path) -> None:
+    """Refuse what is no regular file: a pipe would be waited for, a device read without end.
+
+    Raises: OSError where there is none; ValueError.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise ValueError(
+            f"{path.name} is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, and no file"
+        )
+
+
+def read_bytes(path: Path, *, most_bytes: int = 50_000_000) -> bytes:
+    """Return what a file holds. Raises: OSError; ValueError for what is no regular file, or is larger than that."""
+    check_regular(path)
+    if path.stat().st_size > most_bytes:
+        raise ValueError(f"{path.name} is larger than {most_bytes:,} bytes")
+    return path.read_bytes()
+
+
 def read_text(path: Path, *, most_bytes: int = 50_000_000) -> str:
     """Return what a text file holds.
 
-    Raises: OSError; ValueError for what is no regular file, is larger than that, or is not UTF-8.
+    Raises: OSError; ValueError for what is not there, is no regular file, is larger than that, or is not UTF-8.
     """
-    if not path.is_file():  # a pipe would be waited for, a device read without end
-        raise ValueError(f"{path.name} is no file" if path.exists() else f"{path.name} is not there")
-    if path.stat().st_size > most_bytes:
-        raise ValueError(f"{path.name} is larger than {most_bytes:,} bytes, and none of ours")
-    return path.read_bytes().decode("utf-8")
+    try:
+        return read_bytes(path, most_bytes=most_bytes).decode("utf-8")
+    except FileNotFoundError as error:
+        raise ValueError(f"{path.name} is not there") from error
 
 
 def read_settings(path: Path) -> dict[str, Any]:

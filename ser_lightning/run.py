@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import has_content, read_settings, remove_partials, written_whole
+from ser_lightning.files import has_content, read_settings, read_text, remove_partials, written_whole
 from ser_lightning.foreign import check_description
 
 SCHEMA = 1  # of result.json
@@ -207,7 +207,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not has_content(path):
         return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_text(path))
     except ValueError:
         value = None
     if not isinstance(value, dict):

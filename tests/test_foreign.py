@@ -1,6 +1,7 @@
 """What a stranger sends runs nothing, claims nothing that is not there, and ends in a line."""
 
 import json
+import os
 import re
 import resource
 import time
@@ -16,7 +17,9 @@ from made_checkpoint import SMALL
 from omegaconf import OmegaConf
 
 from ser_lightning import cli, load_model
+from ser_lightning.entry import _run_directory
 from ser_lightning.errors import UserError
+from ser_lightning.experiment import make_data
 from ser_lightning.foreign import check_description, make_part
 from ser_lightning.run import RunDirectory
 
@@ -140,3 +143,43 @@ def test_a_pretrained_models_description_is_data(tmp_path):
         "config": good["config"] | {"auto_map": {"AutoModel": "evil--x.Y"}, "_attn_implementation": "a/b"}
     }
     assert not hasattr(remake_encoder("x", json.dumps(named))[0].model.config, "auto_map")
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    return tmp_path / "pipe.csv"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "/dev/zero"])
+def test_pipes_and_devices_are_named_and_not_opened(tmp_path, pipe, cremad_root, kind):
+    place = str(pipe) if kind == "pipe" else kind
+    soundfile.write(tmp_path / "x.wav", np.full(8_000, 0.1), 16_000)
+    with pytest.raises(UserError, match="is a pipe or a device"):
+        load_model(place)
+    done = CliRunner().invoke(cli.main, ["predict", place, str(tmp_path / "x.wav")])
+    assert done.exit_code == 1 and len(done.stderr.strip().splitlines()) == 1
+    done = CliRunner().invoke(cli.main, ["data", "audit", "csv", f"data.manifest={place}"])
+    assert done.exit_code == 1 and "is a pipe or a device" in done.stderr
+    on_real = ["data=cremad", f"data.root={cremad_root}"]
+    for overrides in (
+        ["data=csv", f"data.manifest={place}"],
+        [*on_real, "data.split=file", f"data.splits.file.path={place}"],
+        [*on_real, f"data.votes={place}"],
+    ):
+        with pytest.raises(UserError, match=r"is a pipe or a device"):
+            make_data(config(*overrides))
+
+
+def test_a_run_directory_with_a_pipe_is_not_gone_on_with(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 0")
+    os.mkfifo(tmp_path / "train.log")
+    with pytest.raises(SystemExit, match=r"train\.log is a pipe or a device, and no file of a run: remove it"):
+        _run_directory(str(tmp_path), "fresh")
+
+
+def test_lists_and_tables_have_a_size(tmp_path):
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(10**10)  # of zeros that are not on the disk
+    with pytest.raises(UserError, match="larger than"):
+        make_data(config("data=csv", f"data.manifest={tmp_path / 'large.csv'}"))

@@ -67,11 +67,17 @@ CHECKPOINT = "+callbacks.more={_target_: lightning.pytorch.callbacks.ModelCheckp
         ("callbacks.last_checkpoint.filename=/tmp/x/PWNED", "PWNED: what a run goes on from is last.ckpt"),
         ("callbacks.last_checkpoint.filename=null", "what a run goes on from is last.ckpt"),
         ("+callbacks.last_checkpoint.dirpath=/tmp/x", "last_checkpoint.dirpath=/tmp/x has no effect"),
-        (CHECKPOINT.replace("NAME", "../../ESC"), r"callbacks.more.filename=../../ESC cannot be used: .*without folders"),
+        (
+            CHECKPOINT.replace("NAME", "../../ESC"),
+            r"callbacks.more.filename=../../ESC cannot be used: .*without folders",
+        ),
         (CHECKPOINT.replace("NAME", "/tmp/ESC"), "filename=/tmp/ESC cannot be used"),
         (CHECKPOINT.replace("NAME", "'{val/uar}'"), "cannot be used"),
         (CHECKPOINT.replace("NAME", "best"), "neither best nor last"),
-        ("callbacks.early_stopping.patience=-1", "patience=-1 is out of range: it must be a whole number, at least 0"),
+        (
+            "callbacks.early_stopping.patience=-1",
+            "patience=-1 is out of range: it must be a whole number, at least 0",
+        ),
         ("callbacks.last_checkpoint.every_n_epochs=0", "every_n_epochs=0 is out of range: .* at least 1"),
     ],
 )

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from ser_lightning.data.spelling import normalise
 from ser_lightning.errors import UserError
+from ser_lightning.files import read_bytes
 
 _NEWLINE = b"\n"
+_MOST_BYTES = 500_000_000  # some millions of clips
 _NAMED = 10  # faults a message names
 _NO_VALUE = ("nan", "NaN", "<NA>")  # what scripts write for an empty cell; nobody's name
 _UNKNOWN = ("nan", "<na>", "na", "n/a", "none", "null")  # in any case, where a value may be missing
@@ -54,10 +56,11 @@ def refuse_faults(path: Path, faults: Sequence[str]) -> None:
 def _text(path: Path, needed: Sequence[str]) -> str:
     """Raises: UserError for what cannot be read, or is no text in UTF-8."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
+        raw = read_bytes(path, most_bytes=_MOST_BYTES)
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror or error}): give a CSV with the columns {_in_words(needed)}"
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): give a CSV with the columns "
+            f"{_in_words(needed)}"
         ) from error
     try:
         text = raw.decode("utf-8-sig")

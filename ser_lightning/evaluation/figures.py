@@ -5,6 +5,7 @@ Positions and sizes are in inches from the lower left corner; the saved picture 
 """
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -30,6 +31,7 @@ from ser_lightning.evaluation.drawing import (
     save,
     written_as_given,
 )
+from ser_lightning.files import read_text
 
 _TRAIN, _SECOND = "#98a2af", "#2a8c80"
 
@@ -44,10 +46,8 @@ History = Sequence[Mapping[str, float]]
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Read metrics.csv: one dict an epoch, without the cells that are empty."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {column: float(text) for column, text in row.items() if column and text} for row in csv.DictReader(file)
-        ]
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    return [{column: float(text) for column, text in row.items() if column and text} for row in rows]
 
 
 @written_as_given()

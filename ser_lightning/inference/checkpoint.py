@@ -109,6 +109,8 @@ def _file(path: Path) -> Path:
     if not path.is_dir():
         if not path.exists():
             raise UserError(f"there is no checkpoint {path}: name the best.ckpt of a run, or the run's directory")
+        if not path.is_file():  # a pipe would be waited for, a device read without end
+            raise UserError(f"{path} is a pipe or a device: name the best.ckpt of a run, or the run's directory")
         return path
     run = RunDirectory(path)
     for found in (run.best, run.last, path / run.best.name, path / run.last.name):

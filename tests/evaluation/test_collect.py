@@ -109,7 +109,7 @@ def test_a_pipe_named_like_a_file_is_not_waited_for(good, spoilt):
     for name in ("predictions.csv", "config.yaml"):
         (spoilt / name).unlink()
         os.mkfifo(spoilt / name)
-        assert f"{name} is no file" in reason(spoilt, good)
+        assert f"{name} is a pipe or a device" in reason(spoilt, good)
 
 
 @pytest.mark.parametrize(

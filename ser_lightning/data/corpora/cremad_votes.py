@@ -6,11 +6,13 @@ only, several of them joined by colons.
 """
 
 import csv
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ser_lightning.data.votes import Votes
 from ser_lightning.errors import UserError
+from ser_lightning.files import read_text
 
 _LETTERS = "ADFHNS"  # in the order of the corpus's labels
 _TABLES = ("tabulatedVotes.csv", "summaryTable.csv")
@@ -27,10 +29,9 @@ def read_votes(root: Path | None, given: Path | None, *, id_of: Callable[[str], 
     if table is None:
         return None
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            votes = _votes(next(reader, []), filter(None, reader), table.name, id_of)  # no blank lines
-    except (OSError, UnicodeDecodeError) as error:
+        reader = csv.reader(io.StringIO(read_text(table).removeprefix("\ufeff"), newline=""))
+        votes = _votes(next(reader, []), filter(None, reader), table.name, id_of)  # no blank lines
+    except (OSError, ValueError, IndexError, csv.Error) as error:
         raise UserError(f"data.votes={table} cannot be read ({error})") from error
     if votes is None:
         raise UserError(f"data.votes={table} is neither of CREMA-D's tables: give {' or '.join(_TABLES)}")
