@@ -97,9 +97,17 @@ _CHANGES: dict[str, Callable[[Content], Any]] = {  # of a checkpoint's stamp, ea
     "name_climbs": lambda stamp: stamp["config"]["model"].update(name=".."),
     "corpus_is_a_path": lambda stamp: stamp["protocol"].update(corpus="../../TRAVERSED"),
     "rate": lambda stamp: stamp.update(sample_rate_hz=10**12),
+    "high_rate": lambda stamp: stamp.update(sample_rate_hz=768_000),
+    "rate_is_high": lambda stamp: (
+        stamp.update(sample_rate_hz=192_000),
+        stamp["config"]["model"]["frontend"].update(hop_samples=16),
+    ),
     "heard_is_a_list": lambda stamp: stamp.update(heard=["x"]),
     "wide_frontend": lambda stamp: stamp["config"]["model"]["frontend"].update(n_fft=2**41),
     "large_frontend": lambda stamp: stamp["config"]["model"]["frontend"].update(n_fft=2**30, window_samples=1024),
+    "busy_frontend": lambda stamp: stamp["config"]["model"]["frontend"].update(
+        n_fft=65_536, window_samples=1024, hop_samples=1
+    ),
     "many_mels": lambda stamp: stamp["config"]["model"]["frontend"].update(n_mels=2**24),
     "wide_net": lambda stamp: stamp["config"]["model"]["net"].update(n_hidden=2**40),
     "wider_net": lambda stamp: stamp["config"]["model"]["net"].update(n_hidden=60_000, channels=[60_000, 60_000]),
@@ -131,6 +139,9 @@ def hostile_checkpoints(good: Path, folder: Path, canary: Path) -> Iterator[tupl
     content = fresh()
     first = next(name for name, tensor in content["state_dict"].items() if tensor.ndim > 1)
     yield written("stretched_weight", content | {"state_dict": {**content["state_dict"], first: _endless()}})
+    one = torch.zeros(1_000_000)
+    views = {f"net.{number}": one[number:] for number in range(1_000)}
+    yield written("views_of_one", content | {"state_dict": {**content["state_dict"], **views}})
     yield written("weights_are_text", content | {"state_dict": "x"})
     yield written("epoch_is_text", content | {"epoch": "x"})
     path = folder / "compressed.ckpt"

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from ser_lightning import cli, load_model
 from ser_lightning.entry import _run_directory
 from ser_lightning.errors import UserError
-from ser_lightning.experiment import make_data
+from ser_lightning.experiment import make_data, make_module
 from ser_lightning.foreign import check_description, make_part
 from ser_lightning.run import RunDirectory
 
@@ -132,6 +132,9 @@ def test_a_pretrained_models_description_is_data(tmp_path):
         {"config": "whisper"},
         {"preprocessor": {"n_fft": 2**30}},
         {"preprocessor": {"feature_size": "many"}},
+        {"preprocessor": {"feature_size": 16_000, "n_fft": 16_000}},
+        {"preprocessor": {"hop_length": 1, "n_fft": 16_000}},
+        {"preprocessor": {"hop_length": 0}},
     )
     for change in evil:
         with pytest.raises(UserError, match="describes no pretrained model"):
@@ -183,3 +186,12 @@ def test_lists_and_tables_have_a_size(tmp_path):
         file.truncate(10**10)  # of zeros that are not on the disk
     with pytest.raises(UserError, match="larger than"):
         make_data(config("data=csv", f"data.manifest={tmp_path / 'large.csv'}"))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["model.net.n_hidden=1000000000", "model.net.channels=[60000,60000]", "model.net.n_hidden=9999999999999"],
+)
+def test_a_network_that_fits_no_memory_is_refused_in_a_line(override):
+    with pytest.raises(UserError, match=r"model\.net: this network takes .* GB or more to train"):
+        make_module(config(override), labels=("a", "b"), sample_rate_hz=16_000)

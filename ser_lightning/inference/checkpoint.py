@@ -78,7 +78,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     if not isinstance(content, dict) or not {_KEY, "state_dict"} <= set(content):
         raise UserError(f"{place} is a checkpoint of another program: name the best.ckpt of a run")
     check_stamp(content[_KEY], source=str(place))
-    _check_weights(content["state_dict"], source=str(place))
+    _check_weights(content["state_dict"], source=str(place), most_bytes=place.stat().st_size)
     epoch = content.get("epoch", -1)
     if not isinstance(epoch, int):
         raise UserError(f"{place} is no checkpoint of ours, or a changed one: its epoch is no number")
@@ -92,17 +92,18 @@ def _refuse_swelling(path: Path) -> None:
             raise ValueError("it is compressed")
 
 
-def _check_weights(weights: Any, *, source: str) -> None:
-    """Raises: UserError for anything but tensors that are wholly there, and extra states of ours."""
+def _check_weights(weights: Any, *, source: str, most_bytes: int) -> None:
+    """Raises: UserError for anything but tensors that are wholly there, each by itself, and extra states of ours."""
+    changed, n_bytes = f"{source} is no checkpoint of ours, or a changed one", 0
     for name, value in weights.items() if isinstance(weights, dict) else [("state_dict", weights)]:
         if isinstance(value, dict) and str(name).endswith("_extra_state"):
             continue
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
-            raise UserError(f"{source} is no checkpoint of ours, or a changed one: {name} is no tensor")
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise UserError(
-                f"{source} is no checkpoint of ours, or a changed one: {name} claims more than it holds"
-            )
+            raise UserError(f"{changed}: {name} is no tensor")
+        n_bytes += value.numel() * value.element_size()
+        tied = 2 * most_bytes  # some weights of a network may be the same ones
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes() or n_bytes > tied:
+            raise UserError(f"{changed}: {name} claims more than it holds")
 
 
 def _file(path: Path) -> Path:

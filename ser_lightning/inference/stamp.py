@@ -54,7 +54,7 @@ class _TrainedOn(_Part):
 class _Stamp(_Part):
     config: _Config
     labels: Annotated[list[str], AfterValidator(check_labels)]
-    sample_rate_hz: Annotated[int, Field(ge=1_000, le=768_000)]
+    sample_rate_hz: Annotated[int, Field(ge=1_000, le=192_000)]
     protocol: _Protocol
     heard: dict[str, _TrainedOn] | None = None
     temperature: Annotated[float, Field(gt=0, lt=math.inf)] = 1.0

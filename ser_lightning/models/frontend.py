@@ -19,6 +19,7 @@ from ser_lightning.models.voices import known_voices, shrunk, voice_of
 _EPS = 1e-6
 POWER_FLOOR = 1e-10
 _CHUNK = 4  # clips transformed at a time on a CPU: what they become stays in its cache
+_MOST_NUMBERS_PER_S = 1_000_000  # before the filters; ours have 82,000
 _BAND = 16  # mel filters multiplied at a time: together they span few frequencies
 
 
@@ -77,6 +78,7 @@ class LogMel(nn.Module):
         check("model.frontend.", at_least=0, prior_clips=prior_clips)
         check("model.frontend.", at_most=1 << 16, n_fft=n_fft)  # a checkpoint from elsewhere may say anything
         check("model.frontend.", at_most=1 << 10, n_mels=n_mels)
+        _check_work(sample_rate_hz, n_fft=n_fft, hop_samples=hop_samples)
         self.n_mels = n_mels
         self._n_fft = n_fft
         self._hop_samples = hop_samples
@@ -239,6 +241,16 @@ def _mel_filters(
             f"n_fft={2 * n_frequencies - 2} and would always be silent; lower n_mels or raise n_fft"
         )
     return filters
+
+
+def _check_work(sample_rate_hz: int, *, n_fft: int, hop_samples: int) -> None:
+    """Raises: UserError where a second of audio would become so many numbers that some minutes fill a memory."""
+    n_numbers = sample_rate_hz / hop_samples * n_fft
+    if n_numbers > _MOST_NUMBERS_PER_S:
+        raise UserError(
+            f"model.frontend: n_fft={n_fft} every hop_samples={hop_samples}, at {sample_rate_hz:,} Hz, are "
+            f"{n_numbers:,.0f} numbers a second, above the {_MOST_NUMBERS_PER_S:,} there may be: raise hop_samples"
+        )
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from ser_lightning.errors import UserError, check
 from ser_lightning.metrics import scores
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
-from ser_lightning.models.nets.arguments import check_arguments
+from ser_lightning.models.nets.arguments import check_arguments, check_memory
 from ser_lightning.models.outputs import Outputs
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
@@ -87,7 +87,9 @@ class EmotionModule(LightningModule):
         self.labels = tuple(labels)
         self.frontend = frontend(sample_rate_hz=sample_rate_hz)
         self.augment = augment or Augmentation()
-        network = net(n_mels=self.frontend.n_mels, n_classes=len(self.labels))
+        shape = {"n_mels": self.frontend.n_mels, "n_classes": len(self.labels)}
+        check_memory(net, **shape)
+        network = net(**shape)
         self.net: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = optimizer
         self._scheduler = scheduler

@@ -118,7 +118,7 @@ def test_no_frames_at_all_are_too_few(name):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"window_samples": 2048}, "window_samples=2048 is out of range: it must be a number, at most 1024"),
+        ({"window_samples": 2048}, "window_samples=2048 is out of range: it must be a number, at most 1,024"),
         ({"hop_samples": 401}, "hop_samples=401 .*at most 400"),
         ({"max_hz": 8001.0}, "max_hz=8001.0 .*at most 8000"),
         ({"min_hz": 8000.0}, "min_hz=8000.0 .*below 8000"),

@@ -18,6 +18,7 @@ from ser_lightning.models.raw_waveform import RATE_HZ
 
 WAVES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
 _LARGEST_NUMBER = 16_384  # of a preprocessor's settings
+_LARGEST_TABLE = 1_000_000  # Whisper's mel filters are 400 times 128 numbers
 _CLASSES = {  # of transformers, by family: config and preprocessor
     "wav2vec2": ("Wav2Vec2Config", "Wav2Vec2FeatureExtractor"),
     "hubert": ("HubertConfig", "Wav2Vec2FeatureExtractor"),
@@ -125,6 +126,13 @@ def _bounded(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a preprocessor that decide its numbers, none so large that a table of them would be."""
     numbers = {key: settings[key] for key in _PREPROCESSING if key in settings}
     if any(not isinstance(value, int) or value > _LARGEST_NUMBER for value in numbers.values()):
+        raise ValueError("its preprocessor is none of these families'")
+    n_fft, hop_samples = numbers.get("n_fft", 400), numbers.get("hop_length", 160)
+    work = (
+        n_fft * numbers.get("feature_size", 80),
+        RATE_HZ * n_fft // max(1, hop_samples),
+    )  # filters, numbers a second
+    if min(numbers.values(), default=0) < 0 or hop_samples < 1 or max(work) > _LARGEST_TABLE:
         raise ValueError("its preprocessor is none of these families'")
     return numbers
 
