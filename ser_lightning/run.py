@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,13 @@ from ser_lightning.files import has_content, read_settings, read_text, remove_pa
 from ser_lightning.foreign import check_description
 
 SCHEMA = 1  # of result.json
+_PARTS = ("monitor", "model", "data", "callbacks", "logger", "trainer")  # of a config
+_NEEDED = {
+    "monitor": ("metric", "mode"),
+    "model": ("_target_", "name", "frontend", "net"),
+    "data": ("_target_",),
+    "trainer": ("_target_", "accelerator", "devices", "precision", "max_epochs"),
+}
 _RESERVED_BYTES = 64 * 1024
 
 log = logging.getLogger(__name__)
@@ -131,15 +138,17 @@ class RunDirectory:
         check_resumed_alone(overrides, resume=cfg.resume)
         if not has_content(self.config):
             raise UserError(f"resume={cfg.resume} holds no run: {self.config.name} is not there, or empty")
-        saved = _load(self.config)
-        check_description(OmegaConf.to_container(saved), source=str(self.config), trust=cfg.trust)
-        return saved
+        saved = _settings(self.config)
+        check_description(saved, source=str(self.config), trust=cfg.trust)
+        if fault := _fault(saved):
+            raise UserError(f"{self.config} is no config of a run, or a changed one: {fault}")
+        return OmegaConf.create(saved)
 
     def _same_as_before(self, cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         if not has_content(self.config):
             write_json(self.overrides, {"overrides": list(overrides)})
             write_config(self.config, cfg)
-        elif names := _differing(_load(self.config), cfg):  # a setting that is new since, and null, is none
+        elif names := _differing(_settings(self.config), cfg):  # a setting that is new since, and null, is none
             raise UserError(
                 f"{self.path} holds a run that differs in {', '.join(names)}: give this one its own hydra.run.dir"
             )
@@ -179,16 +188,45 @@ def _resolved(cfg: DictConfig) -> DictConfig:
     return plain
 
 
-def _load(path: Path) -> DictConfig:
+def _settings(path: Path) -> dict[str, Any]:
     try:
-        return OmegaConf.create(read_settings(path))
+        return read_settings(path)
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): remove its folder, and run anew") from error
 
 
+def _fault(settings: Mapping[str, Any]) -> str:
+    """What a run's config is not to be, key by key; nothing where it has its form."""
+    for name in _PARTS:
+        if not isinstance(settings.get(name), dict):
+            return f"{name} must be settings of its own"
+    for part, names in _NEEDED.items():
+        for name in names:
+            if name not in settings[part]:
+                return f"{part}.{name} is not there"
+    for part in ("callbacks", "logger"):
+        for name, value in settings[part].items():
+            if value is not None and not isinstance(value, dict):
+                return f"{part}.{name} must be settings of its own, or null"
+    if "seed" not in settings:
+        return "seed is not there"
+    waiting: list[tuple[str, Any]] = list(settings.items())
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, dict):
+            if strange := [key for key in value if not isinstance(key, str)]:
+                return f"{place} has the key {strange[0]}, which is no text"
+            waiting += [(f"{place}.{key}", each) for key, each in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{place}[{number}]", each) for number, each in enumerate(value)]
+        elif not isinstance(value, str | int | float | None):
+            return f"{place}={value} is a {type(value).__name__}, and must be a text or a number"
+    return ""
+
+
 def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:
     """Dotted names at which two configs disagree."""
-    if not (isinstance(one, DictConfig) and isinstance(other, DictConfig)):
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
         return [] if one == other else [prefix]
     names = dict.fromkeys([*one, *other])
     return [

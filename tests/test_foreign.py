@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import time
+from datetime import date
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from omegaconf import OmegaConf
 from ser_lightning import cli, load_model
 from ser_lightning.entry import _run_directory
 from ser_lightning.errors import UserError
-from ser_lightning.experiment import make_data, make_module
+from ser_lightning.experiment import make_data, make_module, train
 from ser_lightning.foreign import check_description, make_part
 from ser_lightning.run import RunDirectory
 
@@ -195,3 +196,26 @@ def test_lists_and_tables_have_a_size(tmp_path):
 def test_a_network_that_fits_no_memory_is_refused_in_a_line(override):
     with pytest.raises(UserError, match=r"model\.net: this network takes .* GB or more to train"):
         make_module(config(override), labels=("a", "b"), sample_rate_hz=16_000)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("data.root", date(2026, 1, 2), r"data\.root=2026-01-02 is a date, and must be a text or a number"),
+        ("data.splits.kfold", {1: 2}, r"data\.splits\.kfold has the key 1, which is no text"),
+        ("data", [1, 2], "data must be settings of its own"),
+        ("logger", None, "logger must be settings of its own"),
+        ("callbacks", None, "callbacks must be settings of its own"),
+        ("model", None, "model must be settings of its own"),
+        ("monitor", "val/uar", "monitor must be settings of its own"),
+        ("callbacks.early_stopping", 3, r"callbacks\.early_stopping must be settings of its own, or null"),
+        ("trainer", {}, r"trainer\._target_ is not there"),
+        ("data.manifest", ["a"], "data.manifest"),
+    ],
+)
+def test_a_config_of_another_form_is_told_by_its_key(tmp_path, place, value, said):
+    plain = OmegaConf.to_container(config(*SMALL, "data=csv", "data.manifest=a.csv"), resolve=True)
+    run = RunDirectory(write_run(tmp_path / "run", put(plain, place, value)))
+    with pytest.raises(UserError, match=said) as refused:
+        train(config(f"resume='{run.path}'"), run)
+    assert "\n" not in str(refused.value)
