@@ -1,5 +1,6 @@
 """Lightning's Trainer as conf/trainer says, and what is refused of that before anything is prepared."""
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from ser_lightning.errors import UserError, cause, check, first_line
 from ser_lightning.precision import choose_precision
 
 _ELSEWHERE = {"logger": "logger=", "callbacks": "callbacks.", "default_root_dir": "hydra.run.dir="}
+_MOST_PROCESSES = 16  # that anyone tries a distributed training with on a small machine without GPUs
 _FILENAME = re.compile(r"(?!\.)(?:[\w=.-]|\{(?:epoch|step)\})+")  # of a checkpoint
 
 
@@ -52,6 +54,13 @@ def _check_checkpoint(name: str, callback: Mapping[str, Any]) -> None:
         )
 
 
+def _n_devices(asked: Any) -> int:
+    """How many are asked for, as a number, a text that is one, or a list of their numbers; 0 for auto and all."""
+    if isinstance(asked, str):
+        return int(asked) if asked.isdecimal() else asked.count(",") + ("," in asked)
+    return asked if isinstance(asked, int) else len(asked or ())
+
+
 def check_trainer(config: DictConfig) -> None:
     """Refuse a trainer that could not be made on this machine, or that would train or test nothing.
 
@@ -74,8 +83,12 @@ def check_trainer(config: DictConfig) -> None:
             f"trainer.accelerator={asked.accelerator}: torch finds no GPU here; leave it at auto, or cpu"
         )
     on_gpus = asked.accelerator in ("gpu", "cuda", "auto") and n_gpus
-    if on_gpus and isinstance(asked.devices, int) and asked.devices > n_gpus:
-        raise UserError(f"trainer.devices={asked.devices}: torch finds {n_gpus} here; ask for no more than that")
+    most = n_gpus if on_gpus else max(_MOST_PROCESSES, os.cpu_count() or 1)
+    if _n_devices(asked.devices) > most:
+        found = f"torch finds {n_gpus} here" if on_gpus else f"this machine has room for {most} processes"
+        raise UserError(f"trainer.devices={asked.devices}: {found}; ask for no more than that")
+    if asked.get("num_nodes") is not None:
+        check("trainer.", whole=True, at_least=1, at_most=10_000, num_nodes=asked.num_nodes)
     try:
         make_trainer(config, logger=False, enable_checkpointing=False)
     except Exception as error:

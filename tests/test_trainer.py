@@ -5,7 +5,7 @@ import torch
 from conftest import config, names_in
 
 from ser_lightning.errors import UserError
-from ser_lightning.experiment import train
+from ser_lightning.experiment import train, unsplit_data
 from ser_lightning.run import RunDirectory
 from ser_lightning.trainer import check_callbacks, check_trainer
 
@@ -19,6 +19,8 @@ from ser_lightning.trainer import check_callbacks, check_trainer
         ("trainer.limit_test_batches=-1", "trainer.limit_test_batches=-1"),
         ("trainer.limit_train_batches=1.5", "this trainer cannot be made"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0"),
+        ("trainer.devices=5000", r"trainer\.devices=5000: .*; ask for no more than that"),
+        ("trainer.devices='5000'", r"trainer\.devices=5000: .*; ask for no more than that"),
         ("trainer.devices=0", "this trainer cannot be made"),
         ("trainer.accelerator=abacus", "this trainer cannot be made: .*abacus"),
         ("trainer.precision=7", "this trainer cannot be made"),
@@ -93,5 +95,11 @@ def test_a_third_checkpoint_has_a_name_of_its_own(name):
 
 
 def test_a_models_name_is_no_path(tmp_path):
-    with pytest.raises(UserError, match="model.name=/tmp/x cannot be used: folders are called so"):
+    with pytest.raises(UserError, match=r"model\.name=/tmp/x cannot be used: folders are called so"):
         train(config("model.name=/tmp/x"), RunDirectory(tmp_path / "run"))
+
+
+def test_workers_are_no_more_than_a_machine_carries(cremad_root):
+    cfg = config("data=cremad", f"data.root={cremad_root}", "data.num_workers=100000")
+    with pytest.raises(UserError, match=r"data\.num_workers=100000 is out of range: .* at least 0 and at most"):
+        unsplit_data(cfg)

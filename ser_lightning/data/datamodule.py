@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -74,7 +75,8 @@ class EmotionDataModule(LightningDataModule):
             )
         sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "pool_batches": pool_batches}
         check("data.", whole=True, at_least=1, **sizes)
-        check("data.", whole=True, at_least=0, num_workers=num_workers, seed=seed)
+        check("data.", whole=True, at_least=0, seed=seed)
+        check("data.", whole=True, at_least=0, at_most=max(64, 4 * (os.cpu_count() or 1)), num_workers=num_workers)
         self.sample_rate_hz = SAMPLE_RATE_HZ
         self._splits = dict(splits)
         self._sources = sources

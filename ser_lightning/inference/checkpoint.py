@@ -93,7 +93,7 @@ def _refuse_swelling(path: Path) -> None:
 
 
 def _check_weights(weights: Any, *, source: str, most_bytes: int) -> None:
-    """Raises: UserError for anything but tensors that are wholly there, each by itself, and extra states of ours."""
+    """Raises: UserError for anything but tensors that are wholly there, each alone, and extra states of ours."""
     changed, n_bytes = f"{source} is no checkpoint of ours, or a changed one", 0
     for name, value in weights.items() if isinstance(weights, dict) else [("state_dict", weights)]:
         if isinstance(value, dict) and str(name).endswith("_extra_state"):

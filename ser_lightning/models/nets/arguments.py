@@ -53,7 +53,7 @@ def check_memory(make: Callable[..., nn.Module], **shape: int) -> None:
             n_bytes, n_tensors = n_bytes + _BYTES_EACH * parameter.numel(), n_tensors + 1
         if n_bytes > memory or n_tensors > _MOST_TENSORS:
             raise UserError(
-                f"model.net: this network takes {n_bytes / 1e9:,.0f} GB or more to train, in {n_tensors:,} tensors, "
+                f"model.net: this network takes {n_bytes / 1e9:,.0f} GB or more to train, in {n_tensors:,} parts, "
                 f"and this machine has {memory / 1e9:,.0f} GB: make it smaller"
             )
 
