@@ -185,7 +185,9 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     check_monitor(config)
     check_trainer(config)
     seed_everything(config.seed, verbose=False)
-    data = make_data(config)
+    data = unsplit_data(config)
+    check_validation(config, data.listed_clips("val"))  # before anything is decoded
+    data.setup()
     check_validation(config, data.clips_by_label("val"))
     module = make_module(
         config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()

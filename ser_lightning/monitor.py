@@ -68,9 +68,10 @@ def check_validation(config: DictConfig, clips: Mapping[str, int]) -> None:
         if str((config.model.get("scheduler") or {}).get("_target_")).endswith(".ReduceLROnPlateau"):
             followers.append("model.scheduler")
         if followers:
+            without = " ".join(f"{name}=null" for name in followers)
             raise UserError(
-                f"there is no validation set to measure {config.monitor.metric} on: give one, or test the last "
-                f"epoch with {' '.join(f'{name}=null' for name in followers)}"
+                f"there is no validation set to measure {config.monitor.metric} on in this fold: choose a "
+                f"data.fold or data.split that has one, or test the last epoch with {without}"
             )
     elif label and label not in clips:
         raise UserError(f"monitor.metric=val/recall.{label}: no label is called so, there are {', '.join(clips)}")

@@ -99,7 +99,8 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool,
 
     weights = weights_file() if voices else None  # a missing one is said before a corpus is decoded
     collection, rules = _unsplit(config)
-    if any([discard_if_damaged(part.packed.folder, thorough=True) for part in collection.parts]):
+    folders = {part.packed.folder for part in collection.parts if part.packed.folder is not None}
+    if any([discard_if_damaged(folder, thorough=True) for folder in folders]):
         collection, rules = _unsplit(config)
     similarity = compare_collection(collection, weights) if weights is not None else None
     found = look_over(collection, rules, chosen=config.data.split, speaker_similarity=similarity)

@@ -1,11 +1,10 @@
 """What preparation found: files that cannot be used, and clips that can but look wrong."""
 
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ser_lightning.data.manifest import Manifest
@@ -75,37 +74,16 @@ class Report:
         """Every bad file by reason, and what can be done; more than ``_NAMED`` go to the file ``whole_list``."""
         by_reason = defaultdict(list)
         for bad in self.bad:
-            by_reason[bad.reason].append(bad.path)
+            by_reason[bad.reason].append(bad.named)
         lines = [f"{len(self.bad)} of {counted(self.n_files, 'file')} in {self.folder} cannot be used:"]
         n_each = _NAMED if len(self.bad) <= _NAMED else 5
         lines += [f"  {some(paths, n_each)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
         if len(self.bad) > _NAMED:
-            text = "".join(f"{bad.path}: {bad.reason}\n" for bad in self.bad)
+            text = "".join(f"{bad.named}: {bad.reason}\n" for bad in self.bad)
             with suppress(OSError):  # a cache that can be read and not written
                 whole_list.write_text(text, encoding="utf-8", errors="backslashreplace")
                 lines.append(f"  all of them: {whole_list}")
         return "\n".join([*lines, "Mend or remove them, or go on without them with data.on_bad=exclude."])
-
-    def write_json(self, path: Path) -> None:
-        """Write the report."""
-        path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False), encoding="utf-8")
-
-    @classmethod
-    def read_json(cls, path: Path) -> "Report":
-        """Read what `write_json` wrote."""
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return cls(
-            folder=fields["folder"],
-            n_files=fields["n_files"],
-            bad=tuple(BadFile(**bad) for bad in fields["bad"]),
-            silent=tuple(fields["silent"]),
-            duplicate_audio=tuple(tuple(group) for group in fields["duplicate_audio"]),
-            n_missing=fields["n_missing"],
-            copies=tuple(fields["copies"]),
-            padded=tuple(fields["padded"]),
-            clipped=tuple(fields["clipped"]),
-            square_waves=tuple(fields["square_waves"]),
-        )
 
 
 def clipped(manifest: Manifest, share: float = CLIPPED_SHARE) -> tuple[str, ...]:
