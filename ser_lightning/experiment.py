@@ -63,9 +63,10 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         result = run.read_result()
         if result is not None and result["status"] == "finished":
             log.info("this run is finished already")
+            summary.print_summary(run.path)
         else:
             result = _recorded(config, run)
-        summary.print_summary(run.path)
+            summary.print_summary(run.path, data_warnings_said=True)
         return monitored(result, config.monitor.metric)
 
 

@@ -12,7 +12,7 @@ from ser_lightning.data.scan import BadFile
 from ser_lightning.errors import counted, some
 from ser_lightning.files import written_whole
 
-SQUARE_WAVES = "cut off flat for the most part, as floats beyond -1 and 1 are (divide 16-bit values by 32,768)"
+SQUARE_WAVES = "clipped for the most part, as floats beyond -1 and 1 are (divide 16-bit values by 32,768)"
 CLIPPED_SHARE = 0.001  # of a file's samples that lie in flat tops
 SQUARE_SHARE = 0.5  # no recording that is only too loud is cut off so much of the time
 _NAMED = 20  # bad files a message names
@@ -30,7 +30,7 @@ class Report:
     n_missing: int = 0
     copies: tuple[str, ...] = ()  # files that hold a clip once more, byte for byte
     padded: tuple[str, ...] = ()  # clips of one and the same length that end in zeros
-    clipped: tuple[str, ...] = ()  # more than `CLIPPED_SHARE` of the samples cut off flat
+    clipped: tuple[str, ...] = ()  # more than `CLIPPED_SHARE` of the samples at full scale
     square_waves: tuple[str, ...] = ()  # of these, what is little else: floats that are not in [-1, 1]
 
     def warnings(self) -> dict[str, int]:
@@ -55,7 +55,7 @@ class Report:
         if self.silent:
             lines.append(f"{counted(self.silent, 'silent clip')}: {some(self.silent)}")
         if self.clipped:
-            what = f"cut off flat in more than {CLIPPED_SHARE:.1%} of the samples"
+            what = f"more than {CLIPPED_SHARE:.1%} of the samples at full scale"
             lines.append(f"{counted(self.clipped, 'clipped clip')}, {what}: {some(self.clipped)}")
         if self.square_waves:
             lines.append(f"{len(self.square_waves)} of these are {SQUARE_WAVES}: {some(self.square_waves)}")
@@ -87,7 +87,7 @@ class Report:
 
 
 def clipped(manifest: Manifest, share: float = CLIPPED_SHARE) -> tuple[str, ...]:
-    """Return the ids of clips of which more than this share of the source's samples is cut off flat."""
+    """Return the ids of clips of which more than this share of the source's samples is clipped."""
     return tuple(
         row.id
         for row in manifest
