@@ -65,9 +65,10 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         result = run.read_result()
         if result is not None and result["status"] == "finished":
             log.info("this run is finished already")
+            summary.print_summary(run.path)
         else:
             result = _recorded(config, run)
-        summary.print_summary(run.path)
+            summary.print_summary(run.path, data_warnings_said=True)
         return monitored(result, config.monitor.metric)
 
 
@@ -194,7 +195,9 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     for part in (config.model, *callbacks.values()):
         _made(part)  # what it is not made of is said before anything is prepared
     seed_everything(config.seed, verbose=False)
-    data = make_data(config)
+    data = unsplit_data(config)
+    check_validation(config, data.listed_clips("val"))  # before anything is decoded
+    data.setup()
     check_validation(config, data.clips_by_label("val"))
     module = make_module(
         config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()

@@ -59,13 +59,12 @@ def check_validation(config: DictConfig, clips: Mapping[str, int]) -> None:
     label = config.monitor.metric.partition("/recall.")[2]
     absent = config.trainer.get("limit_val_batches") == 0 or not any(clips.values())
     if absent and not config.trainer.get("fast_dev_run"):
-        followers = [f"callbacks.{name}" for name in _FOLLOWERS if config.callbacks.get(name) is not None]
-        if str((config.model.get("scheduler") or {}).get("_target_")).endswith(".ReduceLROnPlateau"):
-            followers.append("model.scheduler")
+        followers = needing_validation(config)
         if followers:
+            without = " ".join(f"{name}=null" for name in followers)
             raise UserError(
-                f"there is no validation set to measure {config.monitor.metric} on: give one, or test the last "
-                f"epoch with {' '.join(f'{name}=null' for name in followers)}"
+                f"there is no validation set to measure {config.monitor.metric} on in this fold: choose a "
+                f"data.fold or data.split that has one, or test the last epoch with {without}"
             )
     elif label and label not in clips:
         raise UserError(f"monitor.metric=val/recall.{label}: no label is called so, there are {', '.join(clips)}")
@@ -73,6 +72,14 @@ def check_validation(config: DictConfig, clips: Mapping[str, int]) -> None:
         raise UserError(
             f"monitor.metric=val/recall.{label}: no validation clip of this fold is {label}; monitor another metric"
         )
+
+
+def needing_validation(config: DictConfig) -> list[str]:
+    """Return the settings of a config that cannot do without a validation set."""
+    followers = [f"callbacks.{name}" for name in _FOLLOWERS if config.callbacks.get(name) is not None]
+    if str((config.model.get("scheduler") or {}).get("_target_")).endswith(".ReduceLROnPlateau"):
+        followers.append("model.scheduler")
+    return followers
 
 
 def monitored(result: Mapping[str, Any], metric: str) -> float | None:

@@ -93,6 +93,6 @@ def test_actors_under_two_names_and_two_under_one_are_found(tmp_path):
     similarity = result.speaker_similarity
     assert {pair.speakers for pair in similarity.same_person} == {("1001", "new-1001"), ("1050", "new-1050")}
     assert [each.speaker for each in similarity.two_people] == ["1006"]
-    failures = {finding.kind: finding for finding in result.of("failure")}
+    failures = {finding.kind: finding for finding in result.of("error")}
     assert set(failures) == {"same_person_across_split"}
     assert "parts 2 pairs of speakers" in failures["same_person_across_split"].text

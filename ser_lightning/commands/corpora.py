@@ -85,24 +85,32 @@ def prepare(name: str, overrides: tuple[str, ...], root: str | None) -> None:
 @click.option("--voices", is_flag=True, help="Compare speakers by a pretrained encoder (extra voices).")
 @as_json_option
 def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool, as_json: bool) -> int:
-    """Look a corpus and its splits over.
+    """Check a corpus and the chosen split.
 
-    Ends with 1 where results would be wrong: unusable files, labels without clips, a leak in a split that promises
-    none. What only needs a word of caution is a warning. --voices finds one person under two names.
+    Ends with 1 where results would be wrong: unusable files, labels without clips, an empty part or a leak in
+    the chosen split. What only needs a word of caution is a warning. --voices finds one person under two names.
     """
     config = _config(name, root, (*overrides, "data.on_bad=exclude"))
     from ser_lightning.data.audit.speaker_encoder import weights_file
     from ser_lightning.data.audit.speakers import compare_collection
     from ser_lightning.data.audit.tables import print_audit
-    from ser_lightning.data.audit.whole import audit as look_over
+    from ser_lightning.data.audit.whole import audit as audit_collection
     from ser_lightning.data.cache import discard_if_damaged
+    from ser_lightning.monitor import needing_validation
 
     weights = weights_file() if voices else None  # a missing one is said before a corpus is decoded
     collection, rules = _unsplit(config)
-    if any([discard_if_damaged(part.packed.folder, thorough=True) for part in collection.parts]):
+    folders = {part.packed.folder for part in collection.parts if part.packed.folder is not None}
+    if any([discard_if_damaged(folder, thorough=True) for folder in folders]):
         collection, rules = _unsplit(config)
     similarity = compare_collection(collection, weights) if weights is not None else None
-    found = look_over(collection, rules, chosen=config.data.split, speaker_similarity=similarity)
+    found = audit_collection(
+        collection,
+        rules,
+        chosen=config.data.split,
+        needs_validation=bool(needing_validation(config)),
+        speaker_similarity=similarity,
+    )
     if as_json:
         print_json(found.to_json())
     else:

@@ -86,7 +86,7 @@ def _clipped(share: float) -> str:
     """What to say of a recording of which this share stands at full scale; nothing where that is little."""
     if share > SQUARE_SHARE:
         return SQUARE_WAVES
-    return f"clipped, {share:.1%} of the samples cut off flat" if share > CLIPPED_SHARE else ""
+    return f"clipped, {share:.1%} of the samples at full scale" if share > CLIPPED_SHARE else ""
 
 
 def _bar(n_recordings: int) -> Progress:

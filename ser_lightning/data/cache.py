@@ -1,47 +1,55 @@
 """Decode a corpus once into one int16 memory map that every later run opens at once.
 
-A packed corpus is a folder under the cache, named by a digest of the contents of the files that went in::
+The packed sounds are a folder under the cache, named by a digest of the contents of the files that went in::
 
-    samples.i16     all clips one after another, 16 kHz mono, little-endian
-    manifest.csv    one row a clip, in that order
-    report.json     what could not be used, and what can be used but looks wrong
+    samples.i16     all sounds one after another, 16 kHz mono, little-endian
+    sounds.csv      one row a file content: its hash, and what decoding found, in that order
     checksums.json  of these files, the samples by block
 
-It is written beside and renamed, under a lock: it is whole or it is not there. What was damaged since is packed
-anew.
+What a list or a file name says of a sound (speaker, emotion, fold, path) is not in it, so changing that packs
+nothing again. It is written beside and renamed, under a lock: it is whole or it is not there. What was damaged
+since is packed anew.
 """
 
-import filecmp
-import hashlib
 import logging
 import mmap
 import os
 import shutil
-from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from ser_lightning.data.audio import SAMPLE_RATE_HZ, SILENT_PEAK, Sound, UnreadableAudio, decode, padded, peak
+from ser_lightning.data.audio import SAMPLE_RATE_HZ, SILENT_PEAK, padded
 from ser_lightning.data.checksums import damage, write_checksums
-from ser_lightning.data.content_digest import content_digest
+from ser_lightning.data.coded import coded_decoder
+from ser_lightning.data.content_digest import content_hashes, digest_of
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.progress import track
+from ser_lightning.data.packing import PackedSound, decode_into, read_sounds
 from ser_lightning.data.report import Report, clipped, duplicate_audio, square_waves
 from ser_lightning.data.scan import BadFile, Scan, SourceFile, changed_files, same_name, scan
 from ser_lightning.errors import UserError, some
 from ser_lightning.files import cache_root, folder_written_whole
 
-_FORMAT = 4  # raised whenever the same files would be packed into other bytes
+_PLAIN = (
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".opus",
+    ".mp3",
+    ".aif",
+    ".aiff",
+    ".au",
+    ".caf",
+    ".sph",
+)  # libsndfile decodes them
+_FORMAT = 5  # raised whenever the same files would be packed into other bytes
 _MANY, _PADDING_S = 10, 0.05  # clips of one length, each with so many seconds of zeros at its end, were padded
-_IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
-_IN_FLIGHT_BYTES = 100_000_000  # unless their files are large
 
 log = logging.getLogger(__name__)
 
@@ -50,64 +58,96 @@ class PackedCorpus:
     """A corpus in the cache: its manifest, its report, and its samples by clip.
 
     Args:
-        folder: in the cache.
-        audio_folder: where its files lie today; None: where they lay when it was packed.
+        folder: of its sounds, in the cache; None where they are not decoded yet.
+        manifest: its clips.
+        report: what preparation found.
+        starts: (N,) int64, where each clip begins in the samples.
     """
 
-    def __init__(self, folder: Path, audio_folder: Path | None = None):
+    def __init__(self, folder: Path | None, manifest: Manifest, report: Report, starts: np.ndarray):
         self.folder = folder
-        self.manifest = Manifest.read_csv(folder / "manifest.csv")
-        report = Report.read_json(folder / "report.json")
-        self.report = replace(report, folder=str(audio_folder)) if audio_folder is not None else report
+        self.manifest = manifest
+        self.report = report
         self.n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
-        self._starts = np.cumsum(self.n_samples) - self.n_samples
-        with (folder / "samples.i16").open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._starts = starts
+        self._map = None
+        if folder is not None:
+            with (folder / "samples.i16").open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def __reduce__(self) -> tuple[type["PackedCorpus"], tuple[Path, Path]]:
-        return PackedCorpus, (self.folder, Path(self.report.folder))  # a worker process opens the map itself
+    def __reduce__(self) -> tuple[type["PackedCorpus"], tuple[Path | None, Manifest, Report, np.ndarray]]:
+        # a worker process opens the map itself
+        return PackedCorpus, (self.folder, self.manifest, self.report, self._starts)
 
     def gather(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Copy clips out of the map: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths."""
+        assert self._map is not None, "the corpus is not decoded"
         samples = np.frombuffer(self._map, dtype="<i2")
         places = zip(self._starts[indices], self.n_samples[indices], strict=True)
         batch = padded([samples[start : start + length] for start, length in places])
-        self._forget_pages()
-        return batch
-
-    def _forget_pages(self) -> None:
-        """Keep the resident memory flat: what was read stays in the system's cache, not in ours."""
-        if hasattr(mmap, "MADV_DONTNEED"):
+        if hasattr(mmap, "MADV_DONTNEED"):  # what was read stays in the system's cache, and not in our memory
             self._map.madvise(mmap.MADV_DONTNEED)
+        return batch
 
 
 def prepare(corpus: Corpus, root: Path | None, *, on_bad: str = "error") -> PackedCorpus:
+    """Find the files of a corpus and open it packed: see `find` and `pack`."""
+    return pack(corpus, find(corpus, root), on_bad=on_bad)
+
+
+def find(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Scan:
+    """List the files of a corpus; one that is synthesised is made first, where that has not been done.
+
+    ``root`` None is for corpora that are synthesised or listed; ``setting`` is where it was given.
+    Raises: UserError as `scan`.
+    """
+    root = _synthesised_root(corpus) if root is None and corpus.synthesise else root
+    return scan(corpus, root, setting=setting)
+
+
+def undecoded(corpus: Corpus, found: Scan) -> PackedCorpus:
+    """Return a corpus as its file names or its list describe it, without any sound."""
+    manifest = Manifest(_row(corpus, file, PackedSound(content="")) for file in found.files)
+    report = Report(folder=str(found.folder), n_files=len(found.files) + len(found.bad), bad=found.bad)
+    return PackedCorpus(None, manifest, report, np.zeros(len(manifest), dtype=np.int64))
+
+
+def pack(corpus: Corpus, found: Scan, *, on_bad: str = "error") -> PackedCorpus:
     """Open the packed corpus, packing it first where that has not been done.
 
-    ``root`` None is for corpora that are synthesised or listed. ``on_bad`` is "error" (stop and list every bad
-    file) or "exclude" (go on without them, counted in the report).
+    ``on_bad`` is "error" (stop and list every bad file) or "exclude" (go on without them, counted in the report).
     Raises: UserError, which lists everything that is wrong at once, and the remedy.
     """
     if on_bad not in ("error", "exclude"):
         raise UserError(f"data.on_bad={on_bad} is not known: use error or exclude")
-    found = scan(corpus, _synthesised_root(corpus) if root is None and corpus.synthesise else root)
-    meaning = (_FORMAT, SAMPLE_RATE_HZ, corpus.name, corpus.n_clips)
-    folder = cache_root() / f"{corpus.name}-{content_digest(corpus.name, meaning, found)}"
+    contents = content_hashes(found)
+    key = digest_of(
+        [_FORMAT, SAMPLE_RATE_HZ, _decoder(found), *sorted({contents[file.path] for file in found.files})]
+    )
+    folder = cache_root() / f"sounds-{key}"
     discard_if_damaged(folder)
     with _written_once(folder) as partial:
         if partial is not None:
             log.info("preparing %s: %d files of %s, once", corpus.title, len(found.files), found.folder)
-            _pack(corpus, found, partial)
+            if not decode_into(found, contents, partial):
+                report = _described(corpus, found, contents, read_sounds(partial))[1]
+                raise UserError(report.complaint(bad_list(corpus)))
             if changed := changed_files(found):
                 raise UserError(
                     f"{some(changed)} of {found.folder} changed while the corpus was read: "
                     "start again when nothing writes there any more"
                 )
             write_checksums(partial)
-    packed = PackedCorpus(folder, found.folder)
-    if packed.report.bad and on_bad == "error":
-        raise UserError(packed.report.complaint(_bad_list(corpus)))
-    return packed
+    manifest, report, starts = _described(corpus, found, contents, read_sounds(folder))
+    if report.bad and on_bad == "error":
+        raise UserError(report.complaint(bad_list(corpus)))
+    return PackedCorpus(folder, manifest, report, starts)
+
+
+def _decoder(found: Scan) -> str:
+    """Name what decodes files of other formats than libsndfile's, where there may be any."""
+    plain = all(os.path.splitext(file.path)[1].lower() in _PLAIN for file in found.files)
+    return "" if plain else coded_decoder()
 
 
 def discard_if_damaged(folder: Path, *, thorough: bool = False) -> bool:
@@ -125,7 +165,8 @@ def discard_if_damaged(folder: Path, *, thorough: bool = False) -> bool:
     return True
 
 
-def _bad_list(corpus: Corpus) -> Path:
+def bad_list(corpus: Corpus) -> Path:
+    """Where all unusable files are listed, if a message cannot name them."""
     return cache_root() / f"{corpus.name}-bad-files.txt"
 
 
@@ -171,58 +212,23 @@ def _synthesised_root(corpus: Corpus) -> Path:
     return root
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    file: SourceFile
-    sound: Sound | None  # None where the file is bad
-    reason: str = ""
-    unlike: tuple[str, ...] = ()  # files of the same name and size with other contents
-
-
-def _decode(folder: Path, file: SourceFile) -> _Decoded:
-    unlike = tuple(path for path in file.copies if not _same(folder / file.path, folder / path))
-    try:
-        return _Decoded(file, decode(folder / file.path), unlike=unlike)
-    except UnreadableAudio as error:
-        return _Decoded(file, None, reason=str(error), unlike=unlike)
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return filecmp.cmp(one, other, shallow=False)
-    except OSError:
-        return False
-
-
-def _decode_all(found: Scan) -> Iterator[_Decoded]:
-    """Decode in parallel and in order, a few clips ahead. Threads do: libsndfile works outside Python's lock."""
-    waiting: deque[tuple[Future[_Decoded], int]] = deque()
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        for file in track(found.files, "decoding"):
-            while waiting and (len(waiting) >= _IN_FLIGHT or sum(size for _, size in waiting) > _IN_FLIGHT_BYTES):
-                yield waiting.popleft()[0].result()
-            waiting.append((pool.submit(_decode, found.folder, file), file.size_bytes))
-        while waiting:
-            yield waiting.popleft()[0].result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
-    rows, copies, bad = [], [], list(found.bad)
+def _described(
+    corpus: Corpus, found: Scan, contents: Mapping[str, str], sounds: Mapping[str, tuple[int, PackedSound]]
+) -> tuple[Manifest, Report, np.ndarray]:
+    """Join what names or a list say of the files with what decoding found: clips, report, and (N,) int64 starts."""
+    rows, starts, copies, bad = [], [], [], list(found.bad)
     zeros_at_end: list[int] = []  # samples, of each row
-    with (partial / "samples.i16").open("wb") as file:
-        for clip in _decode_all(found):
-            bad += [BadFile(path=path, reason=same_name(clip.file)) for path in clip.unlike]
-            copies += [path for path in clip.file.copies if path not in clip.unlike]
-            if clip.sound is None:
-                bad.append(BadFile(path=clip.file.path, reason=clip.reason))
-                continue
-            samples = clip.sound.samples.astype("<i2", copy=False)
-            file.write(samples.data)
-            rows.append(_row(corpus, clip.file, clip.sound))
-            zeros_at_end.append(len(samples) - (int(np.flatnonzero(samples)[-1]) + 1 if samples.any() else 0))
+    for file in found.files:
+        same = [path for path in file.copies if contents[path] == contents[file.path]]
+        copies += same
+        bad += [BadFile(path=path, reason=same_name(file)) for path in file.copies if path not in same]
+        start, sound = sounds[contents[file.path]]
+        if sound.reason:
+            bad.append(BadFile(path=file.path, reason=sound.reason, line=file.line))
+            continue
+        rows.append(_row(corpus, file, sound))
+        starts.append(start)
+        zeros_at_end.append(sound.n_zeros)
     manifest = Manifest(rows)
     report = Report(
         folder=str(found.folder),
@@ -230,16 +236,14 @@ def _pack(corpus: Corpus, found: Scan, partial: Path) -> None:
         bad=tuple(bad),
         silent=tuple(row.id for row in rows if row.peak < SILENT_PEAK),
         duplicate_audio=duplicate_audio(manifest),
-        n_missing=max(0, corpus.n_clips - len(found.files)),
+        # a list's own clips that are not there are among the bad files
+        n_missing=max(0, corpus.n_clips - len(found.files)) if corpus.listing is None else 0,
         copies=tuple(copies),
         padded=_padded(rows, zeros_at_end),
         clipped=clipped(manifest),
         square_waves=square_waves(manifest),
     )
-    if not rows:
-        raise UserError(report.complaint(_bad_list(corpus)))
-    manifest.write_csv(partial / "manifest.csv")
-    report.write_json(partial / "report.json")
+    return manifest, report, np.array(starts, dtype=np.int64)
 
 
 def _padded(rows: Sequence[Utterance], zeros_at_end: Sequence[int]) -> tuple[str, ...]:
@@ -251,16 +255,16 @@ def _padded(rows: Sequence[Utterance], zeros_at_end: Sequence[int]) -> tuple[str
     return tuple(id for ids in by_length.values() if len(ids) >= _MANY for id in ids)
 
 
-def _row(corpus: Corpus, file: SourceFile, sound: Sound) -> Utterance:
+def _row(corpus: Corpus, file: SourceFile, sound: PackedSound) -> Utterance:
     return Utterance(
         **asdict(file.facts),
         path=file.path,
         corpus=corpus.name,
-        n_samples=len(sound.samples),
-        duration_s=round(len(sound.samples) / SAMPLE_RATE_HZ, 4),
-        audio_hash=hashlib.sha256(sound.samples.data).hexdigest()[:32],
+        n_samples=sound.n_samples,
+        duration_s=round(sound.n_samples / SAMPLE_RATE_HZ, 4),
+        audio_hash=sound.audio_hash,
         source_rate_hz=sound.source_rate_hz,
         source_channels=sound.source_channels,
         n_clipped=sound.n_clipped,
-        peak=peak(sound.samples),
+        peak=sound.peak,
     )

@@ -48,6 +48,13 @@ def coded_format(head: bytes) -> CodedFormat | None:
     return next((form for begin, form in _BEGINNINGS.items() if head.startswith(begin)), None)
 
 
+def coded_decoder() -> str:
+    """Return what decodes these formats here: "av", "ffmpeg", or nothing."""
+    if find_spec("av") is not None:
+        return "av"
+    return "ffmpeg" if shutil.which("ffmpeg") is not None else ""
+
+
 class CodedStream:
     """The first audio track of a file, read from front to back.
 
@@ -59,7 +66,7 @@ class CodedStream:
     def __init__(self, file: BinaryIO, path: Path, form: CodedFormat):
         self._stack = ExitStack()
         try:
-            if find_spec("av") is not None:
+            if coded_decoder() == "av":
                 self.samplerate, self.channels, self._frames = _by_pyav(self._stack, file, form)
             elif (program := shutil.which("ffmpeg")) is not None:
                 self.samplerate, self.channels, self._frames = _by_ffmpeg(self._stack, program, path, form)

@@ -1,11 +1,12 @@
-"""Name a corpus by the contents of its files, without reading all of them at every start.
+"""Hash the contents of a corpus's files, without reading all of them at every start.
 
-The digest of the contents is kept under what the file system says of the files: folder, inodes, sizes, times of
+The hashes are kept under what the file system says of the files: where they lie, inodes, sizes, times of
 modification and of change. Where any of that is new (a copy, a moved folder, a file system or a container that has
-other inodes at every start), the files are read once more, and not packed again unless their contents are new.
+other inodes at every start), the files are read once more. What a list says of them plays no part.
 """
 
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Iterable
@@ -23,47 +24,47 @@ _BLOCK_BYTES = 1 << 20
 log = logging.getLogger(__name__)
 
 
-def content_digest(name: str, meaning: object, found: Scan) -> str:
-    """Return a digest of the files' contents, and of what their names were read to mean.
-
-    Args:
-        name: of the corpus.
-        meaning: what else decides how the files are packed.
-        found: the files.
-    """
-    facts = [meaning, *found.files, *found.bad]
-    states = [str(found.folder.resolve()), *sorted(found.states.items())]
-    place = cache_root() / "digests" / f"{name}-{_hash_of([*facts, *states])}"
-    if (digest := _read(place)) is not None:
-        return digest
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(place.with_name(f"{name}.lock")):  # of processes started together one reads the files
-            if (digest := _read(place)) is None:
-                digest = _hash_of([*facts, *_contents(found)])
-                with written_whole(place) as file:
-                    file.write(digest)
-            return digest
-    except OSError:  # a cache that can be read and not written
-        return _hash_of([*facts, *_contents(found)])
+def content_hashes(found: Scan) -> dict[str, str]:
+    """Return the hash of the contents of every file that was found, by its path in ``found.states``."""
+    base = str(found.folder.resolve())
+    lies_at = {path: os.path.normpath(os.path.join(base, path)) for path in found.states}  # however it is spelt
+    states = {lies_at[path]: state for path, state in found.states.items()}
+    places = sorted(states)
+    file = cache_root() / "digests" / digest_of((place, states[place]) for place in places)
+    hashes = _read(file, len(places))
+    if hashes is None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(file.with_name(f"{file.name}.lock")):  # of processes started together one reads the files
+                hashes = _read(file, len(places))
+                if hashes is None:
+                    hashes = _contents(found.folder, places)
+                    with written_whole(file) as written:
+                        json.dump(hashes, written)
+        except OSError:  # a cache that can be read and not written
+            hashes = _contents(found.folder, places)
+    by_place = dict(zip(places, hashes, strict=True))
+    return {path: by_place[place] for path, place in lies_at.items()}
 
 
-def _hash_of(facts: Iterable[object]) -> str:
-    return hashlib.sha256("\n".join(map(repr, facts)).encode()).hexdigest()[:_DIGITS]
+def digest_of(facts: Iterable[object]) -> str:
+    """Return 16 hexadecimal digits that stand for these values, in their order."""
+    return hashlib.sha256("\n".join(map(repr, facts)).encode(errors="surrogateescape")).hexdigest()[:_DIGITS]
 
 
-def _read(place: Path) -> str | None:
+def _read(file: Path, n_files: int) -> list[str] | None:
     """None where it is not there, or lost its text when the machine went down."""
-    text = place.read_text(encoding="utf-8") if place.is_file() else ""
-    return text if len(text) == _DIGITS else None
+    try:
+        hashes = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return hashes if isinstance(hashes, list) and len(hashes) == n_files else None
 
 
-def _contents(found: Scan) -> list[tuple[str, str]]:
-    """Path and hash of every file."""
-    paths = sorted(found.states)
-    log.info("checking %d files of %s: they are new, moved or changed", len(paths), found.folder)
+def _contents(folder: Path, places: list[str]) -> list[str]:
+    log.info("reading %d files of %s to compare their contents with what is in the cache", len(places), folder)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(zip(paths, pool.map(_hash_file, (found.folder / path for path in paths)), strict=True))
+        return list(pool.map(_hash_file, map(Path, places)))
 
 
 def _hash_file(path: Path) -> str:

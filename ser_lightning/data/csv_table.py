@@ -8,16 +8,23 @@ from pathlib import Path
 from ser_lightning.data.spelling import normalise
 from ser_lightning.errors import UserError
 from ser_lightning.files import read_bytes
+from ser_lightning.text import printable
 
 _NEWLINE = b"\n"
 _MOST_BYTES = 500_000_000  # some millions of clips
 _NAMED = 10  # faults a message names
+_NAMED_OF_EACH = 3  # where they are of several kinds
 _NO_VALUE = ("nan", "NaN", "<NA>")  # what scripts write for an empty cell; nobody's name
 _UNKNOWN = ("nan", "<na>", "na", "n/a", "none", "null")  # in any case, where a value may be missing
 
 
 def read_table(
-    path: Path, *, needed: Sequence[str], optional: Sequence[str] = (), as_written: Sequence[str] = ()
+    path: Path,
+    *,
+    needed: Sequence[str],
+    optional: Sequence[str] = (),
+    as_written: Sequence[str] = (),
+    faults: list[str] | None = None,
 ) -> list[tuple[int, dict[str, str]]]:
     """Return the cells of these columns, a dictionary a row, each with the number of its line.
 
@@ -25,6 +32,7 @@ def read_table(
     case; they and the cells are normalised, but for the cells of ``as_written``, which only lose the blanks around
     them. Lines without any text, and columns without a name after the last one, are passed over. A cell that says
     "nan" is empty, and so is one of an optional column that says "n/a", "none" or "null".
+    Lines that would be misread are left out and named in ``faults``, where that is given.
     Raises: UserError that lists what is wrong with the file.
     """
     lines = list(_lines(path, _text(path, needed)))
@@ -32,12 +40,18 @@ def read_table(
     names = [normalise(cell).lower() for cell in header]
     while names and not names[-1]:
         names.pop()
-    for part in (lines[:1], lines[1:]):  # under a broken header, every line would look broken
-        refuse_faults(path, [f"line {n}: {fault}" for n, cells in part if (fault := _fault(cells, names))])
-        _check_header(path, names, needed, optional)
+    refuse_faults(path, [f"line {n}: {fault}" for n, cells in lines[:1] if (fault := _fault(cells, names))])
+    _check_header(path, names, needed, optional)  # under a broken header, every line would look broken
+    broken = {n: f"line {n}: {fault}" for n, cells in lines[1:] if (fault := _fault(cells, names))}
+    if faults is None:
+        refuse_faults(path, list(broken.values()))
+    else:
+        faults += broken.values()
     columns = {name: names.index(name) for name in (*needed, *optional) if name in names}
     rows = []
     for number, cells in lines[1:]:
+        if number in broken:
+            continue
         row = {name: cells[column] if column < len(cells) else "" for name, column in columns.items()}
         row = {name: cell.strip() if name in as_written else normalise(cell) for name, cell in row.items()}
         empty = {name for name, cell in row.items() if cell in _NO_VALUE}
@@ -46,11 +60,16 @@ def read_table(
     return rows
 
 
-def refuse_faults(path: Path, faults: Sequence[str]) -> None:
-    """Raises: UserError that names the first of the faults, where there are any."""
-    if faults:
-        more = f"\n  and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-        raise UserError(f"{path} cannot be used:\n  " + "\n  ".join(faults[:_NAMED]) + more)
+def refuse_faults(path: Path, *kinds: Sequence[str]) -> None:
+    """Raises: UserError that names the first of each kind of fault, where there are any."""
+    kinds = tuple(filter(None, kinds))
+    n_named = _NAMED if len(kinds) == 1 else _NAMED_OF_EACH
+    lines = []
+    for faults in kinds:
+        more = [f"and {len(faults) - n_named:,} more like this"] if len(faults) > n_named else []
+        lines += [printable(fault) for fault in faults[:n_named]] + more
+    if lines:
+        raise UserError("\n  ".join([f"{path} cannot be used:", *lines]))
 
 
 def _text(path: Path, needed: Sequence[str]) -> str:

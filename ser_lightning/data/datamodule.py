@@ -22,7 +22,7 @@ from ser_lightning.data.loading import ClipBatches, LengthBuckets
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.sources import Sources
 from ser_lightning.data.split_rules import TestedElsewhere
-from ser_lightning.data.splits import Split, SplitRule, split
+from ser_lightning.data.splits import Split, SplitRule, refuse_empty, split
 from ser_lightning.errors import UserError, check
 
 _ODD = {
@@ -94,10 +94,26 @@ class EmotionDataModule(LightningDataModule):
         """The clips, prepared when they are first asked for."""
         return self._sources.open()
 
+    @cached_property
+    def _listed(self) -> Collection:
+        """The clips as file names and lists describe them, before any is decoded."""
+        return self._sources.listed()
+
+    def listed_clips(self, subset: str) -> dict[str, int]:
+        """Count clips of "train", "val" or "test" by label before any is decoded.
+
+        Raises: UserError where there is no such split, naming also the files that are known to be unusable.
+        """
+        try:
+            parts = self._split_of(self._listed)
+        except UserError as error:
+            raise UserError("\n".join([str(error), *self._sources.complaints()])) from error
+        return _by_label(self._listed, getattr(parts, subset))
+
     @property
     def rules(self) -> dict[str, SplitRule]:
         """The named splits; where a corpus of its own is tested on, each of them so that it is."""
-        test_corpus = self.collection.test_corpus
+        test_corpus = self._sources.test_corpus
         if test_corpus is None:
             return self._splits
         return {name: TestedElsewhere(rule, test_corpus=test_corpus) for name, rule in self._splits.items()}
@@ -110,21 +126,26 @@ class EmotionDataModule(LightningDataModule):
         """Open the cache and split it; doing so again costs nothing."""
         if self._split is not None:
             return
-        self._split = self._judgeable(split(self.manifest, self.rules[self._split_name], self._fold))
+        if "collection" not in self.__dict__:  # what cannot be split is not decoded
+            self.listed_clips("train")
+        self._split = self._split_of(self.collection)
         for part in self.collection.parts:
             for line in part.packed.report.lines():
                 log.warning("%s: %s", part.corpus.title, line)
         for kind, names in self._odd_parts().items():
             log.warning(_ODD[kind], ", ".join(names))
 
-    def _judgeable(self, whole: Split) -> Split:
-        """Without the clips that nothing can be judged by: they may train."""
-        known = self.collection.reference >= 0
-        return replace(
+    def _split_of(self, collection: Collection) -> Split:
+        """Without the clips that nothing can be tested by: they may train."""
+        whole = split(collection.manifest, self.rules[self._split_name], self._fold)
+        known = collection.reference >= 0
+        parts = replace(
             whole,
             val=tuple(row for row in whole.val if known[row]),
             test=tuple(row for row in whole.test if known[row]),
         )
+        refuse_empty(parts, self._fold)
+        return parts
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -148,8 +169,7 @@ class EmotionDataModule(LightningDataModule):
 
     def clips_by_label(self, subset: str) -> dict[str, int]:
         """How many clips of "train", "val" or "test" each label has, the labels that none has included."""
-        counts = Counter(self.manifest[row].emotion for row in getattr(self.split, subset))
-        return {label: counts[label] for label in self.labels}
+        return _by_label(self.collection, getattr(self.split, subset))
 
     def warnings(self) -> dict[str, int]:
         """How many of each oddity the clips and the split show; what is odd of the split is logged by `setup`."""
@@ -243,3 +263,8 @@ class EmotionDataModule(LightningDataModule):
             persistent_workers=self._num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def _by_label(collection: Collection, rows: Sequence[int]) -> dict[str, int]:
+    counts = Counter(collection.manifest[row].emotion for row in rows)
+    return {label: counts[label] for label in collection.labels}

@@ -1,9 +1,9 @@
 """What the values of a user's column of folds mean: parts of one fold, or folds with numbers."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
-from ser_lightning.data.spelling import spelling_faults
+from ser_lightning.data.spelling import at_line, spelling_faults
 from ser_lightning.errors import UserError, some
 
 _PARTS = {
@@ -18,6 +18,7 @@ _NUMBERED = re.compile(r"(\D*[^\W\d_][ _-]*)?([0-9]+)(?:\.0+)?")  # 3, "fold 3",
 def parts_by_name(values: Collection[str]) -> dict[str, str] | None:
     """Return "train", "val" or "test" for each value, where that is what they say; None where none does.
 
+    ``values`` may map each to the line of a list that has it first.
     Raises: UserError where only some do, or where one part has two names.
     """
     parts = {value: _PART_OF[value.casefold()] for value in values if value.casefold() in _PART_OF}
@@ -26,7 +27,7 @@ def parts_by_name(values: Collection[str]) -> dict[str, str] | None:
     others = sorted(set(values) - set(parts))
     if others:
         raise UserError(
-            f"the column fold mixes {_listed(parts)} with {_listed(others)}: name every part "
+            f"the column fold mixes {_listed(parts, values)} with {_listed(others, values)}: name every part "
             f"({'; '.join(', '.join(names) for names in _PARTS.values())}), or number every fold"
         )
     for part in _PARTS:
@@ -51,10 +52,12 @@ def folds_by_number(values: Collection[str]) -> dict[int, str]:
     if plain:
         others = sorted(set(values) - set(plain))
         raise UserError(
-            f"the column fold mixes {_listed(plain)} with {_listed(others)}: number every fold, or none"
+            f"the column fold mixes {_listed(plain, values)} with {_listed(others, values)}: "
+            "number every fold, or none"
         )
     return dict(enumerate(sorted(values)))
 
 
-def _listed(values: Iterable[str]) -> str:
-    return some(sorted(values), 6)
+def _listed(some_values: Iterable[str], values: Collection[str]) -> str:
+    lines = values if isinstance(values, Mapping) else {}
+    return some([at_line(value, lines) for value in sorted(some_values)], 6)

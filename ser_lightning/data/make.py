@@ -7,20 +7,22 @@ from typing import Any
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.sources import Source, Sources
+from ser_lightning.data.split_rules import SplitFromFile
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.errors import UserError
 
 
 def one_corpus(*, corpus: str, root: str | None = None, **options: Any) -> EmotionDataModule:
     """A corpus of ours by its name; ``options`` are those of `_module`."""
-    return _module([_source(corpus, root)], **options)
+    return _module([_source(corpus, root, "data.corpus", "data.root")], **options)
 
 
 def user_csv(*, manifest: str | None, **options: Any) -> EmotionDataModule:
     """A user's own corpus, listed in a CSV; ``options`` are those of `_module`."""
     if manifest is None:
         raise UserError("data=csv needs data.manifest=FILE, a CSV with the columns path, emotion, speaker")
-    return _module([Source(corpus=read_csv_corpus(Path(manifest).expanduser()), root=None)], **options)
+    source = _source(manifest, None, "data.manifest", is_list=True, folds=_reads_column(options))
+    return _module([source], **options)
 
 
 def pooled_corpora(
@@ -34,10 +36,14 @@ def pooled_corpora(
     """Several corpora as one; ``roots`` says where each lies, by its name. ``options`` are those of `_module`."""
     if not corpora:
         raise UserError("data.corpora is empty: name at least one, as in data.corpora=[cremad,ravdess]")
-    training = [_source(name, roots.get(name)) for name in corpora]
-    if test_corpus is not None:
-        test_root = test_root or roots.get(test_corpus)
-    return _module(training, test_corpus=test_corpus, test_root=test_root, **options)
+    training = [
+        _source(name, roots.get(name), "data.corpora", f"data.roots.{name}", folds=_reads_column(options))
+        for name in corpora
+    ]
+    test_setting = "data.test_root"
+    if test_corpus is not None and test_root is None and test_corpus in roots:
+        test_root, test_setting = roots[test_corpus], f"data.roots.{test_corpus}"
+    return _module(training, test_corpus=test_corpus, test_root=test_root, test_setting=test_setting, **options)
 
 
 def _module(
@@ -45,6 +51,7 @@ def _module(
     *,
     test_corpus: str | None = None,
     test_root: str | None = None,
+    test_setting: str = "data.test_root",
     label_map: Mapping[str, str] | None = None,
     labels: str = "intended",
     votes: str | None = None,
@@ -58,7 +65,7 @@ def _module(
         raise UserError(f"data.test_root={test_root} has no effect without data.test_corpus=NAME")
     sources = Sources(
         training=training,
-        test=_source(test_corpus, test_root) if test_corpus is not None else None,
+        test=_source(test_corpus, test_root, "data.test_corpus", test_setting) if test_corpus is not None else None,
         label_map=label_map,
         labels=labels,
         votes=_path(votes),
@@ -69,10 +76,34 @@ def _module(
     return EmotionDataModule(sources=sources, **serving)
 
 
-def _source(name: str, root: str | None) -> Source:
-    """By its name, or, of a user's own, by the path of its CSV."""
-    corpus = read_csv_corpus(Path(name).expanduser()) if name.endswith(".csv") else load_corpus(name)
-    return Source(corpus=corpus, root=_path(root))
+def _source(
+    name: str,
+    root: str | None,
+    named_by: str,
+    setting: str = "data.root",
+    *,
+    is_list: bool = False,
+    folds: bool = False,
+) -> Source:
+    """By its name, or, of a user's own, by the path of its CSV.
+
+    ``named_by`` and ``setting`` are what says its name and where it lies; ``folds``: its column fold is going to be
+    used.
+    """
+    try:
+        if is_list or name.endswith(".csv"):
+            corpus = read_csv_corpus(Path(name).expanduser(), folds=folds)
+        else:
+            corpus = load_corpus(name)
+    except UserError as error:
+        raise UserError(f"{named_by}: {error}") from error
+    return Source(corpus=corpus, root=_path(root), setting=setting)
+
+
+def _reads_column(options: Mapping[str, Any]) -> bool:
+    """Whether the chosen split is made of the lists' own column fold."""
+    rule = (options.get("splits") or {}).get(options.get("split"))
+    return isinstance(rule, SplitFromFile) and rule.reads_manifest
 
 
 def _answer(text: bool | str | None) -> bool | None:

@@ -1,10 +1,8 @@
 """Who says what, how, and where it lies: one row an utterance."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +42,6 @@ class Utterance:
         return f"{decade}-{decade + 9}"
 
 
-_CASTS = {
-    "n_samples": int,
-    "duration_s": float,
-    "source_rate_hz": int,
-    "source_channels": int,
-    "n_clipped": int,
-    "peak": int,
-}
-_COLUMNS = [field.name for field in fields(Utterance)]
-
-
 class Manifest(Sequence[Utterance]):
     """An ordered, immutable list of utterances; its order is that of the sample memory."""
 
@@ -84,19 +71,3 @@ class Manifest(Sequence[Utterance]):
         for row in rows:
             groups[self._rows[row].speaker].append(row)
         return list(groups.values())
-
-    def write_csv(self, path: Path) -> None:
-        """Write one line an utterance, with a header."""
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, _COLUMNS)
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in self._rows)
-
-    @classmethod
-    def read_csv(cls, path: Path) -> "Manifest":
-        """Read what `write_csv` wrote."""
-        with path.open(newline="", encoding="utf-8") as file:
-            return cls(
-                Utterance(**{name: _CASTS.get(name, str)(text) for name, text in row.items()})
-                for row in csv.DictReader(file)
-            )

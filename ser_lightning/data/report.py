@@ -1,11 +1,10 @@
 """What preparation found: files that cannot be used, and clips that can but look wrong."""
 
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ser_lightning.data.manifest import Manifest
@@ -13,7 +12,7 @@ from ser_lightning.data.scan import BadFile
 from ser_lightning.errors import counted, some
 from ser_lightning.files import written_whole
 
-SQUARE_WAVES = "cut off flat for the most part, as floats beyond -1 and 1 are (divide 16-bit values by 32,768)"
+SQUARE_WAVES = "clipped for the most part, as floats beyond -1 and 1 are (divide 16-bit values by 32,768)"
 CLIPPED_SHARE = 0.001  # of a file's samples that lie in flat tops
 SQUARE_SHARE = 0.5  # no recording that is only too loud is cut off so much of the time
 _NAMED = 20  # bad files a message names
@@ -31,7 +30,7 @@ class Report:
     n_missing: int = 0
     copies: tuple[str, ...] = ()  # files that hold a clip once more, byte for byte
     padded: tuple[str, ...] = ()  # clips of one and the same length that end in zeros
-    clipped: tuple[str, ...] = ()  # more than `CLIPPED_SHARE` of the samples cut off flat
+    clipped: tuple[str, ...] = ()  # more than `CLIPPED_SHARE` of the samples at full scale
     square_waves: tuple[str, ...] = ()  # of these, what is little else: floats that are not in [-1, 1]
 
     def warnings(self) -> dict[str, int]:
@@ -56,7 +55,7 @@ class Report:
         if self.silent:
             lines.append(f"{counted(self.silent, 'silent clip')}: {some(self.silent)}")
         if self.clipped:
-            what = f"cut off flat in more than {CLIPPED_SHARE:.1%} of the samples"
+            what = f"more than {CLIPPED_SHARE:.1%} of the samples at full scale"
             lines.append(f"{counted(self.clipped, 'clipped clip')}, {what}: {some(self.clipped)}")
         if self.square_waves:
             lines.append(f"{len(self.square_waves)} of these are {SQUARE_WAVES}: {some(self.square_waves)}")
@@ -75,41 +74,20 @@ class Report:
         """Every bad file by reason, and what can be done; more than ``_NAMED`` go to the file ``whole_list``."""
         by_reason = defaultdict(list)
         for bad in self.bad:
-            by_reason[bad.reason].append(bad.path)
+            by_reason[bad.reason].append(bad.named)
         lines = [f"{len(self.bad)} of {counted(self.n_files, 'file')} in {self.folder} cannot be used:"]
         n_each = _NAMED if len(self.bad) <= _NAMED else 5
         lines += [f"  {some(paths, n_each)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
         if len(self.bad) > _NAMED:
-            text = "".join(f"{bad.path}: {bad.reason}\n" for bad in self.bad)
+            text = "".join(f"{bad.named}: {bad.reason}\n" for bad in self.bad)
             with suppress(OSError):  # a cache that can be read and not written
                 whole_list.write_text(text, encoding="utf-8", errors="backslashreplace")
                 lines.append(f"  all of them: {whole_list}")
         return "\n".join([*lines, "Mend or remove them, or go on without them with data.on_bad=exclude."])
 
-    def write_json(self, path: Path) -> None:
-        """Write the report."""
-        path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False), encoding="utf-8")
-
-    @classmethod
-    def read_json(cls, path: Path) -> "Report":
-        """Read what `write_json` wrote."""
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return cls(
-            folder=fields["folder"],
-            n_files=fields["n_files"],
-            bad=tuple(BadFile(**bad) for bad in fields["bad"]),
-            silent=tuple(fields["silent"]),
-            duplicate_audio=tuple(tuple(group) for group in fields["duplicate_audio"]),
-            n_missing=fields["n_missing"],
-            copies=tuple(fields["copies"]),
-            padded=tuple(fields["padded"]),
-            clipped=tuple(fields["clipped"]),
-            square_waves=tuple(fields["square_waves"]),
-        )
-
 
 def clipped(manifest: Manifest, share: float = CLIPPED_SHARE) -> tuple[str, ...]:
-    """Return the ids of clips of which more than this share of the source's samples is cut off flat."""
+    """Return the ids of clips of which more than this share of the source's samples is clipped."""
     return tuple(
         row.id
         for row in manifest

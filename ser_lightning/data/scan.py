@@ -22,23 +22,34 @@ _NO_AUDIO = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class BadFile:
-    """A file that cannot be used, and why (the reason reads on after the file's name)."""
+    """A file that cannot be used, and why (the reason reads on after the file's name).
+
+    ``line`` is that of a user's list, 0 where there is none.
+    """
 
     path: str
     reason: str
+    line: int = 0
+
+    @property
+    def named(self) -> str:
+        """The path, with the line."""
+        return f"{self.path} (line {self.line})" if self.line else self.path
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
     """A file with a name that was understood; ``path`` is relative to the audio folder.
 
-    ``copies`` are further files of that name and size, as in archives that hold a corpus twice.
+    ``copies`` are further files of that name and size, as in archives that hold a corpus twice. ``line`` is that
+    of a user's list, 0 where there is none.
     """
 
     path: str
     size_bytes: int
     facts: NameFacts
     copies: tuple[str, ...] = ()
+    line: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +66,18 @@ class Scan:
     states: Mapping[str, tuple[int, ...]]
 
 
-def scan(corpus: Corpus, root: Path | None) -> Scan:
+def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Scan:
     """List and parse every file of ``corpus`` under ``root``, or those that the corpus itself lists.
 
+    ``setting`` is what ``root`` was given by, as messages name it.
     Raises: UserError where the folder is missing or holds nothing that could be the corpus.
     """
     if corpus.listing is not None:
         return _listed(corpus.listing)
     assert corpus.parse is not None
     if root is None:
-        raise UserError(f"{corpus.title} needs data.root=DIR. {how_to_get(corpus)}")
-    folder = _audio_folder(corpus, root)
+        raise UserError(f"{corpus.title} needs {setting}=DIR. {how_to_get(corpus, setting)}")
+    folder = _audio_folder(corpus, root, setting)
     files: dict[str, SourceFile] = {}
     bad: list[BadFile] = []
     states = {}
@@ -88,7 +100,7 @@ def scan(corpus: Corpus, root: Path | None) -> Scan:
             continue
         states[name] = _state(stat)
     if not files:
-        raise UserError(f"{folder} holds no {corpus.title} audio{_example(bad)}. {how_to_get(corpus)}")
+        raise UserError(f"{folder} holds no {corpus.title} audio{_example(bad)}. {how_to_get(corpus, setting)}")
     faults = spelling_faults((file.facts.speaker for file in files.values()), "speaker")
     if faults:
         raise UserError(f"{folder} cannot be used: {'; '.join(faults)}")
@@ -100,16 +112,17 @@ def _listed(listing: Listing) -> Scan:
     bad = []
     states = {}
     for written, facts in listing.files.items():
-        path = _as_it_lies(listing.folder, written)
+        path, line = _as_it_lies(listing.folder, written), listing.lines.get(written, 0)
         try:
             stat = (listing.folder / path).stat()
         except (OSError, ValueError) as error:
-            bad.append(BadFile(path=path, reason=f"cannot be found ({getattr(error, 'strerror', None) or error})"))
+            reason = f"cannot be found ({getattr(error, 'strerror', None) or error})"
+            bad.append(BadFile(path=path, reason=reason, line=line))
             continue
         if facts.id in files:
-            bad.append(BadFile(path=path, reason=same_name(files[facts.id])))
+            bad.append(BadFile(path=path, reason=same_name(files[facts.id]), line=line))
         else:
-            files[facts.id] = SourceFile(path=path, size_bytes=stat.st_size, facts=facts)
+            files[facts.id] = SourceFile(path=path, size_bytes=stat.st_size, facts=facts, line=line)
             states[path] = _state(stat)
     return Scan(
         folder=listing.folder, files=tuple(files[key] for key in sorted(files)), bad=tuple(bad), states=states
@@ -146,21 +159,21 @@ def same_name(first: SourceFile) -> str:
     return f"has the same clip name as {first.path}, and other contents"
 
 
-def how_to_get(corpus: Corpus) -> str:
+def how_to_get(corpus: Corpus, setting: str) -> str:
     """Where the corpus comes from and which override points to it."""
     command = (
         f"`ser data download {corpus.name}` fetches it. Or get it from " if corpus.remote else "It comes from "
     )
     return (
-        f"{command}{corpus.where_to_get}, and point to it with data.root=DIR, "
+        f"{command}{corpus.where_to_get}, and point to it with {setting}=DIR, "
         f"where DIR holds {corpus.audio_folder}/ or is it."
     )
 
 
-def _audio_folder(corpus: Corpus, root: Path) -> Path:
+def _audio_folder(corpus: Corpus, root: Path, setting: str) -> Path:
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise UserError(f"data.root={root} {what}. {how_to_get(corpus)}")
+        raise UserError(f"{setting}={root} {what}. {how_to_get(corpus, setting)}")
     inside = root / corpus.audio_folder
     return inside if inside.is_dir() else root
 

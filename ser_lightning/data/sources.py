@@ -1,11 +1,12 @@
 """Which corpora are opened, where they lie, and how their labels are joined."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.data.cache import PackedCorpus, prepare
+from ser_lightning.data.cache import PackedCorpus, bad_list, find, pack, undecoded
 from ser_lightning.data.collection import Collection, Part
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.download import default_folder, download
@@ -18,7 +19,7 @@ from ser_lightning.data.labels import (
     map_emotions,
     read_label_map,
 )
-from ser_lightning.data.scan import scan
+from ser_lightning.data.scan import Scan, scan
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.errors import UserError, some
 
@@ -27,13 +28,14 @@ _POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A corpus and where it lies; ``root`` None: where a download would put it."""
+    """A corpus and where it lies; ``root`` None: where a download would put it. ``setting`` is what says where."""
 
     corpus: Corpus
     root: Path | None
+    setting: str = "data.root"
 
-    def open(self, *, on_bad: str, fetch: bool) -> PackedCorpus:
-        """Prepare it; ``fetch``: download it first, where it is not there."""
+    def find(self, *, fetch: bool) -> Scan:
+        """List its files; ``fetch``: download it first, where it is not there."""
         root = self.root
         if root is None and self.corpus.remote is not None:
             root = default_folder(self.corpus)
@@ -41,7 +43,7 @@ class Source:
                 root = None
         if fetch and root is not None and not self._is_there(root):
             download(self.corpus, root)
-        return prepare(self.corpus, root, on_bad=on_bad)
+        return find(self.corpus, root, setting=self.setting)
 
     def _is_there(self, root: Path) -> bool:
         """Whether as many files of sound are there as there should be, whatever they are."""
@@ -96,9 +98,34 @@ class Sources:
             )
         _check_speakers(self._all, same_speakers)
 
+    @property
+    def test_corpus(self) -> str | None:
+        """The name of the corpus that is only tested on."""
+        return self._test_corpus
+
+    @cached_property
+    def _found(self) -> list[Scan]:
+        return [source.find(fetch=self._fetch) for source in self._all]
+
+    def listed(self) -> Collection:
+        """Label what file names and lists say, before anything is decoded. Raises: as `open`."""
+        return self._labelled([undecoded(each.corpus, found) for each, found in self._with_files()])
+
     def open(self) -> Collection:
         """Prepare what is not prepared, and label it. Raises: UserError for what a person can mend."""
-        packed = [source.open(on_bad=self._on_bad, fetch=self._fetch) for source in self._all]
+        return self._labelled([pack(each.corpus, found, on_bad=self._on_bad) for each, found in self._with_files()])
+
+    def complaints(self) -> list[str]:
+        """Name the files that are known to be unusable before anything is decoded, unless these are left out."""
+        if self._on_bad != "error":
+            return []
+        listed = [(each.corpus, undecoded(each.corpus, found)) for each, found in self._with_files() if found.bad]
+        return [packed.report.complaint(bad_list(corpus)) for corpus, packed in listed]
+
+    def _with_files(self) -> Iterator[tuple[Source, Scan]]:
+        return zip(self._all, self._found, strict=True)
+
+    def _labelled(self, packed: Sequence[PackedCorpus]) -> Collection:
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
         check_labels(labels, fewest=1)
         return Collection(

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 # Zero-width spaces and joiners, marks of direction, soft hyphens, byte order marks: nothing that a reader sees.
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
@@ -27,12 +27,23 @@ def normalise(name: str) -> str:
 def spelling_faults(names: Iterable[str], kind: str) -> list[str]:
     """Name those that differ only by case, blanks, leading zeros or a ".0", a line for each group.
 
-    They may be one speaker (or whatever ``kind`` says) or two, which nothing but their author knows.
+    They may be one speaker (or whatever ``kind`` says) or two, which nothing but their author knows. ``names``
+    may map each to the line of a list that has it first.
     """
     groups = defaultdict(set)
     for name in names:
         groups[loose_key(name)].add(name)
-    return [_fault(sorted(group), kind) for group in groups.values() if len(group) > 1]
+    lines = names if isinstance(names, Mapping) else {}
+    return [
+        _fault([at_line(each, lines) for each in sorted(group)], kind)
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+def at_line(name: str, lines: Mapping[str, int]) -> str:
+    """Return a name with its line, where that is known."""
+    return f"{name} (line {lines[name]})" if name in lines else name
 
 
 def _fault(group: list[str], kind: str) -> str:

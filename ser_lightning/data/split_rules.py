@@ -172,6 +172,7 @@ class SplitFromFile:
 
     def __init__(self, *, path: str | None = None, speaker_independent: bool = True):
         self._path = Path(path).expanduser() if path is not None else None
+        self.reads_manifest = path is None
         self.speaker_independent = speaker_independent
 
     def folds(self, manifest: Manifest) -> Sequence[int]:

@@ -58,13 +58,18 @@ def split(manifest: Manifest, rule: SplitRule, fold: int) -> Split:
     return result
 
 
-def _check(result: Split, manifest: Manifest, fold: int) -> None:
+def refuse_empty(result: Split, fold: int) -> None:
+    """Raises: UserError where there is nothing to train or to test on."""
     if not result.train or not result.test:
         missing = "train" if not result.train else "test"
         raise UserError(
             f"the split leaves no clip to {missing} on in fold {fold}: choose another fold or split; "
             "`ser data splits` shows them"
         )
+
+
+def _check(result: Split, manifest: Manifest, fold: int) -> None:
+    refuse_empty(result, fold)
     assert len(result.train) + len(result.val) + len(result.test) == len(manifest)
     if result.speaker_independent:
         train, val, test = (
@@ -72,7 +77,10 @@ def _check(result: Split, manifest: Manifest, fold: int) -> None:
         )
         shared = (train & val) | (train & test) | (val & test)
         if shared:
-            raise UserError(f"a speaker-independent split shares speakers: {', '.join(sorted(shared))}")
+            raise UserError(
+                f"a speaker-independent split shares speakers between its parts: {some(sorted(shared), 12)}. Give "
+                "all clips of a speaker one fold, in every list that names them, or choose data.split=kfold"
+            )
 
 
 def _in_words(folds: Sequence[int]) -> str:

@@ -1,71 +1,142 @@
 """A user's own corpus: a CSV that lists the files, what each conveys, and who speaks."""
 
 import os
+import posixpath
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.csv_table import read_table, refuse_faults
+from ser_lightning.data.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.spelling import normalise, spelling_faults
-from ser_lightning.errors import UserError
+from ser_lightning.errors import UserError, some
 from ser_lightning.files import shared_folder
 
 _NEEDED = ("path", "emotion", "speaker")
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
 _OLDEST = 130  # years
+_SEXES = {
+    "male": ("m", "male", "man", "boy", "männlich", "mann", "homme", "hombre"),
+    "female": ("f", "w", "female", "woman", "girl", "weiblich", "frau", "femme", "mujer"),
+}
+_SEX_OF = {name: sex for sex, names in _SEXES.items() for name in names}
+_DECIMAL_COMMA = re.compile(r"(\d+),(\d+)")
 
 
-def read_csv_corpus(path: Path) -> Corpus:
+def read_csv_corpus(path: Path, *, folds: bool = False) -> Corpus:
     """The corpus that a CSV describes.
 
     The columns ``path``, ``emotion`` and ``speaker`` are needed; ``sentence``, ``sex``, ``age`` in years,
     ``intensity`` and ``fold`` are read where they are there, others are left alone. Relative paths begin at the
     CSV's folder. A clip's id is its path without the ending, normalised as all names are; of absolute paths,
-    without the folder that they share, which differs by machine.
+    without the folder that they share, which differs by machine. The column ``fold`` is checked where a split is
+    going to be made of it (``folds``).
     Raises: UserError that lists what is wrong with the file.
     """
-    rows = read_table(path, needed=_NEEDED, optional=_OPTIONAL, as_written=("path",))
-    if not rows:
+    cells: list[str] = []
+    rows = read_table(path, needed=_NEEDED, optional=_OPTIONAL, as_written=("path",), faults=cells)
+    if not rows and not cells:
         raise UserError(f"{path} lists no clip: add lines under its header")
     for _, row in rows:
-        row["path"] = row["path"].replace("\\", "/")
-    places = [normalise(row["path"]) for _, row in rows]  # as ids are made of them; files are opened as written
-    faults = [f"line {line}: {fault}" for line, row in rows for fault in _faults(row)]
-    faults += [
-        f"{place} is listed {count} times" for place, count in Counter(places).items() if place and count > 1
+        row |= {"path": row["path"].replace("\\", "/"), **_plain_values(row)}
+    places = [_place(row["path"]) for _, row in rows]  # as ids are made of them; files are opened as written
+    listing = Listing(
+        folder=path.resolve().parent, files={}, lines={row["path"]: line for line, row in reversed(rows)}
+    )
+    faults = [
+        cells,
+        *(
+            [f"line {line}: {name} is empty, or says nan" for line, row in rows if not row[name]]
+            for name in _NEEDED
+        ),
+        [f"line {line}: {fault}" for line, row in rows if (fault := _age_fault(row.get("age", "")))],
+        _listed_twice(places, [line for line, _ in rows]),
+        *(spelling_faults(_first_lines(rows, kind), kind) for kind in ("speaker", "emotion")),
+        _fold_faults(rows) if folds else [],
     ]
-    for kind in ("speaker", "emotion"):
-        faults += spelling_faults((row[kind] for _, row in rows), kind)
-    refuse_faults(path, faults)
+    if any(faults):
+        missing = [
+            (line, place) for line, place in _lines_and_paths(rows) if not os.path.exists(listing.folder / place)
+        ]
+        refuse_faults(path, *faults, [f"line {line}: {place} cannot be found" for line, place in missing])
     shared = shared_folder(places) if all(map(os.path.isabs, places)) else ""
-    listing = {
+    files = {
         row["path"]: _facts(row, place.removeprefix(shared)) for (_, row), place in zip(rows, places, strict=True)
     }
     return Corpus(
         name=re.sub(r"\W+", "_", normalise(path.stem)).strip("_").lower() or "csv",
         title=path.name,
-        n_speakers=len({facts.speaker for facts in listing.values()}),
-        clips_by_label=dict(sorted(Counter(facts.emotion for facts in listing.values()).items())),
+        n_speakers=len({facts.speaker for facts in files.values()}),
+        clips_by_label=dict(sorted(Counter(facts.emotion for facts in files.values()).items())),
         audio_folder="",
         where_to_get=f"the list {path}",
         licence="the user's own",
-        listing=Listing(folder=path.resolve().parent, files=listing),
+        listing=replace(listing, files=files),
     )
 
 
-def _faults(row: dict[str, str]) -> list[str]:
-    faults = [f"{name} is empty, or says nan" for name in _NEEDED if not row[name]]
-    age = row.get("age", "")
-    return faults if not age or _is_age(age) else [*faults, f"the age {age!r} is no number of years"]
+Rows = Sequence[tuple[int, dict[str, str]]]
 
 
-def _is_age(text: str) -> bool:
+def _plain_values(row: dict[str, str]) -> dict[str, str]:
+    """Bring the values of sex, age and intensity to one spelling."""
+    plain: dict[str, str] = {name: row[name].casefold() for name in ("sex", "intensity") if name in row}
+    if "sex" in plain:
+        plain["sex"] = _SEX_OF.get(plain["sex"].rstrip("."), plain["sex"])
+    if match := _DECIMAL_COMMA.fullmatch(row.get("age", "")):
+        plain["age"] = f"{match[1]}.{match[2]}"
+    return plain
+
+
+def _place(path: str) -> str:
+    return posixpath.normpath(normalise(path)) if path else ""
+
+
+def _first_lines(rows: Rows, column: str) -> dict[str, int]:
+    """Each value of a column, and where it is first."""
+    return {row[column]: line for line, row in reversed(rows) if row.get(column)}
+
+
+def _lines_and_paths(rows: Rows) -> Iterator[tuple[int, str]]:
+    return ((line, row["path"]) for line, row in rows if row["path"])
+
+
+def _listed_twice(places: Sequence[str], lines: Sequence[int]) -> list[str]:
+    lines_of = defaultdict(list)
+    for place, line in zip(places, lines, strict=True):
+        lines_of[place].append(line)
+    return [
+        f"lines {some(list(map(str, several)))}: {place} is listed {len(several)} times"
+        for place, several in lines_of.items()
+        if place and len(several) > 1
+    ]
+
+
+def _fold_faults(rows: Rows) -> list[str]:
+    values = _first_lines(rows, "fold")
+    faults = []
+    if values:  # else the whole column is missing, which the split says
+        faults = [
+            f"line {line}: fold is empty, and data.split=file needs it" for line, row in rows if not row["fold"]
+        ]
     try:
-        return 0 <= float(text) <= _OLDEST  # which NaN is not either
+        if not parts_by_name(values):
+            folds_by_number(values)
+    except UserError as error:
+        faults.insert(0, str(error))
+    return faults
+
+
+def _age_fault(text: str) -> str:
+    try:
+        is_age = not text or 0 <= float(text) <= _OLDEST  # which NaN is not either
     except ValueError:
-        return False
+        is_age = False
+    return "" if is_age else f"{text!r} is not an age in years (0 to {_OLDEST})"
 
 
 def _facts(row: dict[str, str], place: str) -> NameFacts:

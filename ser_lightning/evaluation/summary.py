@@ -24,6 +24,7 @@ from ser_lightning.evaluation.protocol import corpora, known_of_speakers
 from ser_lightning.evaluation.reliability import draw_reliability
 from ser_lightning.terminal import SafeConsole
 
+_NOT_LOGGED = ("left_out_by_label", "untested")  # warnings that preparation does not log
 _SYNTHETIC = "synthetic speech: says nothing about emotion"
 
 
@@ -50,12 +51,13 @@ def finish(run_dir: Path, result: dict[str, Any] | None = None) -> None:
         draw_curves(run_dir / "curves.png", history=history, chosen_epoch=chosen, **words)
 
 
-def print_summary(run_dir: Path, console: Console | None = None) -> None:
+def print_summary(run_dir: Path, console: Console | None = None, *, data_warnings_said: bool = False) -> None:
     """Print how a run went: per class, overall, the protocol it holds for, and where everything lies.
 
     Args:
         run_dir: the run's directory.
         console: where to; a new console on stdout by default, plain text where that is no terminal.
+        data_warnings_said: they were logged when the data were prepared, and are not repeated.
     """
     console = console or SafeConsole()
     result = _read_result(run_dir)
@@ -69,6 +71,11 @@ def print_summary(run_dir: Path, console: Console | None = None) -> None:
             console.print()
     for line in _notes(result):
         console.print(line)
+    counts = result.get("warnings") or {}
+    if data_warnings_said:
+        counts = {kind: n for kind, n in counts.items() if kind in _NOT_LOGGED}
+    for line in data_warnings(counts):
+        console.print(Text(f"data warning: {line}", style="yellow"))
     for line in _places(run_dir):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
@@ -173,8 +180,6 @@ def _notes(result: dict[str, Any]) -> Iterator[RenderableType]:
     yield from filter(None, (_training(result), _cost(result), _sureness(result), _built_on(result)))
     if result.get("protocol"):
         yield from _caveats(result)
-    for line in data_warnings(result.get("warnings")):
-        yield Text(f"data warning: {line}", style="yellow")
 
 
 def _places(run_dir: Path) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Preparation: once, whole, honest about what it found."""
 
-import json
 import multiprocessing
 import os
 import pickle
@@ -11,13 +10,15 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import make_clip, make_cremad
+from layouts import make_csv
 
-from ser_lightning.data import cache, content_digest
+from ser_lightning.data import cache, content_digest, packing
 from ser_lightning.data.audio import decode
-from ser_lightning.data.cache import PackedCorpus, prepare
+from ser_lightning.data.cache import prepare
 from ser_lightning.data.checksums import damage, write_checksums
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.report import SQUARE_WAVES
+from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.errors import UserError
 
 CREMAD = load_corpus("cremad")
@@ -54,7 +55,7 @@ def test_the_folder_itself_may_be_given(root):
 
 def test_a_second_call_decodes_nothing(root, monkeypatch):
     prepare(CREMAD, root)
-    monkeypatch.setattr(cache, "decode", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(packing, "decode", lambda path: pytest.fail("decoded again"))
     assert len(prepare(CREMAD, root).manifest) == 12
 
 
@@ -89,7 +90,7 @@ def test_a_file_that_is_written_over_and_given_its_former_time_is_noticed(root):
 
 def test_a_copy_and_a_moved_folder_are_read_and_not_packed_again(root, tmp_path, monkeypatch):
     before = prepare(CREMAD, root)
-    monkeypatch.setattr(cache, "decode", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(packing, "decode", lambda path: pytest.fail("decoded again"))
     copied = Path(shutil.copytree(root, tmp_path / "copied", copy_function=shutil.copyfile))
     moved = root.rename(tmp_path / "moved")
     for place in (copied, moved):
@@ -103,7 +104,7 @@ def test_a_copy_and_a_moved_folder_are_read_and_not_packed_again(root, tmp_path,
 
 def test_a_digest_that_was_lost_is_made_again(root):
     before = prepare(CREMAD, root).folder
-    (digest,) = (cache.cache_root() / "digests").glob("cremad-*")
+    (digest,) = (path for path in (cache.cache_root() / "digests").iterdir() if path.suffix != ".lock")
     digest.write_text("")
     assert prepare(CREMAD, root).folder == before
 
@@ -114,7 +115,7 @@ def test_what_changes_while_it_is_read_is_not_packed(root, monkeypatch):
         return decode(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "decode", decode_slowly)
+        patch.setattr(packing, "decode", decode_slowly)
         with pytest.raises(UserError, match=r"1001_DFA_ANG_XX\.wav of .* changed while the corpus was read"):
             prepare(CREMAD, root)
     assert len(prepare(CREMAD, root).manifest) == 12
@@ -136,8 +137,8 @@ def _prepare_and_report(root, cache_dir, queue):
 
     os.environ["SER_CACHE"] = cache_dir
     calls = []
-    original = cache.decode
-    cache.decode = lambda path: calls.append(path) or original(path)
+    original = packing.decode
+    packing.decode = lambda path: calls.append(path) or original(path)
     packed = prepare(CREMAD, Path(root))
     queue.put((len(calls), len(packed.manifest)))
 
@@ -160,7 +161,7 @@ def test_a_killed_preparation_leaves_nothing_that_passes_for_whole(root, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "decode", killed)
+        patch.setattr(packing, "decode", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare(CREMAD, root)
     assert len(prepare(CREMAD, root).manifest) == 12
@@ -268,17 +269,71 @@ def test_a_full_disk_leaves_nothing_behind(root, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache.Manifest, "write_csv", full)
+        patch.setattr(packing.csv, "DictWriter", full)
         with pytest.raises(UserError, match="No space left"):
             prepare(CREMAD, root)
     left = [path.name for path in cache.cache_root().iterdir() if path.is_dir()]
     assert left == ["digests"]
 
 
-def test_the_report_survives_the_disk(root):
-    packed = prepare(CREMAD, root)
-    assert PackedCorpus(packed.folder).report == packed.report
-    assert json.loads((packed.folder / "report.json").read_text())["n_files"] == 12
+def test_the_report_is_the_same_when_the_sounds_are_in_the_cache(root):
+    shutil.copy(root / "AudioWAV" / "1001_DFA_ANG_XX.wav", root / "AudioWAV" / "1001_DFA_SAD_XX.wav")
+    soundfile.write(root / "AudioWAV" / "1001_IEO_SAD_XX.wav", np.zeros(4000), 16_000)
+    (root / "AudioWAV" / "1001_DFA_DIS_XX.wav").write_bytes(b"")
+    first, second = (prepare(CREMAD, root, on_bad="exclude") for _ in range(2))
+    assert first.report == second.report and list(first.manifest) == list(second.manifest)
+    assert first.report.n_files == 12
+    assert set(first.report.warnings()) == {"silent", "duplicate_audio", "missing", "excluded"}
+
+
+def test_a_list_that_says_other_things_of_the_same_sounds_packs_and_reads_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    listed = make_csv(tmp_path)
+    before = prepare(read_csv_corpus(listed), None)
+    monkeypatch.setattr(packing, "decode", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(content_digest, "_hash_file", lambda path: pytest.fail("read again"))
+    text = listed.read_text()
+    for number, other in enumerate(
+        (
+            text.replace(",0\n", ",1\n"),
+            text.replace(",female,", ",,").replace(",20,", ",30,"),
+            text.replace(",upset,", ",angry,").replace(",p0,", ",x,"),
+            text.replace("clips/", "./clips//"),
+            text.replace("clips/", f"{tmp_path}/clips/"),
+            text.splitlines()[0] + "\n" + "\n".join(reversed(text.splitlines()[1:])) + "\n",
+        )
+    ):
+        again = tmp_path / f"other{number}.csv"
+        again.write_text(other)
+        packed = prepare(read_csv_corpus(again), None)
+        assert packed.folder == before.folder
+        sounds = {Path(row.path).name: row.audio_hash for row in before.manifest}
+        assert {Path(row.path).name: row.audio_hash for row in packed.manifest} == sounds
+        for row, clip in enumerate(packed.manifest):
+            expected = decode(tmp_path / clip.path).samples
+            assert np.array_equal(packed.gather([row])[0][0], expected)
+    assert (
+        packed.manifest[0].speaker == "p0"
+        and prepare(read_csv_corpus(tmp_path / "other2.csv"), None).manifest[0].speaker == "x"
+    )
+
+
+def test_a_decoder_that_is_installed_later_is_tried(root, monkeypatch):
+    (root / "AudioWAV" / "1001_DFA_ANG_XX.wav").rename(root / "AudioWAV" / "1001_DFA_ANG_XX.m4a")
+    monkeypatch.setattr(cache, "coded_decoder", lambda: "")
+    without = prepare(CREMAD, root).folder
+    monkeypatch.setattr(cache, "coded_decoder", lambda: "av")
+    assert prepare(CREMAD, root).folder != without
+
+
+def test_a_listed_file_that_is_missing_is_counted_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    listed = make_csv(tmp_path)
+    (tmp_path / "clips" / "3.wav").unlink()
+    report = prepare(read_csv_corpus(listed), None, on_bad="exclude").report
+    assert report.warnings() == {"excluded": 1} | {k: n for k, n in report.warnings().items() if k == "padded"}
+    with pytest.raises(UserError, match=r"clips/3\.wav \(line 5\): cannot be found"):
+        prepare(read_csv_corpus(listed), None)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's accounts of memory")
@@ -363,8 +418,7 @@ def test_clips_of_one_length_that_do_not_end_in_zeros_are_not(root):
         ("samples.i16", lambda content: content[:1000]),
         ("samples.i16", lambda content: content[: len(content) // 2] + bytes(len(content) - len(content) // 2)),
         ("samples.i16", lambda content: content[:5000] + b"!" + content[5001:]),
-        ("manifest.csv", lambda content: content[: content.rindex(b"\n", 0, -1) + 1]),
-        ("report.json", lambda content: b"{}"),
+        ("sounds.csv", lambda content: content[: content.rindex(b"\n", 0, -1) + 1]),
         ("checksums.json", lambda content: b""),
         ("checksums.json", lambda content: b"[]"),
     ],
@@ -387,8 +441,7 @@ def test_a_start_looks_at_some_blocks_and_an_audit_at_all(tmp_path):
     folder = tmp_path / "packed"
     folder.mkdir()
     (folder / "samples.i16").write_bytes(os.urandom(40 << 20))
-    (folder / "manifest.csv").write_text("id\n")
-    (folder / "report.json").write_text("{}")
+    (folder / "sounds.csv").write_text("content\n")
     write_checksums(folder)
     assert damage(folder, thorough=True) == damage(folder, thorough=False) == ""
     with (folder / "samples.i16").open("r+b") as file:

@@ -1,6 +1,7 @@
 """Whatever a file holds, it is decoded right or named: properties over many sounds and many kinds of damage."""
 
 import io
+import json
 import math
 import os
 import resource
@@ -21,7 +22,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from ser_lightning.data import audio, cache
+from ser_lightning.data import audio, cache, packing
 from ser_lightning.data.audio import Sound, UnreadableAudio, decode
 from ser_lightning.data.cache import prepare
 from ser_lightning.data.corpora import load_corpus
@@ -390,14 +391,14 @@ def test_few_clips_are_in_memory_at_once(root, monkeypatch):
         decoded_sounds.append(weakref.ref(sound))
         return sound
 
-    def slow_row(*arguments, row=cache._row):
+    def slow_row(*arguments, row=packing._packed_sound):
         time.sleep(0.02)  # decoding would run far ahead
         n_alive.append(sum(sound() is not None for sound in decoded_sounds))
         return row(*arguments)
 
-    monkeypatch.setattr(cache, "_IN_FLIGHT", 4)
-    monkeypatch.setattr(cache, "decode", remembered)
-    monkeypatch.setattr(cache, "_row", slow_row)
+    monkeypatch.setattr(packing, "_IN_FLIGHT", 4)
+    monkeypatch.setattr(packing, "decode", remembered)
+    monkeypatch.setattr(packing, "_packed_sound", slow_row)
     assert len(prepare(CREMAD, root).manifest) == 12
     assert 1 < max(n_alive) <= 6
 
@@ -417,7 +418,7 @@ def left_in_cache():
     """But for digests of what was read, each of which is whole."""
     root = cache.cache_root()
     digests = [path for path in (root / "digests").glob("*") if path.suffix != ".lock"]
-    assert all(len(path.read_text()) == 16 for path in digests)
+    assert all(len(hash) == 32 for path in digests for hash in json.loads(path.read_text()))
     return (
         [path for path in root.iterdir() if path.suffix != ".lock" and path.name != "digests"]
         if root.exists()

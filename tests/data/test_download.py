@@ -20,6 +20,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.corpora.corpus import RemoteFile
@@ -315,6 +316,32 @@ def test_no_server_at_all(web, tmp_path):
     assert "gives no connection" in reason(tmp_path, audio_at(url))
 
 
+def test_without_a_network_one_line_says_so_within_seconds(tmp_path, caplog):
+    files = [audio_at("https://one.invalid/a", "https://two.invalid/a", path=f"{n}.wav") for n in range(50)]
+    begin_s = time.monotonic()
+    with caplog.at_level(logging.WARNING), pytest.raises(UserError) as caught:
+        download(replace(load_corpus("cremad"), remote=lambda: tuple(files)), tmp_path)  # with the usual patience
+    assert time.monotonic() - begin_s < 6
+    (line,) = str(caught.value).splitlines()
+    assert "cannot be downloaded: one.invalid, two.invalid cannot be reached (" in line
+    assert "in a row" not in caplog.text
+
+
+def test_a_network_that_goes_away_in_between_is_waited_for(web, tmp_path, monkeypatch):
+    fails = iter([True, True, True])
+    get = requests.Session.get
+
+    def sometimes(self, url, **options):
+        if url.endswith("/b") and next(fails, False):
+            url = "http://one.invalid/b"
+        return get(self, url, **options)
+
+    monkeypatch.setattr(requests.Session, "get", sometimes)
+    files = [audio_at(web.serve(f"/{name}", page(AUDIO)), path=f"{name}.wav") for name in "ab"]
+    fetch(tmp_path, *files, jobs=1)
+    assert all((tmp_path / file.path).read_bytes() == AUDIO for file in files)
+
+
 def half_a_file(folder, content=AUDIO, n_bytes=200_000):
     part = folder / "AudioWAV" / ".a.wav.part"
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -522,7 +549,7 @@ def test_what_could_not_be_had_is_listed_with_reasons_and_remedy(web, tmp_path):
     with pytest.raises(UserError) as caught:
         fetch(tmp_path, *files, *lost, jobs=1)
     lines = str(caught.value).splitlines()
-    assert lines[0] == "25 of 29 files of CREMA-D could not be had:"
+    assert lines[0] == "25 of 29 files of CREMA-D not available:"
     assert lines[1].count("answers 404") == 2
     assert lines[1].startswith("  lost00.wav, lost01.wav, lost02.wav, lost03.wav, lost04.wav")
     assert "same command again" in lines[-2] and "Kaggle" in lines[-1] and str(tmp_path) in lines[-1]

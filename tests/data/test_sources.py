@@ -1,5 +1,6 @@
 """Every corpus under every split, pooled corpora, a user's own: from the layout on disk to a training step."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ from conftest import config, names_in
 from layouts import make_csv, make_emodb, make_ravdess, tone
 from lightning.pytorch import Trainer
 
-from ser_lightning.data import sources
+from ser_lightning.data import packing, sources
 from ser_lightning.data.cache import prepare
 from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
 from ser_lightning.data.scan import scan
@@ -247,18 +248,30 @@ def test_names_of_files_are_read_as_names_are(tmp_path):
         (lambda text: text.replace("path,", "file,", 1), r"lacks the column path: .*it names file, emotion"),
         (lambda text: text.splitlines()[0], r"lists no clip"),
         (lambda text: text.replace(",upset,p0", ",,p0"), r"line 3: emotion is empty"),
-        (lambda text: text + text.splitlines()[1] + "\n", r"clips/0\.wav is listed 2 times"),
-        (lambda text: text.replace(",upset,p0", ",Upset,p0"), r"Upset is also written otherwise"),
-        (lambda text: text.replace(",20,", ",young,"), r"line 2: the age 'young' is no number of years"),
-        (lambda text: text.replace(",20,", ",-3,"), r"line 3: the age '-3' is no number of years"),
-        (lambda text: text.replace(",20,", ",inf,"), r"the age 'inf' is no number of years"),
-        (lambda text: text.replace(",p1,", ",P0,"), r"the speaker P0 is also written otherwise, as p0: .*rename"),
-        (lambda text: text.replace(",p1,", ",3,").replace(",p2,", ",03,"), r"the speaker 03 is also .*, as 3:"),
+        (lambda text: text + text.splitlines()[1] + "\n", r"lines 2, 12: clips/0\.wav is listed 2 times"),
+        (
+            lambda text: text.replace(",upset,p0", ",Upset,p0"),
+            r"Upset \(line 3\) is also written otherwise, as upset \(line 5\)",
+        ),
+        (lambda text: text.replace(",20,", ",young,"), r"line 2: 'young' is not an age in years"),
+        (lambda text: text.replace(",20,", ",-3,"), r"line 2: '-3' is not an age in years"),
+        (lambda text: text.replace(",20,", ",inf,"), r"'inf' is not an age in years"),
+        (
+            lambda text: text.replace(",p1,", ",P0,"),
+            r"the speaker P0 \(line 4\) is also written otherwise, as p0 \(line 2\): .*rename",
+        ),
+        (
+            lambda text: text.replace(",p1,", ",3,").replace(",p2,", ",03,"),
+            r"the speaker 03 \(line 6\) is also .*, as 3 \(line 4\):",
+        ),
         (lambda text: text.replace(",p1,", ",nan,"), r"line 4: speaker is empty, or says nan"),
         (lambda text: text.replace("/3.wav", "/3.wav,x", 1), r"line 5: 7 cells, but 6 columns"),
         (lambda text: text.replace("3.wav,", '3.wav,"'), r"line 5: a quote is opened and not closed[^\n]*$"),
         (lambda text: text.replace("speaker,", "speaker,Speaker,", 1), r"two columns called speaker"),
-        (lambda text: text.replace("clips/3", "clips/33"), r"1 of 10 files.*\n.*clips/33\.wav: cannot be found"),
+        (
+            lambda text: text.replace("clips/3", "clips/33"),
+            r"1 of 10 files.*\n.*clips/33\.wav \(line 5\): cannot be found",
+        ),
         (lambda text: "", r"lacks the column path"),
     ],
 )
@@ -347,3 +360,126 @@ def test_what_a_split_lacks_is_said_and_counted(tmp_path, caplog):
 def test_what_would_have_no_effect_is_refused(overrides, said):
     with pytest.raises(UserError, match=said):
         unsplit_data(config(*overrides))
+
+
+def test_all_that_is_wrong_with_a_list_is_said_at_once_with_its_lines_and_no_more_than_needed(tmp_path):
+    listed = make_csv(tmp_path, n_clips=30)
+    lines = listed.read_text().splitlines()
+    for number in (20, 21, 22, 23, 24):
+        lines[number] = lines[number].replace("clips/", "clips/no")
+    lines[3] = lines[3].replace(",p1,", ",07,").replace(",calm,", ",Wut,")
+    lines[4] = lines[4].replace(",p1,", ",7,").replace(",upset,", ",wut,")
+    lines[5] = lines[5].replace(",34,", ",old,").replace(",2", ",extra")
+    lines[6] = lines[6].rpartition(",")[0] + ","
+    lines[7] = lines[7].replace(",p3,", ",,")
+    lines[8] += ",x"
+    lines.append(lines[1])
+    listed.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError) as caught:
+        make_data(config("data=csv", f"data.manifest={listed}", "data.split=file"))
+    message = str(caught.value)
+    for said in (
+        "line 9: 7 cells, but 6 columns",
+        "line 8: speaker is empty",
+        "line 6: 'old' is not an age in years",
+        "lines 2, 32: clips/0.wav is listed 2 times",
+        "the speaker 07 (line 4) is also written otherwise, as 7 (line 5)",
+        "the emotion Wut (line 4) is also written otherwise, as wut (line 5)",
+        "mixes 0 (line 2), 1 (line 4), 2 (line 12) with extra (line 6)",
+        "line 7: fold is empty",
+        "line 21: clips/no19.wav cannot be found",
+        "and 2 more like this",
+    ):
+        assert said in message, message
+    assert len(message.splitlines()) <= 20
+    with pytest.raises(UserError) as caught:  # the folds do not matter there
+        make_data(config("data=csv", f"data.manifest={listed}"))
+    assert "fold" not in str(caught.value).replace(str(tmp_path), "")
+
+
+def test_a_split_that_cannot_be_made_and_files_that_are_missing_are_said_together(tmp_path, monkeypatch):
+    listed = make_csv(tmp_path)
+    listed.write_text(listed.read_text().replace("clips/3.", "clips/33.").replace(",2\n", ",1\n"))
+    monkeypatch.setattr(packing, "decode", lambda path: pytest.fail("decoded before the split was checked"))
+    with pytest.raises(
+        UserError, match=r"(?s)only 0 and 1: it needs three folds.*33\.wav \(line 5\): cannot be found"
+    ):
+        make_data(config("data=csv", f"data.manifest={listed}", "data.split=file"))
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ((",2\n", ",3\n"), None),
+        (
+            ("0\n", "test\n", "1\n", "train\n", "2\n", "train\n"),
+            "no validation set to measure val/.*data.fold or data.split",
+        ),
+        (("0\n", "val\n", "1\n", "val\n", "2\n", "test\n"), "no clip to train on in fold 0: choose another fold"),
+    ],
+)
+def test_a_run_without_training_or_validation_clips_is_refused_before_anything_is_decoded(
+    tmp_path, monkeypatch, edit, said
+):
+    listed = make_csv(tmp_path)
+    text = listed.read_text()
+    for old, new in zip(edit[::2], edit[1::2], strict=True):
+        text = text.replace(f",{old}" if old[0] != "," else old, f",{new}" if new[0] != "," else new)
+    listed.write_text(text)
+    cfg = config("data=csv", f"data.manifest={listed}", "data.split=file", *SMALL, "logger=none")
+    if said is None:
+        assert make_data(cfg).split.val
+        return
+    monkeypatch.setattr(packing, "decode", lambda path: pytest.fail("decoded"))
+    with pytest.raises(UserError, match=said):
+        train(cfg, RunDirectory(tmp_path / "run"))
+
+
+def test_sex_age_and_intensity_have_one_spelling_each(tmp_path):
+    listed = make_csv(tmp_path)
+    text = listed.read_text().replace(",20,", ',"20,5",')
+    for speaker, sex in enumerate(("M", "w", "Male", "F", "Other")):
+        text = text.replace(f",p{speaker},{'female' if speaker % 2 else 'male'},", f",p{speaker},{sex},")
+    listed.write_text(text)
+    facts = list(read_csv_corpus(listed).listing.files.values())
+    assert [each.sex for each in facts[::2]] == ["male", "female", "male", "female", "other"]
+    assert facts[0].age == "20.5"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "setting"),
+    [
+        (["data=cremad", "data.root={}"], "data.root"),
+        (["data=cremad", "data/label_map=six", "data.test_corpus=emodb", "data.test_root={}"], "data.test_root"),
+        (["data=pooled", "data.corpora=[ravdess]", "data.roots.ravdess={}"], "data.roots.ravdess"),
+        (["data=pooled", "data.test_corpus=emodb", "data.roots.emodb={}"], "data.roots.emodb"),
+    ],
+)
+def test_a_folder_that_is_not_there_is_named_with_its_setting(places, overrides, setting):
+    name = overrides[0].removeprefix("data=")
+    with pytest.raises(
+        UserError, match=rf"^{re.escape(setting)}=/nowhere does not exist.*with {re.escape(setting)}=DIR"
+    ):
+        make_data(config(overrides[0], *places[name], *(each.format("/nowhere") for each in overrides[1:])))
+
+
+def test_a_name_that_is_wrong_is_named_with_its_setting(places, tmp_path):
+    nothing = tmp_path / "nothing.csv"
+    for overrides, said in (
+        (["data=csv", f"data.manifest={nothing}"], "^data.manifest: .*nothing.csv cannot be read"),
+        (
+            ["data=cremad", *places["cremad"], "data/label_map=six", f"data.test_corpus={nothing}"],
+            "^data.test_corpus: ",
+        ),
+        (["data=pooled", "data.corpora=[emodbb]"], "^data.corpora: no corpus is called 'emodbb'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            make_data(config(*overrides))
+
+
+def test_speakers_shared_by_the_parts_of_joined_lists_are_named_with_the_remedy(tmp_path):
+    one, two = make_csv(tmp_path / "one"), make_csv(tmp_path / "two")
+    two.write_text(two.read_text().replace(",0\n", ",9\n").replace(",1\n", ",0\n").replace(",9\n", ",1\n"))
+    joined = [f"data.corpora=[{one},{two}]", "+data.label_map.upset=anger", "data.label_map.calm=neutral"]
+    with pytest.raises(UserError, match=r"shares speakers between its parts: .*one fold, in every list"):
+        make_data(config("data=pooled", *joined, "data.split=file", "data.same_speakers=yes"))

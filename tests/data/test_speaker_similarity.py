@@ -111,7 +111,7 @@ def test_a_pair_fails_the_splits_that_part_it_alone():
     rest = ("s00", "s01")
     parted = split_of(fold(("s03", *rest), ("new",)), fold(("new", "s03"), rest, 1), fold(("new",), ("s03",), 2))
     (finding,) = similarity_findings(result, [parted])
-    assert (finding.severity, finding.kind) == ("failure", "same_person_across_split")
+    assert (finding.severity, finding.kind) == ("error", "same_person_across_split")
     assert finding.text == "split kfold parts 1 pair of speakers as alike as halves of one speaker"
     assert finding.names[0].startswith("new = s03: similarity ")
     assert finding.names[0].endswith("(folds 0, 2)")
@@ -147,7 +147,7 @@ def test_speakers_with_little_speech_are_named_and_left_out():
     assert result.not_compared == ("new",)
     assert result.same_person == ()
     (finding,) = similarity_findings(result, [])
-    assert (finding.severity, finding.names) == ("fact", ("new",))
+    assert (finding.severity, finding.names) == ("note", ("new",))
     assert finding.text == "1 speaker not compared by embeddings, for less than 60 s or 10 clips of speech"
 
 

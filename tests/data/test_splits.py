@@ -183,7 +183,7 @@ def test_a_split_of_ones_own_is_held_to_its_promise(tmp_path):
     clips = manifest(["a", "b", "c"], clips_each=3)
     path = tmp_path / "split.csv"
     path.write_text("id,fold\n" + "".join(f"{row.id},{n % 3}\n" for n, row in enumerate(clips)))
-    with pytest.raises(UserError, match="shares speakers: a, b, c"):
+    with pytest.raises(UserError, match="shares speakers between its parts: a, b, c"):
         split(clips, SplitFromFile(path=str(path)), 0)
     assert not split(clips, SplitFromFile(path=str(path), speaker_independent=False), 0).speaker_independent
     path.write_text("id,fold\n")

@@ -131,6 +131,13 @@ def test_data_warnings_are_counted(tmp_path):
     ]
 
 
+def test_data_warnings_that_were_logged_before_are_not_repeated(tmp_path):
+    make_run(tmp_path, warnings={"silent": 1, "clipped": 3, "untested": 2})
+    page = io.StringIO()
+    print_summary(tmp_path, Console(file=page, width=100), data_warnings_said=True)
+    assert lines_with(page.getvalue(), "data warning") == ["data warning: 2 test clips that were not tested"]
+
+
 def test_every_kind_of_warning_has_words():
     bad = (BadFile(path="x", reason="is empty"),)
     report = Report(

@@ -9,22 +9,21 @@ from typing import Literal
 from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
-from ser_lightning.data.splits import SUBSETS
-from ser_lightning.errors import counted
+from ser_lightning.errors import counted, some
 
 SHORT_S = 0.3
 FEW_CLIPS = 2  # of a speaker: suspect where the median of those with more is
 MANY_TIMES = 20  # times as many, and where such speakers have
 RARE_SHARE = 0.05  # of the clips at most: with more of them, few clips are usual there
-_EMPTY = {"train": "train", "val": "validate", "test": "test"}
+_EMPTY = {"train": "training", "val": "validation", "test": "test"}
 _REASONS = 10  # for unusable files that get a finding each
 
-Severity = Literal["failure", "warning", "fact"]
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing to know. A failure: results would be wrong. A warning: they need a word of caution. A fact: normal.
+    """One thing to know. An error: results would be wrong. A warning: they need a word of caution. A note: normal.
 
     ``text`` can be read alone; ``names`` are all the files, clips or speakers that it is about.
     """
@@ -59,17 +58,17 @@ def file_findings(reports: Sequence[Report]) -> Iterator[Finding]:
         by_reason.setdefault(each.reason, []).append(each.path)
     for reason, paths in list(by_reason.items())[:_REASONS]:
         who = "it" if len(paths) == 1 else "each"
-        yield _finding("failure", "unusable", f"{counted(paths, 'file')} cannot be used: {who} {reason}", paths)
+        yield _finding("error", "unusable", f"{counted(paths, 'file')} cannot be used: {who} {reason}", paths)
     others = [f"{path}: {reason}" for reason, paths in list(by_reason.items())[_REASONS:] for path in paths]
     if others:
-        yield _finding("failure", "unusable", f"{counted(others, 'file')} cannot be used for other reasons", others)
+        yield _finding("error", "unusable", f"{counted(others, 'file')} cannot be used for other reasons", others)
     n_missing = sum(report.n_missing for report in reports)
     if n_missing:
         text = f"{counted(n_missing, 'clip')} missing: results are on a part of the corpus"
         yield _finding("warning", "missing", text)
     copies = [path for report in reports for path in report.copies]
     if copies:
-        yield _finding("fact", "copies", f"{counted(copies, 'file')} there twice, and counted once", copies)
+        yield _finding("note", "copies", f"{counted(copies, 'file')} there twice, and counted once", copies)
 
 
 def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Finding]:
@@ -78,7 +77,7 @@ def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Find
         yield _finding("warning", "silent", counted(silent, "silent clip"), silent)
     flat = clipped(manifest)
     if flat:
-        text = f"{counted(flat, 'clipped clip')}: more than {CLIPPED_SHARE:.1%} of the samples cut off flat"
+        text = f"{counted(flat, 'clipped clip')}: more than {CLIPPED_SHARE:.1%} of the samples at full scale"
         yield _finding("warning", "clipped", text, flat)
     if square := square_waves(manifest):
         yield _finding("warning", "square_waves", f"{counted(square, 'clip')} {SQUARE_WAVES}", square)
@@ -119,49 +118,46 @@ def label_findings(
 ) -> Iterator[Finding]:
     """Labels that nobody, or not everybody, conveys, and clips that have none."""
     if len(clips_of) < 2:
-        yield _finding("failure", "single_label", f"{', '.join(clips_of)} is the only label: nothing is told apart")
+        yield _finding("error", "single_label", f"{', '.join(clips_of)} is the only label: nothing is told apart")
     absent = [label for label, n_clips in clips_of.items() if not n_clips]
     if absent:
-        yield _finding("failure", "label_without_clips", f"{counted(absent, 'label')} without any clip", absent)
+        yield _finding("error", "label_without_clips", f"{counted(absent, 'label')} without any clip", absent)
     lacking = {label: names for label, names in speakers_without.items() if names and label not in absent}
     for label, names in lacking.items():
-        yield _finding("fact", "speaker_without_label", f"{counted(names, 'speaker')} without {label}", names)
+        yield _finding("note", "speaker_without_label", f"{counted(names, 'speaker')} without {label}", names)
     if n_left_out:
         text = f"{counted(n_left_out, 'clip')} left out: the label map drops them, or listeners did not agree"
-        yield _finding("fact", "left_out_by_label", text)
+        yield _finding("note", "left_out_by_label", text)
     if n_unlabelled:
-        yield _finding("fact", "unlabelled", f"{counted(n_unlabelled, 'clip')} without a majority: they only train")
+        yield _finding("note", "unlabelled", f"{counted(n_unlabelled, 'clip')} without a majority: they only train")
 
 
-def split_findings(splits: Sequence[SplitAudit], *, chosen: str) -> Iterator[Finding]:
-    """Splits that cannot be made, that leak, and that say so themselves. ``chosen`` is the one to be used."""
-    for split in splits:
-        if split.trouble and split.name == chosen:
-            yield _finding("failure", "no_split", f"split {split.name} cannot be made: {split.trouble}")
-        elif split.trouble:
-            text = f"split {split.name} cannot be made here: `ser data splits` says why"
-            yield _finding("fact", "no_split", text)
-        empty = split.empty_folds()
-        if empty:
-            parts = [_EMPTY[name] for name in SUBSETS if any(name in names for names in empty.values())]
-            text = f"split {split.name} has nothing to {' or to '.join(parts)} on in {counted(len(empty), 'fold')}"
-            severity: Severity = "failure" if split.name == chosen else "warning"
-            yield _finding(severity, "empty_fold", text, [f"fold {fold}" for fold in empty])
-        yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
-    yield from _sentences(splits)
+def split_findings(split: SplitAudit, *, needs_validation: bool) -> Iterator[Finding]:
+    """Say that a split cannot be made, that a part is empty, that it leaks.
+
+    ``needs_validation``: a fold without validation clips is an error, since a run would be refused.
+    """
+    if split.trouble:
+        yield _finding("error", "no_split", f"split {split.name} cannot be made: {split.trouble}")
+    empty = split.empty_parts(needs_validation=needs_validation)
+    if empty:
+        where = "; ".join(f"no {_EMPTY[part]} clips in fold {some(folds, 12)}" for part, folds in empty.items())
+        yield _finding("error", "empty_fold", f"split {split.name}: {where}")
+    yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
+    yield from _sentences([split])
 
 
 def _broken_promise(split: SplitAudit) -> Iterator[Finding]:
     shared = [f"fold {fold.fold}: {name}" for fold in split.folds for name in fold.shared_speakers]
     if shared:
         n = len({name for fold in split.folds for name in fold.shared_speakers})
-        text = f"split {split.name} promises unheard speakers, but lets {counted(n, 'speaker')} cross"
-        yield _finding("failure", "broken_promise", text, shared)
+        text = f"split {split.name} is declared speaker-independent: {counted(n, 'speaker')} in more than one part"
+        yield _finding("error", "broken_promise", text, shared)
     torn = [f"fold {fold.fold}: {' = '.join(ids)}" for fold in split.folds for ids in fold.torn_duplicates]
     if torn:
         n = len({ids for fold in split.folds for ids in fold.torn_duplicates})
-        text = f"split {split.name} promises unheard speakers, but lets {counted(n, 'sound')} cross"
-        yield _finding("failure", "duplicates_across_split", text, torn)
+        text = f"split {split.name} is declared speaker-independent: {counted(n, 'sound')} in more than one part"
+        yield _finding("error", "duplicates_across_split", text, torn)
 
 
 def _declared_leak(split: SplitAudit) -> Iterator[Finding]:
@@ -187,7 +183,7 @@ def _sentences(splits: Sequence[SplitAudit]) -> Iterator[Finding]:
     if most and most.n_trained_sentences:
         n = f"{most.n_trained_sentences} of {most.n_sentences}"
         text = f"{n} test sentences are read in training by other speakers: usual with fixed sentences"
-        yield _finding("fact", "shared_sentences", text)
+        yield _finding("note", "shared_sentences", text)
 
 
 def _finding(severity: Severity, kind: str, text: str, names: Sequence[str] = ()) -> Finding:

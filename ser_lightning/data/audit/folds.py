@@ -57,14 +57,18 @@ class SplitAudit:
 
     @property
     def keeps_its_promise(self) -> bool:
-        """False where it promises speakers that were never heard, and a voice or a sound crosses all the same."""
+        """False where it is declared speaker-independent, and a speaker or a sound is on two sides all the same."""
         return not (self.speaker_independent and any(fold.leaks for fold in self.folds))
 
-    def empty_folds(self) -> dict[int, list[str]]:
-        """Return the folds with nothing in a part, and these parts; val is one where any other fold has it."""
-        parts = [name for name in SUBSETS if name != "val" or any(fold.val.n_clips for fold in self.folds)]
-        empty = {fold.fold: [name for name in parts if not getattr(fold, name).n_clips] for fold in self.folds}
-        return {fold: names for fold, names in empty.items() if names}
+    def empty_parts(self, *, needs_validation: bool) -> dict[str, list[str]]:
+        """Return the parts that are empty in some fold, and these folds; val is one where it is needed or usual."""
+        has_val = needs_validation or any(fold.val.n_clips for fold in self.folds)
+        empty = {
+            name: [str(fold.fold) for fold in self.folds if not getattr(fold, name).n_clips]
+            for name in SUBSETS
+            if name != "val" or has_val
+        }
+        return {name: folds for name, folds in empty.items() if folds}
 
     @property
     def hears_test_speakers(self) -> bool:

@@ -60,7 +60,7 @@ def similarity_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAud
             text = (
                 f"split {split.name} parts {counted(names, 'pair')} of speakers as alike as halves of one speaker"
             )
-            yield Finding(severity="failure", kind="same_person_across_split", text=text, names=tuple(names))
+            yield Finding(severity="error", kind="same_person_across_split", text=text, names=tuple(names))
     together = [_described(pair, similarity) for pair in similarity.same_person if pair not in crossing]
     if together:
         text = f"{counted(together, 'pair')} of speakers as alike as halves of one speaker, which no split parts"
@@ -85,7 +85,7 @@ def similarity_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAud
             f"{counted(similarity.not_compared, 'speaker')} not compared by embeddings, for less than "
             f"{LEAST_S:.0f} s or {LEAST_CLIPS} clips of speech"
         )
-        yield Finding(severity="fact", kind="speakers_not_compared", text=text, names=similarity.not_compared)
+        yield Finding(severity="note", kind="speakers_not_compared", text=text, names=similarity.not_compared)
 
 
 def similarity_table(similarity: SpeakerSimilarity) -> Iterator[RenderableType]:

@@ -13,11 +13,11 @@ from ser_lightning.data.audit.whole import Audit, Count, Spread
 from ser_lightning.data.splits import SUBSETS
 from ser_lightning.errors import counted
 
-_NAMED = {"failure": 6, "warning": 6, "fact": 2}  # names a finding shows
+_NAMED = {"error": 6, "warning": 6, "note": 2}  # names a finding shows
 _FOLDS = 10  # of a split that are shown in an audit; of one that has more, the first few
 _FIRST_FOLDS = 3
 _SYNTHETIC = "synthetic speech: says nothing about emotion"
-_STYLES = {"failure": "bold red", "warning": "yellow", "fact": "dim"}
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _CHANNELS = {1: "mono", 2: "stereo"}
 
 
@@ -151,17 +151,17 @@ def _promise(split: SplitAudit) -> Text:
     if split.trouble:
         return Text(f"split {split.name}: cannot be made", style="yellow")
     if not split.keeps_its_promise:
-        return Text(f"split {split.name}: promises unheard speakers, and breaks its promise", style="bold red")
+        return Text(f"split {split.name}: declared speaker-independent, and is not", style="bold red")
     if split.hears_test_speakers:
         return Text(f"split {split.name}: SPEAKERS SHARED between training and test", style="bold yellow")
-    return Text(f"split {split.name}: no test speaker is heard in training", style="bold")
+    return Text(f"split {split.name}: no test speaker is in training", style="bold")
 
 
 def _findings(audit: Audit) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(min_width=7)
     grid.add_column(overflow="fold")
-    for finding in (*audit.of("failure"), *audit.of("warning"), *audit.of("fact")):
+    for finding in (*audit.of("error"), *audit.of("warning"), *audit.of("note")):
         grid.add_row(Text(finding.severity, style=_STYLES[finding.severity]), _in_full(finding))
     return grid
 
@@ -182,7 +182,7 @@ def _verdict(audit: Audit) -> Text:
     n_warnings = counted(len(audit.of("warning")), "warning")
     if audit.passed:
         return Text(f"passed, with {n_warnings}", style="bold green")
-    return Text(f"failed: {counted(len(audit.of('failure')), 'failure')}, {n_warnings}", style="bold red")
+    return Text(f"failed: {counted(len(audit.of('error')), 'error')}, {n_warnings}", style="bold red")
 
 
 def _of(count: Count, noun: str) -> str:

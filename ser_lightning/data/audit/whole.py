@@ -27,10 +27,11 @@ from ser_lightning.data.audit.speakers import similarity_findings
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.labels import DROP
 from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.splits import SplitRule
 from ser_lightning.errors import UserError
 
-SCHEMA = 1  # of the JSON
+SCHEMA = 2  # of the JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class Audit:
     @property
     def passed(self) -> bool:
         """Whether nothing here makes results wrong."""
-        return not self.of("failure")
+        return not self.of("error")
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values, the verdict first."""
@@ -110,10 +111,12 @@ def audit(
     rules: Mapping[str, SplitRule],
     *,
     chosen: str,
+    needs_validation: bool = False,
     speaker_similarity: SpeakerSimilarity | None = None,
 ) -> Audit:
-    """Look at everything. ``chosen`` is the rule to be used: that it cannot be would be a failure.
+    """Look at everything. ``chosen`` is the rule to be used: findings are about that one alone.
 
+    ``needs_validation``: a run could not do without a validation set.
     Raises: UserError where there is no clip to look at.
     """
     manifest, reports = collection.manifest, collection.reports
@@ -123,6 +126,7 @@ def audit(
     labels = _audit_labels(manifest, collection.labels, expected.clips_by_label)
     duplicates = tuple(_duplicate(manifest, group) for group in manifest.same_sound())
     splits = audit_splits(manifest, collection.labels, rules)
+    own = [split for split in splits if split.name == chosen]
     clips_of = Counter(row.speaker for row in manifest)
     findings = chain(
         file_findings(reports),
@@ -135,8 +139,8 @@ def audit(
         speaker_findings(manifest),
         clip_findings(manifest, silent=_silent(collection)),
         duplicate_findings(duplicates),
-        split_findings(splits, chosen=chosen),
-        similarity_findings(speaker_similarity, splits) if speaker_similarity is not None else (),
+        *(split_findings(split, needs_validation=needs_validation) for split in own),
+        similarity_findings(speaker_similarity, own) if speaker_similarity is not None else (),
     )
     return Audit(
         name=collection.name,
@@ -169,7 +173,9 @@ class _Expected:
     @classmethod
     def of(cls, collection: Collection) -> "_Expected":
         corpora = [part.corpus for part in collection.parts]
-        n_speakers = sum(corpus.n_speakers for corpus in corpora)
+        joined = [corpus.listing for corpus in corpora if corpus.listing is not None and collection.same_speakers]
+        n_speakers = sum(corpus.n_speakers for corpus in corpora if corpus.listing not in joined)
+        n_speakers += len({loose_key(facts.speaker) for listing in joined for facts in listing.files.values()})
         if collection.facts.get("label_source", "intended") != "intended":  # listeners decide how many
             return cls(n_clips=None, n_speakers=n_speakers, clips_by_label={})
         label_map = collection.facts.get("label_map") or {}

@@ -1,7 +1,7 @@
 """What the corpus engine needs to know of a corpus."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -30,10 +30,14 @@ class NameFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """Files that are listed rather than found by their names: path below ``folder`` (or absolute) to facts."""
+    """Files that are listed rather than found by their names: path below ``folder`` (or absolute) to facts.
+
+    ``lines`` are those of the list, by path.
+    """
 
     folder: Path
     files: Mapping[str, NameFacts]
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

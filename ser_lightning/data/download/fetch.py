@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -19,13 +19,13 @@ from ser_lightning.data.corpora.corpus import Corpus, RemoteFile
 from ser_lightning.data.download.archive import is_unpacked, unpack
 from ser_lightning.data.download.lfs import read_pointer
 from ser_lightning.data.download.meter import Meter, metered
-from ser_lightning.data.download.outcomes import NotHad, Spoilt
+from ser_lightning.data.download.outcomes import NotHad, Spoilt, Unreachable
 from ser_lightning.data.download.transfer import Part, Patience, Transfer
 from ser_lightning.data.download.verify import verify
 from ser_lightning.errors import UserError, counted, some
 from ser_lightning.files import alone
 
-_REASONS = 10  # that a message gives for what could not be had
+_REASONS = 10  # that a message gives for what is not available
 _HOPELESS = 10  # files in a row that a host fails to give before it is asked no more
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,10 @@ def download(
     ``jobs`` files at a time. ``on_licence`` is told under which licence the corpus is before the first byte, and
     may raise to refuse; without it that is logged. An interrupted download goes on where it was when called again.
     Returns: ``folder``, in which every file is whole.
-    Raises: UserError where files could not be had, listing them with the reasons.
+    Raises: UserError where files are not available, listing them with the reasons.
     """
     if corpus.remote is None:
-        raise UserError(f"{corpus.title} cannot be downloaded: it can be had from {corpus.where_to_get}")
+        raise UserError(f"{corpus.title} cannot be downloaded: it is available from {corpus.where_to_get}")
     if jobs < 1:
         raise UserError(f"{jobs} downloads at a time do not get anywhere: at least 1 is needed")
     folder = folder.expanduser()
@@ -114,10 +114,10 @@ def _alone_in(folder: Path) -> AbstractContextManager[None]:
 
 
 def _fetch_all(corpus: Corpus, files: list[RemoteFile], folder: Path, jobs: int, patience: Patience) -> None:
-    stop = Event()
+    stop, hosts = Event(), _Hosts()
     with _session(jobs) as session, metered(corpus.title, files) as meter:
         transfer = Transfer(session=session, patience=patience, meter=meter, stop=stop)
-        fetch = partial(_fetch, transfer=transfer, hosts=_Hosts(), meter=meter, folder=folder)
+        fetch = partial(_fetch, transfer=transfer, hosts=hosts, meter=meter, folder=folder)
         pool = ThreadPoolExecutor(jobs)
         try:
             running = {pool.submit(fetch, file): file.path for file in files}
@@ -126,8 +126,22 @@ def _fetch_all(corpus: Corpus, files: list[RemoteFile], folder: Path, jobs: int,
             stop.set()
             pool.shutdown(cancel_futures=True)
     failures = {path: failures[path] for path in running.values() if failures[path]}
+    if len(failures) == len(files) and hosts.unreachable.keys() == _all_hosts(files):
+        raise UserError(_offline(corpus, hosts.unreachable, folder))
     if failures:
         raise UserError(_complaint(corpus, failures, len(files), folder))
+
+
+def _all_hosts(files: Sequence[RemoteFile]) -> set[str]:
+    return {urlsplit(url).netloc for file in files for url in file.urls}
+
+
+def _offline(corpus: Corpus, unreachable: Mapping[str, str], folder: Path) -> str:
+    hosts, why = ", ".join(sorted(unreachable)), sorted(set(unreachable.values()))
+    return (
+        f"{corpus.title} cannot be downloaded: {hosts} {'; '.join(why)}. Check the network and run the same "
+        f"command again, or get it from {corpus.where_to_get}, and put it into {folder}"
+    )
 
 
 def _session(jobs: int) -> Session:
@@ -144,15 +158,19 @@ class _Hosts:
     def __init__(self) -> None:
         self._lock = Lock()
         self._failed_in_a_row: Counter[str] = Counter()
+        self.unreachable: dict[str, str] = {}  # by host, why
 
     def serves(self, host: str) -> bool:
-        return self._failed_in_a_row[host] < _HOPELESS
+        return host not in self.unreachable and self._failed_in_a_row[host] < _HOPELESS
 
     def had(self, host: str) -> None:
         with self._lock:
             self._failed_in_a_row[host] = 0
 
     def failed(self, host: str, error: NotHad) -> None:
+        if isinstance(error, Unreachable):
+            self.unreachable[host] = str(error)
+            return
         with self._lock:
             self._failed_in_a_row[host] += 1
             if self._failed_in_a_row[host] == _HOPELESS:
@@ -167,7 +185,7 @@ def _fetch(file: RemoteFile, *, transfer: Transfer, hosts: _Hosts, meter: Meter,
     for url in file.urls:
         host = urlsplit(url).netloc
         if not hosts.serves(host):
-            reasons.append(f"{host} failed too often before")
+            reasons.append(f"{host} {hosts.unreachable.get(host, 'failed too often before')}")
             continue
         try:
             transfer.fetch(url, file, Part(target), partial(_settle, file=file, target=target))
@@ -190,7 +208,7 @@ def _settle(content: Path, *, file: RemoteFile, target: Path) -> None:
 
 
 def _complaint(corpus: Corpus, failures: dict[str, str], n_files: int, folder: Path) -> str:
-    lines = [f"{len(failures)} of {counted(n_files, 'file')} of {corpus.title} could not be had:"]
+    lines = [f"{len(failures)} of {counted(n_files, 'file')} of {corpus.title} not available:"]
     by_reason = defaultdict(list)
     for path, reason in failures.items():
         by_reason[reason].append(path)

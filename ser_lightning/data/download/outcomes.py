@@ -13,6 +13,10 @@ class TryLater(NotHad):
         self.after_s = after_s
 
 
+class Unreachable(TryLater):
+    """There is no way to the host: its name cannot be resolved, or the network is not there."""
+
+
 class Spoilt(NotHad):
     """Everything came, and it is not the file."""
 

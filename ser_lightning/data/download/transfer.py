@@ -1,5 +1,6 @@
 """One file over HTTP: what is there already is kept, what breaks off is asked for again, what comes is checked."""
 
+import errno
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -11,19 +12,22 @@ from typing import TypeVar
 
 import requests
 from requests import Response, Session
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NameResolutionError
 from urllib3.util import Retry
 
 from ser_lightning.data.corpora.corpus import RemoteFile
 from ser_lightning.data.download import lfs
 from ser_lightning.data.download.meter import Meter
-from ser_lightning.data.download.outcomes import NotHad, Spoilt, Stopped, TryLater
+from ser_lightning.data.download.outcomes import NotHad, Spoilt, Stopped, TryLater, Unreachable
 from ser_lightning.data.download.verify import verify
 
 T = TypeVar("T")
 _CHUNK_BYTES = 1 << 14  # lost at most where the connection breaks
 _HEADWAY_BYTES = 1 << 20  # an attempt that gets this much further is no failure
+_RESOLVING = re.compile(r"Failed to resolve '[^']*' \((.*)\)")  # the host is named anyway
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_ATTEMPTS_OFFLINE = 2  # where no host was reached yet
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 _TEMPORARY = (408, 425, 429)  # HTTP states beside 5xx that may pass
 
 
@@ -98,6 +102,7 @@ class Transfer:
         self._meter = meter
         self._stop = stop
         self._timeouts_s = (patience.connect_timeout_s, patience.read_timeout_s)
+        self._answered = Event()  # set once any host did: a network that then goes away may come back
 
     def fetch(self, url: str, file: RemoteFile, part: Part, settle: Callable[[Path], None]) -> None:
         """Fetch ``file`` from ``url`` and hand the path of the whole, checked content to ``settle``.
@@ -122,6 +127,8 @@ class Transfer:
             except TryLater as error:
                 n_failed = 1 if part.n_bytes() >= furthest + _HEADWAY_BYTES else n_failed + 1
                 furthest = max(furthest, part.n_bytes())
+                if isinstance(error, Unreachable) and not self._answered.is_set() and n_failed >= _ATTEMPTS_OFFLINE:
+                    raise
                 if n_failed >= self._patience.attempts:
                     raise NotHad(f"{error}, {n_failed} times") from error
                 self._wait(n_failed, error)
@@ -167,6 +174,7 @@ class Transfer:
             if (version := part.version(url)) is not None:
                 headers["If-Range"] = version
         with self._session.get(url, headers=headers, stream=True, timeout=self._timeouts_s) as response:
+            self._answered.set()
             total = _total_bytes(response)
             if response.status_code == 416 and total == start:
                 return  # nothing was missing
@@ -204,6 +212,7 @@ class Transfer:
         headers = {"Accept": lfs.MEDIA_TYPE, "Content-Type": lfs.MEDIA_TYPE}
         question = lfs.batch_request(pointer)
         with self._session.post(address, json=question, headers=headers, timeout=self._timeouts_s) as response:
+            self._answered.set()
             if response.status_code != 200:
                 raise _refusal(response)
             return lfs.download_address(response.content)
@@ -221,9 +230,19 @@ def _in_words() -> Iterator[None]:
     except requests.exceptions.ChunkedEncodingError as error:
         raise TryLater("breaks off") from error
     except requests.ConnectionError as error:
+        if _is_unreachable(error):
+            reason = _RESOLVING.sub(r"\1", _short(error))
+            raise Unreachable(f"cannot be reached ({reason})") from error
         raise TryLater(f"gives no connection ({_short(error)})") from error
     except (requests.RequestException, HTTPError) as error:
         raise NotHad(f"gives nothing ({type(error).__name__}: {_short(error)})") from error
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Whether the name could not be resolved, or no route leads to the host: in the chain of causes."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    chain = [reason, getattr(reason, "__cause__", None), getattr(reason, "__context__", None)]
+    return any(isinstance(each, NameResolutionError) or getattr(each, "errno", None) in _NO_WAY for each in chain)
 
 
 def _short(error: Exception) -> str:
