@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.errors import UserError
-from ser_lightning.files import has_content, read_settings, remove_partials, written_whole
+from ser_lightning.files import has_content, read_settings, read_text, remove_partials, written_whole
 from ser_lightning.foreign import check_description
 
 SCHEMA = 1  # of result.json
@@ -146,12 +146,13 @@ class RunDirectory:
         return cfg
 
     def read_result(self) -> dict[str, Any] | None:
-        """The result, or None where there is none yet."""
-        return read_json(self.result)
+        """The result, or None where there is none yet; one that is not whole is said, and counts as none."""
+        return read_whole_record(self.result)
 
     def read_overrides(self) -> list[str]:
         """What was typed to begin the run; nothing for runs that are older than the file."""
-        return (read_json(self.overrides) or {}).get("overrides", [])
+        overrides = (read_json(self.overrides) or {}).get("overrides")
+        return [str(text) for text in overrides] if isinstance(overrides, list) else []
 
 
 def check_resumed_alone(overrides: Sequence[str], resume: str | None = None) -> None:
@@ -202,13 +203,26 @@ def write_config(path: Path, cfg: DictConfig) -> None:
         file.write(OmegaConf.to_yaml(cfg))
 
 
+def read_whole_record(path: Path) -> dict[str, Any] | None:
+    """Return a record, of a finished run or a failed one; None where there is none that is whole, which is said."""
+    if not has_content(path):
+        return None
+    from ser_lightning.result import read_record  # help is to answer without what it imports
+
+    try:
+        return read_record(path)
+    except ValueError as error:
+        log.warning("%s counts as not there: %s", path, " ".join(str(error).split()))
+        return None
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return what a JSON file of ours holds; None where it is not there, empty, or damaged, which is said."""
     if not has_content(path):
         return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         log.warning("%s is damaged and counts as not there", path)

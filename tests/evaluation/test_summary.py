@@ -36,7 +36,7 @@ def test_finish_of_a_failed_run_draws_the_curves_it_got_to(tmp_path):
 
 
 def test_finish_of_a_run_that_failed_at_once_draws_nothing(tmp_path):
-    (tmp_path / "result.json").write_text('{"status": "failed", "reason": "no corpus"}')
+    (tmp_path / "result.json").write_text('{"schema": 1, "status": "failed", "reason": "no corpus"}')
     finish(tmp_path)
     assert not list(tmp_path.glob("*.png"))
 
@@ -115,7 +115,7 @@ def test_summary_of_an_absent_class(tmp_path):
 
 
 def test_summary_of_a_failure_gives_the_reason(tmp_path):
-    (tmp_path / "result.json").write_text('{"status": "failed", "reason": "no corpus in [/data]"}')
+    (tmp_path / "result.json").write_text('{"schema": 1, "status": "failed", "reason": "no corpus in [/data]"}')
     text = said(tmp_path)
     assert "failed: no corpus in [/data]" in text
     assert str(tmp_path) in text
