@@ -200,17 +200,22 @@ def _check_speakers(predictions: Predictions, config: Mapping[str, Any], protoco
 
 
 def _refuse_contradictions(found: Found) -> None:
-    """Move a run to the failed ones where most of its split have other speakers or labels for its clips."""
+    """Move a run to the failed ones where as many others have other speakers or labels for its clips, or more."""
     said: dict[tuple[str, ...], Counter[tuple[str, str]]] = defaultdict(Counter)
     for run in found.runs:
         for clip, facts in _clips(run).items():
             said[clip][facts] += 1
     for run in list(found.runs):
-        wrong = [clip for clip, facts in _clips(run).items() if said[clip][facts] < max(said[clip].values())]
+        wrong = [clip for clip, facts in _clips(run).items() if not _is_agreed(facts, said[clip])]
         if wrong:
             found.runs.remove(run)
             reason = f"predictions.csv gives {counted(wrong, 'clip')} other speakers or labels than other runs do"
             found.failed.append((str(run.path), f"{reason}: {some([clip[-1] for clip in wrong])}"))
+
+
+def _is_agreed(facts: tuple[str, str], said: Counter[tuple[str, str]]) -> bool:
+    """Whether more runs say so than say anything else: of two that contradict each other, either may be wrong."""
+    return all(said[facts] > count for other, count in said.items() if other != facts)
 
 
 def _clips(run: FinishedRun) -> dict[tuple[str, ...], tuple[str, str]]:
