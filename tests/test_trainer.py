@@ -55,3 +55,13 @@ def test_a_seed_is_a_whole_number(tmp_path, seed):
     domain = "it must be a whole number, at least 0 and at most 4,294,967,295"
     with pytest.raises(UserError, match=f"seed={'True' if seed == 'true' else seed} {said}: {domain}"):
         train(config(f"seed={seed}", "data.seed=0"), RunDirectory(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_strided_convolutions_in_bf16_are_close_to_32_bit(width):
+    """Over maps as narrow as those that a deep network makes of short clips; see ``ser_lightning.__init__``."""
+    torch.manual_seed(0)
+    features, weight = torch.randn(4, 256, 5, width), 0.02 * torch.randn(512, 256, 3, 3)
+    exact = torch.nn.functional.conv2d(features, weight, stride=2, padding=1)
+    rounded = torch.nn.functional.conv2d(features.bfloat16(), weight.bfloat16(), stride=2, padding=1)
+    assert (rounded.float() - exact).abs().max() < 0.03 * exact.abs().max()
