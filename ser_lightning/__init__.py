@@ -2,12 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ser_lightning.lean_imports import keep_transformers_out
+
 if TYPE_CHECKING:
     from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, load_model
     from ser_lightning.inference.windows import Windows
 
 __version__ = "0.1.0"
 __all__ = ["EmotionRecognizer", "Prediction", "Segment", "Windows", "load_model"]
+
+keep_transformers_out()
 
 
 def __getattr__(name: str) -> Any:
