@@ -3,6 +3,8 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from ser_lightning.lean_imports import keep_transformers_out
+
 if TYPE_CHECKING:
     from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, load_model
     from ser_lightning.inference.windows import Windows
@@ -13,6 +15,8 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 __version__ = "0.1.0"
 __all__ = ["EmotionRecognizer", "Prediction", "Segment", "Windows", "load_model"]
+
+keep_transformers_out()
 
 
 def __getattr__(name: str) -> Any:

@@ -59,6 +59,28 @@ class SpeakerFolds:
         return _by_speaker(manifest, self._fold_of, fold, self._n_folds)
 
 
+class SpeakerParts:
+    """Given speakers who test and some who validate: one fold, in which all others train."""
+
+    speaker_independent = True
+
+    def __init__(self, *, test: Sequence[str | int], val: Sequence[str | int]):
+        """``test`` and ``val``: speakers, singly or as a range, as in `SpeakerFolds`."""
+        self._part_of: dict[str, str] = {}
+        for part, items in (("test", test), ("val", val)):
+            for name in (name for item in items for name in _speakers(normalise(str(item)))):
+                if self._part_of.setdefault(name, part) != part:
+                    raise UserError(f"speaker {name} is in two parts of a split, test and val")
+
+    def folds(self, manifest: Manifest) -> Sequence[int]:
+        """Return the only one."""
+        return (0,)
+
+    def assign(self, manifest: Manifest, fold: int) -> list[str]:
+        """Return the part of each clip."""
+        return [self._part_of.get(row.speaker, "train") for row in manifest]
+
+
 class LeaveOneSpeakerOut:
     """Each speaker tests once; the next one (wrapping, in the order of their names) validates."""
 

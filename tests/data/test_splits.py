@@ -12,6 +12,7 @@ from ser_lightning.data.split_rules import (
     LeaveOneSpeakerOut,
     RandomClips,
     SpeakerFolds,
+    SpeakerParts,
     SplitFromFile,
     StratifiedSpeakerFolds,
     TestedElsewhere,
@@ -48,6 +49,26 @@ def test_actors5_is_the_published_partition(fold):
     assert not set(actors(parts.train)) & set(actors(parts.val) + actors(parts.test))
     assert len(parts.train) + len(parts.val) + len(parts.test) == len(clips)
     assert parts.speaker_independent
+
+
+def test_evar_is_the_benchmarks_partition():
+    clips = manifest(ACTORS)
+    parts = split(clips, cremad_rule("evar"), 0)
+    held = {
+        name: {clips[i].speaker for i in rows}
+        for name, rows in vars(parts).items()
+        if name in ("train", "val", "test")
+    }
+    assert {name: len(actors) for name, actors in held.items()} == {"train": 63, "val": 9, "test": 19}
+    assert {"1001", "1069", "1083"} <= held["test"] and {"1009", "1082"} <= held["val"]
+    assert parts.speaker_independent
+    with pytest.raises(UserError, match="fold"):
+        split(clips, cremad_rule("evar"), 1)
+
+
+def test_a_speaker_in_two_parts_is_named():
+    with pytest.raises(UserError, match="speaker 1002 is in two parts of a split"):
+        SpeakerParts(test=["1001-1003"], val=[1002])
 
 
 def test_the_hash_is_of_the_split_and_nothing_else():

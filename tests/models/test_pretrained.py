@@ -86,6 +86,83 @@ def test_whisper_hears_a_long_clip_in_windows():
             torch.testing.assert_close(states[0, :, 50 * second :][:, :n_frames], alone[0])
 
 
+def test_a_clip_context_costs_what_the_clip_lasts(monkeypatch):
+    attended = []
+    attend = functional.scaled_dot_product_attention
+
+    def counted(q, *others, **options):
+        attended.append(q.shape[-2])
+        return attend(q, *others, **options)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", counted)
+    lengths = torch.tensor([4_000, 1_600])
+    states = {}
+    for context in ("clip", "window"):
+        encoder, _ = read_encoder(str(tiny_checkpoint("whisper")), context=context)
+        with torch.inference_mode():
+            states[context], frames = encoder.eval()(clips(lengths), lengths)
+        assert frames.tolist() == [13, 5]
+    assert attended == [23, 23, 50, 50]  # two layers each; 0.2 s of silence follow the longest clip
+    torch.testing.assert_close(states["clip"][:, 0, :5], states["window"][:, 0, :5])  # before any attention
+    assert not torch.allclose(states["clip"][:, 1, :5], states["window"][:, 1, :5])
+    with pytest.raises(UserError, match=r"context=all is not known: use clip or window"):
+        read_encoder(str(tiny_checkpoint("whisper")), context="all")
+
+
+def test_statistics_are_of_a_clips_own_frames():
+    lengths = torch.tensor([4_000, 1_500])
+    with torch.inference_mode():
+        states, frames = net().listener(clips(lengths), lengths)
+        statistics, ones = net(pooling="statistics").listener(clips(lengths), lengths)
+    assert ones.tolist() == [1, 1]
+    for own, n_frames, found in zip(states, frames, statistics, strict=True):
+        own = own[:, :n_frames]
+        torch.testing.assert_close(
+            found[:, 0], torch.cat([own.mean(1), own.std(1, correction=0)], 1), atol=2e-3, rtol=0
+        )
+
+
+def test_a_checkpoint_from_before_there_were_statistics_fits():
+    held = {key for key in net().state_dict() if not key.startswith("pool.")}
+    assert held == {
+        "layer_weights",
+        "listener._extra_state",
+        *(f"{layer}.{part}" for layer in ("project", "classify") for part in ("weight", "bias")),
+        *(f"norm.{part}" for part in ("running_mean", "running_var", "num_batches_tracked")),
+    }
+    assert net("whisper").listener.encoder.context == "window"  # as it was, where a config says nothing of it
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_adapters_learn_in_a_model_that_stays_as_it_is(family):
+    network = net(family, mode="lora", pooling="statistics", n_hidden=8).train()
+    before = {key: value.clone() for key, value in network.listener.encoder.state_dict().items()}
+    optimizer = torch.optim.SGD([{"params": group["params"]} for group in network.parameter_groups()], lr=0.5)
+    for _ in range(2):  # the first step reaches but one of two matrices, as the other is 0
+        optimizer.zero_grad()
+        loss_of(network).backward()
+        optimizer.step()
+    after = network.listener.encoder.state_dict()
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed and all("lora_" in key for key in changed)
+    assert all(parameter.grad.any() for parameter in network.listener.adapters)
+    held = set(network.state_dict())
+    assert not any("encoder" in key for key in held) and any("adapters" in key for key in held)
+    again = net(family, mode="lora", pooling="statistics", n_hidden=8)
+    again.load_state_dict(network.state_dict())
+    with torch.inference_mode():
+        learnt = answer(network.eval(), clips(), LENGTHS)
+        torch.testing.assert_close(answer(again.eval(), clips(), LENGTHS), learnt)
+        network.listener.merge_adapters()
+        torch.testing.assert_close(answer(network, clips(), LENGTHS), learnt, atol=1e-4, rtol=1e-4)
+    assert not any("lora" in key for key in network.listener.encoder.state_dict())
+
+
+def test_adapters_for_no_layer_are_named():
+    with pytest.raises(UserError, match=r"lora_targets=\['fc9'\] is not among this model's layers"):
+        net("whisper", mode="lora", lora_targets=["fc9"])
+
+
 def net(family="wav2vec2", **arguments):
     torch.manual_seed(0)
     return Pretrained(n_mels=1, n_classes=6, name=str(tiny_checkpoint(family)), **arguments)
@@ -95,10 +172,19 @@ def answer(network, waveform, lengths):
     return network(*RawWaveform(sample_rate_hz=RATE_HZ)(waveform, lengths))
 
 
-@pytest.mark.parametrize(("mode", "average_frames"), [("frozen", 4), ("finetune", 1)])
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("frozen", {"average_frames": 4}),
+        ("frozen", {"pooling": "statistics", "context": "clip"}),
+        ("lora", {"pooling": "statistics", "context": "clip"}),
+        ("finetune", {"context": "clip"}),
+        ("finetune", {}),
+    ],
+)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_padding_does_not_change_the_answer(family, mode, average_frames):
-    network = net(family, mode=mode, average_frames=average_frames).eval()
+def test_padding_does_not_change_the_answer(family, mode, options):
+    network = net(family, mode=mode, **options).eval()
     with torch.inference_mode():
         alone = torch.cat(
             [answer(network, clips()[i : i + 1, :n], LENGTHS[i : i + 1]) for i, n in enumerate(LENGTHS)]
@@ -412,7 +498,7 @@ def test_stored_features_teach_as_waveforms_do(tiny, probe, heard, tmp_path):
     train(tiny("model.net.store=false"), live)
     assert len(heard) - before == 2 * (48 + 24) + 24 + 24  # in every epoch, the last validation and the test
     losses = [result_of(run)["metrics"]["val"]["loss"] for run in (probe, live)]
-    assert losses[0] == pytest.approx(losses[1], abs=5e-3)
+    assert losses[0] == pytest.approx(losses[1], abs=2e-2)  # in bf16 where the hardware has it
     assert_alike(predicted(probe), predicted(live), within=2e-2)
 
 
@@ -432,7 +518,7 @@ def test_what_is_said_of_a_probe(probe, home):
 def test_a_probes_checkpoint_takes_waveforms_and_the_same_model_only(tiny, probe, home):
     checkpoint = torch.load(probe.best, weights_only=True)
     assert not any("encoder" in key for key in checkpoint["state_dict"])
-    assert_alike(predicted(probe), from_waveforms(probe, tiny()), within=2e-3)
+    assert_alike(predicted(probe), from_waveforms(probe, tiny()), within=2e-2)
     (home / "backbone").rename(home / "elsewhere")
     try:
         with pytest.raises(UserError, match=r"backbone is no folder"):
@@ -495,6 +581,10 @@ def test_emotional_pretraining_is_said_with_the_result(tiny, home, tmp_path, cap
 def test_which_models_have_heard_emotion(name, labels, corpora):
     said = contamination(name, labels)
     assert said is None if corpora is None else f"trained on {corpora}" in said or f"{corpora}" in said
+
+
+def test_what_whisper_was_trained_on_is_not_known():
+    assert "is not known, and may hold published corpora" in contamination("whisper-base", family="whisper")
 
 
 # what cannot be had
@@ -560,7 +650,7 @@ def test_without_transformers_it_is_said_what_to_install(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"mode": "freeze"}, "use frozen or finetune"),
+        ({"mode": "freeze"}, "use frozen, lora, finetune"),
         ({"layers": [3]}, r"layers=\[3\] is not among the layers of this model, 0 to 2"),
         ({"average_frames": 0}, "less than 1"),
         ({"n_mels": 80}, "takes waveforms"),

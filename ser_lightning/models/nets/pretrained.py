@@ -15,29 +15,37 @@ from ser_lightning.errors import UserError
 from ser_lightning.files import cache_root
 from ser_lightning.models.layers.pooling import make_pooling
 from ser_lightning.models.pretrained.listener import Listener
+from ser_lightning.models.pretrained.statistics import StatisticsHead, batch_standardised
 from ser_lightning.models.pretrained.store import Clip, FeatureStore
 
-_FORMAT = 1  # of the store: raised whenever the same clips would become other features
+STATISTICS = "statistics"
 
 
 class Pretrained(nn.Module):
-    """A learnt mean of the model's layers, a projection, pooling over time and a linear layer.
+    """A head over the layers of a model that is frozen, has adapters, or learns itself.
 
-    As in SUPERB (Yang et al., 2021, arXiv 2105.01051), but that layers are normalised first, and that what was
-    pooled is standardised over the batch, as in the linear probes of He et al., 2021 (arXiv 2111.06377, A.1).
+    With the pooling "statistics" it is a `StatisticsHead`: mean and standard deviation of every layer over the
+    clip, joined, and a small network over them. With any other: a learnt mean of the layers, a projection, pooling
+    over time and a linear layer. That is as in SUPERB (Yang et al., 2021, arXiv 2105.01051), but that layers are
+    normalised first, and that what was pooled is standardised over the batch, as in the linear probes of He et al.,
+    2021 (arXiv 2111.06377, A.1).
 
     Args:
         n_mels, n_classes: 1, that of a `RawWaveform`, and K.
         name: a model on the hub, or the folder of one.
-        mode: "frozen" (a probe; its checkpoints name the model) or "finetune" (its checkpoints hold the model).
+        mode: "frozen" (a probe; its checkpoints name the model), "lora" (adapters learn; its checkpoints hold
+            these, and name the model) or "finetune" (its checkpoints hold the model).
+        context: of Whisper: "clip", or "window", 30 s as in its training.
         layers: which are used, from 0; None takes all.
         average_frames: how many neighbouring frames become one.
         store: keep on disk what a frozen model makes of each clip; see `remember`.
-        n_hidden: of the projection, at each frame.
-        pooling: over time, a name in `layers.pooling.POOLINGS`.
+        n_hidden: of the projection, at each frame, or of the `StatisticsHead`; 0: that has none.
+        pooling: over time, "statistics" or a name in `layers.pooling.POOLINGS`.
         dropout: before the last layer.
+        input_dropout: of the `StatisticsHead`.
+        lora_rank, lora_alpha, lora_dropout, lora_targets: of `add_adapters`.
         freeze_feature_encoder, gradient_checkpointing, architecture: of the `Listener`.
-        backbone_lr_scale: the uppermost layer's learning rate over the head's.
+        backbone_lr_scale: the learning rate of the uppermost layer, or its adapters, over the head's.
         layer_lr_decay: each layer's learning rate over that of the layer above it.
     """
 
@@ -50,12 +58,18 @@ class Pretrained(nn.Module):
         n_classes: int,
         name: str | None = None,
         mode: str = "frozen",
+        context: str = "window",
         layers: Sequence[int] | None = None,
         average_frames: int = 1,
         store: bool = True,
         n_hidden: int = 256,
         pooling: str = "attentive",
         dropout: float = 0.2,
+        input_dropout: float = 0.5,
+        lora_rank: int = 8,
+        lora_alpha: float = 16.0,
+        lora_dropout: float = 0.0,
+        lora_targets: Sequence[str] | None = None,
         freeze_feature_encoder: bool = True,
         gradient_checkpointing: bool = False,
         backbone_lr_scale: float = 0.03,
@@ -65,12 +79,13 @@ class Pretrained(nn.Module):
         super().__init__()
         if n_mels != 1:
             raise UserError("a pretrained model takes waveforms: model.frontend must be a RawWaveform")
-        if mode not in ("frozen", "finetune"):
-            raise UserError(f"model.net.mode={mode} is not known: use frozen or finetune")
         self.listener = Listener(
             name=name,
-            frozen=mode == "frozen",
+            mode=mode,
+            context=context,
+            statistics=pooling == STATISTICS,
             average_frames=average_frames,
+            adapters={"rank": lora_rank, "alpha": lora_alpha, "dropout": lora_dropout, "targets": lora_targets},
             freeze_feature_encoder=freeze_feature_encoder,
             gradient_checkpointing=gradient_checkpointing,
             architecture=architecture,
@@ -80,6 +95,16 @@ class Pretrained(nn.Module):
         self._may_store = store and mode == "frozen"
         self._store: FeatureStore | None = None
         self._hashes: Sequence[str] = ()
+        self.head: StatisticsHead | None = None
+        if pooling == STATISTICS:
+            self.head = StatisticsHead(
+                n_inputs=len(self._layers) * self.listener.width,
+                n_classes=n_classes,
+                n_hidden=n_hidden,
+                input_dropout=input_dropout,
+                dropout=dropout,
+            )
+            return
         self.layer_weights = nn.Parameter(torch.zeros(len(self._layers)))
         self.project = nn.Linear(self.listener.width, n_hidden)
         self.pool = make_pooling(pooling, n_hidden)
@@ -97,10 +122,12 @@ class Pretrained(nn.Module):
         return states[:, self._layers], frames
 
     def forward_head(self, states: Tensor, frames: Tensor) -> Tensor:
-        """(B, L, F, H), (B,) -> logits (B, K)."""
+        """(B, L, F, H), (B,) -> logits (B, K); statistics have F 1."""
+        if self.head is not None:
+            return self.head(states)
         mixed = self._mixed(states)  # (B, F, H)
         x = functional.relu(self.project(mixed)).transpose(1, 2)  # (B, n_hidden, F)
-        return self.classify(self.dropout(self._standardised(self.pool(x, frames))))
+        return self.classify(self.dropout(batch_standardised(self.norm, self.pool(x, frames))))
 
     def forward_stored(self, index: Tensor) -> Tensor:
         """Rows (B,) of the manifest that was remembered -> logits (B, K)."""
@@ -124,18 +151,18 @@ class Pretrained(nn.Module):
         """
         if not self._may_store:
             return False
-        source, listener = self.listener.source, self.listener
+        listener = self.listener
         store = FeatureStore(
-            cache_root() / "features" / f"{source.family}-{source.digest}-{_FORMAT}-{listener.average_frames}",
+            cache_root() / "features" / listener.cache_name,
             n_layers=listener.n_layers,
             width=listener.width,
-            title=source.name,
+            title=listener.source.name,
         )
         n_frames = listener.frames(torch.as_tensor(n_samples)).tolist()
 
         def heard(clips: list[Clip]) -> tuple[Tensor, Tensor]:
             features, lengths = make([clip.row for clip in clips])
-            return listener(features[:, 0], lengths)
+            return listener.cached(features[:, 0], lengths)
 
         store.fill([Clip(row, hashes[row], n_samples[row], n_frames[row]) for row in rows], heard)
         self._store, self._hashes = store, hashes
@@ -170,12 +197,6 @@ class Pretrained(nn.Module):
         with torch.autocast(states.device.type, enabled=False):
             weights = self.layer_weights.softmax(0).expand(len(states), 1, -1)  # (B, 1, L)
             return weights.bmm(states.flatten(2).float()).view(len(states), *states.shape[2:])
-
-    def _standardised(self, pooled: Tensor) -> Tensor:
-        """By the batch's statistics; in eval, and for a single clip, which has none, by those of all batches."""
-        if len(pooled) > 1:
-            return self.norm(pooled)
-        return functional.batch_norm(pooled, self.norm.running_mean, self.norm.running_var, eps=self.norm.eps)
 
 
 def _chosen(layers: Sequence[int] | None, n_layers: int) -> list[int]:

@@ -68,8 +68,8 @@ class Source:
         return str(_folder_of(self.name) or self.name)
 
 
-def read_encoder(name: str | None) -> tuple[Encoder, Source]:
-    """The model of that name on the hub, or in the folder of that name, in 32 bits.
+def read_encoder(name: str | None, *, context: str = "window") -> tuple[Encoder, Source]:
+    """The model of that name on the hub, or in the folder of that name, in 32 bits; ``context`` is of Whisper.
 
     Raises: UserError where transformers is not installed, or no such model can be had or used.
     """
@@ -96,10 +96,10 @@ def read_encoder(name: str | None) -> tuple[Encoder, Source]:
     lacking = sorted(key for key in report["missing_keys"] if "decoder." not in key)
     if lacking:
         raise UserError(f"{name} lacks {len(lacking)} of its weights, {lacking[0]} for one")
-    return _made(name, config, preprocessor, model)
+    return _made(name, config, preprocessor, model, context=context)
 
 
-def remake_encoder(name: str | None, architecture: str) -> tuple[Encoder, Source]:
+def remake_encoder(name: str | None, architecture: str, *, context: str = "window") -> tuple[Encoder, Source]:
     """The model that `Source.architecture` describes, with random weights, of the five families alone.
 
     A checkpoint may come from anywhere: of its description, that is used which the family's own config knows. The
@@ -119,7 +119,7 @@ def remake_encoder(name: str | None, architecture: str) -> tuple[Encoder, Source
         raise UserError(
             f"the checkpoint describes no pretrained model of {', '.join(FAMILIES)} ({first_line(error)})"
         ) from error
-    return _made(str(name), config, preprocessor, model, digest="")
+    return _made(str(name), config, preprocessor, model, context=context, digest="")
 
 
 def _bounded(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,21 +138,21 @@ def _bounded(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _made(
-    name: str, config: Any, preprocessor: Any, model: Any, *, digest: str | None = None
+    name: str, config: Any, preprocessor: Any, model: Any, *, context: str, digest: str | None = None
 ) -> tuple[Encoder, Source]:
-    encoder = _encoder(config, preprocessor, model.float())
+    encoder = _encoder(config, preprocessor, model.float(), context)
     parts = {"config": config, "preprocessor": preprocessor}
     source = Source(
         name=name,
         family=config.model_type,
         digest=_digest(config, preprocessor, encoder) if digest is None else digest,
         architecture=json.dumps({key: json.loads(part.to_json_string()) for key, part in parts.items()}),
-        contamination=contamination(_short_name(name), (config.id2label or {}).values()),
+        contamination=contamination(_short_name(name), (config.id2label or {}).values(), family=config.model_type),
     )
     return encoder, source
 
 
-def _encoder(config: Any, preprocessor: Any, model: Any) -> Encoder:
+def _encoder(config: Any, preprocessor: Any, model: Any, context: str) -> Encoder:
     if config.model_type in WAVES:
         return WaveEncoder(model, standardise=preprocessor.do_normalize)
     return WindowEncoder(
@@ -160,6 +160,7 @@ def _encoder(config: Any, preprocessor: Any, model: Any) -> Encoder:
         mel_filters=preprocessor.mel_filters,
         n_fft=preprocessor.n_fft,
         hop_samples=preprocessor.hop_length,
+        context=context,
     )
 
 

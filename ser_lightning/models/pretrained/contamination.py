@@ -18,8 +18,8 @@ _EMOTIONS = """
     """.split()
 
 
-def contamination(name: str, labels: Iterable[str] = ()) -> str | None:
-    """What to say beside every result of a model, or None; ``labels`` are the classes in its config."""
+def contamination(name: str, labels: Iterable[str] = (), *, family: str = "") -> str | None:
+    """Return what to say beside every result of a model, or None; ``labels`` are the classes in its config."""
     for pattern, corpora in _KNOWN.items():
         if re.search(pattern, name, re.IGNORECASE):
             return f"{name} was trained on {corpora}: results on these are not of unseen speakers"
@@ -28,6 +28,8 @@ def contamination(name: str, labels: Iterable[str] = ()) -> str | None:
         told = f"its labels are {', '.join(emotions)}"
     elif re.search(_TELLING, name, re.IGNORECASE):
         told = "its name says so"
+    elif family == "whisper":
+        return f"{name}: the audio that Whisper was trained on is not known, and may hold published corpora"
     else:
         return None
     return f"{name} was trained on emotional speech ({told}): if on this corpus, results are not of unseen speakers"

@@ -1,10 +1,10 @@
 """A pretrained model that listens, frozen or learning, and what is said of it in results and checkpoints.
 
 B: clips.  T: samples of the longest clip.  L: layers, what goes into the first one counted as one.
-F: frames of the longest clip.  H: width.
+F: frames of the longest clip.  D: width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,16 @@ from torch.nn import functional
 
 from ser_lightning.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding
+from ser_lightning.models.pretrained.adapters import add_adapters, merge_adapters
 from ser_lightning.models.pretrained.checkpoint import read_encoder, remake_encoder
+from ser_lightning.models.pretrained.statistics import layer_statistics
+from ser_lightning.models.pretrained.window_encoder import WindowEncoder
+from ser_lightning.precision import choose_precision
+
+_FORMAT = 1  # of the cache: raised whenever the same clips would become other features
+
+
+MODES = ("frozen", "lora", "finetune")
 
 
 class Listener(nn.Module):
@@ -22,14 +31,17 @@ class Listener(nn.Module):
 
     Normalised, layers of very different scale can be averaged, and half precision holds the states of every model.
 
-    Frozen, the model is no part of this module's weights, which hold its digest and refuse another model; it hears
-    in 32 bits, whatever the rest is trained in. Else it is part of them.
+    Unless it is fine-tuned, the model is no part of this module's weights, which hold its digest and refuse another
+    model. Frozen, it runs in 32 bits, whatever the rest is trained in, but for what `cached` returns.
 
     Args:
         name: a model on the hub, or the folder of one.
-        frozen: whether it stays as it is.
+        mode: "frozen", "lora" (adapters learn, and alone are weights of this module) or "finetune".
+        context: of Whisper, one of `window_encoder.CONTEXTS`.
+        statistics: return mean and standard deviation over each clip, (B, L, 1, 2D), in place of frames.
         average_frames: how many neighbouring frames become one; the last of a clip may be of fewer.
-        freeze_feature_encoder: of one that learns: its first convolutions do not.
+        adapters: arguments of `add_adapters`.
+        freeze_feature_encoder: of one that is fine-tuned: its first convolutions do not learn.
         gradient_checkpointing: of one that learns: compute layers twice rather than keep them in memory.
         architecture: what `rebuild` said, where weights are about to be loaded; ``name`` is not read then.
 
@@ -40,57 +52,106 @@ class Listener(nn.Module):
         self,
         *,
         name: str | None,
-        frozen: bool,
+        mode: str,
+        context: str,
+        statistics: bool,
         average_frames: int,
+        adapters: Mapping[str, Any],
         freeze_feature_encoder: bool,
         gradient_checkpointing: bool,
         architecture: str | None,
     ):
         super().__init__()
+        if mode not in MODES:
+            raise UserError(f"model.net.mode={mode} is not known: use {', '.join(MODES)}")
         if average_frames < 1:
             raise UserError(f"model.net.average_frames={average_frames} is less than 1")
-        encoder, self.source = remake_encoder(name, architecture) if architecture else read_encoder(name)
+        made = remake_encoder(name, architecture, context=context) if architecture else None
+        encoder, self.source = made or read_encoder(name, context=context)
         self.n_layers = encoder.n_layers
-        self.width = encoder.width
+        self.width = encoder.width * (2 if statistics else 1)
         self.average_frames = average_frames
-        self._frozen = frozen
-        if frozen:
+        self._mode, self._statistics = mode, statistics
+        if mode == "finetune":
+            self.encoder = encoder.train()  # it is in eval mode when it was read
+            if freeze_feature_encoder:
+                encoder.freeze_feature_encoder()
+        else:
             self.__dict__["encoder"] = encoder.eval().requires_grad_(False)  # at hand, but no part of this module
-            return
-        self.encoder = encoder.train()  # it is in eval mode when it was read
-        if freeze_feature_encoder:
-            encoder.freeze_feature_encoder()
-        if gradient_checkpointing:
-            encoder.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        if mode == "lora":
+            added = add_adapters(encoder.model, family=self.source.family, **adapters)
+            self._adapted = list(added)
+            self.adapters = nn.ParameterList(added.values())
+        if gradient_checkpointing and mode != "frozen":
+            encoder.keep_no_activations()
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T), (B,) samples -> (B, L, F, H), (B,) frames."""
-        if not self._frozen:
-            return self._averaged(*self.encoder(waveform, lengths))
+        """(B, T), (B,) samples -> (B, L, F, D), (B,) frames."""
+        if self._mode != "frozen":
+            return self._reduced(*self.encoder(waveform, lengths))
         with torch.no_grad(), torch.autocast(waveform.device.type, enabled=False):
-            return self._averaged(*self.encoder(waveform, lengths))
+            return self._reduced(*self.encoder(waveform, lengths))
+
+    def cached(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of a frozen model, in the number format of `cache_name`."""
+        in_bf16 = self._cached_in_bf16
+        with torch.no_grad(), torch.autocast(waveform.device.type, torch.bfloat16, enabled=in_bf16):
+            return self._reduced(*self.encoder(waveform, lengths))
+
+    @property
+    def cache_name(self) -> str:
+        """Everything that decides what `cached` returns, but the clip."""
+        parts = [self.source.family, self.source.digest, str(_FORMAT), str(self.average_frames)]
+        if isinstance(self.encoder, WindowEncoder) and self.encoder.context != "window":
+            parts.append(self.encoder.context)
+        parts += ["statistics"] * self._statistics + ["bf16"] * self._cached_in_bf16
+        return "-".join(parts)
+
+    @property
+    def _cached_in_bf16(self) -> bool:
+        device = next(self.encoder.parameters()).device.type
+        return choose_precision("auto", device) == "bf16-mixed"
 
     def frames(self, lengths: Tensor) -> Tensor:
         """F of clips of so many samples."""
+        if self._statistics:
+            return torch.ones_like(lengths)
         return -(-self.encoder.frames(lengths) // self.average_frames)
+
+    def train(self, mode: bool = True) -> "Listener":
+        """Set the adapters too, which are inside a model that is no part of this module, and stays in eval mode."""
+        if self._mode == "lora":
+            for module in self.encoder.modules():
+                if hasattr(module, "lora_dropout"):
+                    module.train(mode)
+        return super().train(mode)
+
+    def merge_adapters(self) -> None:
+        """Make a model with adapters one without, that answers the same and no longer learns."""
+        if self._mode == "lora":
+            merge_adapters(self.encoder.model)
+            self._mode, self._adapted, self.adapters = "frozen", [], nn.ParameterList()
 
     def depth(self, parameter: str) -> int:
         """How many layers the parameter of that name lies up: 0 before the first, 1 in it, and so on."""
-        return self.encoder.depth(parameter)
+        _, _, number = parameter.partition("adapters.")
+        return self.encoder.depth(self._adapted[int(number)] if number else parameter)
 
     def facts(self) -> dict[str, Any]:
         """What results say of it, as plain values."""
         return {
             "name": self.source.name,
             "family": self.source.family,
-            "mode": "frozen" if self._frozen else "finetune",
+            "mode": self._mode,
             "digest": self.source.digest,
             "parameters": sum(parameter.numel() for parameter in self.encoder.parameters()),
         }
 
     def rebuild(self) -> dict[str, Any]:
         """What it is made of again when weights are loaded: a frozen one of where it lies, else all but those."""
-        return {"name": self.source.place} if self._frozen else {"architecture": self.source.architecture}
+        return (
+            {"architecture": self.source.architecture} if self._mode == "finetune" else {"name": self.source.place}
+        )
 
     def get_extra_state(self) -> dict[str, str]:
         """What a checkpoint says beside the weights: which model this is, or began as."""
@@ -98,7 +159,7 @@ class Listener(nn.Module):
 
     def set_extra_state(self, state: dict[str, str]) -> None:
         """Raises: UserError where a checkpoint was trained on another frozen model than this."""
-        if not self._frozen:
+        if self._mode == "finetune":
             self.source = replace(self.source, digest=state["digest"])
         elif state["digest"] != self.source.digest:
             raise UserError(
@@ -107,17 +168,19 @@ class Listener(nn.Module):
             )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Listener":
-        if self._frozen:
-            self.encoder._apply(fn, recurse)  # to the device
+        if self._mode != "finetune":
+            self.encoder._apply(fn, recurse)  # to the device; adapters, which are in both, are moved once
         return super()._apply(fn, recurse)
 
-    def _averaged(self, states: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, L, F, H), (B,) -> (B, L, F / average_frames, H), (B,), normalised first."""
-        states = functional.layer_norm(states, states.shape[-1:])
+    def _reduced(self, states: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L, F, D), (B,) -> statistics (B, L, 1, 2D), or means of neighbouring frames; normalised first."""
+        states = functional.layer_norm(states.float(), states.shape[-1:])
+        if self._statistics:
+            return layer_statistics(states, frames)[:, :, None], torch.ones_like(frames)
         n = self.average_frames
         if n == 1:
             return states, frames
-        states = clear_padding(states.transpose(2, 3), frames)  # (B, L, H, F)
+        states = clear_padding(states.transpose(2, 3), frames)  # (B, L, D, F)
         states = functional.pad(states, (0, -states.shape[-1] % n)).unflatten(-1, (-1, n)).sum(-1)
         begin = n * torch.arange(states.shape[-1], device=frames.device)
         count = (frames[:, None] - begin).clamp(1, n)[:, None, :, None]  # (B, 1, F / n, 1)

@@ -84,6 +84,10 @@ class WaveEncoder(nn.Module):
         """Leave the convolutions over the waveform as they are."""
         self.model.feature_extractor._freeze_parameters()
 
+    def keep_no_activations(self) -> None:
+        """Compute layers twice in training rather than keep what is inside them in memory."""
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
     def _clear(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Zeros beyond each clip's end in what goes into a convolution, (B, H, F)."""
         return (clear_padding(inputs[0], self._frames), *inputs[1:])

@@ -1,27 +1,35 @@
-"""Whisper's encoder: log-mel spectrograms of windows of 30 s, then Transformer layers.
+"""Whisper's encoder: log-mel spectrograms of windows of at most 30 s, then Transformer layers.
 
 B: clips.  T: samples of the longest clip.  N: windows of it.  U: windows that hold anything.  M: mel bins.
-P: positions of a window.  L: layers, what goes into the first one counted as one.  F: frames of the longest clip.
-H: width.
+P: positions of the longest window.  L: layers, what goes into the first one counted as one.
+F: frames of the longest clip.  H: heads.  D: width.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
+from ser_lightning.errors import UserError
+from ser_lightning.models.layers.masking import clear_padding, frame_mask
+
+CONTEXTS = ("clip", "window")
 _LAYER = re.compile(r"layers\.(\d+)\.")
-_AT_A_TIME = 8  # windows, where nothing is learnt: all layers of 1,500 positions each are in memory
+_POSITIONS_AT_A_TIME = 12_000  # where nothing is learnt: all layers of so many positions are in memory
+_SILENT_POSITIONS = 10  # 0.2 s of silence that follow a clip: training windows mostly ended in silence
 
 
 class WindowEncoder(nn.Module):
-    """What every layer makes of each clip, in windows padded with silence to 30 s, as in Whisper's training.
+    """What every layer makes of each clip, in windows of at most 30 s; frames that hold the clip are returned.
 
-    A clip longer than a window is cut into as many as it takes. The encoder attends to the silence too, there is no
-    mask in it; only the frames that hold the clip are returned. A short clip costs as much as a whole window.
+    With the context "window", each is padded with silence to 30 s, as in Whisper's training, and the encoder
+    attends to the silence too: a short clip costs as much as a whole window. With "clip", a window ends 0.2 s after
+    its clip, and what its batch adds beyond is masked: a clip costs what it lasts.
 
     Radford et al., 2022 (arXiv 2212.04356).
 
@@ -29,14 +37,22 @@ class WindowEncoder(nn.Module):
         model: the encoder of transformers' model.
         mel_filters: (n_fft / 2 + 1, M), of its preprocessor.
         n_fft, hop_samples: of its preprocessor.
+        context: one of `CONTEXTS`.
     """
 
-    def __init__(self, model: Any, *, mel_filters: np.ndarray, n_fft: int, hop_samples: int):
+    def __init__(
+        self, model: Any, *, mel_filters: np.ndarray, n_fft: int, hop_samples: int, context: str = "window"
+    ):
         super().__init__()
+        if context not in CONTEXTS:
+            raise UserError(f"model.net.context={context} is not known: use {' or '.join(CONTEXTS)}")
         model.embed_positions.requires_grad_(False)  # sinusoids
         self.model = model
         self.n_layers = len(model.layers) + 1
         self.width = model.config.d_model
+        self._gradient_checkpointing = False
+        self._n_heads = model.config.encoder_attention_heads
+        self.context = context
         self._n_fft = n_fft
         self._hop_samples = hop_samples
         self._n_positions = model.config.max_source_positions
@@ -48,7 +64,7 @@ class WindowEncoder(nn.Module):
         self.register_buffer("filters", torch.from_numpy(np.float32(mel_filters)), persistent=False)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) float, zero beyond ``lengths`` (B,) -> ((B, L, F, H), frames (B,))."""
+        """(B, T) float, zero beyond ``lengths`` (B,) -> ((B, L, F, D), frames (B,))."""
         frames = self.frames(lengths)
         n_frames, n_samples = int(frames.max()), int(lengths.max())
         n_windows = -(-n_samples // self._window_samples)
@@ -56,11 +72,10 @@ class WindowEncoder(nn.Module):
         windows = whole.unflatten(1, (n_windows, -1))  # (B, N, samples)
         begin = torch.arange(n_windows, device=lengths.device) * self._window_samples
         used = begin < lengths[:, None]  # (B, N)
+        positions = self._positions((lengths[:, None] - begin)[used])  # (U,)
         kept = min(n_frames, self._n_positions)
-        mel = self._log_mel(windows[used])  # (U, M, 2P)
-        at_a_time = len(mel) if torch.is_grad_enabled() else _AT_A_TIME
-        states = torch.cat([self._layers(some, kept) for some in mel.split(at_a_time)])  # (U, L, P, H)
-        placed = states.new_zeros(*used.shape, *states.shape[1:])  # (B, N, L, P, H)
+        states = torch.cat(list(self._states(windows[used], positions, kept)))  # (U, L, kept, D)
+        placed = states.new_zeros(*used.shape, *states.shape[1:])  # (B, N, L, kept, D)
         placed[used] = states
         return placed.transpose(1, 2).flatten(2, 3)[:, :, :n_frames], frames
 
@@ -80,10 +95,54 @@ class WindowEncoder(nn.Module):
         for convolution in (self.model.conv1, self.model.conv2):
             convolution.requires_grad_(False)
 
-    def _layers(self, mel: Tensor, kept: int) -> Tensor:
-        """(U, M, 2P) -> (U, L, kept, H), the first positions of each layer."""
-        output = self.model(mel, output_hidden_states=True)
-        return torch.stack([state[:, :kept] for state in (*output.hidden_states[:-1], output.last_hidden_state)], 1)
+    def keep_no_activations(self) -> None:
+        """Compute layers twice in training rather than keep what is inside them in memory."""
+        self._gradient_checkpointing = True
+
+    def _positions(self, lengths: Tensor) -> Tensor:
+        """Positions (U,) that windows take which hold so many samples, or as many as they can."""
+        if self.context == "window":
+            return torch.full_like(lengths, self._n_positions)
+        return (self.frames(lengths) + _SILENT_POSITIONS).clamp_max(self._n_positions)
+
+    def _states(self, windows: Tensor, positions: Tensor, kept: int) -> Iterator[Tensor]:
+        """Windows (U, samples) a few at a time -> (some, L, kept, D)."""
+        n_positions = int(positions.max())
+        at_a_time = len(windows) if torch.is_grad_enabled() else max(1, _POSITIONS_AT_A_TIME // n_positions)
+        samples = windows[:, : n_positions * self._frame_samples]
+        for some, own in zip(samples.split(at_a_time), positions.split(at_a_time), strict=True):
+            yield self._layers(self._log_mel(some), own, kept)
+
+    def _layers(self, mel: Tensor, positions: Tensor, kept: int) -> Tensor:
+        """(U, M, 2P), (U,) -> (U, L, kept, D), the first positions of each layer."""
+        model = self.model
+        x = functional.gelu(model.conv1(clear_padding(mel, 2 * positions)))
+        x = functional.gelu(model.conv2(clear_padding(x, 2 * positions))).transpose(1, 2)  # (U, P, D)
+        x = x + model.embed_positions.weight[: x.shape[1]].to(x.dtype)
+        mask = (
+            None if self.context == "window" else frame_mask(positions, x.shape[1])[:, None, None]
+        )  # (U, 1, 1, P)
+        states = [x]
+        for layer in model.layers:
+            if self._gradient_checkpointing and torch.is_grad_enabled():
+                x = checkpoint(self._layer, layer, x, mask, use_reentrant=False)
+            else:
+                x = self._layer(layer, x, mask)
+            states.append(x)
+        states[-1] = model.layer_norm(x)
+        return torch.stack([state[:, :kept] for state in states], 1)
+
+    def _layer(self, layer: Any, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(U, P, D) -> (U, P, D); transformers' own layers take no mask, and no windows shorter than 30 s."""
+        attention = layer.self_attn
+        normed = layer.self_attn_layer_norm(x)
+        q, k, v = (
+            project(normed).unflatten(-1, (self._n_heads, -1)).transpose(1, 2)  # (U, H, P, D / H)
+            for project in (attention.q_proj, attention.k_proj, attention.v_proj)
+        )
+        attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = x + attention.out_proj(attended.transpose(1, 2).flatten(2))
+        return x + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x))))
 
     def _log_mel(self, windows: Tensor) -> Tensor:
         """(U, samples) -> (U, M, 2P), as Whisper's preprocessor makes them."""

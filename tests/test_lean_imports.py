@@ -1,0 +1,12 @@
+"""What a run does not use is not imported."""
+
+import subprocess
+import sys
+
+
+def test_transformers_is_not_imported_by_runs_that_do_without():
+    code = (
+        "import sys, ser_lightning.experiment, lightning.pytorch, torchmetrics.classification; "
+        "print({'transformers', 'peft'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
