@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 from conftest import ROOT
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -67,6 +68,8 @@ def composes(overrides: tuple[str, ...]) -> str:
     own = [each for each in overrides if not _of_hydra(each)]
     reasons = []
     for base in BASES:
+        if base and not any(each.startswith(f"{base[0].split('=')[0]}.") for each in own):
+            continue
         try:
             compose_config(*base, *own)
             return ""
@@ -121,6 +124,14 @@ def test_every_setting_that_is_named_exists(page):
         if words and all(map(_SETTING.fullmatch, words)) and "…" not in plain:
             for run in single_runs([word.removeprefix("--") for word in words]):
                 assert composes(tuple(run)) == "", text
+
+
+@pages
+def test_every_setting_of_a_search_by_wandb_exists(page):
+    for language, code in _FENCE.findall(text_of(page)):
+        search = yaml.safe_load(code) if language == "yaml" else {}
+        settings = [f"{name}={values['min']}" for name, values in search.get("parameters", {}).items()]
+        assert composes((*settings, *(word for word in search.get("command", ()) if "=" in word))) == "", code
 
 
 def options_of(command: click.Command) -> set[str]:
