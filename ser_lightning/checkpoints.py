@@ -1,6 +1,5 @@
 """Checkpoints that are whole or not there, and which of a run's is gone on from."""
 
-import errno
 import logging
 import zipfile
 from pathlib import Path
@@ -12,7 +11,6 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ser_lightning import signals
-from ser_lightning.errors import UserError
 from ser_lightning.files import replacing
 from ser_lightning.run import RunDirectory
 
@@ -27,26 +25,11 @@ class WholeCheckpoints(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write the checkpoint. Raises: UserError where there is no room; the old one stays then."""
+        """Write the checkpoint. Raises: NoRoom where there is no room; the old one stays then."""
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(place) as partial:
-            try:
-                with partial.open("wb") as file:
-                    torch.save(checkpoint, file)
-            except (OSError, RuntimeError) as error:
-                if _is_full(error):
-                    raise UserError(f"there is no room left for {place}: make some, and go on") from error
-                raise
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error; torch hides that in errors of its own."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        with replacing(place) as partial, partial.open("wb") as file:
+            torch.save(checkpoint, file)
 
 
 def to_go_on_from(run: RunDirectory) -> Path | None:

@@ -1,5 +1,6 @@
 """The errors whose text is meant for people, and how any error is put in one line."""
 
+import errno
 import signal
 from collections.abc import Iterable, Sequence, Sized
 from difflib import get_close_matches
@@ -11,6 +12,22 @@ from ser_lightning.text import printable
 
 class UserError(ValueError):
     """Something a person can mend: the message says what is wrong and what to do about it."""
+
+
+class NoRoom(UserError, OSError):
+    """The disk is full: the message says what could not be written."""
+
+    def __init__(self, what: object):
+        super().__init__(f"there is no room left for {what}: make some, and go on")
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error; torch hides that in errors of its own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def check(
@@ -68,6 +85,8 @@ def why(error: BaseException) -> str:
         return {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}.get(number, f"ended by {number.name}")
     if isinstance(error, SystemExit):
         return "terminated"
+    if isinstance(error, OSError) and is_full(error):
+        return str(NoRoom(error.filename or "what is to be written"))
     return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
 
 

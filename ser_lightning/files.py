@@ -13,6 +13,8 @@ import yaml
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
+from ser_lightning.errors import NoRoom, is_full
+
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where there is one
 _DEEPEST = 30  # levels of a config; ours have six
 
@@ -25,11 +27,18 @@ def cache_root() -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a name to write to, which replaces ``path`` once that is done; a failure leaves ``path`` as it was."""
+    """Yield a name to write to, which replaces ``path`` once that is done; a failure leaves ``path`` as it was.
+
+    Raises: NoRoom, which names ``path``, where the disk is full.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield partial
         os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        if is_full(error):
+            raise NoRoom(path) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -1,11 +1,16 @@
-"""What result.json of a finished run holds, as types: read through them, a record of another kind names its field.
+"""What result.json holds, as types: every reader goes through them, and a record of another kind names its field.
 
 K: labels.
 """
 
-from typing import Annotated, Any
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ser_lightning.files import read_text
+from ser_lightning.run import SCHEMA
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -127,14 +132,38 @@ class Result(_Part):
     environment: dict[str, Any] | None = None
 
 
-def check_result(result: Any) -> None:
-    """Raises: ValueError that names the first field that is missing, or of another kind."""
+class Failure(_Part):
+    """The record of a run that failed, schema 1."""
+
+    status: Literal["failed"]
+    reason: str | None = None
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record of a run, finished or failed.
+
+    Raises: OSError; ValueError that says what keeps the file from being a whole record of this schema.
+    """
     try:
-        Result.model_validate(result)
+        record = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
+    check_record(record, path.name)
+    return record
+
+
+def check_record(record: Any, name: str = "result.json") -> None:
+    """Raises: ValueError that names the first field that is missing, or of another kind."""
+    if not isinstance(record, dict) or "schema" not in record or "status" not in record:
+        raise ValueError(f"{name} is none of ours: it lacks schema or status")
+    if record["schema"] != SCHEMA:
+        raise ValueError(f"{name} has schema {record['schema']}, and {SCHEMA} is the one that is read here")
+    try:
+        (Result if record["status"] == "finished" else Failure).model_validate(record)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"result.json is incomplete: {where} is missing, or of another kind") from None
-    lengths = {len(column) for column in (result.get("history") or {}).values()}
+        raise ValueError(f"{name} is incomplete: {where} is missing, or of another kind") from None
+    lengths = {len(column) for column in (record.get("history") or {}).values()}
     if len(lengths) > 1:
-        raise ValueError("result.json is incomplete: the columns of history are not of one length")
+        raise ValueError(f"{name} is incomplete: the columns of history are not of one length")

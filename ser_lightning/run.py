@@ -155,12 +155,13 @@ class RunDirectory:
         return cfg
 
     def read_result(self) -> dict[str, Any] | None:
-        """The result, or None where there is none yet."""
-        return read_json(self.result)
+        """The result, or None where there is none yet; one that is not whole is said, and counts as none."""
+        return read_whole_record(self.result)
 
     def read_overrides(self) -> list[str]:
         """What was typed to begin the run; nothing for runs that are older than the file."""
-        return (read_json(self.overrides) or {}).get("overrides", [])
+        overrides = (read_json(self.overrides) or {}).get("overrides")
+        return [str(text) for text in overrides] if isinstance(overrides, list) else []
 
 
 def check_resumed_alone(overrides: Sequence[str], resume: str | None = None) -> None:
@@ -240,13 +241,26 @@ def write_config(path: Path, cfg: DictConfig) -> None:
         file.write(OmegaConf.to_yaml(cfg))
 
 
+def read_whole_record(path: Path) -> dict[str, Any] | None:
+    """Return a record, of a finished run or a failed one; None where there is none that is whole, which is said."""
+    if not has_content(path):
+        return None
+    from ser_lightning.result import read_record  # help is to answer without what it imports
+
+    try:
+        return read_record(path)
+    except ValueError as error:
+        log.warning("%s counts as not there: %s", path, " ".join(str(error).split()))
+        return None
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return what a JSON file of ours holds; None where it is not there, empty, or damaged, which is said."""
     if not has_content(path):
         return None
     try:
         value = json.loads(read_text(path))
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         log.warning("%s is damaged and counts as not there", path)

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # SLURM and submitit send the last two
@@ -31,6 +34,23 @@ def catch() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+
+
+@contextmanager
+def caught() -> Iterator[None]:
+    """`catch` for a while; outside of the main thread, where Python allows no handlers, nothing is changed."""
+    global _received
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for name in _ENDING if (number := getattr(signal, name, None))}
+    catch()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _received = None
 
 
 def ignore() -> None:

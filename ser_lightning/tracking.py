@@ -5,7 +5,6 @@ one logged warning, and the training goes on without it: metrics.csv and result.
 copy.
 """
 
-import json
 import logging
 import os
 import secrets
@@ -20,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ser_lightning.evaluation.predictions import read_predictions
 from ser_lightning.files import has_content, read_text, written_whole
+from ser_lightning.result import read_record
 from ser_lightning.text import is_file_name
 from ser_lightning.wandb_environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
 
@@ -217,7 +217,7 @@ def log_result(run: "Run | None", run_dir: Path, result: dict[str, Any] | None =
     if run is None:
         return
     try:
-        result = result or json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+        result = result or read_record(run_dir / "result.json")
         with _inside(run_dir):
             charts = {**_pictures(run_dir), **_charts(run_dir, result)}
             if charts:

@@ -21,7 +21,7 @@ def make_run(run_dir: Path, **changes: Any) -> dict[str, Any]:
     run_dir.mkdir(parents=True, exist_ok=True)
     write_predictions(run_dir / "predictions.csv", make_predictions())
     _write_history(run_dir / "metrics.csv")
-    result = {**_result(), **changes}
+    result = {**finished_result(), **changes}
     (run_dir / "result.json").write_text(json.dumps(result), encoding="utf-8")
     return result
 
@@ -51,7 +51,8 @@ def _write_history(path: Path) -> None:
             writer.writerow({**row, "train/clips_per_s": 900, "val/uar": 0.4 + 0.1 * epoch, "val/loss": 1.6})
 
 
-def _result() -> dict[str, Any]:
+def finished_result() -> dict[str, Any]:
+    """The record of a finished run."""
     matrix = confusion(TRUE, GUESS, n_classes=len(LABELS))
     test = {**scores(matrix, LABELS), "loss": 1.25}
     return {

@@ -352,7 +352,7 @@ def test_wandb_that_dies_in_mid_run_is_left_out_with_one_warning(tmp_path, caplo
 
 def test_a_failed_run_logs_its_reason_and_a_bad_exit(tmp_path):
     logger = wandb_logger(run_dir=tmp_path, config={})
-    (tmp_path / "result.json").write_text('{"status": "failed", "reason": "loss is nan"}')
+    (tmp_path / "result.json").write_text('{"schema": 1, "status": "failed", "reason": "loss is nan"}')
     log_result(logger.experiment, tmp_path)
     tracking.finish(1)
     run = read_run(tmp_path)

@@ -17,6 +17,7 @@ from ser_lightning import experiment, load_model
 from ser_lightning.callbacks import RichProgress
 from ser_lightning.errors import UserError
 from ser_lightning.experiment import train
+from ser_lightning.files import written_whole
 from ser_lightning.run import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=3", "data.batch_size=16")
@@ -219,6 +220,21 @@ def test_a_run_that_ends_before_its_pictures_are_there_is_not_finished(tiny, tmp
     assert drawn == ["finished", "failed", "drawn"]
     assert run.read_result()["status"] == "finished"
     assert (run.checkpoints / "model_card.md").is_file()
+
+
+def test_a_disk_that_is_full_after_training_is_said_in_words_with_what_could_not_be_written(
+    tiny, tmp_path, monkeypatch
+):
+    def fails(path, predictions):
+        with written_whole(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = RunDirectory(tmp_path)
+    monkeypatch.setattr("ser_lightning.experiment.write_predictions", fails)
+    with pytest.raises(UserError, match=r"there is no room left for .*predictions\.csv: make some, and go on"):
+        train(tiny(), run)
+    assert "no room left" in run.read_result()["reason"]
+    assert run.last.is_file() and not run.predictions.exists()
 
 
 @pytest.mark.parametrize("text", ["seed: [0", "- 1\n"])

@@ -45,7 +45,8 @@ def predict_and_deliver(
     """Recognise what ``inputs`` name. Returns: the exit status, 1 where any of it could not be read.
 
     ``one_speaker``: hear all of them twice, first to know who speaks.
-    ``places``: file names, or ``-``, by kind: csv, json, jsonl. Stopped by Ctrl-C, it delivers what it has.
+    ``places``: file names, or ``-``, by kind: csv, json, jsonl. Stopped by a signal, it delivers what
+    it has.
     """
     check_places(places)
     recordings = find_recordings(inputs, raw=raw)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from typing import Any
 
 import click
 
-from ser_lightning.errors import did_you_mean, is_interrupt, why
+from ser_lightning import signals
+from ser_lightning.errors import did_you_mean, is_full, is_interrupt, why
 from ser_lightning.text import as_far_as_it_is_read, print_what_can_be_printed, printable
 from ser_lightning.user import name_user
 
@@ -37,7 +39,7 @@ class Program(Group):
     def main(self, *args: Any, **options: Any) -> None:  # type: ignore[override]
         name_user()
         print_what_can_be_printed()
-        with as_far_as_it_is_read(), _remarks_on_stderr():
+        with signals.caught(), as_far_as_it_is_read(), _remarks_on_stderr():
             try:
                 status = super().main(*args, **{**options, "standalone_mode": False})
             except BrokenPipeError:
@@ -76,13 +78,13 @@ def _explain(error: BaseException) -> int:
     if os.environ.get("SER_TRACEBACK"):
         traceback.print_exception(error)
     if isinstance(error, click.Abort) or is_interrupt(error):
-        click.echo("stopped: interrupted", err=True)
-        return 130
+        click.echo(f"stopped: {why(error) if is_interrupt(error) else 'interrupted'}", err=True)
+        return 128 + (signals.received() or signal.SIGINT)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(f"failed: {error.format_message()} See `{error.ctx.command_path} --help`.", err=True)
     elif isinstance(error, click.ClickException):
         click.echo(f"failed: {error.format_message()}", err=True)
-    elif isinstance(error, OSError) and error.strerror:
+    elif isinstance(error, OSError) and error.strerror and not is_full(error):
         which = f": {printable(os.fsdecode(error.filename))}" if isinstance(error.filename, str | bytes) else ""
         click.echo(f"failed: {error.strerror}{which}", err=True)
     else:

@@ -5,11 +5,20 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-# Zero-width spaces and joiners, marks of direction, soft hyphens, byte order marks: nothing that a reader sees.
-_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
-_BLANKS = re.compile(r"[\s\u2800\u3164]+")
-_BLANK_IN_WORD = re.compile(r"(?<!\d) | (?!\d)")  # all but those that keep two numbers apart
-_DECIMAL_ZERO = re.compile(r"(?<=\d)\.0+$")
+# Unicode's Default_Ignorable_Code_Point: zero-width spaces and joiners, marks of direction, variation selectors,
+# fillers, tags. A reader sees none of them; of other letters, controls and formats (Cc, Cf) are as invisible.
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_BLANKS = re.compile(r"[\s\u2800]+")
+_QUOTES = "\"'`´‘’‚‛“”„‟‹›«»"
+_DASHES = re.compile("[\u2010-\u2015\u2212_]")
+_BETWEEN_NUMBERS = re.compile(r"(?<=\d)[\s-]+(?=\d)")
+_PUNCTUATION = re.compile(r"(?<!\d)(?<!^)[\s.-]|[\s.-](?!\d)")  # all but what parts two numbers, or begins one
+_PLUS = re.compile(r"^\+(?=\d)")
+_DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
+_DECIMAL_ZERO = re.compile(r"(?<=\d)\.0+$|(^-?\d+\.\d*[1-9])0+$")
 _LEADING_ZEROS = re.compile(r"(?<!\d)(?<!\d\.)0+(?=\d)")  # not those of 1.05
 
 
@@ -19,13 +28,19 @@ def normalise(name: str) -> str:
     What is compared or stored as somebody's or something's name goes through here; a path by which a file is opened
     stays as it lies on disk.
     """
-    if not name.isascii():
-        name = unicodedata.normalize("NFC", _INVISIBLE.sub("", name))
+    if not (name.isascii() and name.isprintable()):
+        name = unicodedata.normalize("NFC", "".join(letter for letter in name if not _is_invisible(letter)))
     return _BLANKS.sub(" ", name).strip()
 
 
+def _is_invisible(letter: str) -> bool:
+    if letter.isspace():
+        return False
+    return bool(_IGNORABLE.match(letter)) or unicodedata.category(letter) in ("Cc", "Cf")
+
+
 def spelling_faults(names: Iterable[str], kind: str) -> list[str]:
-    """Name those that differ only by case, blanks, leading zeros or a ".0", a line for each group.
+    """Name those that differ only by case, blanks, punctuation or how a number is written, a line for each group.
 
     They may be one speaker (or whatever ``kind`` says) or two, which nothing but their author knows. ``names``
     may map each to the line of a list that has it first.
@@ -55,6 +70,12 @@ def _fault(group: list[str], kind: str) -> str:
 
 
 def loose_key(name: str) -> str:
-    """Return what spellings have in common that may mean one: anna and Anna, 3, 03 and 3.0."""
-    text = unicodedata.normalize("NFKC", name).casefold()
-    return _LEADING_ZEROS.sub("", _DECIMAL_ZERO.sub("", _BLANK_IN_WORD.sub("", text)))
+    """Return what spellings have in common that may mean one: anna and Anna, s_01 and S1, 3, 03, +3 and 3.0."""
+    text = "".join(map(_plain_digit, unicodedata.normalize("NFKC", name).casefold())).strip(_QUOTES)
+    text = _BETWEEN_NUMBERS.sub("-", _DASHES.sub("-", text).strip())
+    text = _DECIMAL_COMMA.sub(".", _PLUS.sub("", _PUNCTUATION.sub("", text)))
+    return _LEADING_ZEROS.sub("", _DECIMAL_ZERO.sub(r"\1", text)) or name
+
+
+def _plain_digit(letter: str) -> str:
+    return str(unicodedata.digit(letter, letter))

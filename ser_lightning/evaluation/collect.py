@@ -1,6 +1,5 @@
 """Find runs under directories and read what they left. What cannot be compared is named, with the reason."""
 
-import json
 import logging
 import os
 import time
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 from ser_lightning.data.split_rules import SpeakerFolds
 from ser_lightning.errors import UserError, counted, first_line, some
 from ser_lightning.evaluation.predictions import Predictions, read_predictions
-from ser_lightning.files import has_content, read_settings, read_text
+from ser_lightning.files import has_content, read_settings
 from ser_lightning.metrics import confusion
-from ser_lightning.result import check_result
-from ser_lightning.run import SCHEMA, RunDirectory
+from ser_lightning.result import check_record, read_record
+from ser_lightning.run import RunDirectory
 
 log = logging.getLogger(__name__)
 _INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs
@@ -131,7 +130,7 @@ def read_run(run: RunDirectory, result: Mapping[str, Any] | None = None) -> Fini
 
     Raises: ValueError or OSError, of which `why_not` says why the run cannot be used.
     """
-    result = _checked(_read_json(run) if result is None else result)
+    result = _finished(_read_record(run) if result is None else result)
     config = read_settings(run.path / result["config"])
     if cuts := _cuts(config, result):
         raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
@@ -151,23 +150,16 @@ def read_run(run: RunDirectory, result: Mapping[str, Any] | None = None) -> Fini
     )
 
 
-def _read_json(run: RunDirectory) -> Any:
+def _read_record(run: RunDirectory) -> Mapping[str, Any]:
     if not has_content(run.result):
         raise ValueError("there is no result.json: it is still going, or was killed")
-    try:
-        return json.loads(read_text(run.result))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"result.json cannot be read: {error}") from error
+    return read_record(run.result)
 
 
-def _checked(result: Any) -> dict[str, Any]:
-    if not isinstance(result, dict) or "schema" not in result or "status" not in result:
-        raise ValueError("result.json is none of ours: it lacks schema or status")
-    if result["schema"] != SCHEMA:
-        raise ValueError(f"result.json has schema {result['schema']}, and {SCHEMA} is the one that is read here")
+def _finished(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_record(result)
     if result["status"] != "finished":
-        raise ValueError(str(result.get("reason") or "no reason recorded"))
-    check_result(result)
+        raise ValueError(result.get("reason") or "no reason recorded")
     return result
 
 
@@ -208,17 +200,22 @@ def _check_speakers(predictions: Predictions, config: Mapping[str, Any], protoco
 
 
 def _refuse_contradictions(found: Found) -> None:
-    """Move a run to the failed ones where most of its split have other speakers or labels for its clips."""
+    """Move a run to the failed ones where as many others have other speakers or labels for its clips, or more."""
     said: dict[tuple[str, ...], Counter[tuple[str, str]]] = defaultdict(Counter)
     for run in found.runs:
         for clip, facts in _clips(run).items():
             said[clip][facts] += 1
     for run in list(found.runs):
-        wrong = [clip for clip, facts in _clips(run).items() if said[clip][facts] < max(said[clip].values())]
+        wrong = [clip for clip, facts in _clips(run).items() if not _is_agreed(facts, said[clip])]
         if wrong:
             found.runs.remove(run)
             reason = f"predictions.csv gives {counted(wrong, 'clip')} other speakers or labels than other runs do"
             found.failed.append((str(run.path), f"{reason}: {some([clip[-1] for clip in wrong])}"))
+
+
+def _is_agreed(facts: tuple[str, str], said: Counter[tuple[str, str]]) -> bool:
+    """Whether more runs say so than say anything else: of two that contradict each other, either may be wrong."""
+    return all(said[facts] > count for other, count in said.items() if other != facts)
 
 
 def _clips(run: FinishedRun) -> dict[tuple[str, ...], tuple[str, str]]:

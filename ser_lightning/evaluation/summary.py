@@ -3,7 +3,6 @@
 Everything is read from the run directory, so all of it can be made again at any time.
 """
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.errors import counted
+from ser_lightning.errors import UserError, counted
 from ser_lightning.evaluation.breakdown_figures import draw_robustness, draw_slices
 from ser_lightning.evaluation.breakdown_tables import robustness_table, slices_table
 from ser_lightning.evaluation.data_warnings import data_warnings
@@ -22,9 +21,10 @@ from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_h
 from ser_lightning.evaluation.leakage_words import about_test, about_validation
 from ser_lightning.evaluation.protocol import corpora, known_of_speakers
 from ser_lightning.evaluation.reliability import draw_reliability
+from ser_lightning.run import RunDirectory
 from ser_lightning.terminal import SafeConsole
 
-_NOT_LOGGED = ("left_out_by_label", "untested")  # warnings that preparation does not log
+_NOT_LOGGED = ("left_out_by_label",)  # warnings that preparation does not log
 _SYNTHETIC = "synthetic speech: says nothing about emotion"
 
 
@@ -81,7 +81,10 @@ def print_summary(run_dir: Path, console: Console | None = None, *, data_warning
 
 
 def _read_result(run_dir: Path) -> dict[str, Any]:
-    return json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+    result = RunDirectory(run_dir).read_result()
+    if result is None:
+        raise UserError(f"{run_dir} holds no whole result.json: go on with the run, or name another directory")
+    return result
 
 
 def _title(result: dict[str, Any], run_dir: Path) -> str:

@@ -185,11 +185,12 @@ def _why_it_ended(status: int) -> str:
 
 def _outcome(result: dict[str, Any], metric: str | None = None) -> str:
     if result["status"] != "finished":
-        return f"failed: {result['reason'].splitlines()[0]}"
+        return f"failed: {(result.get('reason') or 'no reason recorded').splitlines()[0]}"
+    took = f", {result['seconds'] / 60:.1f} min" if result.get("seconds") is not None else ""
     if metric is not None:
-        return f"{metric} {monitored(result, metric)}, {result['seconds'] / 60:.1f} min"
+        return f"{metric} {monitored(result, metric)}{took}"
     test = result["metrics"]["test"]
-    return f"test UAR {test['uar']:.1%}, accuracy {test['accuracy']:.1%}, {result['seconds'] / 60:.1f} min"
+    return f"test UAR {test['uar']:.1%}, accuracy {test['accuracy']:.1%}{took}"
 
 
 def sweep_name() -> str | None:

@@ -7,10 +7,11 @@ from typing import Any
 
 from ser_lightning.errors import UserError
 from ser_lightning.files import has_content
-from ser_lightning.run import RunDirectory, read_json, write_json
+from ser_lightning.run import RunDirectory, read_json, read_whole_record, write_json
 from ser_lightning.sweep.job import REFUSED
 
 _PLAN = "sweep.json"
+_KINDS = {"command": list, "jobs": list, "overrides": dict, "monitor": dict}  # of what it holds
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def read_plan(sweep: Path) -> dict[str, Any]:
     """The command, the names of the jobs and their overrides; of a search, what it is by."""
     path = sweep / _PLAN
     empty: dict[str, Any] = {"command": [], "jobs": [], "overrides": {}, "monitor": None}
-    return empty | (read_json(path) or {})
+    known = read_json(path) or {}
+    return empty | {key: known[key] for key, kind in _KINDS.items() if isinstance(known.get(key), kind)}
 
 
 def outcomes(sweep: Path) -> list[Outcome]:
@@ -69,12 +71,12 @@ def outcomes(sweep: Path) -> list[Outcome]:
 
 def _outcome(path: Path) -> Outcome:
     run = RunDirectory(path)
-    refused = read_json(path / REFUSED)
+    refused = read_whole_record(path / REFUSED)
     if refused is not None:
-        return Outcome(path.name, "failed", refused["reason"])
+        return Outcome(path.name, "failed", refused.get("reason") or "")
     result = run.read_result()
     if result is None:
         return Outcome(path.name, "interrupted" if has_content(run.config) else "waiting")
     if result["status"] == "finished":
         return Outcome(path.name, "finished", result=result)
-    return Outcome(path.name, "failed", result.get("reason", ""))
+    return Outcome(path.name, "failed", result.get("reason") or "")

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -72,7 +73,7 @@ def _print_search(
         result = each.result or {}
         value = monitored(result, metric)
         text = "–" if value is None else f"{value:.4f}"
-        table.add_row(Text(_short(shown[each.name])), text, f"{result['seconds'] / 60:.1f}")
+        table.add_row(Text(_short(shown[each.name])), text, _minutes(result))
     console.print(table)
     console.print()
     best = ranked[0].result or {}
@@ -96,15 +97,20 @@ def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Ta
         table.add_column(column, justify="right", no_wrap=True)
     for each in finished:
         result = each.result or {}
-        test, val = result["metrics"]["test"], result["metrics"]["val"]
+        test, val = result["metrics"]["test"], result["metrics"].get("val")
         table.add_row(
             Text(shown[each.name]),
             f"{test['uar']:.1%}",
             f"{test['accuracy']:.1%}",
             f"{val['uar']:.1%}" if val else "–",
-            f"{result['seconds'] / 60:.1f}",
+            _minutes(result),
         )
     return table
+
+
+def _minutes(result: Mapping[str, Any]) -> str:
+    seconds = result.get("seconds")
+    return "–" if seconds is None else f"{seconds / 60:.1f}"
 
 
 def _again(sweep: Path) -> str:

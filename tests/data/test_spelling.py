@@ -20,6 +20,10 @@ from ser_lightning.data.spelling import normalise, spelling_faults
         "\ufeffs 01",
         "s\u200b 01\u200b",
         "s \u200d01\u2060",
+        "s\ufe0f 01\U000e0101",
+        "s\u3164 01\u115f\u1160\uffa0",
+        "s \U000e0073\U000e007f01",
+        "\x07s \x9f01\x00",
     ],
 )
 def test_blanks_of_every_kind_are_one(written):
@@ -45,6 +49,13 @@ def test_accents_are_composed_and_nothing_else_changes():
         ("ÉVA", "éva"),
         ("s\uff11", "s1"),
         ("0", "00"),
+        ("s_00", "s-00", "s 00", "s00.", "s00", "s\u201300"),
+        ("3", "+3", "3.0", "3,0"),
+        ("3.5", "3.50", "3,5", "+3.50"),
+        ("\u0663", "3"),
+        ("\u06f1\u06f2", "12"),
+        ('"anna"', "anna", "'anna'", "«anna»"),
+        ("01-02", "01_02", "1 2"),
     ],
 )
 def test_names_that_differ_by_little_are_all_named(names):
@@ -64,6 +75,12 @@ def test_names_that_differ_by_little_are_all_named(names):
         ("s10", "s100"),
         ("Ses01F", "Ses01M"),
         ("3.0", "3.1"),
+        ("3", "-3"),
+        ("1-1", "11", "1.1"),
+        ("a/b", "ab"),
+        ("10.5", "1.5"),
+        (".", "-"),
+        ("100", "10"),
     ],
 )
 def test_names_that_are_different_are_left_in_peace(names):

@@ -147,6 +147,17 @@ def test_runs_that_contradict_the_others_of_their_split_are_noticed(tmp_path):
     assert named == str(odd) and "gives 2 clips other speakers or labels than other runs do" in why
 
 
+def test_two_runs_that_contradict_each_other_are_both_left_out_and_the_others_compared(tmp_path, good):
+    for name in ("a", "b"):
+        make_run(tmp_path / name, fold=1)
+    path = tmp_path / "b" / "predictions.csv"
+    path.write_text(path.read_text().replace("s1-0-0,s1-0", "s1-0-0,s1-1"))
+    found = collect([tmp_path])
+    assert [run.path for run in found.runs] == [good]
+    assert [name for name, _ in found.failed] == [str(tmp_path / name) for name in ("a", "b")]
+    assert all("gives 1 clip other speakers or labels than other runs do: s1-0-0" in why for _, why in found.failed)
+
+
 def test_a_clip_that_is_there_twice_is_a_line(good, spoilt):
     text = (spoilt / "predictions.csv").read_text()
     (spoilt / "predictions.csv").write_text(text + text.splitlines()[-1] + "\n")

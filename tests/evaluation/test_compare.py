@@ -325,11 +325,11 @@ def test_splits_of_two_kinds_are_kept_apart_fold_by_fold(tmp_path):
     ]
 
 
-def test_a_clip_that_two_runs_label_differently_is_refused(tmp_path):
+def test_a_clip_that_two_folds_label_differently_is_refused(tmp_path):
     make_run(tmp_path / "a")
-    other = make_run(tmp_path / "b", "mamba")
+    other = make_run(tmp_path / "b", fold=1)
     path = other / "predictions.csv"
-    path.write_text(path.read_text().replace("s0-0-0,s0-0", "s0-0-0,s0-1"))
+    path.write_text(path.read_text().replace("s1-0-0,s1-0", "s0-0-0,s1-0"))
     with pytest.raises(UserError, match=r"clip s0-0-0 has another speaker or label in .*/b"):
         compare(collect([tmp_path]))
 

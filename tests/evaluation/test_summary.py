@@ -36,7 +36,7 @@ def test_finish_of_a_failed_run_draws_the_curves_it_got_to(tmp_path):
 
 
 def test_finish_of_a_run_that_failed_at_once_draws_nothing(tmp_path):
-    (tmp_path / "result.json").write_text('{"status": "failed", "reason": "no corpus"}')
+    (tmp_path / "result.json").write_text('{"schema": 1, "status": "failed", "reason": "no corpus"}')
     finish(tmp_path)
     assert not list(tmp_path.glob("*.png"))
 
@@ -115,7 +115,7 @@ def test_summary_of_an_absent_class(tmp_path):
 
 
 def test_summary_of_a_failure_gives_the_reason(tmp_path):
-    (tmp_path / "result.json").write_text('{"status": "failed", "reason": "no corpus in [/data]"}')
+    (tmp_path / "result.json").write_text('{"schema": 1, "status": "failed", "reason": "no corpus in [/data]"}')
     text = said(tmp_path)
     assert "failed: no corpus in [/data]" in text
     assert str(tmp_path) in text
@@ -132,10 +132,10 @@ def test_data_warnings_are_counted(tmp_path):
 
 
 def test_data_warnings_that_were_logged_before_are_not_repeated(tmp_path):
-    make_run(tmp_path, warnings={"silent": 1, "clipped": 3, "untested": 2})
+    make_run(tmp_path, warnings={"silent": 1, "clipped": 3, "left_out_by_label": 2})
     page = io.StringIO()
     print_summary(tmp_path, Console(file=page, width=100), data_warnings_said=True)
-    assert lines_with(page.getvalue(), "data warning") == ["data warning: 2 test clips that were not tested"]
+    assert lines_with(page.getvalue(), "data warning") == ["data warning: 2 clips without a label here, left out"]
 
 
 def test_every_kind_of_warning_has_words():

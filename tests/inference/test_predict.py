@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -175,18 +177,24 @@ def test_a_folder_without_audio_is_refused(checkpoint, tmp_path):
     assert code == 1 and "holds no audio files" in errors
 
 
-def test_stopped_in_the_middle_it_keeps_what_it_has(checkpoint, folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "SIGHUP")]
+)
+def test_stopped_in_the_middle_it_keeps_what_it_has(checkpoint, folder, tmp_path, monkeypatch, number, said):
     def stop_after_two(*arguments, **options):
         outcomes = predict_all(*arguments, **options)
         yield next(outcomes)
         yield next(outcomes)
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
+        time.sleep(5)
 
+    handler = signal.getsignal(number)
     monkeypatch.setattr("ser_lightning.commands.predicting.predict_all", stop_after_two)
     place = tmp_path / "answers.csv"
     code, _, errors = ser(checkpoint, folder, "--csv", place)
-    assert code == 130 and "2 of 6 recordings read" in errors and "interrupted" in errors
+    assert code == 128 + number and "2 of 6 recordings read" in errors and said in errors
     assert len(list(csv.DictReader(place.open()))) == 2
+    assert signal.getsignal(number) is handler
 
 
 def test_what_a_folders_walk_passes_over_is_counted(checkpoint, folder, tmp_path):

@@ -13,16 +13,13 @@ from pathlib import Path
 import pytest
 from conftest import config
 from filelock import FileLock
+from finished_run import finished_result
 
 from ser_lightning import experiment
 from ser_lightning.run import RunDirectory
 from ser_lightning.sweep.job import REFUSED, run_apart
 
-RESULT = {
-    "status": "finished",
-    "metrics": {"val": {"uar": 0.5}, "test": {"uar": 0.4, "accuracy": 0.3}},
-    "seconds": 6,
-}
+RESULT = finished_result()
 
 PROGRAM = """
 import json, os, signal, sys, time
@@ -75,7 +72,7 @@ def test_a_finished_job_is_left_as_it_is(job):
         ("os.kill(os.getpid(), signal.SIGKILL)", r"killed \(SIGKILL\), as happens when memory runs out"),
         ("os.kill(os.getpid(), signal.SIGTERM)", "ended by SIGTERM"),
         ("sys.exit(3)", "ended with status 3 and left no result"),
-        ('(run / \'result.json\').write_text(\'{"status": "failed", "reason": "NaN"}\')', "NaN"),
+        ('(run / \'result.json\').write_text(\'{"schema": 1, "status": "failed", "reason": "NaN"}\')', "NaN"),
     ],
 )
 def test_a_failed_job_is_recorded_and_tried_again(job, body, reason):
@@ -84,6 +81,14 @@ def test_a_failed_job_is_recorded_and_tried_again(job, body, reason):
     failed = run.read_result()
     assert failed["status"] == "failed"
     assert re.search(reason, failed["reason"])
+    assert job()[0] == 0.5
+    assert run.read_result() == RESULT
+
+
+@pytest.mark.parametrize("content", ["{}", '{"schema": 1, "status": "finished"}', "[" * 100_000, "[]"])
+def test_a_result_that_is_not_whole_counts_as_not_there(job, content):
+    _, run = job()
+    run.result.write_text(content)
     assert job()[0] == 0.5
     assert run.read_result() == RESULT
 

@@ -6,6 +6,7 @@ import re
 import shlex
 
 import pytest
+from finished_run import finished_result
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
 
@@ -23,7 +24,13 @@ def made(sweep, name, status="finished", **more):
     path.mkdir(parents=True)
     (path / "config.yaml").write_text("seed: 0\n")
     if status != "interrupted":
-        result = {"status": status, "seconds": 90, "metrics": {"val": None, "test": TEST}, **more}
+        result = {
+            **finished_result(),
+            "status": status,
+            "seconds": 90,
+            "metrics": {"val": None, "test": TEST},
+            **more,
+        }
         (path / "result.json").write_text(json.dumps(result))
     return path
 
@@ -48,9 +55,11 @@ def test_what_was_left_empty_or_damaged_counts_as_not_there(tmp_path):
     plan(tmp_path, ["a", "b", "c"])
     (made(tmp_path, "a") / "result.json").write_text('{"status": "fin')
     (made(tmp_path, "b") / "refused.json").touch()
+    (made(tmp_path, "e") / "result.json").write_text('{"schema": 1, "status": "finished"}')
+    (made(tmp_path, "f") / "refused.json").write_text("{}")
     (made(tmp_path, "c", "interrupted") / "config.yaml").write_text("")
     found = {each.name: each.status for each in outcomes(tmp_path)}
-    assert found == {"a": "interrupted", "b": "finished", "c": "waiting"}
+    assert found == {"a": "interrupted", "b": "finished", "c": "waiting", "e": "interrupted", "f": "finished"}
     (tmp_path / "sweep.json").write_text("{")
     plan(tmp_path, ["d"], ["seed=0"])
     assert read_plan(tmp_path) == {"command": ["seed=0"], "jobs": ["d"], "overrides": {}, "monitor": None}
@@ -111,7 +120,7 @@ def test_a_search_is_ranked_by_what_it_is_by_and_shows_one_test(tmp_path):
     trials = {"a": ("1e-3", 0.9, 0.3), "b": ("0.00123456789", 0.4, 0.5), "c": ("1e-5", 0.6, 0.8)}
     for name, (rate, loss, test_uar) in trials.items():
         plan(tmp_path, [name], overrides={name: [f"model.optimizer.lr={rate}", *fixed]})
-        val, test = {"uar": 0.5, "loss": loss}, {"uar": test_uar, "accuracy": test_uar}
+        val, test = {**TEST, "loss": loss}, {"uar": test_uar, "accuracy": test_uar}
         made(tmp_path, name, metrics={"val": val, "test": test})
     plan(tmp_path, [], ["hydra/sweeper=search"], monitor={"metric": "val/loss", "mode": "min"})
     complete, text = said(tmp_path)
