@@ -156,7 +156,7 @@ def test_overrides_and_roots_with_odd_names_are_taken(tmp_path):
     code, out, err = ser("data", "splits", "cremad", "--root", root, "data.splits.kfold.n_folds=3", "--json")
     assert code == 0, err
     plain = json.loads(out)
-    assert [each["name"] for each in plain["splits"]] == ["actors5", "kfold", "loso", "random", "file"]
+    assert [each["name"] for each in plain["splits"]] == ["actors5", "kfold", "loso", "random", "file", "evar"]
     kfold = plain["splits"][1]
     assert [len(fold["test"]["speakers"]) for fold in kfold["folds"]] == [1, 1, 1]
     assert "no fold for 36 of 36 clips" in plain["splits"][4]["trouble"]

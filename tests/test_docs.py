@@ -1,28 +1,21 @@
-"""What README.md and docs/ quote is there: commands, options, settings, files, links; and their examples run."""
+"""What README.md and docs/ quote is there: commands, options, settings, files and links."""
 
-import importlib.util
-import inspect
 import re
 import shlex
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import click
-import numpy as np
 import pytest
-import soundfile
-import torch
+import yaml
 from conftest import ROOT
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ser_lightning.cli import main
 from ser_lightning.command_line import readable
 from ser_lightning.compose import compose_config
-from ser_lightning.data import corpora
 from ser_lightning.errors import UserError
-from ser_lightning.experiment import make_data
-from ser_lightning.models import nets
-from ser_lightning.models.layers.pooling import POOLINGS
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 # what a setting may need to be chosen first, where a page names it alone
@@ -67,6 +60,8 @@ def composes(overrides: tuple[str, ...]) -> str:
     own = [each for each in overrides if not _of_hydra(each)]
     reasons = []
     for base in BASES:
+        if base and not any(each.startswith(f"{base[0].split('=')[0]}.") for each in own):
+            continue
         try:
             compose_config(*base, *own)
             return ""
@@ -121,6 +116,14 @@ def test_every_setting_that_is_named_exists(page):
         if words and all(map(_SETTING.fullmatch, words)) and "…" not in plain:
             for run in single_runs([word.removeprefix("--") for word in words]):
                 assert composes(tuple(run)) == "", text
+
+
+@pages
+def test_every_setting_of_a_search_by_wandb_exists(page):
+    for language, code in _FENCE.findall(text_of(page)):
+        search = yaml.safe_load(code) if language == "yaml" else {}
+        settings = [f"{name}={values['min']}" for name, values in search.get("parameters", {}).items()]
+        assert composes((*settings, *(word for word in search.get("command", ()) if "=" in word))) == "", code
 
 
 def options_of(command: click.Command) -> set[str]:
@@ -199,7 +202,7 @@ def test_every_import_works(page):
         if language == "python":
             compile(code, page.name, "exec")
             for module, names in re.findall(r"^from (ser_lightning\S*) import (.+)$", code, re.MULTILINE):
-                made = importlib.import_module(module)
+                made = import_module(module)
                 assert all(hasattr(made, name.strip()) for name in names.split(",")), (module, names)
 
 
@@ -225,69 +228,3 @@ def test_every_corpus_and_network_is_in_the_readme():
     for group in ("data", "model"):
         configs = {path.stem for path in (ROOT / "conf" / group).glob("[a-z]*.yaml")}
         assert {name for name in configs if not name.startswith("notebook_")} <= named
-
-
-@pytest.fixture
-def example(tmp_path, monkeypatch):
-    """Install the example of a corpus or a network out of extending.md; return the override that makes it found."""
-
-    def install(group: str, name: str, package) -> str:
-        (tmp_path / "code").mkdir()
-        (tmp_path / "conf" / group).mkdir(parents=True)
-        codes = {language: code for language, code in _FENCE.findall(_part(name)) if language in ("python", "yaml")}
-        (tmp_path / "code" / f"{name}.py").write_text(codes["python"])
-        (tmp_path / "conf" / group / f"{name}.yaml").write_text(codes["yaml"])
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / "code")])
-        return f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
-
-    return install
-
-
-def _part(name: str) -> str:
-    """The section of extending.md that holds the files of this name."""
-    parts = re.split(r"^## ", text_of(ROOT / "docs" / "extending.md"), flags=re.MULTILINE)
-    (part,) = [part for part in parts if f"`{name}.py`" in part]
-    return part
-
-
-def test_the_example_of_a_corpus_is_read_split_and_audited(example, tmp_path):
-    found = example("data", "savee", corpora)
-    (tmp_path / "audio" / "ALL").mkdir(parents=True)
-    labels = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-    names = [f"{who}_{code}01.wav" for who in ("DC", "JE", "JK", "KL") for code in "a d f h n sa su".split()]
-    for seed, name in enumerate(names):
-        noise = np.random.default_rng(seed).uniform(-0.5, 0.5, 8_000)
-        soundfile.write(tmp_path / "audio" / "ALL" / name, noise, 16_000)
-    data = make_data(compose_config(found, "data=savee", f"data.root={tmp_path / 'audio'}", "data.fold=1"))
-    assert len(data.manifest) == 28
-    assert data.labels == labels
-    assert {data.manifest[row].speaker for row in data.split.test} == {"JE"}
-    assert {data.manifest[row].speaker for row in data.split.val} == {"JK"}
-    parse = corpora.load_corpus("savee").parse
-    for name, reason in (("DC_x01", "emotion code x"), ("XY_a01", "speaker XY"), ("03a01Fa", "is not named like")):
-        with pytest.raises(corpora.MisnamedFile, match=reason):
-            parse(name)
-
-
-def contract():
-    """The tests that every network has to pass."""
-    path = ROOT / "tests" / "models" / "test_contract.py"
-    spec = importlib.util.spec_from_file_location("contract_of_networks", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_the_example_of_a_network_keeps_the_contract(example, tmp_path, pooling):
-    found = example("model", "tdnn", nets)
-    tests = contract()
-    name = f"tdnn {found} model.net.pooling={pooling}"
-    names = [each for each in vars(tests) if each.startswith("test_")]
-    assert len(names) > 5
-    for each in names if pooling == "attentive" else ["test_padding_does_not_change_the_answer"]:
-        torch.manual_seed(0)
-        check = getattr(tests, each)
-        module = tests.make_module(tests.model_config(name), labels=tests.LABELS, sample_rate_hz=tests.RATE_HZ)
-        given = {"name": name, "module": module, "tmp_path": tmp_path}
-        check(**{key: given[key] for key in inspect.signature(check).parameters})

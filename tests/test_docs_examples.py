@@ -1,0 +1,86 @@
+"""The corpus and the network that docs/extending.md writes out work, and keep the contract of all others."""
+
+import importlib.util
+import inspect
+import re
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import ROOT
+
+from ser_lightning.compose import compose_config
+from ser_lightning.data import corpora
+from ser_lightning.experiment import make_data
+from ser_lightning.models import nets
+from ser_lightning.models.layers.pooling import POOLINGS
+
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch):
+    """Install the example of a corpus or a network out of extending.md; return the override that makes it found."""
+
+    def install(group: str, name: str, package) -> str:
+        (tmp_path / "code").mkdir()
+        (tmp_path / "conf" / group).mkdir(parents=True)
+        codes = {language: code for language, code in _FENCE.findall(_part(name)) if language in ("python", "yaml")}
+        (tmp_path / "code" / f"{name}.py").write_text(codes["python"])
+        (tmp_path / "conf" / group / f"{name}.yaml").write_text(codes["yaml"])
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / "code")])
+        return f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
+
+    return install
+
+
+def _part(name: str) -> str:
+    """The section of extending.md that holds the files of this name."""
+    parts = re.split(r"^## ", PAGE, flags=re.MULTILINE)
+    (part,) = [part for part in parts if f"`{name}.py`" in part]
+    return part
+
+
+def test_the_example_of_a_corpus_is_read_and_split(example, tmp_path):
+    found = example("data", "savee", corpora)
+    (tmp_path / "audio" / "ALL").mkdir(parents=True)
+    labels = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+    names = [f"{who}_{code}01.wav" for who in ("DC", "JE", "JK", "KL") for code in "a d f h n sa su".split()]
+    for seed, name in enumerate(names):
+        noise = np.random.default_rng(seed).uniform(-0.5, 0.5, 8_000)
+        soundfile.write(tmp_path / "audio" / "ALL" / name, noise, 16_000)
+    data = make_data(compose_config(found, "data=savee", f"data.root={tmp_path / 'audio'}", "data.fold=1"))
+    assert len(data.manifest) == 28
+    assert data.labels == labels
+    assert {data.manifest[row].speaker for row in data.split.test} == {"JE"}
+    assert {data.manifest[row].speaker for row in data.split.val} == {"JK"}
+    parse = corpora.load_corpus("savee").parse
+    for name, reason in (("DC_x01", "emotion code x"), ("XY_a01", "speaker XY"), ("03a01Fa", "is not named like")):
+        with pytest.raises(corpora.MisnamedFile, match=reason):
+            parse(name)
+
+
+def contract():
+    """The tests that every network has to pass."""
+    path = ROOT / "tests" / "models" / "test_contract.py"
+    spec = importlib.util.spec_from_file_location("contract_of_networks", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_example_of_a_network_keeps_the_contract(example, tmp_path, pooling):
+    found = example("model", "tdnn", nets)
+    tests = contract()
+    name = f"tdnn {found} model.net.pooling={pooling}"
+    names = [each for each in vars(tests) if each.startswith("test_")]
+    assert len(names) > 5
+    for each in names if pooling == "attentive" else ["test_padding_does_not_change_the_answer"]:
+        torch.manual_seed(0)
+        check = getattr(tests, each)
+        module = tests.make_module(tests.model_config(name), labels=tests.LABELS, sample_rate_hz=tests.RATE_HZ)
+        given = {"name": name, "module": module, "tmp_path": tmp_path}
+        check(**{key: given[key] for key in inspect.signature(check).parameters})
