@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from ser_lightning.lean_imports import keep_transformers_out
+from ser_lightning.utils.lean_imports import keep_transformers_out
 
 if TYPE_CHECKING:
     from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, load_model

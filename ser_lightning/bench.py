@@ -29,8 +29,8 @@ from ser_lightning.data.batch import Batch
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.environment import describe
 from ser_lightning.experiment import make_data, make_module, train
-from ser_lightning.memory import kept_memory
-from ser_lightning.precision import choose_precision
+from ser_lightning.utils.malloc import kept_memory
+from ser_lightning.utils.precision import choose_precision
 from ser_lightning.run import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,8 +15,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ser_lightning.data.batch import Batch
-from ser_lightning.errors import UserError
-from ser_lightning.files import written_whole
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import written_whole
 
 _CURVES = ("epoch", "lr", "train/loss", "val/loss", "val/uar", "val/accuracy")
 

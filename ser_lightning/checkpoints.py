@@ -10,8 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from ser_lightning import signals
-from ser_lightning.files import replacing
+from ser_lightning.utils import signals
+from ser_lightning.utils.files import replacing
 from ser_lightning.run import RunDirectory
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from ser_lightning.errors import UserError, did_you_mean
+from ser_lightning.utils.errors import UserError, did_you_mean
 
 _PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _OURS = ("ser_lightning.", "torch.optim.", "lightning.pytorch.callbacks.")

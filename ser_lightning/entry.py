@@ -18,17 +18,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning import signals
-from ser_lightning.command_line import assignment, readable, train_command
-from ser_lightning.errors import UserError, cause, is_interrupt, why
-from ser_lightning.files import has_content
-from ser_lightning.hydra_errors import in_a_line
+from ser_lightning.utils import signals
+from ser_lightning.utils.command_line import assignment, readable, train_command
+from ser_lightning.utils.errors import UserError, cause, is_interrupt, why
+from ser_lightning.utils.files import has_content
+from ser_lightning.utils.hydra_errors import in_a_line
 from ser_lightning.run import RunDirectory, check_resumed_alone
 from ser_lightning.sweep import grid, names, plugins, watch
 from ser_lightning.sweep.job import end_with_sweep, run_apart
 from ser_lightning.sweep.watch import is_search, listen
-from ser_lightning.text import as_far_as_it_is_read, print_what_can_be_printed, printable
-from ser_lightning.user import name_user
+from ser_lightning.utils.text import as_far_as_it_is_read, print_what_can_be_printed, printable
+from ser_lightning.utils.user import name_user
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

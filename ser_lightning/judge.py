@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart, leakage_to_json
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.run import RunDirectory

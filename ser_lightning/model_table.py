@@ -20,10 +20,10 @@ from ser_lightning.data.audio import SAMPLE_RATE_HZ
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.environment import describe
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_module
 from ser_lightning.models.module import EmotionModule
-from ser_lightning.precision import choose_precision
+from ser_lightning.utils.precision import choose_precision
 
 SCHEMA = 1  # of the JSON
 BATCH_SIZE = 32

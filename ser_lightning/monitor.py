@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 _BETTER = {"uar": "max", "accuracy": "max", "macro_f1": "max", "loss": "min", "recall": "max"}  # of val/…
 _FOLLOWERS = ("early_stopping", "best_checkpoint")

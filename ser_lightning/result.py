@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ser_lightning.files import read_text
+from ser_lightning.utils.files import read_text
 from ser_lightning.run import SCHEMA
 
 Share = Annotated[float, Field(ge=0, le=1)]

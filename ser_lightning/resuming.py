@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ser_lightning.data.datamodule import EmotionDataModule
-from ser_lightning.errors import UserError, some
+from ser_lightning.utils.errors import UserError, some
 
 _FACTS = ("label_source", "label_map", "test_corpus")  # of the protocol
 

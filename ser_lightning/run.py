@@ -11,9 +11,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from ser_lightning.errors import UserError
-from ser_lightning.files import has_content, read_settings, read_text, remove_partials, written_whole
-from ser_lightning.foreign import check_description
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import has_content, read_settings, read_text, remove_partials, written_whole
+from ser_lightning.utils.safe_instantiate import check_description
 
 SCHEMA = 1  # of result.json
 _PARTS = ("monitor", "model", "data", "callbacks", "logger", "trainer")  # of a config

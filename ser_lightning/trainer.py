@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
-from ser_lightning.errors import UserError, cause, check, first_line
-from ser_lightning.precision import choose_precision
+from ser_lightning.utils.errors import UserError, cause, check, first_line
+from ser_lightning.utils.precision import choose_precision
 
 _ELSEWHERE = {"logger": "logger=", "callbacks": "callbacks.", "default_root_dir": "hydra.run.dir="}
 _MOST_PROCESSES = 16  # that anyone tries a distributed training with on a small machine without GPUs

@@ -24,7 +24,7 @@ def code_of(canary: Path) -> list[Content]:
         {"_target_": "subprocess.Popen", "args": ["touch", str(canary)]},
         {"_target_": "builtins.open", "file": str(canary), "mode": "w"},
         {"_target_": "pathlib.Path.touch", "_args_": [{"_target_": "pathlib.Path", "_args_": [str(canary)]}]},
-        {"_target_": "ser_lightning.files.written_whole", "path": str(canary)},
+        {"_target_": "ser_lightning.utils.files.written_whole", "path": str(canary)},
         {"_target_": "ser_lightning.models.nets.cnn.functional.os.system", "command": touch},
         {"_target_": "torch.optim.optimizer.torch.save", "obj": 1, "f": str(canary)},
         {"_target_": "hydra.utils.call", "config": {"_target_": "os.system", "command": touch}},

@@ -11,7 +11,7 @@ from lightning.pytorch import Callback
 
 from ser_lightning import checkpoints, experiment
 from ser_lightning.checkpoints import WholeCheckpoints, to_go_on_from
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import train
 from ser_lightning.run import RunDirectory
 

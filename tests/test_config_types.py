@@ -5,7 +5,7 @@ from conftest import config, names_in
 from omegaconf import OmegaConf
 
 from ser_lightning.config_types import check_types
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import train
 from ser_lightning.run import RunDirectory
 

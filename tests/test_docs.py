@@ -13,9 +13,9 @@ from conftest import ROOT
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ser_lightning.cli import main
-from ser_lightning.command_line import readable
+from ser_lightning.utils.command_line import readable
 from ser_lightning.compose import compose_config
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 # what a setting may need to be chosen first, where a page names it alone

@@ -16,7 +16,7 @@ from conftest import ROOT, config, make_cremad
 
 from ser_lightning import load_model
 from ser_lightning.entry import _explain
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, train
 from ser_lightning.run import RunDirectory
 

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from ser_lightning import model_table as module
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.model_table import model_table, print_models
 
 # four 3×3 convolutions and the 1×1 shortcut over 80 mel bins and 101 frames, padded to 112

@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import config
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import train
 from ser_lightning.monitor import check_monitor, check_validation, direction, monitored
 from ser_lightning.run import RunDirectory

@@ -14,7 +14,7 @@ from ser_lightning.data.audit.speakers import compare_collection
 from ser_lightning.data.audit.whole import audit
 from ser_lightning.data.cache import prepare
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, train, unsplit_data
 from ser_lightning.run import RunDirectory
 

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
 from ser_lightning import experiment
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, train
 from ser_lightning.resuming import check_same_data
 from ser_lightning.run import RunDirectory

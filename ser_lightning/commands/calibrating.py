@@ -17,7 +17,7 @@ from rich.table import Table
 from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.commands.places import check_places
 from ser_lightning.data.leakage import TRAIN_TEST, TRAIN_VAL, TrainingRecord
-from ser_lightning.errors import UserError, counted
+from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
 from ser_lightning.evaluation.reliability import draw_reliability
 from ser_lightning.experiment import make_data

@@ -7,8 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.compose import compose_config
-from ser_lightning.errors import UserError
-from ser_lightning.foreign import check_description
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.safe_instantiate import check_description
 from ser_lightning.inference.checkpoint import Checkpoint
 
 _NOTHING = object()

@@ -10,7 +10,7 @@ from rich.console import Console
 from ser_lightning.commands.places import STDOUT
 from ser_lightning.evaluation.collect import collect
 from ser_lightning.evaluation.comparison import Comparison
-from ser_lightning.files import written_whole
+from ser_lightning.utils.files import written_whole
 
 
 def compare_and_deliver(

@@ -8,7 +8,7 @@ import click
 
 from ser_lightning.commands.output import as_json_option, new_console, print_json
 from ser_lightning.commands.program import Group
-from ser_lightning.errors import UserError, counted
+from ser_lightning.utils.errors import UserError, counted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

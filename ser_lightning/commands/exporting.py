@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from ser_lightning.commands.places import check_places
-from ser_lightning.errors import UserError, counted
-from ser_lightning.files import replacing
+from ser_lightning.utils.errors import UserError, counted
+from ser_lightning.utils.files import replacing
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 
 log = logging.getLogger(__name__)

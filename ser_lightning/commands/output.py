@@ -22,7 +22,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 def new_console() -> "Console":
     """On a terminal as wide as that, else of a width that does not depend on who reads it."""
-    from ser_lightning.terminal import SafeConsole
+    from ser_lightning.utils.terminal import SafeConsole
 
     fixed = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return SafeConsole(width=_WIDTH if fixed else None, highlight=False, markup=False)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 STDOUT = "-"
 

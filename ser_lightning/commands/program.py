@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from ser_lightning import signals
-from ser_lightning.errors import did_you_mean, is_full, is_interrupt, why
-from ser_lightning.text import as_far_as_it_is_read, print_what_can_be_printed, printable
-from ser_lightning.user import name_user
+from ser_lightning.utils import signals
+from ser_lightning.utils.errors import did_you_mean, is_full, is_interrupt, why
+from ser_lightning.utils.text import as_far_as_it_is_read, print_what_can_be_printed, printable
+from ser_lightning.utils.user import name_user
 
 
 class Group(click.Group):

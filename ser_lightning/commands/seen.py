@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST, Leakage, Shared
-from ser_lightning.errors import UserError, some
+from ser_lightning.utils.errors import UserError, some
 
 _DID = {"train": "was trained on", "val": "had its epoch chosen on"}
 

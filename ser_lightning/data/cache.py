@@ -33,8 +33,8 @@ from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.packing import PackedSound, decode_into, read_sounds
 from ser_lightning.data.report import Report, clipped, duplicate_audio, square_waves
 from ser_lightning.data.scan import BadFile, Scan, SourceFile, changed_files, same_name, scan
-from ser_lightning.errors import UserError, some
-from ser_lightning.files import cache_root, folder_written_whole
+from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.files import cache_root, folder_written_whole
 
 _PLAIN = (
     ".wav",

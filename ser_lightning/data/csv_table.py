@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ser_lightning.data.spelling import normalise
-from ser_lightning.errors import UserError
-from ser_lightning.files import read_bytes
-from ser_lightning.text import printable
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import read_bytes
+from ser_lightning.utils.text import printable
 
 _NEWLINE = b"\n"
 _MOST_BYTES = 500_000_000  # some millions of clips

@@ -23,7 +23,7 @@ from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.sources import Sources
 from ser_lightning.data.split_rules import TestedElsewhere
 from ser_lightning.data.splits import Split, SplitRule, refuse_empty, split
-from ser_lightning.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check
 
 _ODD = {
     "one_validation_speaker": "validation is on one speaker alone, %s: what suits that one chooses the epoch",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from ser_lightning.data.spelling import at_line, spelling_faults
-from ser_lightning.errors import UserError, some
+from ser_lightning.utils.errors import UserError, some
 
 _PARTS = {
     "train": ("train", "training"),

@@ -10,7 +10,7 @@ import numpy as np
 
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.votes import Votes, winners
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 DROP = "drop"
 MOST_LABELS = 64  # pictures and tables have a row for each

@@ -12,7 +12,7 @@ from ser_lightning.data.audio import SILENT_PEAK
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.corpora.corpus import corpus_names
 from ser_lightning.data.spelling import loose_key
-from ser_lightning.errors import UserError, some
+from ser_lightning.utils.errors import UserError, some
 
 TRAIN_TEST, VAL_TEST, TRAIN_VAL = "train/test", "val/test", "train/val"
 

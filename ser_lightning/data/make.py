@@ -9,7 +9,7 @@ from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.sources import Source, Sources
 from ser_lightning.data.split_rules import SplitFromFile
 from ser_lightning.data.user_csv import read_csv_corpus
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 
 def one_corpus(*, corpus: str, root: str | None = None, **options: Any) -> EmotionDataModule:

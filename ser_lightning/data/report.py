@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.scan import BadFile
-from ser_lightning.errors import counted, some
-from ser_lightning.files import written_whole
+from ser_lightning.utils.errors import counted, some
+from ser_lightning.utils.files import written_whole
 
 SQUARE_WAVES = "clipped for the most part, as floats beyond -1 and 1 are (divide 16-bit values by 32,768)"
 CLIPPED_SHARE = 0.001  # of a file's samples that lie in flat tops

@@ -9,7 +9,7 @@ from pathlib import Path
 from ser_lightning.data.corpora import Corpus, MisnamedFile, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.spelling import normalise, spelling_faults
-from ser_lightning.errors import UserError, counted
+from ser_lightning.utils.errors import UserError, counted
 
 # What corpora ship beside their audio. Anything else is taken for audio until decoding says otherwise.
 _NO_AUDIO = frozenset(

@@ -21,7 +21,7 @@ from ser_lightning.data.labels import (
 )
 from ser_lightning.data.scan import Scan, scan
 from ser_lightning.data.spelling import loose_key
-from ser_lightning.errors import UserError, some
+from ser_lightning.utils.errors import UserError, some
 
 _POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
 

@@ -15,7 +15,7 @@ from ser_lightning.data.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.spelling import normalise
 from ser_lightning.data.splits import SplitRule
-from ser_lightning.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check
 
 _MOST_SPEAKERS = 100_000  # of a range
 _RANGE = re.compile(r"(\D*)(\d+)-\1(\d+)")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ser_lightning.data.manifest import Manifest
-from ser_lightning.errors import UserError, some
+from ser_lightning.utils.errors import UserError, some
 
 SUBSETS = ("train", "val", "test")
 

@@ -13,8 +13,8 @@ from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.csv_table import read_table, refuse_faults
 from ser_lightning.data.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.spelling import normalise, spelling_faults
-from ser_lightning.errors import UserError, some
-from ser_lightning.files import shared_folder
+from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.files import shared_folder
 
 _NEEDED = ("path", "emotion", "speaker")
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")

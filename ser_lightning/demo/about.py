@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.data.corpora import Corpus, load_corpus
-from ser_lightning.errors import UserError, counted
+from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.evaluation.wording import percent
 from ser_lightning.inference.checkpoint import Checkpoint
 from ser_lightning.run import RunDirectory

@@ -16,7 +16,7 @@ from ser_lightning.data.containers import UnreadableAudio
 from ser_lightning.demo import limits, words
 from ser_lightning.demo.colours import DARK, LIGHT
 from ser_lightning.demo.picture import draw
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.inference.windows import Windows
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 if TYPE_CHECKING:
     import uvicorn

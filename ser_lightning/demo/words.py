@@ -9,7 +9,7 @@ from markupsafe import Markup
 from ser_lightning.demo import limits
 from ser_lightning.demo.about import About
 from ser_lightning.demo.colours import DARK, LIGHT
-from ser_lightning.errors import counted
+from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation.wording import clock, percent
 from ser_lightning.inference.recognizer import Prediction, Segment
 

@@ -15,13 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ser_lightning.errors import UserError, counted
+from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.evaluation import card_words, stats, wording
 from ser_lightning.evaluation.collect import FinishedRun, read_run, why_not
 from ser_lightning.evaluation.compare_files import markdown
 from ser_lightning.evaluation.comparison import Estimate
 from ser_lightning.evaluation.data_warnings import data_warnings
-from ser_lightning.files import written_whole
+from ser_lightning.utils.files import written_whole
 from ser_lightning.run import RunDirectory
 
 _PAGE = Path(__file__).parent / "page"

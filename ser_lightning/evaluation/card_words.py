@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.command_line import train_command
-from ser_lightning.errors import counted
+from ser_lightning.utils.command_line import train_command
+from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation.collect import FinishedRun
 from ser_lightning.evaluation.leakage_words import about_validation
 from ser_lightning.evaluation.protocol import known_of_speakers

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.evaluation.collect import FinishedRun
 from ser_lightning.evaluation.grid import Cell, Runs
 from ser_lightning.evaluation.stats import Counts, by_speaker

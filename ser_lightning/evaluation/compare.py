@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.errors import some
+from ser_lightning.utils.errors import some
 from ser_lightning.evaluation import grid, stats
 from ser_lightning.evaluation.clips import Clips
 from ser_lightning.evaluation.collect import FinishedRun, Found

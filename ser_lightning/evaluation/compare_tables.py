@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.errors import counted
+from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
 from ser_lightning.evaluation.protocol import corpora, known_of_speakers, label_source
 from ser_lightning.evaluation.wording import minutes

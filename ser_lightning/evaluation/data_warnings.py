@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ser_lightning.errors import counted
+from ser_lightning.utils.errors import counted
 
 _WORDS = {  # kind -> of one, and of several
     "silent": ("silent clip, used all the same", "silent clips, used all the same"),

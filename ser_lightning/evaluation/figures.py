@@ -31,7 +31,7 @@ from ser_lightning.evaluation.drawing import (
     save,
     written_as_given,
 )
-from ser_lightning.files import read_text
+from ser_lightning.utils.files import read_text
 
 _TRAIN, _SECOND = "#98a2af", "#2a8c80"
 

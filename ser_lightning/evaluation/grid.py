@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ser_lightning.errors import some
+from ser_lightning.utils.errors import some
 from ser_lightning.evaluation.collect import FinishedRun
 from ser_lightning.evaluation.protocol import by_fold_and_seed
 

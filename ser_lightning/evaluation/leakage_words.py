@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ser_lightning.errors import some
+from ser_lightning.utils.errors import some
 
 
 def about_test(result: Mapping[str, Any]) -> tuple[str, bool]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ser_lightning.errors import counted
+from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
 from ser_lightning.evaluation.pairs import SIGNIFICANT
 from ser_lightning.evaluation.wording import MISSING, decimal, p_value, percent, points, points_interval

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.errors import counted, some
+from ser_lightning.utils.errors import counted, some
 from ser_lightning.evaluation import stats
 from ser_lightning.evaluation.clips import Clips
 from ser_lightning.evaluation.comparison import Estimate, Pair

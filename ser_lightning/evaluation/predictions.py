@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.files import read_text, written_whole
+from ser_lightning.utils.files import read_text, written_whole
 
 _DIGITS = 6
 _COLUMNS = ("id", "speaker", "label", "predicted")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
-from ser_lightning.errors import UserError, some
+from ser_lightning.utils.errors import UserError, some
 from ser_lightning.evaluation.collect import FinishedRun
 
 _BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.json's protocol

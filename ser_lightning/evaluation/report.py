@@ -17,11 +17,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ser_lightning.errors import counted
+from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation import pairing, protocol, wording
 from ser_lightning.evaluation.charts import axes, curves, scatter, strips, svg
 from ser_lightning.evaluation.comparison import SHARED, SYNTHETIC, Comparison, Estimate
-from ser_lightning.files import written_whole
+from ser_lightning.utils.files import written_whole
 
 _PAGE = Path(__file__).parent / "page"
 _N_CURVES_SHOWN = 8  # at first: as many as there are colours

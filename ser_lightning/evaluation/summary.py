@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.errors import UserError, counted
+from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.evaluation.breakdown_figures import draw_robustness, draw_slices
 from ser_lightning.evaluation.breakdown_tables import robustness_table, slices_table
 from ser_lightning.evaluation.data_warnings import data_warnings
@@ -22,7 +22,7 @@ from ser_lightning.evaluation.leakage_words import about_test, about_validation
 from ser_lightning.evaluation.protocol import corpora, known_of_speakers
 from ser_lightning.evaluation.reliability import draw_reliability
 from ser_lightning.run import RunDirectory
-from ser_lightning.terminal import SafeConsole
+from ser_lightning.utils.terminal import SafeConsole
 
 _NOT_LOGGED = ("left_out_by_label",)  # warnings that preparation does not log
 _SYNTHETIC = "synthetic speech: says nothing about emotion"

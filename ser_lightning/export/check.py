@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from ser_lightning.errors import UserError, first_line
+from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.inference.recognizer import EmotionRecognizer
 
 TOLERANCE = 1e-4  # of probabilities

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_lightning import __version__
-from ser_lightning.errors import UserError, first_line
+from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.export.frontend import LogMelByConvolution
 from ser_lightning.export.translations import OPSET, TRANSLATIONS
 from ser_lightning.export.twins import exportable

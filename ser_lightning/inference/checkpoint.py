@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ser_lightning.errors import UserError
-from ser_lightning.files import replacing
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import replacing
 from ser_lightning.inference.stamp import check_stamp
 from ser_lightning.run import RunDirectory
 

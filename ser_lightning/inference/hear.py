@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ser_lightning.data.audio import padded
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.loading import LengthBuckets
-from ser_lightning.data.progress import track
-from ser_lightning.errors import UserError
+from ser_lightning.utils.progress import track
+from ser_lightning.utils.errors import UserError
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.models.frontend import LogMel
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.data.containers import UnreadableAudio
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.inference.prediction import NoAnswer, Prediction, Segment, summarised
 from ser_lightning.inference.recognizer import EmotionRecognizer, Voice
 from ser_lightning.inference.recordings import STDIN, Recording
 from ser_lightning.inference.windows import Windows
-from ser_lightning.text import printable
+from ser_lightning.utils.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)

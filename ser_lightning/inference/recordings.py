@@ -18,8 +18,8 @@ from ser_lightning.data.audio import stream_file, stream_raw
 from ser_lightning.data.containers import UnreadableAudio
 from ser_lightning.data.scan import BadFile, walk
 from ser_lightning.data.sound_file import refuse_strange_beginning
-from ser_lightning.errors import UserError, some
-from ser_lightning.text import printable
+from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.text import printable
 
 STDIN = "-"
 _MOST_PIPED_BYTES = 2_000_000_000  # 17 hours of 16 bits at 16 kHz, 3 hours of stereo at 48 kHz

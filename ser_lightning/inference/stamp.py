@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ser_lightning.data.labels import check_labels
-from ser_lightning.errors import UserError
-from ser_lightning.text import is_file_name
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.text import is_file_name
 
 
 def _check_name(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 _LONGEST = 1.5  # windows that are still one segment
 

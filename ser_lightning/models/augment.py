@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check
 from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.models.layers.samples import as_float
 

@@ -11,7 +11,7 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check
 from ser_lightning.models.layers.masking import frame_mask, strided
 from ser_lightning.models.layers.samples import as_float
 from ser_lightning.models.voices import known_voices, shrunk, voice_of

@@ -5,7 +5,7 @@ B: clips.  T: samples of the longest clip.
 
 from torch import Tensor, nn
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.models.layers.samples import as_float
 

@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-from ser_lightning.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check
 
 
 def scheduled(

@@ -18,9 +18,9 @@ from typing import IO, Any
 
 from omegaconf import DictConfig
 
-from ser_lightning.command_line import assignment
-from ser_lightning.errors import why
-from ser_lightning.files import alone
+from ser_lightning.utils.command_line import assignment
+from ser_lightning.utils.errors import why
+from ser_lightning.utils.files import alone
 from ser_lightning.monitor import monitored
 from ser_lightning.run import SCHEMA, RunDirectory, write_json
 

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from ser_lightning.monitor import direction
-from ser_lightning.text import as_file_name
+from ser_lightning.utils.text import as_file_name
 
 _PLACES = ("data.root", "data.roots.", "data.test_root", "data.download", "hydra.", "logger", "trainer.enable_")
 _LONGEST = 120  # bytes of UTF-8; a digest follows, and file systems take 143 to 255

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.errors import UserError
-from ser_lightning.files import has_content
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import has_content
 from ser_lightning.run import RunDirectory, read_json, read_whole_record, write_json
 from ser_lightning.sweep.job import REFUSED
 

@@ -13,8 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
-from ser_lightning import signals
-from ser_lightning.errors import UserError
+from ser_lightning.utils import signals
+from ser_lightning.utils.errors import UserError
 from ser_lightning.monitor import check_monitor
 from ser_lightning.sweep import record
 from ser_lightning.sweep.job import announce_sweep
@@ -102,7 +102,7 @@ def print_stopped() -> bool:
 
 def _print_outcomes(sweep: Path) -> bool:
     from ser_lightning.sweep.table import print_outcomes
-    from ser_lightning.terminal import SafeConsole
+    from ser_lightning.utils.terminal import SafeConsole
 
     return print_outcomes(sweep, SafeConsole(highlight=False, markup=False))
 

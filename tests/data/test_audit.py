@@ -21,7 +21,7 @@ from ser_lightning.data.audit.tables import print_audit, print_splits
 from ser_lightning.data.audit.whole import audit
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.split_rules import RandomClips, SpeakerFolds
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, unsplit_data
 
 GIVEN = os.environ.get("SER_TEST_CREMAD")

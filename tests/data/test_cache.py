@@ -19,7 +19,7 @@ from ser_lightning.data.checksums import damage, write_checksums
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.report import SQUARE_WAVES
 from ser_lightning.data.user_csv import read_csv_corpus
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 CREMAD = load_corpus("cremad")
 

@@ -7,7 +7,7 @@ import pytest
 
 from ser_lightning.data.corpora import MisnamedFile, load_corpus
 from ser_lightning.data.corpora.corpus import NameFacts
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 SHARED_LABELS = {"anger", "disgust", "fear", "happiness", "neutral", "sadness"}
 NAMES = ("cremad", "ravdess", "emodb", "toy")

@@ -3,7 +3,7 @@
 import pytest
 
 from ser_lightning.data.csv_table import read_table
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 
 def table(tmp_path, content, **columns):

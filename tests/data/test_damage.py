@@ -26,7 +26,7 @@ from ser_lightning.data import audio, cache, packing
 from ser_lightning.data.audio import Sound, UnreadableAudio, decode
 from ser_lightning.data.cache import prepare
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 CREMAD = load_corpus("cremad")
 EXACT = {

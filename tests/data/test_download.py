@@ -27,7 +27,7 @@ from ser_lightning.data.corpora.corpus import RemoteFile
 from ser_lightning.data.download import Patience, default_folder, download, lfs
 from ser_lightning.data.download import archive as archives
 from ser_lightning.data.download import fetch as fetching
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 HASTE = Patience(attempts=4, backoff_s=0.002, longest_wait_s=2.0, connect_timeout_s=2.0, read_timeout_s=0.3)
 AUDIO = bytes(range(256)) * 2000  # 512,000 bytes

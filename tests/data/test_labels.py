@@ -9,7 +9,7 @@ from conftest import config
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.labels import by_intention, by_votes, map_emotions, read_label_map
 from ser_lightning.data.votes import Votes, human_scores, winners
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data
 
 NAMES = ("anger", "fear", "neutral")

@@ -9,7 +9,7 @@ from conftest import config
 from torch.utils.data import DataLoader
 
 from ser_lightning.data.loading import LengthBuckets
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, unsplit_data
 
 LENGTHS = np.random.default_rng(1).integers(20_000, 80_000, 1000)

@@ -14,7 +14,7 @@ from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
 from ser_lightning.data.scan import scan
 from ser_lightning.data.sources import Source
 from ser_lightning.data.user_csv import read_csv_corpus
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, make_module, train, unsplit_data
 from ser_lightning.run import RunDirectory
 

@@ -19,7 +19,7 @@ from ser_lightning.data.audit.speaker_encoder import (
     weights_file,
     window_starts,
 )
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import unsplit_data
 
 

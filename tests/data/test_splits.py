@@ -18,7 +18,7 @@ from ser_lightning.data.split_rules import (
     TestedElsewhere,
 )
 from ser_lightning.data.splits import split
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 
 def manifest(speakers, clips_each=10):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lightning.data.seeding import stable_rng
+from ser_lightning.utils.seeding import stable_rng
 from ser_lightning.data.synthesis import (
     EMOTIONS,
     SAMPLE_RATE_HZ,

@@ -16,7 +16,7 @@ from made_checkpoint import make_checkpoint_of
 from ser_lightning.cli import main
 from ser_lightning.demo import server
 from ser_lightning.demo.turns import Superseded, Turns
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 
 def ser_demo(*arguments):

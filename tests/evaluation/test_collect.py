@@ -4,7 +4,7 @@ import os
 import pytest
 from comparable_runs import make_grid, make_run
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.evaluation.collect import collect
 
 

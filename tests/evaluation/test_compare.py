@@ -10,7 +10,7 @@ import pytest
 from comparable_runs import LABELS, fewer_draws, make_grid, make_run
 from rich.console import Console
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.evaluation.collect import collect
 from ser_lightning.evaluation.compare import compare
 from ser_lightning.evaluation.compare_files import to_csv, to_json, to_markdown

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from ser_lightning import cli, load_model
 from ser_lightning.data.audio import stream_raw
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.inference import recordings
 from ser_lightning.inference.checkpoint import read_checkpoint
 from ser_lightning.inference.predict import predict_all

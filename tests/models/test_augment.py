@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.models.augment import (
     Augmentation,
     ClipMelShift,

@@ -16,7 +16,7 @@ from tiny_checkpoints import FAMILIES, make_checkpoint
 from torch.nn import functional
 
 from ser_lightning import experiment, load_model
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, make_module, train
 from ser_lightning.models.nets.pretrained import Pretrained
 from ser_lightning.models.pretrained import store

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.models.layers import recurrence
 from ser_lightning.models.layers import selective_scan as scans
 from ser_lightning.models.layers.mamba import Mamba, MambaStack, causal_convolution, reordered, reversal

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from ser_lightning.command_line import assignment
+from ser_lightning.utils.command_line import assignment
 
 SMALL = ("model.frontend.n_mels=16", "logger=none", "trainer.enable_progress_bar=false")
 PLAIN = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}

@@ -9,7 +9,7 @@ from typing import Literal
 from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
-from ser_lightning.errors import counted, some
+from ser_lightning.utils.errors import counted, some
 
 SHORT_S = 0.3
 FEW_CLIPS = 2  # of a speaker: suspect where the median of those with more is

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.splits import SUBSETS, Split, SplitRule
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)

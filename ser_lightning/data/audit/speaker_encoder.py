@@ -23,9 +23,9 @@ from torch import nn
 
 from ser_lightning.data.audio import SAMPLE_RATE_HZ
 from ser_lightning.data.collection import Collection
-from ser_lightning.data.progress import track
-from ser_lightning.errors import UserError
-from ser_lightning.files import alone, cache_root, replacing
+from ser_lightning.utils.progress import track
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import alone, cache_root, replacing
 
 WIDTH = 256  # D
 _N_MELS = 40

@@ -11,7 +11,7 @@ from ser_lightning.data.audit.folds import FoldAudit, SplitAudit, Subset
 from ser_lightning.data.audit.speakers import similarity_table
 from ser_lightning.data.audit.whole import Audit, Count, Spread
 from ser_lightning.data.splits import SUBSETS
-from ser_lightning.errors import counted
+from ser_lightning.utils.errors import counted
 
 _NAMED = {"error": 6, "warning": 6, "note": 2}  # names a finding shows
 _FOLDS = 10  # of a split that are shown in an audit; of one that has more, the first few

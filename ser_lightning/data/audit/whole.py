@@ -29,7 +29,7 @@ from ser_lightning.data.labels import DROP
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.splits import SplitRule
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 SCHEMA = 2  # of the JSON
 

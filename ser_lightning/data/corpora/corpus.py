@@ -7,7 +7,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from ser_lightning.data.votes import Votes
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 
 class MisnamedFile(ValueError):

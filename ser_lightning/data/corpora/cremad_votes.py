@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ser_lightning.data.votes import Votes
-from ser_lightning.errors import UserError
-from ser_lightning.files import read_text
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import read_text
 
 _LETTERS = "ADFHNS"  # in the order of the corpus's labels
 _TABLES = ("tabulatedVotes.csv", "summaryTable.csv")

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.data.seeding import stable_rng
+from ser_lightning.utils.seeding import stable_rng
 
 _FULL_SCALE = 32_768
 

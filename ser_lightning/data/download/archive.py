@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from ser_lightning.data.download.outcomes import Spoilt
-from ser_lightning.files import written_whole
+from ser_lightning.utils.files import written_whole
 
 _MOST_BYTES = 20 * 10**9  # an archive that claims to hold more is no corpus of acted speech
 _CHUNK_BYTES = 1 << 20

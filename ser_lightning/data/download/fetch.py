@@ -22,8 +22,8 @@ from ser_lightning.data.download.meter import Meter, metered
 from ser_lightning.data.download.outcomes import NotHad, Spoilt, Unreachable
 from ser_lightning.data.download.transfer import Part, Patience, Transfer
 from ser_lightning.data.download.verify import verify
-from ser_lightning.errors import UserError, counted, some
-from ser_lightning.files import alone
+from ser_lightning.utils.errors import UserError, counted, some
+from ser_lightning.utils.files import alone
 
 _REASONS = 10  # that a message gives for what is not available
 _HOPELESS = 10  # files in a row that a host fails to give before it is asked no more

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ser_lightning.errors import counted
+from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation.charts.axes import even, logarithmic
 from ser_lightning.evaluation.charts.plot import height, plot
 from ser_lightning.evaluation.charts.svg import across, colour, element, mark

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from ser_lightning.errors import counted
+from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation.charts.axes import Scale
 from ser_lightning.evaluation.charts.svg import across, colour, element, mark, picture
 from ser_lightning.evaluation.comparison import Estimate

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from ser_lightning.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check
 
 _MOST_TENSORS = 20_000  # of parameters
 _BYTES_EACH = 16  # of a parameter that is trained: itself, its gradient, two moments

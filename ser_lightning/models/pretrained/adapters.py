@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from ser_lightning.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check
 
 # Linear layers of each Transformer layer. WavLM's attention reads the weights of its own, past any adapter.
 _TARGETS = {

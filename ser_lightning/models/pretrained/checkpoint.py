@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.errors import UserError, first_line
+from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.models.pretrained.contamination import contamination
 from ser_lightning.models.pretrained.wave_encoder import WaveEncoder
 from ser_lightning.models.pretrained.window_encoder import WindowEncoder

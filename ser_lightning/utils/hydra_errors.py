@@ -7,7 +7,7 @@ from pathlib import Path
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
-from ser_lightning.errors import did_you_mean
+from ser_lightning.utils.errors import did_you_mean
 
 _CONF = Path(__file__).resolve().parent.parent / "conf"
 _SHOW = "`python train.py --cfg job` shows those there are"

@@ -19,9 +19,9 @@ from omegaconf import OmegaConf
 
 from ser_lightning import cli, load_model
 from ser_lightning.entry import _run_directory
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, make_module, train
-from ser_lightning.foreign import check_description, make_part
+from ser_lightning.utils.safe_instantiate import check_description, make_part
 from ser_lightning.run import RunDirectory
 
 
@@ -49,7 +49,7 @@ def test_everything_that_shipped_configs_name_is_on_the_list():
         "torch.optim.sys.exit",
         "torch.optim.lr_scheduler.Optimizer",
         "torch.hub.load",
-        "ser_lightning.files.replacing",
+        "ser_lightning.utils.files.replacing",
         "",
         "nonsense",
     ],

@@ -9,7 +9,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 _STRUCTURE = "[^\\[\\]{}()'\"$,:=]*"  # no character that lists, mappings, functions or quotes begin with
 _PLAIN = re.compile(rf"~|(\${{[^{{}}]*}})?{_STRUCTURE}(/|$)")  # a path, or a word
@@ -67,7 +67,7 @@ def _problem(text: str) -> str:
     from hydra.core.override_parser.overrides_parser import OverridesParser  # not needed to print a command
     from hydra.errors import HydraException
 
-    from ser_lightning.hydra_errors import in_a_line
+    from ser_lightning.utils.hydra_errors import in_a_line
 
     try:
         OverridesParser.create().parse_overrides([text])

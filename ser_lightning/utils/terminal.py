@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from ser_lightning.text import print_no_more, printable
+from ser_lightning.utils.text import print_no_more, printable
 
 
 class SafeConsole(Console):

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from ser_lightning.terminal import SafeConsole
-from ser_lightning.text import as_file_name, is_file_name, printable
+from ser_lightning.utils.terminal import SafeConsole
+from ser_lightning.utils.text import as_file_name, is_file_name, printable
 
 
 @pytest.mark.parametrize(

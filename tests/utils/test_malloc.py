@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ser_lightning.memory import kept_memory
+from ser_lightning.utils.malloc import kept_memory
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 _MB = 2**20

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence, Sized
 from difflib import get_close_matches
 from typing import Any
 
-from ser_lightning import signals
-from ser_lightning.text import printable
+from ser_lightning.utils import signals
+from ser_lightning.utils.text import printable
 
 
 class UserError(ValueError):

@@ -8,9 +8,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_lightning.command_line import assignment, readable, train_command
+from ser_lightning.utils.command_line import assignment, readable, train_command
 from ser_lightning.compose import compose_config
-from ser_lightning.errors import UserError
+from ser_lightning.utils.errors import UserError
 
 
 def parsed(override):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_lightning.user import name_user
+from ser_lightning.utils.user import name_user
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 SCRIPT = """
 import os, signal, sys, time
 {before}
-from ser_lightning import errors, signals
+from ser_lightning.utils import errors
+from ser_lightning.utils import signals
 signals.catch()
 try:
     os.kill(os.getpid(), signal.{name})

@@ -13,7 +13,7 @@ import yaml
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
-from ser_lightning.errors import NoRoom, is_full
+from ser_lightning.utils.errors import NoRoom, is_full
 
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where there is one
 _DEEPEST = 30  # levels of a config; ours have six

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from ser_lightning.errors import UserError, first_line, some
+from ser_lightning.utils.errors import UserError, first_line, some
 
 _NAMED = frozenset(
     """
