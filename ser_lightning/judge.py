@@ -15,7 +15,7 @@ from ser_lightning.utils.errors import UserError
 from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.run import RunDirectory
-from ser_lightning.verdict import verdict
+from ser_lightning.evaluation.evaluate import verdict
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected
 

@@ -12,7 +12,7 @@ import yaml
 
 from ser_lightning.evaluation import stats
 from ser_lightning.evaluation.predictions import Predictions, write_predictions
-from ser_lightning.metrics import confusion, scores
+from ser_lightning.evaluation.metrics import confusion, scores
 
 LABELS = ("anger", "fear", "neutral")
 CLIPS_PER_SPEAKER = 12

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.evaluation.predictions import Predictions, write_predictions
-from ser_lightning.metrics import confusion, scores
+from ser_lightning.evaluation.metrics import confusion, scores
 
 LABELS = ("anger", "fear", "neutral")
 TRUE = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]

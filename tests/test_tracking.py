@@ -13,7 +13,7 @@ from wandb_log import read_run
 
 from ser_lightning import tracking
 from ser_lightning.evaluation.calibration import calibration
-from ser_lightning.evaluation.slices import slices
+from ser_lightning.evaluation.subgroups import slices
 from ser_lightning.evaluation.summary import finish as draw
 from ser_lightning.experiment import _logger
 from ser_lightning.run import RunDirectory

@@ -36,7 +36,7 @@ from ser_lightning.judge import BEST, LAST
 from ser_lightning.models.voices import protocol_of_speakers
 from ser_lightning.run import SCHEMA, RunDirectory, write_config, write_json
 from ser_lightning.utils.text import as_file_name
-from ser_lightning.verdict import verdict
+from ser_lightning.evaluation.evaluate import verdict
 
 if TYPE_CHECKING:
     from ser_lightning.data.degrade import Condition

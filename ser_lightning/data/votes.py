@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.metrics import scores
+from ser_lightning.evaluation.metrics import scores
 
 
 @dataclass(frozen=True, kw_only=True)

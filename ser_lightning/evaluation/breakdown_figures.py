@@ -6,8 +6,8 @@ from typing import Any
 
 from ser_lightning.evaluation.comparison import Estimate
 from ser_lightning.evaluation.dots import Dot, draw_dots
-from ser_lightning.evaluation.scoring import labels_shown
-from ser_lightning.evaluation.slices import Slices, lacks_labels
+from ser_lightning.evaluation.part_scores import labels_shown
+from ser_lightning.evaluation.subgroups import Slices, lacks_labels
 from ser_lightning.evaluation.stats import FEWEST_SPEAKERS
 from ser_lightning.evaluation.wording import count, percent, points, points_interval, shortened
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ser_lightning.evaluation.compare_tables import bracketed, percent, plain
 from ser_lightning.evaluation.comparison import Estimate
-from ser_lightning.evaluation.slices import Slices, lacks_labels
+from ser_lightning.evaluation.subgroups import Slices, lacks_labels
 
 _UNITS = "Per cent; in brackets 95 % intervals by a bootstrap over speakers."
 _PAIRED = "Against clean: difference in UAR, the same speakers under both."

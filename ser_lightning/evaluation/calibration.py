@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from ser_lightning.evaluation.stats import uar
-from ser_lightning.metrics import confusion
+from ser_lightning.evaluation.metrics import confusion
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -17,7 +17,7 @@ from ser_lightning.data.split_rules import SpeakerFolds
 from ser_lightning.utils.errors import UserError, counted, first_line, some
 from ser_lightning.evaluation.predictions import Predictions, read_predictions
 from ser_lightning.utils.files import has_content, read_settings
-from ser_lightning.metrics import confusion
+from ser_lightning.evaluation.metrics import confusion
 from ser_lightning.result import check_record, read_record
 from ser_lightning.run import RunDirectory
 

@@ -19,7 +19,7 @@ from ser_lightning.evaluation.data_warnings import data_warnings
 from ser_lightning.evaluation.grouping import by_importance, by_model, differing, settings
 from ser_lightning.evaluation.pairs import make_pairs
 from ser_lightning.evaluation.protocol import readable, sections
-from ser_lightning.metrics import scores
+from ser_lightning.evaluation.metrics import scores
 
 
 def compare(found: Found, *, separate: bool = False) -> list[Comparison]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.evaluation import stats
-from ser_lightning.evaluation.scoring import Indices, counts_by_speaker, scored, with_interval
+from ser_lightning.evaluation.part_scores import Indices, counts_by_speaker, scored, with_interval
 from ser_lightning.evaluation.stats import Counts
 
 

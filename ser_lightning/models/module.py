@@ -19,7 +19,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ser_lightning.data.batch import Batch
 from ser_lightning.utils.errors import UserError, check
-from ser_lightning.metrics import scores
+from ser_lightning.evaluation.metrics import scores
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.nets.arguments import check_arguments, check_memory

@@ -17,7 +17,7 @@ from ser_lightning.evaluation.compare_files import to_csv, to_json, to_markdown
 from ser_lightning.evaluation.compare_tables import failures, print_comparisons
 from ser_lightning.evaluation.predictions import Predictions, write_predictions
 from ser_lightning.evaluation.report import write_page
-from ser_lightning.metrics import confusion, scores
+from ser_lightning.evaluation.metrics import confusion, scores
 
 
 @pytest.fixture(scope="module", autouse=True)

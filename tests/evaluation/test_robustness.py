@@ -14,7 +14,7 @@ from ser_lightning.evaluation import dots
 from ser_lightning.evaluation.breakdown_figures import draw_robustness
 from ser_lightning.evaluation.breakdown_tables import robustness_table
 from ser_lightning.evaluation.robustness import Heard, robustness
-from ser_lightning.metrics import confusion, scores
+from ser_lightning.evaluation.metrics import confusion, scores
 
 NAMES = ("anger", "neutral", "sadness")
 WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from ser_lightning.evaluation import stats
-from ser_lightning.metrics import scores
+from ser_lightning.evaluation.metrics import scores
 
 # Darwin's pairs of crossed and self-fertilised maize, eighths of an inch: Fisher, The Design of Experiments, 1935,
 # table 3; 863 of the 2¹⁵ ways to set their signs have a sum at least as large (section 21).

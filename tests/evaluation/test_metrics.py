@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ser_lightning.metrics import confusion, scores
+from ser_lightning.evaluation.metrics import confusion, scores
 
 NAMES = ("a", "b", "c")
 

@@ -14,8 +14,8 @@ from ser_lightning.data.collection import Collection
 from ser_lightning.data.manifest import Utterance
 from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at
 from ser_lightning.evaluation.predictions import Predictions
-from ser_lightning.evaluation.slices import Slices, slices
-from ser_lightning.metrics import Scores, confusion, scores
+from ser_lightning.evaluation.subgroups import Slices, slices
+from ser_lightning.evaluation.metrics import Scores, confusion, scores
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from rich.console import Console
 from ser_lightning.evaluation import dots
 from ser_lightning.evaluation.breakdown_figures import draw_slices
 from ser_lightning.evaluation.breakdown_tables import slices_table
-from ser_lightning.evaluation.slices import MOST_VALUES, lacks_labels, slices
-from ser_lightning.metrics import confusion, scores
+from ser_lightning.evaluation.subgroups import MOST_VALUES, lacks_labels, slices
+from ser_lightning.evaluation.metrics import confusion, scores
 
 NAMES = ("anger", "neutral", "sadness")
 WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.evaluation.scoring import Indices, counts_by_speaker, scored
+from ser_lightning.evaluation.part_scores import Indices, counts_by_speaker, scored
 
 MOST_VALUES = 40  # of a column: one with more, such as sentences said once each, makes no parts
 _RANKS = {"low": 0, "normal": 1, "medium": 2, "high": 3, "strong": 4, "unspecified": 5}
