@@ -12,7 +12,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ser_lightning.utils import signals
 from ser_lightning.utils.files import replacing
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from ser_lightning.utils.command_line import assignment, readable, train_command
 from ser_lightning.utils.errors import UserError, cause, is_interrupt, why
 from ser_lightning.utils.files import has_content
 from ser_lightning.utils.hydra_errors import in_a_line
-from ser_lightning.run import RunDirectory, check_resumed_alone
+from ser_lightning.runs.directory import RunDirectory, check_resumed_alone
 from ser_lightning.sweep import grid, names, plugins, watch
 from ser_lightning.sweep.job import end_with_sweep, run_apart
 from ser_lightning.sweep.watch import is_search, listen

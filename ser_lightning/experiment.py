@@ -30,18 +30,18 @@ from ser_lightning.config_types import check_parts
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
 from ser_lightning.data.report import write_excluded_csv
-from ser_lightning.environment import describe
+from ser_lightning.runs.environment import describe
 from ser_lightning.utils.errors import UserError, cause, check, why
 from ser_lightning.evaluation import summary
 from ser_lightning.evaluation.card import write_card
-from ser_lightning.evaluation.predictions import write_predictions
+from ser_lightning.runs.predictions import write_predictions
 from ser_lightning.inference.hear import clip_moments
 from ser_lightning.judge import judge
 from ser_lightning.utils.malloc import kept_memory
 from ser_lightning.models.module import EmotionModule
-from ser_lightning.monitor import check_monitor, check_validation, monitored
+from ser_lightning.runs.monitor import check_monitor, check_validation, monitored
 from ser_lightning.resuming import check_same_data
-from ser_lightning.run import SCHEMA, RunDirectory, write_json
+from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_json
 from ser_lightning.sweep.job import sweep_name
 from ser_lightning.utils.text import is_file_name
 from ser_lightning.trainer import check_callbacks, check_trainer, make_trainer

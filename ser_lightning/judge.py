@@ -12,9 +12,9 @@ from lightning.pytorch import Trainer
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart, leakage_to_json
 from ser_lightning.utils.errors import UserError
-from ser_lightning.evaluation.predictions import Predictions
+from ser_lightning.runs.predictions import Predictions
 from ser_lightning.models.module import EmotionModule
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.evaluation.evaluate import verdict
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected

@@ -19,7 +19,7 @@ from ser_lightning.compose import compose_config
 from ser_lightning.data.audio import SAMPLE_RATE_HZ
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.environment import describe
+from ser_lightning.runs.environment import describe
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_module
 from ser_lightning.models.module import EmotionModule

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ser_lightning.evaluation import stats
-from ser_lightning.evaluation.predictions import Predictions, write_predictions
+from ser_lightning.runs.predictions import Predictions, write_predictions
 from ser_lightning.evaluation.metrics import confusion, scores
 
 LABELS = ("anger", "fear", "neutral")

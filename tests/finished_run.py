@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.evaluation.predictions import Predictions, write_predictions
+from ser_lightning.runs.predictions import Predictions, write_predictions
 from ser_lightning.evaluation.metrics import confusion, scores
 
 LABELS = ("anger", "fear", "neutral")

@@ -13,7 +13,7 @@ from ser_lightning import checkpoints, experiment
 from ser_lightning.checkpoints import WholeCheckpoints, to_go_on_from
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import train
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=4", "data.batch_size=16")
 

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from ser_lightning.config_types import check_types
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import train
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 
 @pytest.mark.parametrize("name", names_in("model"))

@@ -18,7 +18,7 @@ from ser_lightning import load_model
 from ser_lightning.entry import _explain
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, train
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "logger=none")
 TRAIN = [sys.executable, str(ROOT / "train.py")]

@@ -16,7 +16,7 @@ from ser_lightning.data.cache import prepare
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, train, unsplit_data
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 GIVEN = os.environ.get("SER_TEST_CREMAD")
 

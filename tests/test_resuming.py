@@ -10,7 +10,7 @@ from ser_lightning import experiment
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, train
 from ser_lightning.resuming import check_same_data
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=2")
 

@@ -16,7 +16,7 @@ from ser_lightning.evaluation.calibration import calibration
 from ser_lightning.evaluation.subgroups import slices
 from ser_lightning.evaluation.summary import finish as draw
 from ser_lightning.experiment import _logger
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tracking import TolerantWandbLogger, log_result, wandb_logger
 from ser_lightning.wandb_environment import has_credentials, wanted_mode
 

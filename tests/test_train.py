@@ -18,7 +18,7 @@ from ser_lightning.callbacks import RichProgress
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import train
 from ser_lightning.utils.files import written_whole
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=3", "data.batch_size=16")
 

@@ -6,7 +6,7 @@ from conftest import config, names_in
 
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import train, unsplit_data
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.trainer import check_callbacks, check_trainer
 
 

@@ -96,7 +96,7 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool,
     from ser_lightning.data.audit.tables import print_audit
     from ser_lightning.data.audit.whole import audit as audit_collection
     from ser_lightning.data.cache import discard_if_damaged
-    from ser_lightning.monitor import needing_validation
+    from ser_lightning.runs.monitor import needing_validation
 
     weights = weights_file() if voices else None  # a missing one is said before a corpus is decoded
     collection, rules = _unsplit(config)

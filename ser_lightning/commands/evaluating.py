@@ -23,10 +23,10 @@ from ser_lightning.data.leakage import Leakage, TrainingRecord, leakage_to_json
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.report import write_excluded_csv
 from ser_lightning.data.splits import Split
-from ser_lightning.environment import describe
+from ser_lightning.runs.environment import describe
 from ser_lightning.utils.errors import UserError
 from ser_lightning.evaluation import summary
-from ser_lightning.evaluation.predictions import Predictions, write_predictions
+from ser_lightning.runs.predictions import Predictions, write_predictions
 from ser_lightning.evaluation.robustness import Heard, robustness
 from ser_lightning.experiment import unsplit_data
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
@@ -34,7 +34,7 @@ from ser_lightning.inference.hear import Change, hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
 from ser_lightning.judge import BEST, LAST
 from ser_lightning.models.voices import protocol_of_speakers
-from ser_lightning.run import SCHEMA, RunDirectory, write_config, write_json
+from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_config, write_json
 from ser_lightning.utils.text import as_file_name
 from ser_lightning.evaluation.evaluate import verdict
 

@@ -9,7 +9,7 @@ from ser_lightning.data.corpora import Corpus, load_corpus
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.evaluation.wording import percent
 from ser_lightning.inference.checkpoint import Checkpoint
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 _CAUTION = "What it hears in a voice says little about how people feel: judge nobody by it."
 _ACTED = f"It learnt from actors. {_CAUTION}"

@@ -22,7 +22,7 @@ from ser_lightning.evaluation.compare_files import markdown
 from ser_lightning.evaluation.comparison import Estimate
 from ser_lightning.evaluation.data_warnings import data_warnings
 from ser_lightning.utils.files import written_whole
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 _PAGE = Path(__file__).parent / "page"
 NAME = "model_card.md"

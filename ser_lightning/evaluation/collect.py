@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from ser_lightning.data.split_rules import SpeakerFolds
 from ser_lightning.utils.errors import UserError, counted, first_line, some
-from ser_lightning.evaluation.predictions import Predictions, read_predictions
+from ser_lightning.runs.predictions import Predictions, read_predictions
 from ser_lightning.utils.files import has_content, read_settings
 from ser_lightning.evaluation.metrics import confusion
-from ser_lightning.result import check_record, read_record
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.result import check_record, read_record
+from ser_lightning.runs.directory import RunDirectory
 
 log = logging.getLogger(__name__)
 _INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ser_lightning.data.collection import Collection
 from ser_lightning.data.manifest import Utterance
 from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at
-from ser_lightning.evaluation.predictions import Predictions
+from ser_lightning.runs.predictions import Predictions
 from ser_lightning.evaluation.subgroups import Slices, slices
 from ser_lightning.evaluation.metrics import Scores, confusion, scores
 

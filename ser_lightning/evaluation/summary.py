@@ -21,7 +21,7 @@ from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_h
 from ser_lightning.evaluation.leakage_words import about_test, about_validation
 from ser_lightning.evaluation.protocol import corpora, known_of_speakers
 from ser_lightning.evaluation.reliability import draw_reliability
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.utils.terminal import SafeConsole
 
 _NOT_LOGGED = ("left_out_by_label",)  # warnings that preparation does not log

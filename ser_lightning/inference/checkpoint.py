@@ -12,7 +12,7 @@ from torch import Tensor
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import replacing
 from ser_lightning.inference.stamp import check_stamp
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 _KEY = "ser_lightning"
 

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.utils.errors import first_line
 from ser_lightning.utils.hydra_errors import in_a_line
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.names import job_name, varying_keys
 from ser_lightning.sweep.record import plan

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from ser_lightning.monitor import direction
+from ser_lightning.runs.monitor import direction
 from ser_lightning.utils.text import as_file_name
 
 _PLACES = ("data.root", "data.roots.", "data.test_root", "data.download", "hydra.", "logger", "trainer.enable_")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import has_content
-from ser_lightning.run import RunDirectory, read_json, read_whole_record, write_json
+from ser_lightning.runs.directory import RunDirectory, read_json, read_whole_record, write_json
 from ser_lightning.sweep.job import REFUSED
 
 _PLAN = "sweep.json"

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict
 
 from ser_lightning.utils import signals
 from ser_lightning.utils.errors import UserError
-from ser_lightning.monitor import check_monitor
+from ser_lightning.runs.monitor import check_monitor
 from ser_lightning.sweep import record
 from ser_lightning.sweep.job import announce_sweep
 from ser_lightning.sweep.names import varying_keys

@@ -18,7 +18,7 @@ from typing import Any
 
 from conftest import ROOT, config, make_cremad
 
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "data.batch_size=16", "logger=none")
 _MEASURED = ("train/clips_per_s",)  # columns of metrics.csv that no two runs share

@@ -15,7 +15,7 @@ from ser_lightning.evaluation.collect import collect
 from ser_lightning.evaluation.compare import compare
 from ser_lightning.evaluation.compare_files import to_csv, to_json, to_markdown
 from ser_lightning.evaluation.compare_tables import failures, print_comparisons
-from ser_lightning.evaluation.predictions import Predictions, write_predictions
+from ser_lightning.runs.predictions import Predictions, write_predictions
 from ser_lightning.evaluation.report import write_page
 from ser_lightning.evaluation.metrics import confusion, scores
 

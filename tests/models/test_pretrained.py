@@ -26,7 +26,7 @@ from ser_lightning.models.pretrained.store import Clip, FeatureStore
 from ser_lightning.models.pretrained.wave_encoder import WaveEncoder
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import warmup_cosine
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 transformers = pytest.importorskip("transformers", reason="pretrained models need the extra pretrained")
 

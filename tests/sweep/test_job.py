@@ -16,7 +16,7 @@ from filelock import FileLock
 from finished_run import finished_result
 
 from ser_lightning import experiment
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import REFUSED, run_apart
 
 RESULT = finished_result()
@@ -127,7 +127,7 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
 from pathlib import Path
 from conftest import config
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import run_apart
 where = Path({str(tmp_path)!r})
 run_apart(config(), RunDirectory(where / "job"), [], train=where / "program.py", cwd=where, aloud=False)

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.record import outcomes, plan, read_plan
 from ser_lightning.sweep.table import print_outcomes

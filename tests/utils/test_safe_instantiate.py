@@ -22,7 +22,7 @@ from ser_lightning.entry import _run_directory
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, make_module, train
 from ser_lightning.utils.safe_instantiate import check_description, make_part
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.directory import RunDirectory
 
 
 def test_everything_that_shipped_configs_name_is_on_the_list():

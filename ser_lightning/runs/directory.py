@@ -245,7 +245,7 @@ def read_whole_record(path: Path) -> dict[str, Any] | None:
     """Return a record, of a finished run or a failed one; None where there is none that is whole, which is said."""
     if not has_content(path):
         return None
-    from ser_lightning.result import read_record  # help is to answer without what it imports
+    from ser_lightning.runs.result import read_record  # help is to answer without what it imports
 
     try:
         return read_record(path)

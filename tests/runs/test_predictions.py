@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from finished_run import GUESS, LABELS, TRUE, make_predictions
 
-from ser_lightning.evaluation.predictions import read_predictions, write_predictions
+from ser_lightning.runs.predictions import read_predictions, write_predictions
 
 
 def test_file_has_names_and_six_digits(tmp_path):

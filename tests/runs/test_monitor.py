@@ -7,8 +7,8 @@ from conftest import config
 
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import train
-from ser_lightning.monitor import check_monitor, check_validation, direction, monitored
-from ser_lightning.run import RunDirectory
+from ser_lightning.runs.monitor import check_monitor, check_validation, direction, monitored
+from ser_lightning.runs.directory import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=2", "data.batch_size=16")
 NO_FOLLOWER = ("callbacks.early_stopping=null", "callbacks.best_checkpoint=null")
