@@ -29,7 +29,7 @@ from ser_lightning.checkpoints import StayStopped, WholeCheckpoints, to_go_on_fr
 from ser_lightning.config_types import check_parts
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
-from ser_lightning.data.report import write_excluded_csv
+from ser_lightning.data.prepare.preparation_report import write_excluded_csv
 from ser_lightning.runs.environment import describe
 from ser_lightning.utils.errors import UserError, cause, check, why
 from ser_lightning.evaluation import summary

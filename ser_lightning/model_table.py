@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ser_lightning.compose import compose_config
-from ser_lightning.data.audio import SAMPLE_RATE_HZ
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.runs.environment import describe

@@ -13,9 +13,9 @@ from ser_lightning.utils.errors import UserError, counted
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from ser_lightning.data.collection import Collection
+    from ser_lightning.data.labelled_clips import Collection
     from ser_lightning.data.corpora import Corpus
-    from ser_lightning.data.splits import SplitRule
+    from ser_lightning.data.splits.split import SplitRule
 
 
 @click.group(cls=Group)
@@ -94,8 +94,8 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool,
     from ser_lightning.data.audit.speaker_encoder import weights_file
     from ser_lightning.data.audit.speakers import compare_collection
     from ser_lightning.data.audit.tables import print_audit
-    from ser_lightning.data.audit.whole import audit as audit_collection
-    from ser_lightning.data.cache import discard_if_damaged
+    from ser_lightning.data.audit.corpus_audit import audit as audit_collection
+    from ser_lightning.data.prepare.cache import discard_if_damaged
     from ser_lightning.runs.monitor import needing_validation
 
     weights = weights_file() if voices else None  # a missing one is said before a corpus is decoded
@@ -131,7 +131,7 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
         raise UserError(f"there is no split {only} of {name} (known: {', '.join(config.data.splits)})")
     from ser_lightning.data.audit.folds import audit_splits
     from ser_lightning.data.audit.tables import print_splits
-    from ser_lightning.data.audit.whole import SCHEMA
+    from ser_lightning.data.audit.corpus_audit import SCHEMA
 
     collection, rules = _unsplit(config)
     rules = rules if only is None else {only: rules[only]}

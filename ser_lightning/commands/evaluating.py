@@ -17,12 +17,12 @@ from rich.console import Console
 
 from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.commands.seen import Seen, seen
-from ser_lightning.data.audio import SAMPLE_RATE_HZ
-from ser_lightning.data.collection import Collection
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
+from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.leakage import Leakage, TrainingRecord, leakage_to_json
 from ser_lightning.data.manifest import Manifest
-from ser_lightning.data.report import write_excluded_csv
-from ser_lightning.data.splits import Split
+from ser_lightning.data.prepare.preparation_report import write_excluded_csv
+from ser_lightning.data.splits.split import Split
 from ser_lightning.runs.environment import describe
 from ser_lightning.utils.errors import UserError
 from ser_lightning.evaluation import summary

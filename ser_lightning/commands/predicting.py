@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ser_lightning.commands.places import STDOUT, check_places
-from ser_lightning.data.report import CLIPPED_SHARE, SQUARE_SHARE, SQUARE_WAVES
+from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SQUARE_SHARE, SQUARE_WAVES
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.evaluation.wording import clock, percent
 from ser_lightning.utils.files import shared_folder, written_whole

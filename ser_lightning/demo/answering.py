@@ -11,8 +11,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from ser_lightning.data.audio import stream_file
-from ser_lightning.data.containers import UnreadableAudio
+from ser_lightning.data.prepare.decoding import stream_file
+from ser_lightning.data.prepare.truncation import UnreadableAudio
 from ser_lightning.demo import limits, words
 from ser_lightning.demo.colours import DARK, LIGHT
 from ser_lightning.demo.picture import draw

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.data.split_rules import SpeakerFolds
+from ser_lightning.data.splits.rules import SpeakerFolds
 from ser_lightning.utils.errors import UserError, counted, first_line, some
 from ser_lightning.runs.predictions import Predictions, read_predictions
 from ser_lightning.utils.files import has_content, read_settings

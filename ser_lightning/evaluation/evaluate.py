@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.data.collection import Collection
+from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.manifest import Utterance
 from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at
 from ser_lightning.runs.predictions import Predictions

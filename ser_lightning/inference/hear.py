@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_lightning.data.audio import padded
-from ser_lightning.data.collection import Collection
-from ser_lightning.data.loading import LengthBuckets
+from ser_lightning.data.prepare.decoding import padded
+from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.batches import LengthBuckets
 from ser_lightning.utils.progress import track
 from ser_lightning.utils.errors import UserError
 from ser_lightning.inference.recognizer import EmotionRecognizer

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from ser_lightning.data.audio import SILENT_PEAK, clipped_share, padded, peak, samples_of, stream_file
+from ser_lightning.data.prepare.decoding import SILENT_PEAK, clipped_share, padded, peak, samples_of, stream_file
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.safe_instantiate import make_part
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint

@@ -19,9 +19,9 @@ _NAMED = frozenset(
     ser_lightning.models.frontend.LogMel
     ser_lightning.models.raw_waveform.RawWaveform
     ser_lightning.models.schedule.warmup_cosine
-    ser_lightning.data.make.one_corpus
-    ser_lightning.data.make.user_csv
-    ser_lightning.data.make.pooled_corpora
+    ser_lightning.data.factories.one_corpus
+    ser_lightning.data.factories.user_csv
+    ser_lightning.data.factories.pooled_corpora
     ser_lightning.callbacks.AverageWeights
     ser_lightning.tracking.wandb_logger
     lightning.pytorch.Trainer

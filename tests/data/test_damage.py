@@ -22,9 +22,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from ser_lightning.data import audio, cache, packing
-from ser_lightning.data.audio import Sound, UnreadableAudio, decode
-from ser_lightning.data.cache import prepare
+from ser_lightning.data.prepare import decoding
+from ser_lightning.data.prepare import cache
+from ser_lightning.data.prepare import packing
+from ser_lightning.data.prepare.decoding import Sound, UnreadableAudio, decode
+from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.utils.errors import UserError
 
@@ -267,7 +269,7 @@ def test_strange_bytes_before_in_or_after_are_named_or_passed_over(path, recordi
 def test_the_size_of_the_blocks_makes_no_difference(path, recording, block):
     whole = decoded(path, written(recording))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audio, "_BLOCK", block)
+        patch.setattr(decoding, "_BLOCK", block)
         in_blocks = decoded(path, written(recording))
     assert len(in_blocks.samples) == len(whole.samples)
     assert np.abs(in_blocks.samples.astype(int) - whole.samples).max() <= 1

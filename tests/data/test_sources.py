@@ -8,10 +8,11 @@ from conftest import config, names_in
 from layouts import make_csv, make_emodb, make_ravdess, tone
 from lightning.pytorch import Trainer
 
-from ser_lightning.data import packing, sources
-from ser_lightning.data.cache import prepare
+from ser_lightning.data import sources
+from ser_lightning.data.prepare import packing
+from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
-from ser_lightning.data.scan import scan
+from ser_lightning.data.prepare.scan import scan
 from ser_lightning.data.sources import Source
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.utils.errors import UserError

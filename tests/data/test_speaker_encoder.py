@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from conftest import config
 
 from ser_lightning.cli import main
-from ser_lightning.data.audio import padded
+from ser_lightning.data.prepare.decoding import padded
 from ser_lightning.data.audit import speaker_encoder
 from ser_lightning.data.audit.speaker_encoder import (
     WIDTH,

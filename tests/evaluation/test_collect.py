@@ -130,7 +130,7 @@ def test_a_record_of_unexpected_types_never_stops_the_rest(good, spoilt, changes
 
 def test_speakers_who_are_not_the_splits_are_noticed(tmp_path, good):
     folds = [["s0-s3"], ["s4-s7"], ["s8-s11"]]
-    rule = {"_target_": "ser_lightning.data.split_rules.SpeakerFolds", "folds": folds}
+    rule = {"_target_": "ser_lightning.data.splits.rules.SpeakerFolds", "folds": folds}
     named = make_run(tmp_path / "named", settings={"data.splits": {"actors5": rule}}, protocol={"split": "actors5"})
     assert "has speakers whom this split does not test on" in reason(named, good)
 

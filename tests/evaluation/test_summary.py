@@ -4,8 +4,8 @@ import pytest
 from finished_run import make_run
 from rich.console import Console
 
-from ser_lightning.data.report import Report
-from ser_lightning.data.scan import BadFile
+from ser_lightning.data.prepare.preparation_report import Report
+from ser_lightning.data.prepare.scan import BadFile
 from ser_lightning.evaluation.data_warnings import data_warnings
 from ser_lightning.evaluation.summary import finish, print_summary
 

@@ -19,7 +19,7 @@ import torch
 from click.testing import CliRunner
 
 from ser_lightning import cli, load_model
-from ser_lightning.data.audio import stream_raw
+from ser_lightning.data.prepare.decoding import stream_raw
 from ser_lightning.utils.errors import UserError
 from ser_lightning.inference import recordings
 from ser_lightning.inference.checkpoint import read_checkpoint
@@ -131,7 +131,7 @@ def test_a_pipe_holds_a_file_or_bare_samples(checkpoint, model, folder):
 def test_bare_samples_in_pieces_are_what_they_are_whole():
     samples = (noise(70, rate_hz=11_025) * 32_767).astype("<i2")
     blocks = list(stream_raw(io.BytesIO(samples.tobytes()), 11_025))
-    from ser_lightning.data.audio import samples_of
+    from ser_lightning.data.prepare.decoding import samples_of
 
     assert len(blocks) > 1
     assert np.array_equal(np.concatenate(blocks), samples_of(samples.T, 11_025))

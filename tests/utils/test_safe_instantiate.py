@@ -45,7 +45,7 @@ def test_everything_that_shipped_configs_name_is_on_the_list():
         "ser_lightning.models.nets.cnn.nn.Linear",  # imported there, not of there
         "ser_lightning.models.nets.pretrained.cache_root",
         "ser_lightning.models.augment.Mapping",
-        "ser_lightning.data.split_rules.Path",
+        "ser_lightning.data.splits.rules.Path",
         "torch.optim.sys.exit",
         "torch.optim.lr_scheduler.Optimizer",
         "torch.hub.load",

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.manifest import Manifest
-from ser_lightning.data.report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
+from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
 from ser_lightning.utils.errors import counted, some
 
 SHORT_S = 0.3

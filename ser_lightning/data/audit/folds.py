@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.splits import SUBSETS, Split, SplitRule
+from ser_lightning.data.splits.split import SUBSETS, Split, SplitRule
 from ser_lightning.utils.errors import UserError
 
 

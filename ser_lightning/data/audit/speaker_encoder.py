@@ -21,8 +21,8 @@ import torch
 import torchaudio
 from torch import nn
 
-from ser_lightning.data.audio import SAMPLE_RATE_HZ
-from ser_lightning.data.collection import Collection
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
+from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.utils.progress import track
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import alone, cache_root, replacing

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.data.audio import SILENT_PEAK
+from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.audit.findings import Finding, counted
 from ser_lightning.data.audit.folds import FoldAudit, SplitAudit
 from ser_lightning.data.audit.speaker_encoder import embed_clips
@@ -18,8 +18,8 @@ from ser_lightning.data.audit.speaker_similarity import (
     SpeakerSimilarity,
     compare_speakers,
 )
-from ser_lightning.data.collection import Collection
-from ser_lightning.data.splits import SUBSETS
+from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.splits.split import SUBSETS
 
 
 def compare_collection(collection: Collection, weights: Path) -> SpeakerSimilarity:

@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from ser_lightning.data.download.outcomes import Spoilt
+from ser_lightning.data.download.errors import Spoilt
 from ser_lightning.utils.files import written_whole
 
 _MOST_BYTES = 20 * 10**9  # an archive that claims to hold more is no corpus of acted speech

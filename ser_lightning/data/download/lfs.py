@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.data.download.outcomes import NotHad
+from ser_lightning.data.download.errors import NotHad
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
 _MAX_BYTES = 1024  # of a pointer, by its specification

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import RemoteFile
-from ser_lightning.data.download.outcomes import Spoilt
+from ser_lightning.data.download.errors import Spoilt
 
 _CHUNK_BYTES = 1 << 20
 _SHORTEST_DIGEST = 32  # hexadecimal digits: 128 bits

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_lightning.data import coded
-from ser_lightning.data.audio import UnreadableAudio, decode, stream_file
-from ser_lightning.data.coded import coded_format
+from ser_lightning.data.prepare import coded
+from ser_lightning.data.prepare.decoding import UnreadableAudio, decode, stream_file
+from ser_lightning.data.prepare.coded import coded_format
 
 av = pytest.importorskip("av", reason="phones' formats need the extra av")
 
@@ -182,7 +182,7 @@ def test_damage_is_named_or_decoded(folder, tmp_path, name):
 
 
 def test_a_folder_of_a_corpus_may_hold_them(folder, tmp_path, monkeypatch):
-    from ser_lightning.data.cache import prepare
+    from ser_lightning.data.prepare.cache import prepare
     from ser_lightning.data.user_csv import read_csv_corpus
 
     monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))

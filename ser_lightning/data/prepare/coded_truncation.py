@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 from typing import BinaryIO
 
-from ser_lightning.data.containers import UnreadableAudio
+from ser_lightning.data.prepare.truncation import UnreadableAudio
 
 # Bytes of an AMR frame after its first, by the mode that the first one tells: narrow band and wide band.
 _AMR_BYTES = (

@@ -7,7 +7,7 @@ from typing import Any
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.sources import Source, Sources
-from ser_lightning.data.split_rules import SplitFromFile
+from ser_lightning.data.splits.rules import SplitFromFile
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.utils.errors import UserError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ser_lightning.data.fold_names import folds_by_number, parts_by_name
+from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.utils.errors import UserError
 
 

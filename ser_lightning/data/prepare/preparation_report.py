@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser_lightning.data.manifest import Manifest
-from ser_lightning.data.scan import BadFile
+from ser_lightning.data.prepare.scan import BadFile
 from ser_lightning.utils.errors import counted, some
 from ser_lightning.utils.files import written_whole
 

@@ -24,11 +24,11 @@ from ser_lightning.data.audit.findings import (
 from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex
 from ser_lightning.data.audit.speaker_similarity import SpeakerSimilarity
 from ser_lightning.data.audit.speakers import similarity_findings
-from ser_lightning.data.collection import Collection
+from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.labels import DROP
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.spelling import loose_key
-from ser_lightning.data.splits import SplitRule
+from ser_lightning.data.splits.split import SplitRule
 from ser_lightning.utils.errors import UserError
 
 SCHEMA = 2  # of the JSON

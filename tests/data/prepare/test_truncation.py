@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lightning.data.audio import UnreadableAudio, decode
+from ser_lightning.data.prepare.decoding import UnreadableAudio, decode
 
 LENGTH = {  # what comes before the length of the sound, and how that is packed
     "WAV": (b"data", "<I"),

@@ -12,8 +12,9 @@ import soundfile
 import torch
 import torchaudio
 
-from ser_lightning.data import audio, resampling
-from ser_lightning.data.audio import UnreadableAudio, decode
+from ser_lightning.data.prepare import decoding
+from ser_lightning.data.prepare import resampling
+from ser_lightning.data.prepare.decoding import UnreadableAudio, decode
 
 
 def tone(rate_hz=16_000, seconds=0.5, channels=1):
@@ -113,7 +114,7 @@ def test_what_fits_a_block_is_what_torchaudio_makes_of_it(tmp_path, rate_hz):
 def test_the_seams_between_blocks_cannot_be_heard(tmp_path, monkeypatch, rate_hz, block):
     soundfile.write(tmp_path / "a.wav", noise(2 * rate_hz + 7, 2), rate_hz)
     in_one = decode(tmp_path / "a.wav").samples
-    monkeypatch.setattr(audio, "_BLOCK", block)
+    monkeypatch.setattr(decoding, "_BLOCK", block)
     in_blocks = decode(tmp_path / "a.wav").samples
     assert len(in_blocks) == len(in_one) == math.ceil((2 * rate_hz + 7) * 16_000 / rate_hz)
     difference = np.abs(in_blocks.astype(int) - in_one)
@@ -150,7 +151,7 @@ def flat_tops(samples, top, limit):
 @pytest.mark.parametrize("block", [1 << 20, 24, 7, 1])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_flat_tops_are_counted_across_blocks_and_lone_peaks_are_not(tmp_path, monkeypatch, channels, block):
-    monkeypatch.setattr(audio, "_BLOCK", block)
+    monkeypatch.setattr(decoding, "_BLOCK", block)
     random = np.random.default_rng(block)
     levels = random.choice([-32768, -32767, 0, 32766, 32767], (300, channels), p=[0.2, 0.2, 0.1, 0.1, 0.4])
     soundfile.write(tmp_path / "a.wav", levels.astype(np.int16), 16_000)
@@ -159,7 +160,7 @@ def test_flat_tops_are_counted_across_blocks_and_lone_peaks_are_not(tmp_path, mo
 
 @pytest.mark.parametrize("block", [1 << 20, 12, 5])
 def test_floats_beyond_full_scale_are_counted_one_by_one(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(audio, "_BLOCK", block)
+    monkeypatch.setattr(decoding, "_BLOCK", block)
     values = np.random.default_rng(1).choice([-1.5, -1.0, 0.0, 1.0, 1.25], (200, 2)).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", values, 44_100, subtype="FLOAT")
     assert decode(tmp_path / "a.wav").n_clipped == flat_tops(values, 32767 / 32768, 1.0) > 50

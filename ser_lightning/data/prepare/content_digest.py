@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ser_lightning.data.scan import Scan
+from ser_lightning.data.prepare.scan import Scan
 from ser_lightning.utils.files import cache_root, written_whole
 
 _DIGITS = 16  # of a digest, hexadecimal

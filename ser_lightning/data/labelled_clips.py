@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.data.cache import PackedCorpus
+from ser_lightning.data.prepare.cache import PackedCorpus
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.labels import Labelling
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.report import Report
+from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, human_scores
 

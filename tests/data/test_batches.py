@@ -8,7 +8,7 @@ import torch
 from conftest import config
 from torch.utils.data import DataLoader
 
-from ser_lightning.data.loading import LengthBuckets
+from ser_lightning.data.batches import LengthBuckets
 from ser_lightning.utils.errors import UserError
 from ser_lightning.experiment import make_data, unsplit_data
 

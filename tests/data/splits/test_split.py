@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 
 from ser_lightning.data.corpora.cremad import EMOTIONS, parse
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.split_rules import (
+from ser_lightning.data.splits.rules import (
     LeaveOneSpeakerOut,
     RandomClips,
     SpeakerFolds,
@@ -17,7 +17,7 @@ from ser_lightning.data.split_rules import (
     StratifiedSpeakerFolds,
     TestedElsewhere,
 )
-from ser_lightning.data.splits import split
+from ser_lightning.data.splits.split import split
 from ser_lightning.utils.errors import UserError
 
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ser_lightning.data.containers import UnreadableAudio
+from ser_lightning.data.prepare.truncation import UnreadableAudio
 
 _AU_HEADER = struct.Struct(">4s5I")  # name, where the samples begin, their length, encoding, rate, channels
 

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from ser_lightning.data.batch import Batch
-from ser_lightning.data.collection import Collection
+from ser_lightning.data.labelled_clips import Collection
 
 
 class ClipBatches(Dataset[Batch]):

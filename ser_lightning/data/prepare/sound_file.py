@@ -14,10 +14,10 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import soundfile
 
-from ser_lightning.data import containers
-from ser_lightning.data.coded import CodedStream, coded_format
-from ser_lightning.data.coded_containers import refuse_cut
-from ser_lightning.data.containers import Correction, UnreadableAudio, check_container
+from ser_lightning.data.prepare import truncation
+from ser_lightning.data.prepare.coded import CodedStream, coded_format
+from ser_lightning.data.prepare.coded_truncation import refuse_cut
+from ser_lightning.data.prepare.truncation import Correction, UnreadableAudio, check_container
 
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, for a FLAC written to a pipe
 
@@ -95,7 +95,7 @@ class _Stream(soundfile.SoundFile):
 def refuse_strange_beginning(head: bytes) -> None:
     """Raise UnreadableAudio where a file that begins so cannot be `opened`, whatever follows."""
     if coded_format(head.ljust(12, b"\0")) is None:
-        containers.refuse_strange_beginning(head)
+        truncation.refuse_strange_beginning(head)
 
 
 def _readable(file: BinaryIO, correction: Correction | None) -> Any:
