@@ -33,7 +33,7 @@ from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.hear import Change, hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
 from ser_lightning.judge import BEST, LAST
-from ser_lightning.models.voices import protocol_of_speakers
+from ser_lightning.models.speaker_statistics import protocol_of_speakers
 from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_config, write_json
 from ser_lightning.utils.text import as_file_name
 from ser_lightning.evaluation.evaluate import verdict

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ser_lightning.utils.errors import UserError, check
 from ser_lightning.models.layers.masking import clear_padding
-from ser_lightning.models.layers.samples import as_float
+from ser_lightning.models.layers.int16 import as_float
 
 
 class Gain(nn.Module):

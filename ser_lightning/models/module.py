@@ -23,10 +23,10 @@ from ser_lightning.evaluation.metrics import scores
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.nets.arguments import check_arguments, check_memory
-from ser_lightning.models.outputs import Outputs
+from ser_lightning.models.gathered_outputs import Outputs
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
-from ser_lightning.models.voices import pooled, protocol_of_speakers, typical_voice
+from ser_lightning.models.speaker_statistics import pooled, protocol_of_speakers, typical_voice
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ser_lightning.utils.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding
-from ser_lightning.models.layers.samples import as_float
+from ser_lightning.models.layers.int16 import as_float
 
 RATE_HZ = 16_000  # what pretrained speech models were trained at
 

@@ -12,7 +12,7 @@ from ser_lightning.models.layers.convolution import ConvStack
 from ser_lightning.models.layers.masking import frame_mask, halved
 from ser_lightning.models.layers.pooling import POOLINGS, AttentiveStatisticsPooling, make_pooling
 from ser_lightning.models.nets.notebook import NotebookCNN
-from ser_lightning.models.outputs import Outputs
+from ser_lightning.models.gathered_outputs import Outputs
 
 LABELS = ("a", "b", "c")
 COUNTS = torch.tensor([10, 30, 60])

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.models.layers import recurrence
+from ser_lightning.models.layers import scan_cpu
 from ser_lightning.models.layers import selective_scan as scans
 from ser_lightning.models.layers.mamba import Mamba, MambaStack, causal_convolution, reordered, reversal
 from ser_lightning.models.layers.selective_scan import selective_scan, selective_scan_reference
@@ -80,7 +80,7 @@ def threads():
 def test_value_and_every_gradient_are_the_references(n_frames, tile, n_threads, threads, monkeypatch):
     threads(n_threads)
     if tile is not None:  # 60: tiles of a clip and four steps; 150: of two clips, then one, and five steps
-        monkeypatch.setattr(recurrence, "_TILE", tile)
+        monkeypatch.setattr(scan_cpu, "_TILE", tile)
     given = arguments(n_frames)
     torch.testing.assert_close(
         with_gradients(selective_scan, given),
@@ -102,16 +102,16 @@ def test_in_32_bits_too(n_frames):
 @pytest.mark.parametrize("tile", [None, 8])
 def test_gradients_are_those_of_finite_differences(tile, monkeypatch):
     if tile is not None:
-        monkeypatch.setattr(recurrence, "_TILE", tile)
+        monkeypatch.setattr(scan_cpu, "_TILE", tile)
     assert torch.autograd.gradcheck(selective_scan, arguments(5, n_clips=2, n_channels=2, n_states=1))
 
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
 def test_threads_work_in_the_callers_modes_and_leave_others_as_they_were(mode, threads, monkeypatch):
     threads(3)
-    recurrence._threads.cache_clear()
+    scan_cpu._threads.cache_clear()
     expected = selective_scan(*arguments(20))
-    monkeypatch.setattr(recurrence, "_TILE", 60)
+    monkeypatch.setattr(scan_cpu, "_TILE", 60)
     with mode():
         torch.testing.assert_close(selective_scan(*arguments(20)), expected.detach())
     assert torch.get_num_threads() == 3
@@ -126,7 +126,7 @@ def test_an_exported_scan_has_every_step(threads, monkeypatch):
             return selective_scan(*given)
 
     threads(2)
-    monkeypatch.setattr(recurrence, "_TILE", 60)
+    monkeypatch.setattr(scan_cpu, "_TILE", 60)
     given = [x.detach() for x in arguments(6)]
     other = [given[0] + 1, *given[1:]]
     with torch.no_grad():
@@ -135,7 +135,7 @@ def test_an_exported_scan_has_every_step(threads, monkeypatch):
 
 
 def test_backward_keeps_few_states(monkeypatch):
-    monkeypatch.setattr(recurrence, "_TILE", 5 * 16 * 10)  # ten steps a tile
+    monkeypatch.setattr(scan_cpu, "_TILE", 5 * 16 * 10)  # ten steps a tile
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(tuple(x.shape)) or x, lambda x: x):
         selective_scan(*arguments(95, n_clips=1, n_states=16))

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.models.layers.recurrence import Recurrence
+from ser_lightning.models.layers.scan_cpu import Recurrence
 
 log = logging.getLogger(__name__)
 

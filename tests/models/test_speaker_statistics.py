@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ser_lightning.models.frontend import LogMel
-from ser_lightning.models.voices import known_voices, pooled, typical_voice, voice_of
+from ser_lightning.models.speaker_statistics import known_voices, pooled, typical_voice, voice_of
 
 LENGTHS = torch.tensor([8_000, 6_000, 4_000, 7_000, 5_000, 3_000])
 ANNA, BEN = [0, 2, 4], [1, 3, 5]
