@@ -32,8 +32,8 @@ from ser_lightning.data.labels import check_labels
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv
 from ser_lightning.runs.environment import describe
 from ser_lightning.utils.errors import UserError, cause, check, why
-from ser_lightning.evaluation import summary
-from ser_lightning.evaluation.card import write_card
+from ser_lightning.report import console
+from ser_lightning.report.model_card import write_card
 from ser_lightning.runs.predictions import write_predictions
 from ser_lightning.inference.hear import clip_moments
 from ser_lightning.judge import judge
@@ -65,10 +65,10 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         result = run.read_result()
         if result is not None and result["status"] == "finished":
             log.info("this run is finished already")
-            summary.print_summary(run.path)
+            console.print_summary(run.path)
         else:
             result = _recorded(config, run)
-            summary.print_summary(run.path, data_warnings_said=True)
+            console.print_summary(run.path, data_warnings_said=True)
         return monitored(result, config.monitor.metric)
 
 
@@ -171,7 +171,7 @@ def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
 def _illustrate(run: RunDirectory, result: dict[str, Any]) -> None:
     """Make pictures, the card, and the entry in W&B. What cannot be drawn is said, and costs nobody a result."""
     try:
-        summary.finish(run.path, result)
+        console.finish(run.path, result)
         if result["status"] == "finished" and run.last.is_file():
             write_card(run.path, result)
     except OSError:

@@ -37,7 +37,7 @@ def _own_cache(tmp_path_factory):
 def _pictures_where_they_are_looked_at(request, monkeypatch):
     """Drawing takes longer than all else in a tiny run: it is left out but in tests marked ``pictures``."""
     if request.node.get_closest_marker("pictures") is None:
-        monkeypatch.setattr("ser_lightning.evaluation.summary.finish", lambda run_dir, result=None: None)
+        monkeypatch.setattr("ser_lightning.report.console.finish", lambda run_dir, result=None: None)
 
 
 def make_clip(path: Path, *, seed: int, seconds: float = 0.4, rate_hz: int = 16_000) -> None:

@@ -14,7 +14,7 @@ from wandb_log import read_run
 from ser_lightning import tracking
 from ser_lightning.evaluation.calibration import calibration
 from ser_lightning.evaluation.subgroups import slices
-from ser_lightning.evaluation.summary import finish as draw
+from ser_lightning.report.console import finish as draw
 from ser_lightning.experiment import _logger
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tracking import TolerantWandbLogger, log_result, wandb_logger

@@ -211,11 +211,11 @@ def test_a_run_that_ends_before_its_pictures_are_there_is_not_finished(tiny, tmp
             assert not run.result.exists()
             raise error
 
-    monkeypatch.setattr("ser_lightning.evaluation.summary.finish", fails)
+    monkeypatch.setattr("ser_lightning.report.console.finish", fails)
     with pytest.raises(type(error)):
         train(tiny(), run)
     assert run.read_result()["status"] == "failed"
-    monkeypatch.setattr("ser_lightning.evaluation.summary.finish", lambda *given: drawn.append("drawn"))
+    monkeypatch.setattr("ser_lightning.report.console.finish", lambda *given: drawn.append("drawn"))
     train(tiny(), run)
     assert drawn == ["finished", "failed", "drawn"]
     assert run.read_result()["status"] == "finished"
@@ -249,7 +249,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_result(tiny, tmp_path, monkeypa
     def fails(run_dir, result=None):
         raise RuntimeError("no such font")
 
-    monkeypatch.setattr("ser_lightning.evaluation.summary.finish", fails)
+    monkeypatch.setattr("ser_lightning.report.console.finish", fails)
     run = RunDirectory(tmp_path)
     train(tiny(), run)
     assert run.read_result()["status"] == "finished"

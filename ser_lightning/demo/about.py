@@ -7,7 +7,7 @@ from typing import Any
 
 from ser_lightning.data.corpora import Corpus, load_corpus
 from ser_lightning.utils.errors import UserError, counted
-from ser_lightning.evaluation.wording import percent
+from ser_lightning.report.numbers import percent
 from ser_lightning.inference.checkpoint import Checkpoint
 from ser_lightning.runs.directory import RunDirectory
 

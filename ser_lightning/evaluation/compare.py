@@ -15,7 +15,7 @@ from ser_lightning.evaluation import grid, stats
 from ser_lightning.evaluation.clips import Clips
 from ser_lightning.evaluation.collect import FinishedRun, Found
 from ser_lightning.evaluation.comparison import SHARED, SYNTHETIC, Comparison, Group, Run
-from ser_lightning.evaluation.data_warnings import data_warnings
+from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.evaluation.grouping import by_importance, by_model, differing, settings
 from ser_lightning.evaluation.pairs import make_pairs
 from ser_lightning.evaluation.protocol import readable, sections

@@ -11,7 +11,7 @@ from rich.text import Text
 from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
 from ser_lightning.evaluation.protocol import corpora, known_of_speakers, label_source
-from ser_lightning.evaluation.wording import minutes
+from ser_lightning.report.numbers import minutes
 
 EVERY_PAIR_UP_TO = 8  # groups; of more, each with the first alone
 _MOST_ROWS = 40  # of a table on a terminal

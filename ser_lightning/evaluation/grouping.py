@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from ser_lightning.evaluation.collect import FinishedRun
-from ser_lightning.evaluation.wording import shortened
+from ser_lightning.report.numbers import shortened
 
 # Settings, by dotted name, that make no other model. All the rest do: trainer.precision and trainer.devices, for
 # example, since formats round differently, and every device adds a batch to a step.

@@ -18,7 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ser_lightning.utils.errors import counted
-from ser_lightning.evaluation import pairing, protocol, wording
+from ser_lightning.evaluation import pairing, protocol
+from ser_lightning.report import numbers
 from ser_lightning.evaluation.charts import axes, curves, scatter, strips, svg
 from ser_lightning.evaluation.comparison import SHARED, SYNTHETIC, Comparison, Estimate
 from ser_lightning.utils.files import written_whole
@@ -67,15 +68,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     for write in (
-        wording.percent,
-        wording.interval,
-        wording.points,
-        wording.p_value,
-        wording.decimal,
-        wording.count,
-        wording.minutes,
-        wording.short,
-        wording.setting,
+        numbers.percent,
+        numbers.interval,
+        numbers.points,
+        numbers.p_value,
+        numbers.decimal,
+        numbers.count,
+        numbers.minutes,
+        numbers.short,
+        numbers.setting,
         curves.mean_curve,
         counted,
         protocol.corpora,
@@ -95,10 +96,10 @@ def _environment() -> Environment:
         speaker_scale=speaker_scale,
         speakers_of=speakers_of,
         thin=thin,
-        short=wording.short,
-        whole_percent=partial(wording.percent, decimals=0),
+        short=numbers.short,
+        whole_percent=partial(numbers.percent, decimals=0),
         max_names=scatter.MAX_NAMES,
-        missing=wording.MISSING,
+        missing=numbers.MISSING,
         n_curves_shown=_N_CURVES_SHOWN,
         said_elsewhere=(SYNTHETIC, SHARED),
     )

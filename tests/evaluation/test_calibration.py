@@ -13,7 +13,7 @@ from ser_lightning.evaluation.calibration import (
     probabilities_at,
     selective_curve,
 )
-from ser_lightning.evaluation.reliability import draw_reliability
+from ser_lightning.report.reliability import draw_reliability
 
 
 def honest(n_clips=20_000, *, n_classes=4, seed=0):

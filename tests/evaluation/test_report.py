@@ -13,7 +13,7 @@ from made_comparison import EMOTIONS, HOSTILE, make_comparison
 from ser_lightning.evaluation.charts import axes, curves, scatter, strips
 from ser_lightning.evaluation.comparison import Estimate
 from ser_lightning.evaluation.report import write_page
-from ser_lightning.evaluation.wording import minutes, shortened
+from ser_lightning.report.numbers import minutes, shortened
 
 PARTS = {"ranking", "pair", "recall", "speakers", "cost", "curves", "runs"}
 VOID = {"meta", "link", "input", "br"}

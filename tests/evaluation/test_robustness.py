@@ -10,9 +10,9 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from ser_lightning.data.degrade import CONDITIONS
-from ser_lightning.evaluation import dots
-from ser_lightning.evaluation.breakdown_figures import draw_robustness
-from ser_lightning.evaluation.breakdown_tables import robustness_table
+from ser_lightning.report import forest_plot
+from ser_lightning.report.subgroup_figures import draw_robustness
+from ser_lightning.report.subgroup_tables import robustness_table
 from ser_lightning.evaluation.robustness import Heard, robustness
 from ser_lightning.evaluation.metrics import confusion, scores
 
@@ -95,7 +95,7 @@ def test_answers_of_other_clips_are_refused():
 @pytest.fixture
 def drawn(monkeypatch) -> list[Figure]:
     kept: list[Figure] = []
-    monkeypatch.setattr(dots, "save", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr(forest_plot, "save", lambda figure, path: kept.append(figure))
     return kept
 
 

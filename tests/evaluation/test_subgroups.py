@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from rich.console import Console
 
-from ser_lightning.evaluation import dots
-from ser_lightning.evaluation.breakdown_figures import draw_slices
-from ser_lightning.evaluation.breakdown_tables import slices_table
+from ser_lightning.report import forest_plot
+from ser_lightning.report.subgroup_figures import draw_slices
+from ser_lightning.report.subgroup_tables import slices_table
 from ser_lightning.evaluation.subgroups import MOST_VALUES, lacks_labels, slices
 from ser_lightning.evaluation.metrics import confusion, scores
 
@@ -126,7 +126,7 @@ def test_values_are_in_an_order_that_makes_sense():
 @pytest.fixture
 def drawn(monkeypatch) -> list[Figure]:
     kept: list[Figure] = []
-    monkeypatch.setattr(dots, "save", lambda figure, path: kept.append(figure))
+    monkeypatch.setattr(forest_plot, "save", lambda figure, path: kept.append(figure))
     return kept
 
 

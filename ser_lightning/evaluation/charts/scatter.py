@@ -15,7 +15,7 @@ from ser_lightning.evaluation.charts.axes import even, logarithmic
 from ser_lightning.evaluation.charts.plot import height, plot
 from ser_lightning.evaluation.charts.svg import across, colour, element, mark
 from ser_lightning.evaluation.comparison import Group
-from ser_lightning.evaluation.wording import interval, percent, shortened
+from ser_lightning.report.numbers import interval, percent, shortened
 
 _WIDTH_PX, _HEIGHT_PX = 440, 300
 _LETTER_PX, _LINE_PX, _POINT_PX = 6.6, 14, 6

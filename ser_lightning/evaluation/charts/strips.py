@@ -10,7 +10,7 @@ from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation.charts.axes import Scale
 from ser_lightning.evaluation.charts.svg import across, colour, element, mark, picture
 from ser_lightning.evaluation.comparison import Estimate
-from ser_lightning.evaluation.wording import interval, percent, points
+from ser_lightning.report.numbers import interval, percent, points
 
 _ROW_PX = 26
 _DOTS_PX = 34

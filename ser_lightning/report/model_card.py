@@ -16,11 +16,13 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from ser_lightning.utils.errors import UserError, counted
-from ser_lightning.evaluation import card_words, stats, wording
+from ser_lightning.evaluation import stats
+from ser_lightning.report import model_card_sentences
+from ser_lightning.report import numbers
 from ser_lightning.evaluation.collect import FinishedRun, read_run, why_not
 from ser_lightning.evaluation.compare_files import markdown
 from ser_lightning.evaluation.comparison import Estimate
-from ser_lightning.evaluation.data_warnings import data_warnings
+from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.utils.files import written_whole
 from ser_lightning.runs.directory import RunDirectory
 
@@ -63,7 +65,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for write in (wording.percent, wording.interval, wording.decimal, wording.count, between, code, counted):
+    for write in (numbers.percent, numbers.interval, numbers.decimal, numbers.count, between, code, counted):
         environment.filters[write.__name__] = write
     return environment
 
@@ -98,12 +100,12 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "where": f" of {tested_on}" if tested_on else "",
         "synthetic": bool(result.get("synthetic")),
         "speaker_independent": result["protocol"]["speaker_independent"],
-        "shared": card_words.shared(result),
+        "shared": model_card_sentences.shared(result),
         "contamination": result.get("contamination"),
         "selection": result["protocol"]["selection"],
         "split_hash": result["protocol"]["split_hash"],
-        "network": list(card_words.network(run)),
-        "protocol": list(card_words.protocol(run)),
+        "network": list(model_card_sentences.network(run)),
+        "protocol": list(model_card_sentences.protocol(run)),
         "n_resamples": stats.N_RESAMPLES,
         **_scores(run),
         "val": result["metrics"].get("val"),
@@ -111,8 +113,8 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "subgroups": {name: parts for name, parts in (result.get("slices") or {}).items() if name in _SUBGROUPS},
         "calibration": result.get("calibration"),
         "warnings": data_warnings(result.get("warnings")),
-        "environment": list(card_words.environment(result)),
-        "command": card_words.command(run),
+        "environment": list(model_card_sentences.environment(result)),
+        "command": model_card_sentences.command(run),
         "checkpoint": directory.best.name if directory.best.is_file() else directory.last.name,
         "frozen": ((result["model"].get("pretrained") or {}).get("mode")) == "frozen",
     }
@@ -155,7 +157,7 @@ def _taken_for(row: NDArray[np.int64], number: int, labels: Sequence[str]) -> st
     wrong = row.copy()
     wrong[number] = 0
     most = int(wrong.argmax())
-    return f"{labels[most]} ({wrong[most] / row.sum():.1%})" if wrong[most] else wording.MISSING
+    return f"{labels[most]} ({wrong[most] / row.sum():.1%})" if wrong[most] else numbers.MISSING
 
 
 def between(bounds: Sequence[float | None] | None) -> Estimate | None:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from ser_lightning.evaluation.drawing import (
+from ser_lightning.report.drawing import (
     ACCENT,
     BLUE,
     DPI,
@@ -27,7 +27,7 @@ from ser_lightning.evaluation.drawing import (
     save,
     written_as_given,
 )
-from ser_lightning.evaluation.wording import percent
+from ser_lightning.report.numbers import percent
 
 _ROW, _GAP = 0.29, 0.5  # inches; rows between two groups
 _WIDTH, _BOTTOM = 4.6, 1.0

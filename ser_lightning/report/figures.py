@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from ser_lightning.evaluation.drawing import (
+from ser_lightning.report.drawing import (
     ACCENT,
     BLUE,
     FAINT,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ser_lightning.evaluation.calibration import N_BINS
-from ser_lightning.evaluation.drawing import (
+from ser_lightning.report.drawing import (
     ACCENT,
     BLUE,
     FAINT,

@@ -5,8 +5,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from ser_lightning.evaluation import figures, reliability
-from ser_lightning.evaluation.figures import draw_confusion, draw_curves, read_history
+from ser_lightning.report import figures
+from ser_lightning.report import reliability
+from ser_lightning.report.figures import draw_confusion, draw_curves, read_history
 
 WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}
 
@@ -170,7 +171,7 @@ def test_drawing_touches_no_global_state():
     import subprocess
     import sys
 
-    code = "import sys, ser_lightning.evaluation.figures as f; print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, ser_lightning.report.figures as f; print('matplotlib.pyplot' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert re.fullmatch(r"False\s*", answer)
 

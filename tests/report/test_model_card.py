@@ -9,7 +9,7 @@ from finished_run import GUESS, LABELS, TRUE, make_predictions, make_run
 
 from ser_lightning.utils.errors import UserError
 from ser_lightning.evaluation import stats
-from ser_lightning.evaluation.card import code, write_card
+from ser_lightning.report.model_card import code, write_card
 from ser_lightning.runs.predictions import Predictions, write_predictions
 
 CONFIG = {

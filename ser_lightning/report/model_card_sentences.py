@@ -7,7 +7,7 @@ from typing import Any
 from ser_lightning.utils.command_line import train_command
 from ser_lightning.utils.errors import counted
 from ser_lightning.evaluation.collect import FinishedRun
-from ser_lightning.evaluation.leakage_words import about_validation
+from ser_lightning.report.leakage import about_validation
 from ser_lightning.evaluation.protocol import known_of_speakers
 
 _SPLITS = {
