@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning import tracking
-from ser_lightning.evaluation.compare_tables import plain
-from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
-from ser_lightning.evaluation.protocol import corpora
+from ser_lightning.compare.tables import plain
+from ser_lightning.compare.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.compare.protocol import corpora
 
 PLACE = Path("outputs/compare")
 _MOST_MATRICES = 30  # of the best groups

@@ -84,7 +84,7 @@ def test_the_page_is_made_from_the_same_comparisons(grid, tmp_path, monkeypatch)
     made = []
     module = ModuleType("report")
     module.write_page = lambda path, comparisons: made.append((path, comparisons))
-    monkeypatch.setitem(sys.modules, "ser_lightning.evaluation.report", module)
+    monkeypatch.setitem(sys.modules, "ser_lightning.compare.html.page", module)
     code, _, err = ser("compare", grid, "--html", tmp_path / "page.html")
     assert (code, err) == (0, f"written: {tmp_path}/page.html\n")
     ((path, (comparison,)),) = made

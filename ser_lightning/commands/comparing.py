@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 
 from ser_lightning.commands.places import STDOUT
-from ser_lightning.evaluation.collect import collect
-from ser_lightning.evaluation.comparison import Comparison
+from ser_lightning.compare.read import collect
+from ser_lightning.compare.comparison import Comparison
 from ser_lightning.utils.files import written_whole
 
 
@@ -24,11 +24,11 @@ def compare_and_deliver(
         separate: one table for each protocol, instead of a refusal.
     """
     found = collect([Path(folder) for folder in folders])
-    from ser_lightning.evaluation.compare import compare  # after it is known that there is something to compare
+    from ser_lightning.compare.ranking import compare  # after it is known that there is something to compare
 
     comparisons = compare(found, separate=separate)
     if STDOUT not in places.values():
-        from ser_lightning.evaluation.compare_tables import print_comparisons
+        from ser_lightning.compare.tables import print_comparisons
 
         print_comparisons(comparisons, console)
     for kind, place in places.items():
@@ -39,7 +39,7 @@ def compare_and_deliver(
 
 def _deliver(kind: str, place: str, comparisons: Sequence[Comparison]) -> None:
     if kind == "html":
-        from ser_lightning.evaluation.report import write_page
+        from ser_lightning.compare.html.page import write_page
 
         write_page(Path(place), comparisons)
     elif place == STDOUT:
@@ -54,19 +54,19 @@ def _deliver(kind: str, place: str, comparisons: Sequence[Comparison]) -> None:
 
 
 def _maker(kind: str) -> Callable[[Sequence[Comparison]], str]:
-    from ser_lightning.evaluation import compare_files
+    from ser_lightning.compare import files
 
     makers: dict[str, Callable[[Sequence[Comparison]], str]] = {
-        "csv": compare_files.to_csv,
-        "json": compare_files.to_json,
-        "markdown": compare_files.to_markdown,
+        "csv": files.to_csv,
+        "json": files.to_json,
+        "markdown": files.to_markdown,
     }
     return makers[kind]
 
 
 def _remark_on(comparisons: Sequence[Comparison]) -> None:
     """On stderr, what stands below the tables otherwise."""
-    from ser_lightning.evaluation.compare_tables import failures, plain
+    from ser_lightning.compare.tables import failures, plain
 
     for line in [*(line for each in comparisons for line in each.warnings), *failures(comparisons)]:
         click.echo(plain(line), err=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.evaluation import stats
-from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.compare.comparison import Estimate
 from ser_lightning.evaluation.stats import Counts
 
 Indices = NDArray[np.int64]

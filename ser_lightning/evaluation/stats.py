@@ -15,7 +15,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.compare.comparison import Estimate
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]

@@ -19,9 +19,9 @@ from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.evaluation import stats
 from ser_lightning.report import model_card_sentences
 from ser_lightning.report import numbers
-from ser_lightning.evaluation.collect import FinishedRun, read_run, why_not
-from ser_lightning.evaluation.compare_files import markdown
-from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.compare.read import FinishedRun, read_run, why_not
+from ser_lightning.compare.files import markdown
+from ser_lightning.compare.comparison import Estimate
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.utils.files import written_whole
 from ser_lightning.runs.directory import RunDirectory

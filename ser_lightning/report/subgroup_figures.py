@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.compare.comparison import Estimate
 from ser_lightning.report.forest_plot import Dot, draw_dots
 from ser_lightning.evaluation.part_scores import labels_shown
 from ser_lightning.evaluation.subgroups import Slices, lacks_labels

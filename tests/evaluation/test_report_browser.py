@@ -6,7 +6,7 @@ import pytest
 from made_comparison import EMOTIONS, HOSTILE, make_comparison
 from test_report import hostile_comparison
 
-from ser_lightning.evaluation.report import write_page
+from ser_lightning.compare.html.page import write_page
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

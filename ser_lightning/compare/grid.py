@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from ser_lightning.utils.errors import some
-from ser_lightning.evaluation.collect import FinishedRun
-from ser_lightning.evaluation.protocol import by_fold_and_seed
+from ser_lightning.compare.read import FinishedRun
+from ser_lightning.compare.protocol import by_fold_and_seed
 
 Cell = tuple[str, int]  # fold, seed
 Runs = Mapping[Cell, FinishedRun]

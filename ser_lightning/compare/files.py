@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ser_lightning.evaluation.compare_tables import (
+from ser_lightning.compare.tables import (
     bracketed,
     failures,
     grid_text,
@@ -22,7 +22,7 @@ from ser_lightning.evaluation.compare_tables import (
     shown_pairs,
     spread,
 )
-from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.compare.comparison import Comparison, Estimate, Group, Pair
 
 SCHEMA = 1  # of the JSON
 _MARKUP = re.compile(r"[\\`*|<>\[\]~$#]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none

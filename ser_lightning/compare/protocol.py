@@ -6,7 +6,7 @@ from textwrap import shorten
 from typing import Any
 
 from ser_lightning.utils.errors import UserError, some
-from ser_lightning.evaluation.collect import FinishedRun
+from ser_lightning.compare.read import FinishedRun
 
 _BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.json's protocol
 _MANY_LABELS = 12

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from ser_lightning.evaluation.charts.axes import Scale
-from ser_lightning.evaluation.charts.svg import across, element, picture
+from ser_lightning.compare.html.charts.axes import Scale
+from ser_lightning.compare.html.charts.svg import across, element, picture
 
 
 def plot(

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ser_lightning.utils.errors import counted, some
 from ser_lightning.evaluation import stats
-from ser_lightning.evaluation.clips import Clips
-from ser_lightning.evaluation.comparison import Estimate, Pair
-from ser_lightning.evaluation.grid import Cell, Runs
+from ser_lightning.compare.speaker_counts import Clips
+from ser_lightning.compare.comparison import Estimate, Pair
+from ser_lightning.compare.grid import Cell, Runs
 
 SIGNIFICANT = 0.05
 EVERY_PAIR_UP_TO = 25  # groups; of more, each with the first alone

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from made_comparison import EMOTIONS, HOSTILE, make_comparison
 
-from ser_lightning.evaluation.charts import axes, curves, scatter, strips
-from ser_lightning.evaluation.comparison import Estimate
-from ser_lightning.evaluation.report import write_page
+from ser_lightning.compare.html.charts import axes
+from ser_lightning.compare.html.charts import curves
+from ser_lightning.compare.html.charts import scatter
+from ser_lightning.compare.html.charts import row_charts
+from ser_lightning.compare.comparison import Estimate
+from ser_lightning.compare.html.page import write_page
 from ser_lightning.report.numbers import minutes, shortened
 
 PARTS = {"ranking", "pair", "recall", "speakers", "cost", "curves", "runs"}
@@ -303,7 +306,7 @@ def test_logarithmic_axes_have_ticks_inside(values):
 
 
 def test_speakers_with_the_same_share_are_all_seen():
-    places = [(x, y) for _, x, y in strips._heap({f"s{number}": 0.5 for number in range(9)})]
+    places = [(x, y) for _, x, y in row_charts._heap({f"s{number}": 0.5 for number in range(9)})]
     assert len(set(places)) == 9
 
 
@@ -355,7 +358,7 @@ def test_names_in_a_scatter_touch_neither_each_other_nor_a_point():
 
 
 def test_colours_can_be_read_on_both_papers():
-    style = (Path(strips.__file__).parent.parent / "page" / "page.css").read_text()
+    style = (Path(row_charts.__file__).parent.parent / "page" / "page.css").read_text()
     light, dark = (dict(re.findall(r"--(\w[\w-]*): (#\w{6})", block)) for block in style.split(":root {")[1:])
     for colours in (light, dark):
         for text, paper in (

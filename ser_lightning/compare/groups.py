@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from ser_lightning.evaluation.collect import FinishedRun
+from ser_lightning.compare.read import FinishedRun
 from ser_lightning.report.numbers import shortened
 
 # Settings, by dotted name, that make no other model. All the rest do: trainer.precision and trainer.devices, for

@@ -18,10 +18,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ser_lightning.utils.errors import counted
-from ser_lightning.evaluation import pairing, protocol
+from ser_lightning.compare.html import pairwise
+from ser_lightning.compare import protocol
 from ser_lightning.report import numbers
-from ser_lightning.evaluation.charts import axes, curves, scatter, strips, svg
-from ser_lightning.evaluation.comparison import SHARED, SYNTHETIC, Comparison, Estimate
+from ser_lightning.compare.html.charts import axes
+from ser_lightning.compare.html.charts import curves
+from ser_lightning.compare.html.charts import scatter
+from ser_lightning.compare.html.charts import row_charts
+from ser_lightning.compare.html.charts import svg
+from ser_lightning.compare.comparison import SHARED, SYNTHETIC, Comparison, Estimate
 from ser_lightning.utils.files import written_whole
 
 _PAGE = Path(__file__).parent / "page"

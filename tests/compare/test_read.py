@@ -5,7 +5,7 @@ import pytest
 from comparable_runs import make_grid, make_run
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.evaluation.collect import collect
+from ser_lightning.compare.read import collect
 
 
 def changed(place, **changes):

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from ser_lightning.utils.errors import counted
-from ser_lightning.evaluation.comparison import Comparison, Estimate, Group, Pair
-from ser_lightning.evaluation.pairs import SIGNIFICANT
+from ser_lightning.compare.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.compare.pairwise_tests import SIGNIFICANT
 from ser_lightning.report.numbers import MISSING, decimal, p_value, percent, points, points_interval
 
 _STRONG = 0.3  # a difference of confusions that gets the strongest colour

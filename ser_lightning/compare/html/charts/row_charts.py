@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from ser_lightning.utils.errors import counted
-from ser_lightning.evaluation.charts.axes import Scale
-from ser_lightning.evaluation.charts.svg import across, colour, element, mark, picture
-from ser_lightning.evaluation.comparison import Estimate
+from ser_lightning.compare.html.charts.axes import Scale
+from ser_lightning.compare.html.charts.svg import across, colour, element, mark, picture
+from ser_lightning.compare.comparison import Estimate
 from ser_lightning.report.numbers import interval, percent, points
 
 _ROW_PX = 26

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from ser_lightning.utils.errors import counted
-from ser_lightning.evaluation.charts.axes import even, logarithmic
-from ser_lightning.evaluation.charts.plot import height, plot
-from ser_lightning.evaluation.charts.svg import across, colour, element, mark
-from ser_lightning.evaluation.comparison import Group
+from ser_lightning.compare.html.charts.axes import even, logarithmic
+from ser_lightning.compare.html.charts.plot import height, plot
+from ser_lightning.compare.html.charts.svg import across, colour, element, mark
+from ser_lightning.compare.comparison import Group
 from ser_lightning.report.numbers import interval, percent, shortened
 
 _WIDTH_PX, _HEIGHT_PX = 440, 300

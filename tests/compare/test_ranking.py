@@ -11,12 +11,12 @@ from comparable_runs import LABELS, fewer_draws, make_grid, make_run
 from rich.console import Console
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.evaluation.collect import collect
-from ser_lightning.evaluation.compare import compare
-from ser_lightning.evaluation.compare_files import to_csv, to_json, to_markdown
-from ser_lightning.evaluation.compare_tables import failures, print_comparisons
+from ser_lightning.compare.read import collect
+from ser_lightning.compare.ranking import compare
+from ser_lightning.compare.files import to_csv, to_json, to_markdown
+from ser_lightning.compare.tables import failures, print_comparisons
 from ser_lightning.runs.predictions import Predictions, write_predictions
-from ser_lightning.evaluation.report import write_page
+from ser_lightning.compare.html.page import write_page
 from ser_lightning.evaluation.metrics import confusion, scores
 
 
@@ -378,7 +378,7 @@ def test_the_terminal_shows_many_groups_against_the_best_alone(tmp_path):
 
 
 def test_very_many_groups_are_tested_against_the_best_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("ser_lightning.evaluation.pairs.EVERY_PAIR_UP_TO", 2)
+    monkeypatch.setattr("ser_lightning.compare.pairwise_tests.EVERY_PAIR_UP_TO", 2)
     make_grid(tmp_path, {"a": 0.5, "b": 0.6, "c": 0.9})
     comparison = only(tmp_path)
     assert [pair.first for pair in comparison.pairs] == ["c", "c"]

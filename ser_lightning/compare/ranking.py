@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.utils.errors import some
-from ser_lightning.evaluation import grid, stats
-from ser_lightning.evaluation.clips import Clips
-from ser_lightning.evaluation.collect import FinishedRun, Found
-from ser_lightning.evaluation.comparison import SHARED, SYNTHETIC, Comparison, Group, Run
+from ser_lightning.evaluation import stats
+from ser_lightning.compare import grid
+from ser_lightning.compare.speaker_counts import Clips
+from ser_lightning.compare.read import FinishedRun, Found
+from ser_lightning.compare.comparison import SHARED, SYNTHETIC, Comparison, Group, Run
 from ser_lightning.report.data_warnings import data_warnings
-from ser_lightning.evaluation.grouping import by_importance, by_model, differing, settings
-from ser_lightning.evaluation.pairs import make_pairs
-from ser_lightning.evaluation.protocol import readable, sections
+from ser_lightning.compare.groups import by_importance, by_model, differing, settings
+from ser_lightning.compare.pairwise_tests import make_pairs
+from ser_lightning.compare.protocol import readable, sections
 from ser_lightning.evaluation.metrics import scores
 
 

@@ -1,1 +1,0 @@
-"""The page's charts: inline SVG, made without JavaScript."""
