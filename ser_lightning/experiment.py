@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from ser_lightning import tracking
+from ser_lightning.tracking.run import run
 from ser_lightning.callbacks import (
     Clock,
     FirstCheckpoint,
@@ -45,7 +45,7 @@ from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_json
 from ser_lightning.sweep.job import sweep_name
 from ser_lightning.utils.text import is_file_name
 from ser_lightning.trainer import check_callbacks, check_trainer, make_trainer
-from ser_lightning.wandb_environment import wanted_group, wanted_tags
+from ser_lightning.tracking.environment import wanted_group, wanted_tags
 
 log = logging.getLogger(__name__)
 
@@ -157,14 +157,14 @@ def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         result = record("finished", _run(config, run))
         _illustrate(run, result)
         write_json(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
-        tracking.finish(exit_code=0)
+        run.finish(exit_code=0)
         return result
     except BaseException as error:
         run.release_reserve()
         result = record("failed", {"reason": why(error)})
         write_json(run.result, result)
         _illustrate(run, result)
-        tracking.finish(exit_code=1)
+        run.finish(exit_code=1)
         raise
 
 
@@ -179,7 +179,7 @@ def _illustrate(run: RunDirectory, result: dict[str, Any]) -> None:
             raise
     except Exception as error:
         log.error("pictures or model card could not be made: %s", why(error), exc_info=error)
-    tracking.log_result(tracking.current_run(), run.path, result)
+    run.log_result(run.current_run(), run.path, result)
 
 
 def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:

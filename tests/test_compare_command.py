@@ -131,7 +131,7 @@ def test_wandb_without_a_place_to_write_to_is_a_warning(grid, tmp_path, monkeypa
 
 def test_wandb_that_breaks_is_a_warning(grid, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ser_lightning.tracking_compare._charts", lambda comparison: 1 / 0)
+    monkeypatch.setattr("ser_lightning.tracking.comparison._charts", lambda comparison: 1 / 0)
     code, _, err = ser("compare", grid, "--wandb")
     assert code == 0
     assert err == "the comparison was not logged to W&B: ZeroDivisionError: division by zero\n"

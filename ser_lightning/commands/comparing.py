@@ -73,7 +73,7 @@ def _remark_on(comparisons: Sequence[Comparison]) -> None:
 
 
 def _log_to_wandb(comparisons: Sequence[Comparison]) -> None:
-    from ser_lightning.tracking_compare import log_comparisons
+    from ser_lightning.tracking.comparison import log_comparisons
 
     run_dir = log_comparisons(comparisons)
     if run_dir is not None:

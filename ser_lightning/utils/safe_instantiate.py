@@ -23,7 +23,7 @@ _NAMED = frozenset(
     ser_lightning.data.factories.user_csv
     ser_lightning.data.factories.pooled_corpora
     ser_lightning.callbacks.AverageWeights
-    ser_lightning.tracking.wandb_logger
+    ser_lightning.tracking.run.wandb_logger
     lightning.pytorch.Trainer
     lightning.pytorch.callbacks.EarlyStopping
     lightning.pytorch.callbacks.ModelCheckpoint
