@@ -35,7 +35,7 @@ from ser_lightning.utils.errors import UserError, cause, check, why
 from ser_lightning.report import console
 from ser_lightning.report.model_card import write_card
 from ser_lightning.runs.predictions import write_predictions
-from ser_lightning.inference.hear import clip_moments
+from ser_lightning.inference.over_collection import clip_moments
 from ser_lightning.judge import judge
 from ser_lightning.utils.malloc import kept_memory
 from ser_lightning.models.module import EmotionModule

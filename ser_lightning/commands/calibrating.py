@@ -22,7 +22,7 @@ from ser_lightning.evaluation.calibration import calibration, fit_temperature, l
 from ser_lightning.report.reliability import draw_reliability
 from ser_lightning.experiment import make_data
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
-from ser_lightning.inference.hear import hear
+from ser_lightning.inference.over_collection import hear
 from ser_lightning.inference.recognizer import recognizer
 
 _N_GROUPS = 5  # of speakers: four are fitted, the fifth says what that is worth
