@@ -24,9 +24,12 @@ from ser_lightning.utils.errors import UserError, cause, is_interrupt, why
 from ser_lightning.utils.files import has_content
 from ser_lightning.utils.hydra_errors import in_a_line
 from ser_lightning.runs.directory import RunDirectory, check_resumed_alone
-from ser_lightning.sweep import grid, names, plugins, watch
+from ser_lightning.sweep import sweepers
+from ser_lightning.sweep import resolvers
+from ser_lightning.sweep import extras_check
+from ser_lightning.sweep import hydra_callback
 from ser_lightning.sweep.job import end_with_sweep, run_apart
-from ser_lightning.sweep.watch import is_search, listen
+from ser_lightning.sweep.hydra_callback import is_search, listen
 from ser_lightning.utils.text import as_far_as_it_is_read, print_what_can_be_printed, printable
 from ser_lightning.utils.user import name_user
 
@@ -49,9 +52,9 @@ def _run_directory(resume: str | None, fresh: str) -> str:
 
 name_user()
 OmegaConf.register_new_resolver("run_directory", _run_directory, replace=True)
-names.register()
-grid.register()
-plugins.check(sys.argv[1:])
+resolvers.register()
+sweepers.register()
+extras_check.check(sys.argv[1:])
 
 
 def accept_dashes() -> None:
@@ -90,7 +93,7 @@ def start(main: Callable[[], None]) -> None:
             raise
         sys.exit(f"failed: {why(error) if isinstance(error, UserError) else in_a_line(error)}")
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        number, is_sweep = signals.received(), watch.print_stopped()
+        number, is_sweep = signals.received(), hydra_callback.print_stopped()
         if number is None:
             if shows_traceback or isinstance(error, SystemExit):
                 raise

@@ -6,8 +6,9 @@ import pytest
 from conftest import config
 from omegaconf import OmegaConf
 
-from ser_lightning.sweep import names, plugins
-from ser_lightning.sweep.names import job_name
+from ser_lightning.sweep import resolvers
+from ser_lightning.sweep import extras_check
+from ser_lightning.sweep.resolvers import job_name
 
 
 def test_a_job_is_called_by_what_was_asked_for():
@@ -46,9 +47,9 @@ def test_what_varies_is_read_off_the_sweep():
         {"overrides": {"task": ["seed=0,1", "data=cremad", "lr=interval(1, 2)", "+x=range(3)"]}}
     )
     hydra.sweeper = {"params": {"model.net.n": "1,2"}}
-    assert names.varying_keys(hydra) == ["lr", "model.net.n", "seed", "x"]
+    assert resolvers.varying_keys(hydra) == ["lr", "model.net.n", "seed", "x"]
     hydra.sweeper = {"params": None}
-    assert names.varying_keys(hydra) == ["lr", "seed", "x"]
+    assert resolvers.varying_keys(hydra) == ["lr", "seed", "x"]
 
 
 @pytest.mark.parametrize(
@@ -73,25 +74,25 @@ def test_strange_and_long_names_are_made_safe_and_stay_apart(one, other):
 
 def test_a_machine_without_gpus_gives_each_job_a_core(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert (names.gpus_each(), names.cores_each()) == (0, 1)
+    assert (resolvers.gpus_each(), resolvers.cores_each()) == (0, 1)
 
 
 def test_with_gpus_each_job_has_one_and_its_share_of_the_cores(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     monkeypatch.setattr("os.cpu_count", lambda: 18)
-    assert (names.gpus_each(), names.cores_each()) == (1, 4)
+    assert (resolvers.gpus_each(), resolvers.cores_each()) == (1, 4)
 
 
 def test_a_launcher_that_is_not_installed_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(plugins, "find_spec", lambda name: None)
-    plugins.check(["model=cnn", "hydra/launcher=basic"])
+    monkeypatch.setattr(extras_check, "find_spec", lambda name: None)
+    extras_check.check(["model=cnn", "hydra/launcher=basic"])
     with pytest.raises(SystemExit, match=r"hydra/launcher=slurm needs more packages: pip install .*\[sweep\]"):
-        plugins.check(["-m", "hydra/launcher=slurm"])
+        extras_check.check(["-m", "hydra/launcher=slurm"])
 
 
 def test_every_preset_is_known_to_need_its_package():
     presets = {f"hydra/{kind}={name}" for kind in ("launcher", "sweeper") for name in _names(f"hydra/{kind}")}
-    assert presets - set(plugins._PACKAGES) == {"hydra/sweeper=grid"}
+    assert presets - set(extras_check._PACKAGES) == {"hydra/sweeper=grid"}
 
 
 def _names(group):

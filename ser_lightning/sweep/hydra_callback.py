@@ -18,7 +18,7 @@ from ser_lightning.utils.errors import UserError
 from ser_lightning.runs.monitor import check_monitor
 from ser_lightning.sweep import record
 from ser_lightning.sweep.job import announce_sweep
-from ser_lightning.sweep.names import varying_keys
+from ser_lightning.sweep.resolvers import varying_keys
 
 _IMPLIED = ("hydra.mode=", "hydra.sweep.dir=")  # by -m, and by where the record lies
 
@@ -58,7 +58,7 @@ class Watch(Callback):
             )
         _running = sweep
         if search:
-            from ser_lightning.sweep.search import go_on
+            from ser_lightning.sweep.optuna_resume import go_on
 
             with open_dict(config.hydra.sweeper):
                 go_on(config.hydra.sweeper)

@@ -20,7 +20,7 @@ from ser_lightning.utils.errors import first_line
 from ser_lightning.utils.hydra_errors import in_a_line
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import refuse
-from ser_lightning.sweep.names import job_name, varying_keys
+from ser_lightning.sweep.resolvers import job_name, varying_keys
 from ser_lightning.sweep.record import plan
 
 log = logging.getLogger("ser_lightning.sweep")
