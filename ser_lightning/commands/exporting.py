@@ -34,7 +34,7 @@ def export_checkpoint(path: str, *, output: str | None, trust: bool = False) -> 
 
 
 def _export(checkpoint: Checkpoint, place: Path, *, trust: bool) -> None:
-    from ser_lightning.export.check import CLIP_S, check
+    from ser_lightning.export.parity import CLIP_S, check
     from ser_lightning.export.onnx_file import to_onnx
     from ser_lightning.inference.recognizer import recognizer
 

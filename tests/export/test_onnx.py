@@ -14,7 +14,7 @@ from made_export import TEMPERATURE, make_telling_checkpoint
 
 from ser_lightning import __version__, cli, load_model
 from ser_lightning.data.corpora.cremad import EMOTIONS
-from ser_lightning.export import operators
+from ser_lightning.export import custom_ops
 from ser_lightning.inference.checkpoint import read_checkpoint
 
 pytest.importorskip("onnxruntime", reason="exporting needs the extra export")
@@ -89,21 +89,21 @@ def differences_alone(file, checkpoint, place):
 def test_the_translations_are_the_operators():
     import onnxruntime
 
-    from ser_lightning.export.translations import TRANSLATIONS
+    from ser_lightning.export.onnx_ops import TRANSLATIONS
 
     gru, recurrence = TRANSLATIONS.values()
     torch.manual_seed(0)
     x, lengths = torch.randn(7, 3, 5), torch.tensor([7, 1, 4])
     weights = torch.randn(2, 12, 5), torch.randn(2, 12, 4), torch.randn(2, 12), torch.randn(2, 12)
     found = gru(*(tensor.numpy() for tensor in (x, lengths, *weights)))
-    expected = operators.bidirectional_gru(x, lengths, *weights).numpy()
+    expected = custom_ops.bidirectional_gru(x, lengths, *weights).numpy()
     np.testing.assert_allclose(found.value, expected, atol=1e-5)
 
     v, delta, B, C = torch.randn(9, 2, 6), torch.rand(9, 2, 6), torch.randn(9, 2, 4), torch.randn(9, 2, 4)
     given = {"v": v, "delta": delta, "B": B, "C": C, "A": -torch.rand(4, 6)}
     session = onnxruntime.InferenceSession(recurrence.to_model_proto().SerializeToString())
     (found,) = session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
-    np.testing.assert_allclose(found, operators.recurrence(*given.values()).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found, custom_ops.recurrence(*given.values()).numpy(), atol=1e-5)
 
 
 def test_it_runs_without_pytorch_and_says_the_same(exported, checkpoint, tmp_path):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.export.operators import bidirectional_gru, recurrence
+from ser_lightning.export.custom_ops import bidirectional_gru, recurrence
 from ser_lightning.models.layers.gru import BidirectionalGRU
 from ser_lightning.models.layers.mamba import Mamba
 

@@ -10,7 +10,7 @@ import torch
 from onnxscript import FLOAT, graph, script
 from onnxscript import opset18 as op
 
-from ser_lightning.export import operators  # registers them
+from ser_lightning.export import custom_ops  # registers them
 
 _Cube: TypeAlias = FLOAT[None, None, None]  # of any size
 _Square: TypeAlias = FLOAT[None, None]
