@@ -14,13 +14,13 @@ import soundfile
 from omegaconf import DictConfig
 from tiny_checkpoints import make_checkpoint
 
-import ser_lightning.entry  # registers the resolvers that the configs use
-from ser_lightning.compose import compose_config
+import ser_lightning.training.job  # registers the resolvers that the configs use
+from ser_lightning.training.compose import compose_config
 from ser_lightning.data.corpora.cremad import EMOTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEAKERS = ("1001", "1002", "1020", "1021", "1040", "1041", "1060", "1080")
-assert ser_lightning.entry
+assert ser_lightning.training.job
 
 
 @pytest.fixture(scope="session", autouse=True)

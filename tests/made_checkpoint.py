@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from conftest import config
 
-from ser_lightning.experiment import make_data, make_module, stamp
+from ser_lightning.training.experiment import make_data, make_module, stamp
 
 SMALL = ("model.net.channels=[8,16]", "model.frontend.n_mels=40", "logger=none")  # of a cnn
 

@@ -10,7 +10,7 @@ from conftest import config
 from ser_lightning import bench_scan
 from ser_lightning.bench import BareStep, _scan, _scan_lengths
 from ser_lightning.bench_notebook import CNNAsWritten, NotebookClips, NotebookLoop
-from ser_lightning.experiment import make_data, make_module
+from ser_lightning.training.experiment import make_data, make_module
 from ser_lightning.models.layers.selective_scan import selective_scan, selective_scan_reference
 from ser_lightning.models.nets.notebook import NotebookCNN
 

@@ -23,12 +23,12 @@ except SystemExit:
 """
 WAITING = """
 import sys, time
-import ser_lightning.experiment
+import ser_lightning.training.experiment
 from ser_lightning.cli import main
 def wait(config):
     print("waiting", file=sys.stderr, flush=True)
     time.sleep(60)
-ser_lightning.experiment.unsplit_data = wait
+ser_lightning.training.experiment.unsplit_data = wait
 main(["data", "audit", "toy"])
 """
 
@@ -113,7 +113,7 @@ def test_a_fault_of_ours_is_a_line_too_and_can_be_looked_into(monkeypatch):
     def fail(config):
         raise KeyError("something")
 
-    monkeypatch.setattr("ser_lightning.experiment.unsplit_data", fail)
+    monkeypatch.setattr("ser_lightning.training.experiment.unsplit_data", fail)
     code, _, err = ser("data", "audit", "toy")
     assert (code, err) == (1, "failed: KeyError: 'something'\n")
     monkeypatch.setenv("SER_TRACEBACK", "1")

@@ -5,7 +5,7 @@ from conftest import ROOT, config, names_in
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from ser_lightning.experiment import make_data
+from ser_lightning.training.experiment import make_data
 
 
 @pytest.mark.parametrize("name", names_in("data"))

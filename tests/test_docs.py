@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ser_lightning.cli import main
 from ser_lightning.utils.command_line import readable
-from ser_lightning.compose import compose_config
+from ser_lightning.training.compose import compose_config
 from ser_lightning.utils.errors import UserError
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

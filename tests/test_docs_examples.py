@@ -10,9 +10,9 @@ import soundfile
 import torch
 from conftest import ROOT
 
-from ser_lightning.compose import compose_config
+from ser_lightning.training.compose import compose_config
 from ser_lightning.data import corpora
-from ser_lightning.experiment import make_data
+from ser_lightning.training.experiment import make_data
 from ser_lightning.models import nets
 from ser_lightning.models.layers.pooling import POOLINGS
 

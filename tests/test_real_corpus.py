@@ -15,7 +15,7 @@ from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import make_data, train, unsplit_data
+from ser_lightning.training.experiment import make_data, train, unsplit_data
 from ser_lightning.runs.directory import RunDirectory
 
 GIVEN = os.environ.get("SER_TEST_CREMAD")

@@ -11,7 +11,7 @@ from made_checkpoint import SMALL, make_checkpoint_of
 from ser_lightning import cli, load_model
 from ser_lightning.data.batch import Batch
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import make_data, make_module, meet_speakers, train
+from ser_lightning.training.experiment import make_data, make_module, meet_speakers, train
 from ser_lightning.runs.directory import RunDirectory
 
 BY_SPEAKER = "model.frontend.normalise=speaker"

@@ -13,10 +13,11 @@ from conftest import config, names_in
 from lightning.pytorch import Callback
 from wandb_log import read_run
 
-from ser_lightning import experiment, load_model
-from ser_lightning.callbacks import RichProgress
+from ser_lightning import load_model
+from ser_lightning.training import experiment
+from ser_lightning.training.callbacks import RichProgress
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import train
+from ser_lightning.training.experiment import train
 from ser_lightning.utils.files import written_whole
 from ser_lightning.runs.directory import RunDirectory
 
@@ -230,7 +231,7 @@ def test_a_disk_that_is_full_after_training_is_said_in_words_with_what_could_not
             raise OSError(errno.ENOSPC, "No space left on device")
 
     run = RunDirectory(tmp_path)
-    monkeypatch.setattr("ser_lightning.experiment.write_predictions", fails)
+    monkeypatch.setattr("ser_lightning.training.experiment.write_predictions", fails)
     with pytest.raises(UserError, match=r"there is no room left for .*predictions\.csv: make some, and go on"):
         train(tiny(), run)
     assert "no room left" in run.read_result()["reason"]

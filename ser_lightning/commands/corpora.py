@@ -36,7 +36,7 @@ def list_corpora() -> None:
     """Show the corpora: size, labels, licence, source."""
     from rich.table import Table
 
-    from ser_lightning.compose import config_names
+    from ser_lightning.training.compose import config_names
 
     table = Table.grid(padding=(0, 3, 0, 0))
     table.add_column(no_wrap=True, style="bold")
@@ -144,7 +144,7 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
 
 def _about(name: str) -> list[str]:
     """What can be said of a file in conf/data without opening the corpus."""
-    from ser_lightning.compose import CONF
+    from ser_lightning.training.compose import CONF
     from ser_lightning.data.corpora import load_corpus
 
     try:
@@ -163,7 +163,7 @@ def _about(name: str) -> list[str]:
 
 
 def _corpus(name: str) -> "Corpus":
-    from ser_lightning.compose import check_name
+    from ser_lightning.training.compose import check_name
     from ser_lightning.data.corpora import load_corpus
 
     check_name("data", name)
@@ -174,7 +174,7 @@ def _corpus(name: str) -> "Corpus":
 
 
 def _config(name: str, root: str | None, overrides: tuple[str, ...]) -> "DictConfig":
-    from ser_lightning.compose import check_name, compose_config
+    from ser_lightning.training.compose import check_name, compose_config
 
     check_name("data", name)
     config = compose_config(f"data={name}", *overrides)
@@ -187,7 +187,7 @@ def _config(name: str, root: str | None, overrides: tuple[str, ...]) -> "DictCon
 
 def _unsplit(config: "DictConfig") -> "tuple[Collection, dict[str, SplitRule]]":
     """The clips of a config, and its rules for splitting them, the one it chooses first."""
-    from ser_lightning.experiment import unsplit_data
+    from ser_lightning.training.experiment import unsplit_data
 
     module = unsplit_data(config)
     chosen = config.data.split

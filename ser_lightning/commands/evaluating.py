@@ -28,11 +28,11 @@ from ser_lightning.utils.errors import UserError
 from ser_lightning.report import console
 from ser_lightning.runs.predictions import Predictions, write_predictions
 from ser_lightning.evaluation.robustness import Heard, robustness
-from ser_lightning.experiment import unsplit_data
+from ser_lightning.training.experiment import unsplit_data
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.over_collection import Change, hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
-from ser_lightning.judge import BEST, LAST
+from ser_lightning.training.test_checkpoint import BEST, LAST
 from ser_lightning.models.speaker_statistics import protocol_of_speakers
 from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_config, write_json
 from ser_lightning.utils.text import as_file_name

@@ -13,7 +13,7 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
 
     NAME is a file in conf/model; without one, all of them.
     """
-    from ser_lightning.compose import check_name, config_names
+    from ser_lightning.training.compose import check_name, config_names
 
     for name in names:
         check_name("model", name)

@@ -22,7 +22,7 @@ _NAMED = frozenset(
     ser_lightning.data.factories.one_corpus
     ser_lightning.data.factories.user_csv
     ser_lightning.data.factories.pooled_corpora
-    ser_lightning.callbacks.AverageWeights
+    ser_lightning.training.callbacks.AverageWeights
     ser_lightning.tracking.run.wandb_logger
     lightning.pytorch.Trainer
     lightning.pytorch.callbacks.EarlyStopping

@@ -22,7 +22,7 @@ from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.splits.rules import RandomClips, SpeakerFolds
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import make_data, unsplit_data
+from ser_lightning.training.experiment import make_data, unsplit_data
 
 GIVEN = os.environ.get("SER_TEST_CREMAD")
 

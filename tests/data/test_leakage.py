@@ -10,7 +10,7 @@ from layouts import make_csv, tone
 
 from ser_lightning.data.leakage import Shared, TrainingRecord, keeps_test_apart
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import make_data, unsplit_data
+from ser_lightning.training.experiment import make_data, unsplit_data
 
 NOTHING = Shared(speakers=(), n_sounds=0)
 

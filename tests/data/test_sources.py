@@ -16,7 +16,7 @@ from ser_lightning.data.prepare.scan import scan
 from ser_lightning.data.sources import Source
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import make_data, make_module, train, unsplit_data
+from ser_lightning.training.experiment import make_data, make_module, train, unsplit_data
 from ser_lightning.runs.directory import RunDirectory
 
 SMALL = ["model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=1"]

@@ -20,7 +20,7 @@ from ser_lightning.data.audit.speaker_encoder import (
     window_starts,
 )
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import unsplit_data
+from ser_lightning.training.experiment import unsplit_data
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_weights_of_something_else_are_refused(tmp_path, content):
 
 def test_without_the_weights_the_audit_says_how_to_get_them(monkeypatch, cremad_root):
     monkeypatch.setattr(speaker_encoder, "find_spec", lambda name: None)
-    monkeypatch.setattr("ser_lightning.experiment.unsplit_data", None)  # nothing is decoded before
+    monkeypatch.setattr("ser_lightning.training.experiment.unsplit_data", None)  # nothing is decoded before
     result = CliRunner().invoke(main, ["data", "audit", "cremad", "--root", str(cremad_root), "--voices"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(

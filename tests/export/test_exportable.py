@@ -6,7 +6,7 @@ from conftest import config, names_in
 from torch import nn
 from torch.nn import functional
 
-from ser_lightning.experiment import make_module
+from ser_lightning.training.experiment import make_module
 from ser_lightning.export.frontend import LogMelByConvolution
 from ser_lightning.export.custom_ops import recurrence
 from ser_lightning.export.exportable import exportable

@@ -14,7 +14,7 @@ import ser_lightning
 from ser_lightning import Windows, load_model
 from ser_lightning.data.prepare.decoding import decode, samples_of, stream_file
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import make_module
+from ser_lightning.training.experiment import make_module
 from ser_lightning.inference.checkpoint import read_checkpoint
 
 RATE_HZ = 16_000

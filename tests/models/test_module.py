@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from torch.nn import functional
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import make_module
+from ser_lightning.training.experiment import make_module
 from ser_lightning.models.layers.convolution import ConvStack
 from ser_lightning.models.layers.masking import frame_mask, halved
 from ser_lightning.models.layers.pooling import POOLINGS, AttentiveStatisticsPooling, make_pooling

@@ -15,9 +15,10 @@ from lightning.pytorch import Callback
 from tiny_checkpoints import FAMILIES, make_checkpoint
 from torch.nn import functional
 
-from ser_lightning import experiment, load_model
+from ser_lightning import load_model
+from ser_lightning.training import experiment
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import make_data, make_module, train
+from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.models.nets.pretrained import Pretrained
 from ser_lightning.models.pretrained import store
 from ser_lightning.models.pretrained.checkpoint import read_encoder

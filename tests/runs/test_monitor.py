@@ -6,7 +6,7 @@ import pytest
 from conftest import config
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import train
+from ser_lightning.training.experiment import train
 from ser_lightning.runs.monitor import check_monitor, check_validation, direction, monitored
 from ser_lightning.runs.directory import RunDirectory
 

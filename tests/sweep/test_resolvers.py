@@ -96,13 +96,13 @@ def test_every_preset_is_known_to_need_its_package():
 
 
 def _names(group):
-    from ser_lightning.compose import config_names
+    from ser_lightning.training.compose import config_names
 
     return config_names(group)
 
 
 def test_the_benchmark_is_every_network_that_learns_from_scratch():
-    from ser_lightning.compose import CONF, config_names
+    from ser_lightning.training.compose import CONF, config_names
 
     text = (CONF / "experiment" / "benchmark.yaml").read_text()
     line = next(line for line in text.splitlines() if line.strip().startswith("model:"))

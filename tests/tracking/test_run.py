@@ -15,7 +15,7 @@ from ser_lightning.tracking.run import run
 from ser_lightning.evaluation.calibration import calibration
 from ser_lightning.evaluation.subgroups import slices
 from ser_lightning.report.console import finish as draw
-from ser_lightning.experiment import _logger
+from ser_lightning.training.experiment import _logger
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tracking.run import TolerantWandbLogger, log_result, wandb_logger
 from ser_lightning.tracking.environment import has_credentials, wanted_mode

@@ -6,7 +6,7 @@ import sys
 
 def test_transformers_is_not_imported_by_runs_that_do_without():
     code = (
-        "import sys, ser_lightning.experiment, lightning.pytorch, torchmetrics.classification; "
+        "import sys, ser_lightning.training.experiment, lightning.pytorch, torchmetrics.classification; "
         "print({'transformers', 'peft'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -18,9 +18,9 @@ from made_checkpoint import SMALL
 from omegaconf import OmegaConf
 
 from ser_lightning import cli, load_model
-from ser_lightning.entry import _run_directory
+from ser_lightning.training.job import _run_directory
 from ser_lightning.utils.errors import UserError
-from ser_lightning.experiment import make_data, make_module, train
+from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.utils.safe_instantiate import check_description, make_part
 from ser_lightning.runs.directory import RunDirectory
 

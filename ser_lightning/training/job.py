@@ -123,7 +123,7 @@ def run_job(cfg: DictConfig) -> float | None:
     _pin(run)
     _speak(run)
     try:
-        from ser_lightning.experiment import train
+        from ser_lightning.training.experiment import train
 
         _hush_lightning()
         return train(cfg, run, HydraConfig.get().overrides.task)
