@@ -1,6 +1,6 @@
 """How fast: against the notebook's training loop, against the bare training step; the start; the selective scan.
 
-``python -m ser_lightning.bench [--cremad DIR]``: all in one process, in turns, on the same clips.
+``python -m ser_lightning.bench.__main__ [--cremad DIR]``: all in one process, in turns, on the same clips.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
-from ser_lightning.bench_notebook import NotebookLoop
-from ser_lightning.bench_scan import measured, peaks_mb
+from ser_lightning.bench.notebook import NotebookLoop
+from ser_lightning.bench.scan import measured, peaks_mb
 from ser_lightning.training.compose import compose_config
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.datamodule import EmotionDataModule

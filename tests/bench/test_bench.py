@@ -7,9 +7,9 @@ import pytest
 import torch
 from conftest import config
 
-from ser_lightning import bench_scan
-from ser_lightning.bench import BareStep, _scan, _scan_lengths
-from ser_lightning.bench_notebook import CNNAsWritten, NotebookClips, NotebookLoop
+from ser_lightning.bench.__main__ import scan
+from ser_lightning.bench.__main__ import BareStep, _scan, _scan_lengths
+from ser_lightning.bench.notebook import CNNAsWritten, NotebookClips, NotebookLoop
 from ser_lightning.training.experiment import make_data, make_module
 from ser_lightning.models.layers.selective_scan import selective_scan, selective_scan_reference
 from ser_lightning.models.nets.notebook import NotebookCNN
@@ -52,7 +52,7 @@ def test_our_cnn_of_the_notebook_is_the_notebooks(training):
 
 
 def test_the_yardsticks_train(data, cremad_root, monkeypatch):
-    monkeypatch.setattr("ser_lightning.bench_notebook._BATCHES", 1)
+    monkeypatch.setattr("ser_lightning.bench.notebook._BATCHES", 1)
     loop = NotebookLoop(data)
     before = loop.net.head[1].weight.detach().clone()
     assert loop.clips_per_s() > 0
@@ -66,21 +66,21 @@ def test_the_yardsticks_train(data, cremad_root, monkeypatch):
 
 def test_all_ways_of_the_scan_do_the_same_work():
     pytest.importorskip("mambapy")
-    given = [x.detach() for x in bench_scan.Problem(2, 9)._given]
+    given = [x.detach() for x in scan.Problem(2, 9)._given]
     clips_first = [x.transpose(0, 1) if x.dim() == 3 else x for x in given]
     expected = selective_scan_reference(*given)
     torch.testing.assert_close(selective_scan(*given), expected, rtol=1e-4, atol=1e-5)
-    mambapys = bench_scan.mambapys_scan()(*clips_first).transpose(0, 1)
+    mambapys = scan.mambapys_scan()(*clips_first).transpose(0, 1)
     torch.testing.assert_close(mambapys, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_tables_of_the_scan_with_mambapy_and_without(monkeypatch):
-    monkeypatch.setattr("ser_lightning.bench.peaks_mb", lambda way, n_clips, n_frames: [None for _ in n_frames])
+    monkeypatch.setattr("ser_lightning.bench.__main__.peaks_mb", lambda way, n_clips, n_frames: [None for _ in n_frames])
     for name in ("ROUNDS", "SCAN_CLIPS", "SCAN_FRAMES", "LONG_CLIPS"):
-        monkeypatch.setattr(f"ser_lightning.bench.{name}", 1)
-    monkeypatch.setattr("ser_lightning.bench.LONG_FRAMES", (3, 5))
+        monkeypatch.setattr(f"ser_lightning.bench.__main__.{name}", 1)
+    monkeypatch.setattr("ser_lightning.bench.__main__.LONG_FRAMES", (3, 5))
     assert _scan_lengths().row_count == 2
-    if bench_scan.mambapys_scan() is not None:
+    if scan.mambapys_scan() is not None:
         assert _scan().row_count == 5
     monkeypatch.setitem(sys.modules, "mambapy.mamba", None)
     assert _scan().row_count == 4
@@ -88,6 +88,6 @@ def test_the_tables_of_the_scan_with_mambapy_and_without(monkeypatch):
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from Linux")
 def test_the_peak_of_memory_holds_the_gradients_at_least():
-    short, long = bench_scan.peaks_mb("ours", 2, [100, 400])
+    short, long = scan.peaks_mb("ours", 2, [100, 400])
     assert long > 3 * 2 * 400 * 512 * 4 / 1e6  # of u, delta and z
     assert short < long

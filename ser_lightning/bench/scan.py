@@ -1,6 +1,6 @@
 """The selective scan, forward and backward: ours, mambapy's parallel scan, and the plain loop. On the CPU.
 
-``python -m ser_lightning.bench_scan WAY CLIPS FRAMES …`` prints the peak of memory in MB for each number of frames.
+``python -m ser_lightning.bench.scan WAY CLIPS FRAMES …`` prints the peak of memory in MB for each number of frames.
 That takes a process of its own: what another way leaves behind would be counted too.
 
 F: frames.  B: clips.  E: channels.  N: states of each channel.
