@@ -6,7 +6,9 @@ clear line, and with 130 after Ctrl-C.
 
 import click
 
-from ser_lightning.commands import corpora, experiments, trained
+from ser_lightning.commands import experiments
+from ser_lightning.commands import data
+from ser_lightning.commands import definitions
 from ser_lightning.commands.program import Program
 
 
@@ -19,14 +21,14 @@ def main() -> None:
 
 
 for command in (
-    corpora.data,
+    data.data,
     experiments.models,
     experiments.compare,
-    trained.evaluate,
-    trained.calibrate,
-    trained.predict,
-    trained.export,
-    trained.demo,
+    definitions.evaluate,
+    definitions.calibrate,
+    definitions.predict,
+    definitions.export,
+    definitions.demo,
 ):
     main.add_command(command)
 

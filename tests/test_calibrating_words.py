@@ -2,7 +2,7 @@
 
 import pytest
 
-from ser_lightning.commands.calibrating import _how_confident
+from ser_lightning.commands.calibrate import _how_confident
 
 
 @pytest.mark.parametrize(

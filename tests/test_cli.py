@@ -201,8 +201,8 @@ def test_download_goes_where_it_is_told(tmp_path, monkeypatch):
 
 
 def test_models_measures_those_it_is_given(monkeypatch):
-    monkeypatch.setattr("ser_lightning.model_table.BATCH_SIZE", 2)
-    monkeypatch.setattr("ser_lightning.model_table._ROUNDS", 1)
+    monkeypatch.setattr("ser_lightning.commands.models.BATCH_SIZE", 2)
+    monkeypatch.setattr("ser_lightning.commands.models._ROUNDS", 1)
     code, out, err = ser("models", "cnn", "--json")
     assert (code, err) == (0, "measuring cnn\n")
     assert [each["name"] for each in json.loads(out)["models"]] == ["cnn"]

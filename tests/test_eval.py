@@ -208,7 +208,7 @@ def test_calibration_is_fitted_to_validation_speakers_and_stays(trained, tmp_pat
 
 
 def test_a_temperature_that_does_not_help_others_is_not_written(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("ser_lightning.commands.calibrating.left_out", worse)
+    monkeypatch.setattr("ser_lightning.commands.calibrate.left_out", worse)
     code, out, errors = ser("calibrate", trained.path, "--output", tmp_path / "calibrated.ckpt")
     assert code == 1
     assert re.search(

@@ -18,7 +18,7 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
     for name in names:
         check_name("model", name)
     chosen = names or config_names("model")
-    from ser_lightning.model_table import model_table, print_models
+    from ser_lightning.commands.models import model_table, print_models
 
     table = model_table(chosen)
     if as_json:
@@ -43,7 +43,7 @@ def compare(folders: tuple[str, ...], separate: bool, to_wandb: bool, **files: s
 
     For example: ser compare outputs/cremad --markdown table.md
     """
-    from ser_lightning.commands.comparing import compare_and_deliver
+    from ser_lightning.commands.compare import compare_and_deliver
     from ser_lightning.commands.places import check_places
 
     places = {kind: place for kind, place in files.items() if place is not None}

@@ -184,7 +184,7 @@ def test_a_pretrained_model_is_refused(checkpoint, tmp_path, capsys):
 
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ser_lightning.commands.exporting.find_spec", lambda name: None)
+    monkeypatch.setattr("ser_lightning.commands.export.find_spec", lambda name: None)
     assert "pip install -c constraints.txt -e '.[export]'" in failure(capsys, "export", tmp_path)
 
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from ser_lightning.commands.checkpoint_data import data_config
-from ser_lightning.commands.seen import Seen, seen
+from ser_lightning.commands.leakage import Seen, seen
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.leakage import Leakage, TrainingRecord, leakage_to_json

@@ -47,7 +47,7 @@ def predict(
 
     For example: ser predict best.ckpt recordings/ --csv answers.csv
     """
-    from ser_lightning.commands.predicting import predict_and_deliver
+    from ser_lightning.commands.predict import predict_and_deliver
     from ser_lightning.inference.recordings import RawFormat
     from ser_lightning.inference.windows import Windows
 
@@ -95,7 +95,7 @@ def evaluate(
 
     For example: ser eval best.ckpt data=emodb data.root=DIR data/label_map=six
     """
-    from ser_lightning.commands.evaluating import evaluate as judge
+    from ser_lightning.commands.eval import evaluate as judge
 
     judge(
         checkpoint,
@@ -124,7 +124,7 @@ def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, d
 
     For example: ser calibrate best.ckpt
     """
-    from ser_lightning.commands.calibrating import calibrate as fit
+    from ser_lightning.commands.calibrate import calibrate as fit
 
     fit(checkpoint, overrides, output=output, device=device, trust=trust, console=new_console())
 
@@ -140,7 +140,7 @@ def export(checkpoint: str, to: str, output: str | None, trust: bool) -> None:
     CKPT is the checkpoint of a run, or the run's directory. The file is compared with PyTorch on clips of many
     lengths first, and written only if they agree.
     """
-    from ser_lightning.commands.exporting import export_checkpoint
+    from ser_lightning.commands.export import export_checkpoint
 
     export_checkpoint(checkpoint, output=output, trust=trust)
 
