@@ -44,7 +44,7 @@ format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: $(READY)  ## speed: against the notebook's loop, against the bare step, of the start; DATA=DIR for CREMA-D
-	$(BIN)/python -m ser_lightning.bench.__main__ $(if $(DATA),--cremad $(DATA))
+	$(BIN)/python -m ser_lightning.bench $(if $(DATA),--cremad $(DATA))
 
 clean:  ## remove .venv and caches; runs in outputs/ stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ser_lightning.evaluation import stats
+from ser_lightning.evaluation import bootstrap, significance
 from ser_lightning.runs.predictions import Predictions, write_predictions
 from ser_lightning.evaluation.metrics import confusion, scores
 
@@ -24,7 +24,7 @@ def fewer_draws() -> Iterator[None]:
     """Quicker, and less exact, where the numbers do not matter; with eight speakers still every permutation."""
     with pytest.MonkeyPatch.context() as patch:
         for name, n in {"N_RESAMPLES": 200, "N_PERMUTATIONS": 499, "PERMUTATIONS_A_TEST": 0}.items():
-            patch.setattr(stats, name, n)
+            patch.setattr(significance if "PERMUTATIONS" in name else bootstrap, name, n)
         patch.setattr("gc.collect", lambda *_: 0)  # statsmodels calls it for Holm's method, 0.1 s each time
         yield
 

@@ -33,7 +33,7 @@ from ser_lightning.utils.malloc import kept_memory
 from ser_lightning.utils.precision import choose_precision
 from ser_lightning.runs.directory import RunDirectory
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 6  # counted; one more comes before them, to warm up
 SHARED_OUT = 8  # batches on which the parts of a step are timed
 EPOCHS = 2  # of the other ways, in a round

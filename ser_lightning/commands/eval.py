@@ -25,7 +25,7 @@ from ser_lightning.data.prepare.preparation_report import write_excluded_csv
 from ser_lightning.data.splits.split import Split
 from ser_lightning.runs.environment import describe
 from ser_lightning.utils.errors import UserError
-from ser_lightning.report import console
+from ser_lightning.report.console import finish, print_summary
 from ser_lightning.runs.predictions import Predictions, write_predictions
 from ser_lightning.evaluation.robustness import Heard, robustness
 from ser_lightning.training.experiment import unsplit_data
@@ -107,9 +107,9 @@ def evaluate(
         "environment": describe(model.device, "32-true"),
     }
     result = {"schema": SCHEMA, "status": "finished", **result}
-    console.finish(run.path, result)
+    finish(run.path, result)
     write_json(run.result, result)  # the last: what says finished lacks nothing
-    console.print_summary(run.path, console)
+    print_summary(run.path, console)
 
 
 def _leakage(record: TrainingRecord, test: Test) -> Leakage:

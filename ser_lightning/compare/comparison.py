@@ -7,17 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ser_lightning.evaluation.bootstrap import Estimate
+
 SYNTHETIC = "synthetic speech: says nothing about emotion"
 SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)

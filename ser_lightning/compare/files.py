@@ -22,7 +22,8 @@ from ser_lightning.compare.tables import (
     shown_pairs,
     spread,
 )
-from ser_lightning.compare.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.compare.comparison import Comparison, Group, Pair
+from ser_lightning.evaluation.bootstrap import Estimate
 
 SCHEMA = 1  # of the JSON
 _MARKUP = re.compile(r"[\\`*|<>\[\]~$#]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.utils.errors import counted, some
-from ser_lightning.evaluation import stats
+from ser_lightning.evaluation import bootstrap, metrics, significance
 from ser_lightning.compare.speaker_counts import Clips
-from ser_lightning.compare.comparison import Estimate, Pair
+from ser_lightning.compare.comparison import Pair
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.compare.grid import Cell, Runs
 
 SIGNIFICANT = 0.05
@@ -30,7 +31,7 @@ class _Both:
 
     n_clips: int
     difference: Estimate
-    differences: stats.Floats
+    differences: metrics.Floats
     only_first: float
     only_second: float
 
@@ -40,9 +41,9 @@ def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], li
     names = _asked(list(groups))
     common = {pair: _common(groups[pair[0]], groups[pair[1]]) for pair in names}
     both = {pair: _both(groups[pair[0]], groups[pair[1]], rows, clips) for pair, rows in common.items() if rows}
-    permutation = stats.permutation_p([each.differences for each in both.values()])
-    mcnemar = [stats.mcnemar_p(each.only_first, each.only_second) for each in both.values()]
-    columns = zip(permutation, stats.holm(permutation), mcnemar, stats.holm(mcnemar), strict=True)
+    permutation = significance.permutation_p([each.differences for each in both.values()])
+    mcnemar = [significance.mcnemar_p(each.only_first, each.only_second) for each in both.values()]
+    columns = zip(permutation, significance.holm(permutation), mcnemar, significance.holm(mcnemar), strict=True)
     pairs = [
         _pair(pair, each, p_values, n_tests=len(both))
         for (pair, each), p_values in zip(both.items(), columns, strict=True)
@@ -76,10 +77,10 @@ def _both(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], c
     ]
     counts = np.stack(sides, axis=1)  # (S, 2, R, K, K)
     counts = counts[counts.sum(axis=(1, 2, 3, 4)) > 0]
-    parts = [stats.uar_by_speaker(counts[:, side]) for side in (0, 1)]
+    parts = [metrics.uar_by_speaker(counts[:, side]) for side in (0, 1)]
     right = [(first[cell].right[mine], second[cell].right[other]) for cell, (mine, other) in rows.items()]
     n_repetitions = counts.shape[2]
-    (difference,) = stats.interval(counts, stats.uar_difference)
+    (difference,) = bootstrap.interval(counts, metrics.uar_difference)
     return _Both(
         n_clips=len({clip for cell, (mine, _) in rows.items() for clip in _named(first[cell].ids, mine)}),
         difference=difference,
@@ -109,8 +110,8 @@ def _pair(
         only_second=both.only_second,
         mcnemar_p=mcnemar,
         mcnemar_holm_p=mcnemar_holm,
-        smallest_p=stats.smallest_p(len(both.differences), n_tests),
-        effect_size=stats.cohens_d(both.differences),
+        smallest_p=significance.smallest_p(len(both.differences), n_tests),
+        effect_size=significance.cohens_d(both.differences),
     )
 
 
@@ -121,7 +122,7 @@ def _too_few_speakers(pairs: Sequence[Pair]) -> Iterator[str]:
         corrected = min(1.0, smallest * len(pairs))  # of the smallest p, Holm's method makes this
         if corrected >= SIGNIFICANT:
             holm = f", and {corrected:.3g} once corrected for {len(pairs)} tests" if len(pairs) > 1 else ""
-            if n_speakers < stats.FEWEST_SPEAKERS:
+            if n_speakers < bootstrap.FEWEST_SPEAKERS:
                 few = counted(n_speakers, "test speaker")
                 yield (
                     f"with {few}, it cannot be said which model is better: no intervals, no effect sizes; "

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.utils.errors import some
-from ser_lightning.evaluation import stats
+from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.compare import grid
 from ser_lightning.compare.speaker_counts import Clips
 from ser_lightning.compare.read import FinishedRun, Found
@@ -59,11 +59,11 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
     pooled = clips.pooled(runs)  # (S, R, K, K)
     theirs = pooled.sum(axis=(1, 2, 3)) > 0
     counts = pooled[theirs]
-    uar, accuracy, *recalls = stats.interval(counts, stats.group_scores)
+    uar, accuracy, *recalls = bootstrap.interval(counts, metrics.group_scores)
     each = counts.sum(axis=0)  # (R, K, K)
     first = next(iter(runs.values()))
     made = [_run(run) for run in runs.values()]
-    shares = stats.known_mean(stats.accuracy(counts))  # (S,)
+    shares = metrics.known_mean(metrics.accuracy(counts))  # (S,)
     speakers = [speaker for speaker, is_theirs in zip(clips.speakers, theirs, strict=True) if is_theirs]
     return Group(
         name=name,
@@ -75,9 +75,9 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
         n_clips=len({clip for run in runs.values() for clip in run.ids}),
         n_speakers=len(speakers),
         uar=uar,
-        uar_sd=_sd(stats.uar(each)),
+        uar_sd=_sd(metrics.uar(each)),
         accuracy=accuracy,
-        accuracy_sd=_sd(stats.accuracy(each)),
+        accuracy_sd=_sd(metrics.accuracy(each)),
         macro_f1=fmean(scores(matrix, clips.labels)["macro_f1"] for matrix in each),
         recall={
             label: recall for label, recall in zip(clips.labels, recalls, strict=True) if np.isfinite(recall.value)
@@ -153,7 +153,7 @@ def _human(runs: Sequence[FinishedRun]) -> float | None:
     return None
 
 
-def _sd(values: stats.Floats) -> float | None:
+def _sd(values: metrics.Floats) -> float | None:
     return stdev(values.tolist()) if len(values) > 1 else None
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ser_lightning.utils.errors import UserError
 from ser_lightning.compare.read import FinishedRun
 from ser_lightning.compare.grid import Cell, Runs
-from ser_lightning.evaluation.stats import Counts, by_speaker
+from ser_lightning.evaluation.metrics import Counts, by_speaker
 
 Rows = Mapping[Cell, NDArray[np.int64]]  # of runs, that count
 

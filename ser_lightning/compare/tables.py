@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.utils.errors import counted
-from ser_lightning.compare.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.compare.comparison import Comparison, Group, Pair
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.compare.protocol import corpora, known_of_speakers, label_source
 from ser_lightning.report.numbers import minutes
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from ser_lightning.evaluation.stats import uar
+from ser_lightning.evaluation.metrics import uar
 from ser_lightning.evaluation.metrics import confusion
 
 Floats = NDArray[np.float64]

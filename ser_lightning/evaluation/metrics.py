@@ -1,13 +1,18 @@
-"""What a confusion matrix says: unweighted average recall (UAR), accuracy, macro-F1, recall per class.
+"""Metrics of a confusion matrix: unweighted average recall (UAR), accuracy, macro-F1, recall per class.
 
-K classes, N clips. Rows of a matrix are the truth, columns the predictions.
+K classes, N clips, S speakers, R repetitions (seeds). B: matrices at a time. Rows of a matrix are the true class,
+columns the predicted one. Shares lie between 0 and 1.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 class Scores(TypedDict):
@@ -65,15 +70,66 @@ def scores(matrix: ArrayLike, names: Sequence[str]) -> Scores:
         raise ValueError(f"{len(names)} class names need a square matrix of that size, not {counts.shape}")
     if counts.sum() <= 0:
         raise ValueError("no clips to score: the confusion matrix is empty")
-    hits, support, guesses = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)  # (K,) each
-    true, seen = support > 0, support + guesses > 0
-    recall = hits[true] / support[true]
+    hits, occurrences = counts.diagonal(), counts.sum(axis=1) + counts.sum(axis=0)  # (K,) each
+    used = occurrences > 0
+    recalls = recall(counts).tolist()
     return {
-        "uar": float(recall.mean()),
-        "accuracy": float(hits.sum() / counts.sum()),
-        "macro_f1": float((2 * hits[seen] / (support + guesses)[seen]).mean()),
-        "recall": {
-            name: float(hit / total) if total else None
-            for name, hit, total in zip(names, hits, support, strict=True)
-        },
+        "uar": float(uar(counts)),
+        "accuracy": float(accuracy(counts)),
+        "macro_f1": float((2 * hits[used] / occurrences[used]).mean()),
+        "recall": {name: None if math.isnan(each) else each for name, each in zip(names, recalls, strict=True)},
     }
+
+
+def by_speaker(
+    speakers: NDArray[np.int64], labels: NDArray[np.int64], predicted: NDArray[np.int64], n_speakers: int, k: int
+) -> Counts:
+    """Three (N,) lists of indices, an entry a clip -> counts (S, K, K)."""
+    cells = (speakers * k + labels) * k + predicted
+    return np.bincount(cells, minlength=n_speakers * k * k).reshape(n_speakers, k, k)
+
+
+def recall(counts: NDArray) -> Floats:
+    """(..., K, K) -> (..., K), NaN for a label that no clip has."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    support = counts.sum(axis=-1)
+    return np.divide(hits, support, out=np.full(hits.shape, np.nan), where=support > 0)
+
+
+def uar(counts: NDArray) -> Floats:
+    """(..., K, K) -> (...), the mean recall over the labels that are there; NaN without clips."""
+    return known_mean(recall(counts))
+
+
+def accuracy(counts: NDArray) -> Floats:
+    """(..., K, K) -> (...), NaN without clips."""
+    hits, total = np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1))
+    return np.divide(hits, total, out=np.full(np.shape(total), np.nan), where=total > 0)
+
+
+def group_scores(counts: NDArray) -> Floats:
+    """(B, R, K, K) -> (B, 2 + K): UAR, accuracy and every recall, means over the repetitions."""
+    each = np.concatenate([uar(counts)[..., None], accuracy(counts)[..., None], recall(counts)], axis=-1)
+    return known_mean(np.moveaxis(each, 1, -1))
+
+
+def uar_difference(counts: NDArray) -> Floats:
+    """(B, 2, R, K, K) -> (B, 1): UAR of the first minus that of the second, mean over the repetitions."""
+    each = uar(counts)  # (B, 2, R)
+    return known_mean(each[:, 0] - each[:, 1])[:, None]
+
+
+def uar_by_speaker(counts: NDArray) -> Floats:
+    """(S, R, K, K) -> (S,): what each speaker adds to the UAR, mean over repetitions. Their sum is the UAR."""
+    support = counts.sum(axis=(0, -1))  # (R, K)
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)  # (S, R, K)
+    shares = np.divide(hits, support, out=np.zeros(hits.shape), where=support > 0)
+    return (shares.sum(axis=-1) / (support > 0).sum(axis=-1)).mean(axis=-1)
+
+
+def known_mean(values: Floats) -> Floats:
+    """Mean over the last axis without what is NaN; NaN where everything is."""
+    known = np.isfinite(values)
+    n_known = known.sum(axis=-1)
+    total = np.where(known, values, 0).sum(axis=-1)
+    return np.divide(total, n_known, out=np.full(total.shape, np.nan), where=n_known > 0)

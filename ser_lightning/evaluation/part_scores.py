@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.evaluation import stats
-from ser_lightning.compare.comparison import Estimate
-from ser_lightning.evaluation.stats import Counts
+from ser_lightning.evaluation import bootstrap, metrics
+from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.evaluation.metrics import Counts
 
 Indices = NDArray[np.int64]
 
@@ -20,7 +20,7 @@ Indices = NDArray[np.int64]
 def counts_by_speaker(labels: Indices, predicted: Indices, speakers: Sequence[str], n_labels: int) -> Counts:
     """N answers -> (S, K, K), a confusion matrix a speaker, rows the true label."""
     who = np.unique(np.asarray(speakers), return_inverse=True)[1]
-    return stats.by_speaker(who, np.asarray(labels), np.asarray(predicted), int(who.max()) + 1, n_labels)
+    return metrics.by_speaker(who, np.asarray(labels), np.asarray(predicted), int(who.max()) + 1, n_labels)
 
 
 def scored(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
@@ -28,10 +28,10 @@ def scored(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
 
     Keys: ``n_clips``, ``n_speakers``, ``uar``, ``uar_interval``, ``accuracy``, ``accuracy_interval``, and
     ``recall`` by label. Shares lie between 0 and 1. An interval is [low, high], a bootstrap over speakers
-    (`stats.interval`), and None for fewer than four speakers. A label
+    (`bootstrap.interval`), and None for fewer than four speakers. A label
     without clips has None for its recall, and is no part of the UAR.
     """
-    uar, accuracy, *recall = stats.interval(counts[:, None], stats.group_scores)
+    uar, accuracy, *recall = bootstrap.interval(counts[:, None], metrics.group_scores)
     n_speakers = len(counts)
     return {
         "n_clips": int(counts.sum()),
@@ -44,7 +44,7 @@ def scored(counts: Counts, names: Sequence[str]) -> dict[str, Any]:
 
 def with_interval(name: str, estimate: Estimate, n_speakers: int) -> dict[str, Any]:
     """A number and its interval, under two names."""
-    bounds = [known(estimate.low), known(estimate.high)] if n_speakers >= stats.FEWEST_SPEAKERS else None
+    bounds = [known(estimate.low), known(estimate.high)] if n_speakers >= bootstrap.FEWEST_SPEAKERS else None
     return {name: known(estimate.value), f"{name}_interval": bounds}
 
 

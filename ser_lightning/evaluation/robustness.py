@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.evaluation import stats
+from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.evaluation.part_scores import Indices, counts_by_speaker, scored, with_interval
-from ser_lightning.evaluation.stats import Counts
+from ser_lightning.evaluation.metrics import Counts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,5 +65,5 @@ def _difference(own: Counts, clean: Counts | None) -> dict[str, Any]:
     if clean is None:
         return {"difference": None, "difference_interval": None}
     both = np.stack([own, clean], axis=1)[:, :, None]  # (S, 2, 1, K, K)
-    (estimate,) = stats.interval(both, stats.uar_difference)
+    (estimate,) = bootstrap.interval(both, metrics.uar_difference)
     return with_interval("difference", estimate, len(own))

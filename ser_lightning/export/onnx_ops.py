@@ -17,7 +17,7 @@ _Square: TypeAlias = FLOAT[None, None]
 
 OPSET = 18
 _INT32 = 6  # in ONNX
-assert operators
+assert custom_ops
 
 
 def _bidirectional_gru(

@@ -16,17 +16,17 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from ser_lightning.utils.errors import UserError, counted
-from ser_lightning.evaluation import stats
+from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.report import model_card_sentences
 from ser_lightning.report import numbers
 from ser_lightning.compare.read import FinishedRun, read_run, why_not
 from ser_lightning.compare.files import markdown
-from ser_lightning.compare.comparison import Estimate
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.utils.files import written_whole
 from ser_lightning.runs.directory import RunDirectory
 
-_PAGE = Path(__file__).parent / "page"
+_FOLDER = Path(__file__).parent
 NAME = "model_card.md"
 _SUBGROUPS = ("corpus", "sex")
 
@@ -57,7 +57,7 @@ def write_card(run_dir: Path, result: Mapping[str, Any] | None = None) -> Path:
 def _environment() -> Environment:
     """Whatever is filled in is text, never markup, unless it says so."""
     environment = Environment(
-        loader=FileSystemLoader(_PAGE),
+        loader=FileSystemLoader(_FOLDER),
         autoescape=False,  # that is HTML's: `finalize` does Markdown's
         finalize=_escaped,
         undefined=StrictUndefined,
@@ -106,7 +106,7 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "split_hash": result["protocol"]["split_hash"],
         "network": list(model_card_sentences.network(run)),
         "protocol": list(model_card_sentences.protocol(run)),
-        "n_resamples": stats.N_RESAMPLES,
+        "n_resamples": bootstrap.N_RESAMPLES,
         **_scores(run),
         "val": result["metrics"].get("val"),
         "human": result.get("human") or {},
@@ -134,8 +134,8 @@ def _scores(run: FinishedRun) -> dict[str, Any]:
     """UAR, accuracy and a row for each label, with intervals over speakers, and what guessing gets."""
     labels = run.result["labels"]
     who = np.unique(np.asarray(run.speakers), return_inverse=True)[1]
-    counts = stats.by_speaker(who, run.labels, run.predicted, int(who.max()) + 1, len(labels))  # (S, K, K)
-    estimates = stats.interval(counts[:, None], stats.group_scores)
+    counts = metrics.by_speaker(who, run.labels, run.predicted, int(who.max()) + 1, len(labels))  # (S, K, K)
+    estimates = bootstrap.interval(counts[:, None], metrics.group_scores)
     uar, accuracy, *recall = estimates
     whole = counts.sum(axis=0)  # (K, K)
     support = whole.sum(axis=1)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Any, TypeGuard
 
-from ser_lightning.compare.comparison import Estimate
+from ser_lightning.evaluation.bootstrap import Estimate
 
 MISSING = "–"
 _MINUS = "−"

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.compare.tables import bracketed, percent, plain
-from ser_lightning.compare.comparison import Estimate
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.evaluation.subgroups import Slices, lacks_labels
 
 _UNITS = "Per cent; in brackets 95 % intervals by a bootstrap over speakers."

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-import ser_lightning
 
 _PACKAGES = (
     "torch",
@@ -27,7 +26,7 @@ _PACKAGES = (
 def describe(device: torch.device, precision: str) -> dict[str, Any]:
     """Versions, device, threads and the commit of the code."""
     return {
-        "ser_lightning": ser_lightning.__version__,
+        "ser_lightning": _version("ser-lightning"),
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.system() + " " + platform.machine(),

@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.tracking.run import run
+from ser_lightning.tracking import run as wandb_run
 from ser_lightning.compare.tables import plain
-from ser_lightning.compare.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.compare.comparison import Comparison, Group, Pair
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.compare.protocol import corpora
 
 PLACE = Path("outputs/compare")
@@ -37,7 +38,7 @@ def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> P
         _log.warning("W&B has no place to write to: %s: %s", error.strerror, run_dir)
         return None
     protocols = {str(number): dict(each.protocol) for number, each in enumerate(comparisons)}
-    logger = run.wandb_logger(
+    logger = wandb_run.wandb_logger(
         run_dir=run_dir,
         config={"protocol": protocols["0"] if len(protocols) == 1 else protocols},
         job_type="compare",
@@ -57,7 +58,7 @@ def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> P
         _log.warning("the comparison was not logged to W&B: %s: %s", type(error).__name__, error)
         return None
     finally:
-        run.finish()
+        wandb_run.finish()
     return run_dir
 
 

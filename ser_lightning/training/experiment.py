@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from ser_lightning.tracking.run import run
+from ser_lightning.tracking import run as wandb_run
 from ser_lightning.training.callbacks import (
     Clock,
     FirstCheckpoint,
@@ -157,14 +157,14 @@ def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         result = record("finished", _run(config, run))
         _illustrate(run, result)
         write_json(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
-        run.finish(exit_code=0)
+        wandb_run.finish(exit_code=0)
         return result
     except BaseException as error:
         run.release_reserve()
         result = record("failed", {"reason": why(error)})
         write_json(run.result, result)
         _illustrate(run, result)
-        run.finish(exit_code=1)
+        wandb_run.finish(exit_code=1)
         raise
 
 
@@ -179,7 +179,7 @@ def _illustrate(run: RunDirectory, result: dict[str, Any]) -> None:
             raise
     except Exception as error:
         log.error("pictures or model card could not be made: %s", why(error), exc_info=error)
-    run.log_result(run.current_run(), run.path, result)
+    wandb_run.log_result(wandb_run.current_run(), run.path, result)
 
 
 def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from ser_lightning.sweep.hydra_callback import is_search, listen
 from ser_lightning.utils.text import as_far_as_it_is_read, print_what_can_be_printed, printable
 from ser_lightning.utils.user import name_user
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 
 log = logging.getLogger("ser_lightning")
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.compare.comparison import Comparison, Estimate, Group, Pair, Run
+from ser_lightning.compare.comparison import Comparison, Group, Pair, Run
+from ser_lightning.evaluation.bootstrap import Estimate
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "calm", "surprise")
 MODELS = ("cnn_transformer", "resnet18", "cnn_gru", "mamba", "cnn")

@@ -8,7 +8,7 @@ import yaml
 from finished_run import GUESS, LABELS, TRUE, make_predictions, make_run
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.evaluation import stats
+from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.report.model_card import code, write_card
 from ser_lightning.runs.predictions import Predictions, write_predictions
 
@@ -83,8 +83,8 @@ def test_the_hub_can_read_what_it_begins_with(tmp_path):
 def test_numbers_are_of_the_predictions_with_intervals_over_speakers(tmp_path):
     text = card_of(tmp_path)
     speakers = np.arange(len(TRUE)) // 2
-    counts = stats.by_speaker(speakers, np.array(TRUE), np.array(GUESS), 5, 3)
-    uar, accuracy, anger, *_ = stats.interval(counts[:, None], stats.group_scores)
+    counts = metrics.by_speaker(speakers, np.array(TRUE), np.array(GUESS), 5, 3)
+    uar, accuracy, anger, *_ = bootstrap.interval(counts[:, None], metrics.group_scores)
 
     def percents(estimate):
         return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}%"

@@ -11,7 +11,7 @@ from finished_run import LABELS, TRUE, make_predictions, make_run
 from lightning.pytorch.utilities import rank_zero_only
 from wandb_log import read_run
 
-from ser_lightning.tracking.run import run
+from ser_lightning.tracking import run as wandb_run
 from ser_lightning.evaluation.calibration import calibration
 from ser_lightning.evaluation.subgroups import slices
 from ser_lightning.report.console import finish as draw
@@ -30,12 +30,12 @@ def clean_environment(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     yield
-    run.finish()
+    wandb_run.finish()
 
 
 def warnings_of(caplog) -> list[str]:
     """What we said; pytest also catches what wandb keeps to its own debug.log."""
-    return [record.getMessage() for record in caplog.records if record.name == run.__name__]
+    return [record.getMessage() for record in caplog.records if record.name == wandb_run.__name__]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def offline(tmp_path_factory):
         make_run(run_dir, calibration=measured, slices=by_sex)
         draw(run_dir)
         log_result(logger.experiment, run_dir)
-        run.finish(0)
+        wandb_run.finish(0)
     return read_run(run_dir), run_dir, home
 
 
@@ -158,7 +158,7 @@ def test_a_resumed_run_directory_continues_the_same_run_and_another_does_not(tmp
         (tmp_path / place).mkdir(exist_ok=True)
         logger = wandb_logger(run_dir=tmp_path / place, config={})
         ids.append(logger.experiment.id)
-        run.finish()
+        wandb_run.finish()
     first, again = (read_run(tmp_path / "a", piece=piece).run.run_id for piece in (0, 1))
     assert ids == [first, again, read_run(tmp_path / "b").run.run_id]
     assert first == again != ids[2]
@@ -169,7 +169,7 @@ def test_a_second_run_in_the_same_process_does_not_write_into_the_first(tmp_path
         (tmp_path / place).mkdir()
         logger = wandb_logger(run_dir=tmp_path / place, config={"place": place})
         logger.log_metrics({"place": ord(place)}, step=0)
-    run.finish()
+    wandb_run.finish()
     for place in ("a", "b"):
         run = read_run(tmp_path / place)
         assert (run.config["place"], run.column("place")) == (place, [ord(place)])
@@ -177,7 +177,7 @@ def test_a_second_run_in_the_same_process_does_not_write_into_the_first(tmp_path
 
 def test_online_without_credentials_goes_offline_with_one_warning_and_no_prompt(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked for something"))
-    with caplog.at_level(logging.WARNING, logger=run.__name__):
+    with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
         logger = wandb_logger(run_dir=tmp_path, config={}, mode="online")
     assert logger.experiment.offline
     (warning,) = warnings_of(caplog)
@@ -191,17 +191,17 @@ def server_that_does_not_answer(monkeypatch):
     for name, value in {"BASE_URL": "http://127.0.0.1:9", "API_KEY": "a" * 40, "INIT_TIMEOUT": "1"}.items():
         monkeypatch.setenv(f"WANDB_{name}", value)
     yield
-    run.finish()
+    wandb_run.finish()
     wandb.teardown()
 
 
 def test_a_server_that_does_not_answer_costs_the_upload_and_not_the_run(
     tmp_path, server_that_does_not_answer, caplog, capfd
 ):
-    with caplog.at_level(logging.WARNING, logger=run.__name__):
+    with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
         logger = wandb_logger(run_dir=tmp_path, config={}, mode="online")
     logger.log_metrics({"loss": 1.0}, step=0)
-    run.finish()
+    wandb_run.finish()
     (warning,) = warnings_of(caplog)
     assert "does not answer, logging offline" in warning
     assert read_run(tmp_path).column("loss") == [1.0]
@@ -258,7 +258,7 @@ def test_project_entity_and_name_come_from_the_environment_unless_they_are_asked
     for name, value in environment.items():
         monkeypatch.setenv(f"WANDB_{name.upper()}", value)
     wandb_logger(run_dir=tmp_path, config={}, **asked)
-    run.finish()
+    wandb_run.finish()
     run = read_run(tmp_path).run
     assert {"project": run.project, "entity": run.entity, "name": run.display_name} == (asked or environment)
 
@@ -268,7 +268,7 @@ def logged(run_dir, cremad_root, *overrides):
     cfg = config("data=cremad", f"data.root={cremad_root}", *overrides)
     protocol = {"corpus": "cremad", "split": "actors5", "fold": 2}
     logger = _logger(cfg, RunDirectory(run_dir), protocol)
-    run.finish()
+    wandb_run.finish()
     assert logger is not None
     return read_run(run_dir).run
 
@@ -294,7 +294,7 @@ def test_a_sweep_agents_run_keeps_the_id_that_it_was_given(tmp_path, monkeypatch
     monkeypatch.setenv("WANDB_RUN_ID", "fromagent")
     monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
     wandb_logger(run_dir=tmp_path, config={})
-    run.finish()
+    wandb_run.finish()
     assert read_run(tmp_path).run.run_id == "fromagent"
 
 
@@ -310,14 +310,14 @@ def test_disabled_makes_nothing(tmp_path):
 
 def test_wandb_that_cannot_be_imported_is_a_warning(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with caplog.at_level(logging.WARNING, logger=run.__name__):
+    with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
         assert wandb_logger(run_dir=tmp_path, config={}) is None
     assert "training without it" in caplog.text
 
 
 def test_other_ranks_start_no_run(tmp_path, monkeypatch):
     monkeypatch.setattr(rank_zero_only, "rank", 1)
-    monkeypatch.setattr(run, "_start", lambda *_: pytest.fail("a second run was started"))
+    monkeypatch.setattr(wandb_run, "_start", lambda *_: pytest.fail("a second run was started"))
     logger = wandb_logger(run_dir=tmp_path, config={})
     logger.log_metrics({"loss": 1.0}, step=0)
     assert logger.save_dir == str(tmp_path)
@@ -340,7 +340,7 @@ class Broken:
 def test_wandb_that_dies_in_mid_run_is_left_out_with_one_warning(tmp_path, caplog):
     make_run(tmp_path)
     logger = TolerantWandbLogger(experiment=Broken(), save_dir=tmp_path)
-    with caplog.at_level(logging.WARNING, logger=run.__name__):
+    with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
         for step in range(3):
             logger.log_metrics({"loss": 1.0}, step=step)
         logger.log_hyperparams({"lr": 1.0})
@@ -354,13 +354,13 @@ def test_a_failed_run_logs_its_reason_and_a_bad_exit(tmp_path):
     logger = wandb_logger(run_dir=tmp_path, config={})
     (tmp_path / "result.json").write_text('{"schema": 1, "status": "failed", "reason": "loss is nan"}')
     log_result(logger.experiment, tmp_path)
-    run.finish(1)
+    wandb_run.finish(1)
     run = read_run(tmp_path)
     assert (run.summary["status"], run.summary["reason"], run.exit_code) == ("failed", "loss is nan", 1)
 
 
 def test_finish_and_log_result_are_fine_without_a_run(tmp_path):
-    run.finish()
+    wandb_run.finish()
     log_result(None, tmp_path)
 
 
@@ -368,7 +368,7 @@ def test_wandb_says_nothing_on_the_console(tmp_path, capfd):
     make_run(tmp_path)
     logger = wandb_logger(run_dir=tmp_path, config=CONFIG)
     log_result(logger.experiment, tmp_path)
-    run.finish()
+    wandb_run.finish()
     assert capfd.readouterr() == ("", "")
 
 

@@ -26,10 +26,11 @@ from ser_lightning.compare.html.charts import curves
 from ser_lightning.compare.html.charts import scatter
 from ser_lightning.compare.html.charts import row_charts
 from ser_lightning.compare.html.charts import svg
-from ser_lightning.compare.comparison import SHARED, SYNTHETIC, Comparison, Estimate
+from ser_lightning.compare.comparison import SHARED, SYNTHETIC, Comparison
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.utils.files import written_whole
 
-_PAGE = Path(__file__).parent / "page"
+_PAGE = Path(__file__).parent / "templates"
 _N_CURVES_SHOWN = 8  # at first: as many as there are colours
 
 
@@ -91,9 +92,9 @@ def _environment() -> Environment:
     environment.globals.update(
         axes=axes,
         curves=curves,
-        pairing=pairing,
+        pairwise=pairwise,
         scatter=scatter.scatter,
-        strips=strips,
+        row_charts=row_charts,
         svg=svg,
         best_recalls=best_recalls,
         epochs_of=epochs_of,

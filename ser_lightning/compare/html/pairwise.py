@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from ser_lightning.utils.errors import counted
-from ser_lightning.compare.comparison import Comparison, Estimate, Group, Pair
+from ser_lightning.compare.comparison import Comparison, Group, Pair
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.compare.pairwise_tests import SIGNIFICANT
 from ser_lightning.report.numbers import MISSING, decimal, p_value, percent, points, points_interval
 

@@ -14,7 +14,7 @@ from ser_lightning.compare.html.charts import axes
 from ser_lightning.compare.html.charts import curves
 from ser_lightning.compare.html.charts import scatter
 from ser_lightning.compare.html.charts import row_charts
-from ser_lightning.compare.comparison import Estimate
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.compare.html.page import write_page
 from ser_lightning.report.numbers import minutes, shortened
 
@@ -358,7 +358,7 @@ def test_names_in_a_scatter_touch_neither_each_other_nor_a_point():
 
 
 def test_colours_can_be_read_on_both_papers():
-    style = (Path(row_charts.__file__).parent.parent / "page" / "page.css").read_text()
+    style = (Path(row_charts.__file__).parent.parent / "templates" / "page.css").read_text()
     light, dark = (dict(re.findall(r"--(\w[\w-]*): (#\w{6})", block)) for block in style.split(":root {")[1:])
     for colours in (light, dark):
         for text, paper in (

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from ser_lightning.utils.errors import counted
 from ser_lightning.compare.html.charts.axes import Scale
 from ser_lightning.compare.html.charts.svg import across, colour, element, mark, picture
-from ser_lightning.compare.comparison import Estimate
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report.numbers import interval, percent, points
 
 _ROW_PX = 26

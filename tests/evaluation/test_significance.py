@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from ser_lightning.evaluation import stats
+from ser_lightning.evaluation import bootstrap, metrics, significance
 from ser_lightning.evaluation.metrics import scores
 
 # Darwin's pairs of crossed and self-fertilised maize, eighths of an inch: Fisher, The Design of Experiments, 1935,
@@ -28,7 +28,7 @@ def same_support(counts):
 
 def test_counts_are_by_speaker():
     speakers, labels, predicted = np.array([[0, 0, 2, 2, 2], [0, 1, 1, 1, 0], [0, 0, 1, 1, 0]])
-    counts = stats.by_speaker(speakers, labels, predicted, 3, 2)
+    counts = metrics.by_speaker(speakers, labels, predicted, 3, 2)
     assert counts.tolist() == [[[1, 0], [1, 0]], [[0, 0], [0, 0]], [[1, 0], [0, 2]]]
 
 
@@ -36,22 +36,22 @@ def test_scores_of_many_matrices_are_those_of_each():
     counts = random_counts(5)
     counts[2, 1] = 0  # a label that nobody shows
     each = [scores(matrix, "abc") for matrix in counts]
-    assert stats.uar(counts) == pytest.approx([one["uar"] for one in each])
-    assert stats.accuracy(counts) == pytest.approx([one["accuracy"] for one in each])
-    assert np.isnan(stats.recall(counts)[2, 1])
-    assert np.isnan(stats.uar(np.zeros((3, 3)))) and np.isnan(stats.accuracy(np.zeros((3, 3))))
+    assert metrics.uar(counts) == pytest.approx([one["uar"] for one in each])
+    assert metrics.accuracy(counts) == pytest.approx([one["accuracy"] for one in each])
+    assert np.isnan(metrics.recall(counts)[2, 1])
+    assert np.isnan(metrics.uar(np.zeros((3, 3)))) and np.isnan(metrics.accuracy(np.zeros((3, 3))))
 
 
 def test_the_bootstrap_of_speakers_with_one_clip_is_that_of_their_mean():
     right = (np.random.default_rng(1).random(40) < 0.6).astype(int)
     counts = np.zeros((40, 1, 2, 2), dtype=int)
     counts[np.arange(40), 0, 0, 1 - right] = 1
-    _, accuracy, *_ = stats.interval(counts, stats.group_scores)
+    _, accuracy, *_ = bootstrap.interval(counts, metrics.group_scores)
     theirs = scipy_stats.bootstrap(
         (right,),
         np.mean,
         method="percentile",
-        n_resamples=stats.N_RESAMPLES,
+        n_resamples=bootstrap.N_RESAMPLES,
         rng=np.random.default_rng(0),
     ).confidence_interval
     assert accuracy.value == right.mean()
@@ -60,13 +60,13 @@ def test_the_bootstrap_of_speakers_with_one_clip_is_that_of_their_mean():
 
 def test_the_bootstrap_takes_all_seeds_of_a_speaker_together():
     counts = random_counts(6, 2)
-    uar = stats.interval(counts, stats.group_scores)[0]
+    uar = bootstrap.interval(counts, metrics.group_scores)[0]
     assert uar.value == pytest.approx(np.mean([scores(matrix, "abc")["uar"] for matrix in counts.sum(0)]))
-    drawn = np.random.default_rng(0).integers(0, 6, (stats.N_RESAMPLES, 6))  # as SciPy draws them
+    drawn = np.random.default_rng(0).integers(0, 6, (bootstrap.N_RESAMPLES, 6))  # as SciPy draws them
     slow = [np.mean([scores(matrix, "abc")["uar"] for matrix in counts[rows].sum(0)]) for rows in drawn[:400]]
-    fast = stats.group_scores(counts[drawn[:400]].sum(axis=1))[:, 0]
+    fast = metrics.group_scores(counts[drawn[:400]].sum(axis=1))[:, 0]
     assert fast == pytest.approx(slow)
-    every = stats.group_scores(counts[drawn].sum(axis=1))[:, 0]
+    every = metrics.group_scores(counts[drawn].sum(axis=1))[:, 0]
     assert (uar.low, uar.high) == pytest.approx(np.percentile(every, [2.5, 97.5]))
 
 
@@ -75,14 +75,14 @@ def test_clips_of_a_speaker_that_are_alike_count_as_one():
     one_clip[::3, 0, 0, 1] = 1
     one_clip[1::3, 0, 0, 0] = 1
     one_clip[2::3, 0, 1, 1] = 1
-    assert stats.interval(10 * one_clip, stats.group_scores) == stats.interval(one_clip, stats.group_scores)
+    assert bootstrap.interval(10 * one_clip, metrics.group_scores) == bootstrap.interval(one_clip, metrics.group_scores)
 
 
 def test_a_label_that_some_resamples_lack_has_an_interval_and_one_that_all_lack_has_none():
     counts = np.zeros((5, 1, 3, 3), dtype=int)
     counts[:, 0, 0, 0] = 2
     counts[0, 0, 1] = [1, 1, 0]  # one speaker alone shows the second label, nobody the third
-    *_, first, second, third = stats.interval(counts, stats.group_scores)
+    *_, first, second, third = bootstrap.interval(counts, metrics.group_scores)
     assert (first.low, first.high) == (1, 1)
     assert (second.value, second.low, second.high) == (0.5, 0.5, 0.5)
     assert math.isnan(third.value)
@@ -90,24 +90,24 @@ def test_a_label_that_some_resamples_lack_has_an_interval_and_one_that_all_lack_
 
 @pytest.mark.parametrize("n_speakers", [1, 2, 3])
 def test_few_speakers_have_a_value_and_no_more(n_speakers):
-    uar = stats.interval(random_counts(n_speakers, 2), stats.group_scores)[0]
+    uar = bootstrap.interval(random_counts(n_speakers, 2), metrics.group_scores)[0]
     assert math.isfinite(uar.value) and math.isnan(uar.low) and math.isnan(uar.high)
-    assert math.isnan(stats.cohens_d(np.array([0.2, 0.21, 0.2])[:n_speakers]))
-    assert stats.permutation_p([np.array([0.2])]) == [1.0]
-    assert math.isnan(stats.cohens_d(np.array([0.2])))
+    assert math.isnan(significance.cohens_d(np.array([0.2, 0.21, 0.2])[:n_speakers]))
+    assert significance.permutation_p([np.array([0.2])]) == [1.0]
+    assert math.isnan(significance.cohens_d(np.array([0.2])))
 
 
 def test_the_same_runs_give_the_same_numbers():
     counts = random_counts(8, 2)
-    assert stats.interval(counts, stats.group_scores) == stats.interval(counts.copy(), stats.group_scores)
+    assert bootstrap.interval(counts, metrics.group_scores) == bootstrap.interval(counts.copy(), metrics.group_scores)
     differences = np.random.default_rng(0).normal(size=30)
-    alone = stats.permutation_p([differences])
-    assert alone == stats.permutation_p([differences]) == stats.permutation_p([differences, -differences])[:1]
+    alone = significance.permutation_p([differences])
+    assert alone == significance.permutation_p([differences]) == significance.permutation_p([differences, -differences])[:1]
 
 
 def test_what_speakers_add_to_the_uar_sums_to_it():
     counts = random_counts(7, 2)
-    assert stats.uar_by_speaker(counts).sum() == pytest.approx(stats.uar(counts.sum(axis=0)).mean())
+    assert metrics.uar_by_speaker(counts).sum() == pytest.approx(metrics.uar(counts.sum(axis=0)).mean())
 
 
 def test_the_permutation_test_is_that_of_swapping_the_models_speaker_by_speaker():
@@ -116,37 +116,37 @@ def test_the_permutation_test_is_that_of_swapping_the_models_speaker_by_speaker(
         np.stack([matrices[::-1] if swap else matrices for matrices, swap in zip(counts, swaps, strict=True)])
         for swaps in product([False, True], repeat=8)
     ]
-    null = np.array([stats.uar_difference(each.sum(axis=0)[None])[0, 0] for each in swapped])
+    null = np.array([metrics.uar_difference(each.sum(axis=0)[None])[0, 0] for each in swapped])
     seen = null[0]
     p = 2 * min((null >= seen - 1e-12).mean(), (null <= seen + 1e-12).mean())
-    differences = stats.uar_by_speaker(counts[:, 0]) - stats.uar_by_speaker(counts[:, 1])
+    differences = metrics.uar_by_speaker(counts[:, 0]) - metrics.uar_by_speaker(counts[:, 1])
     assert differences.sum() == pytest.approx(seen)
-    assert stats.permutation_p([differences]) == [pytest.approx(min(1, p))]
+    assert significance.permutation_p([differences]) == [pytest.approx(min(1, p))]
 
 
 def test_the_permutation_test_gives_fishers_result_for_darwins_maize(monkeypatch):
-    (sampled,) = stats.permutation_p([DARWIN])
-    monkeypatch.setattr(stats, "N_PERMUTATIONS", 2**15)
-    assert stats.permutation_p([DARWIN]) == [2 * 863 / 2**15]
+    (sampled,) = significance.permutation_p([DARWIN])
+    monkeypatch.setattr(significance, "N_PERMUTATIONS", 2**15)
+    assert significance.permutation_p([DARWIN]) == [2 * 863 / 2**15]
     assert sampled == pytest.approx(2 * 863 / 2**15, abs=0.012)  # four standard errors of 9,999 draws
 
 
 def test_permutation_tests_of_any_number_of_speakers_can_be_made_at_once():
     random = np.random.default_rng(0)
     several = [random.normal(0.5, 1, size=n) for n in (5, 30, 5, 1, 12)]
-    together = stats.permutation_p(several)
-    assert together == [stats.permutation_p([each])[0] for each in several]
-    assert stats.permutation_p([]) == []
+    together = significance.permutation_p(several)
+    assert together == [significance.permutation_p([each])[0] for each in several]
+    assert significance.permutation_p([]) == []
 
 
 def test_models_that_are_the_same_do_not_differ():
     one = random_counts(9, 1)
     both = np.stack([one, one], axis=1)
-    (difference,) = stats.interval(both, stats.uar_difference)
+    (difference,) = bootstrap.interval(both, metrics.uar_difference)
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
-    assert stats.permutation_p([np.zeros(9), np.zeros(40)]) == [1.0, 1.0]
-    assert stats.mcnemar_p(0, 0) == 1.0
-    assert stats.cohens_d(np.zeros(9)) == 0.0
+    assert significance.permutation_p([np.zeros(9), np.zeros(40)]) == [1.0, 1.0]
+    assert significance.mcnemar_p(0, 0) == 1.0
+    assert significance.cohens_d(np.zeros(9)) == 0.0
 
 
 def test_the_interval_of_a_difference_is_narrower_than_those_of_two_that_vary_together():
@@ -157,39 +157,39 @@ def test_the_interval_of_a_difference_is_narrower_than_those_of_two_that_vary_to
     counts[:, 1, 0, 0, 0], counts[:, 1, 0, 0, 1] = hits - 1, 13 - hits
     both = np.zeros((20, 2, 1, 2, 2), dtype=int)
     both[:, :, :, :1, :] = counts
-    (difference,) = stats.interval(both, stats.uar_difference)
+    (difference,) = bootstrap.interval(both, metrics.uar_difference)
     assert (difference.value, difference.low, difference.high) == pytest.approx([1 / 12] * 3)
 
 
 def test_mcnemar_of_many_clips_gives_the_textbooks_chi2():
     """A prime minister in two surveys: Agresti, Categorical Data Analysis, 2nd ed., 2002, table 10.1."""
     chi2 = (abs(150 - 86) - 1) ** 2 / (150 + 86)  # with the correction of continuity
-    assert stats.mcnemar_p(150, 86) == pytest.approx(math.erfc(math.sqrt(chi2 / 2)))
+    assert significance.mcnemar_p(150, 86) == pytest.approx(math.erfc(math.sqrt(chi2 / 2)))
 
 
 def test_mcnemar_of_few_clips_is_a_sign_test():
-    assert stats.mcnemar_p(9, 1) == pytest.approx(2 * (1 + 10) / 2**10)
-    assert stats.mcnemar_p(1, 9) == stats.mcnemar_p(9.4, 0.6)
-    n = stats.EXACT_BELOW - 1
-    assert stats.mcnemar_p(n, 0) == pytest.approx(2 / 2**n)
+    assert significance.mcnemar_p(9, 1) == pytest.approx(2 * (1 + 10) / 2**10)
+    assert significance.mcnemar_p(1, 9) == significance.mcnemar_p(9.4, 0.6)
+    n = significance.EXACT_BELOW - 1
+    assert significance.mcnemar_p(n, 0) == pytest.approx(2 / 2**n)
 
 
 def test_holm_corrects_step_by_step():
     """Holm, Scandinavian Journal of Statistics 6, 1979. By hand: 4 × 0.005, 3 × 0.01, 2 × 0.03, then no less."""
-    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert stats.holm([0.6, 0.7]) == [1.0, 1.0]
-    assert stats.holm([]) == []
+    assert significance.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert significance.holm([0.6, 0.7]) == [1.0, 1.0]
+    assert significance.holm([]) == []
 
 
 def test_cohens_d_is_fishers_t_over_the_root_of_n():
     """Fisher gives t = 2.148 for Darwin's fifteen pairs (section 17)."""
-    assert stats.cohens_d(DARWIN) == pytest.approx(2.148 / math.sqrt(15), abs=5e-4)
-    assert math.isnan(stats.cohens_d(np.full(5, 0.25)))
+    assert significance.cohens_d(DARWIN) == pytest.approx(2.148 / math.sqrt(15), abs=5e-4)
+    assert math.isnan(significance.cohens_d(np.full(5, 0.25)))
 
 
 def test_the_smallest_p_is_what_a_test_gives_at_its_most_extreme():
     for n_speakers in (1, 2, 5, 11):
-        (p,) = stats.permutation_p([np.arange(1.0, n_speakers + 1)])
-        assert p == pytest.approx(stats.smallest_p(n_speakers, 1))
-    assert stats.smallest_p(5, 1) == 0.0625
-    assert stats.smallest_p(40, 1) == stats.permutation_p([np.arange(1.0, 41)])[0] == 2e-4  # drawn, not counted
+        (p,) = significance.permutation_p([np.arange(1.0, n_speakers + 1)])
+        assert p == pytest.approx(significance.smallest_p(n_speakers, 1))
+    assert significance.smallest_p(5, 1) == 0.0625
+    assert significance.smallest_p(40, 1) == significance.permutation_p([np.arange(1.0, 41)])[0] == 2e-4  # drawn, not counted

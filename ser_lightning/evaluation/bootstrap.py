@@ -1,0 +1,86 @@
+"""Confidence intervals by a bootstrap over speakers, who are drawn with all their clips.
+
+S: speakers.  B: resamples.  M: numbers of a statistic.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from ser_lightning.evaluation.metrics import Floats
+
+CONFIDENCE = 0.95
+N_RESAMPLES = 2_000
+FEWEST_SPEAKERS = 4  # of fewer there are so few resamples that an interval, or an effect size, says nothing
+_SEED = 0  # the same runs give the same numbers
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def interval(counts: NDArray, statistic: Callable[[NDArray], Floats]) -> list[Estimate]:
+    """A statistic of everybody's clips, and where it would lie with other speakers.
+
+    The bootstrap resamples speakers with all their clips, in every repetition the same ones, and the interval is
+    between percentiles of what comes out (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, 13.3).
+    A number that a resample does not have, such as the recall of a label that none of its speakers shows, is left
+    out. A few speakers say nothing about others: below `FEWEST_SPEAKERS` the interval is NaN.
+
+    Args:
+        counts: (S, ...), what each speaker contributes to a sum.
+        statistic: of such sums, (B, ...) -> (B, M).
+
+    Returns: M estimates.
+    """
+    (values,) = statistic(counts.sum(axis=0)[None])
+    if len(counts) < FEWEST_SPEAKERS:
+        return [Estimate(value, math.nan, math.nan) for value in values.tolist()]
+
+    def resampled(drawn: NDArray[np.int64], axis: int) -> Floats:
+        """(..., S) indices of speakers -> (M, ...)."""
+        sums = np.tensordot(_times_drawn(drawn), counts, axes=1)  # (B, ...)
+        return statistic(sums).T.reshape(-1, *drawn.shape[:-1])
+
+    drawn = _bootstrapped(len(counts), resampled)  # (M, B)
+    return [_between_percentiles(value, each) for value, each in zip(values.tolist(), drawn, strict=True)]
+
+
+def _bootstrapped(n_speakers: int, statistic: Callable[..., Floats]) -> Floats:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # some numbers may be NaN: see above
+        result = stats.bootstrap(
+            (np.arange(n_speakers),),
+            statistic,
+            n_resamples=N_RESAMPLES,
+            method="percentile",
+            vectorized=True,
+            rng=np.random.default_rng(_SEED),
+        )
+    return result.bootstrap_distribution
+
+
+def _times_drawn(drawn: NDArray[np.int64]) -> Floats:
+    """(..., S) indices of speakers -> (B, S), how often each was drawn."""
+    n_speakers = drawn.shape[-1]
+    rows = drawn.reshape(-1, n_speakers)
+    cells = np.arange(len(rows))[:, None] * n_speakers + rows
+    return np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape).astype(np.float64)
+
+
+def _between_percentiles(value: float, drawn: Floats) -> Estimate:
+    known = drawn[np.isfinite(drawn)]
+    if not known.size:
+        return Estimate(value, value, value)
+    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+    return Estimate(value, low, high)
