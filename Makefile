@@ -34,10 +34,11 @@ test: $(READY)  ## the tests
 crash: $(READY)  ## kill runs at N random moments, go on with them, and count what was lost or doubled
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m crash.harness $(N)
 
-lint: $(READY)  ## ruff and mypy
+lint: $(READY)  ## ruff, mypy, and the order of the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from ser_lightning.entry import run_job, start
+from ser_lightning.training.job import run_job, start
 
 
 @hydra.main(config_path="conf", config_name="train", version_base="1.3")

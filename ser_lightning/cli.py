@@ -6,9 +6,7 @@ clear line, and with 130 after Ctrl-C.
 
 import click
 
-from ser_lightning.commands import experiments
-from ser_lightning.commands import data
-from ser_lightning.commands import definitions
+from ser_lightning.commands import data, definitions, experiments
 from ser_lightning.commands.program import Program
 
 

@@ -15,8 +15,8 @@ from omegaconf import DictConfig
 from tiny_checkpoints import make_checkpoint
 
 import ser_lightning.training.job  # registers the resolvers that the configs use
-from ser_lightning.training.compose import compose_config
 from ser_lightning.data.corpora.cremad import EMOTIONS
+from ser_lightning.training.compose import compose_config
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEAKERS = ("1001", "1002", "1020", "1021", "1040", "1041", "1060", "1080")

@@ -13,8 +13,8 @@ from conftest import ROOT
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ser_lightning.cli import main
-from ser_lightning.utils.command_line import readable
 from ser_lightning.training.compose import compose_config
+from ser_lightning.utils.command_line import readable
 from ser_lightning.utils.errors import UserError
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -220,7 +220,7 @@ def test_every_folder_of_the_package_is_on_the_map():
     part = text_of(ROOT / "README.md").split("## Map of the package")[1].split("\n## ")[0]
     named = re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)
     folders = {path.parent.name for path in (ROOT / "ser_lightning").glob("*/__init__.py")}
-    assert folders <= set(named)
+    assert folders == set(named)
 
 
 def test_every_corpus_and_network_is_in_the_readme():

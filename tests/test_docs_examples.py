@@ -10,11 +10,11 @@ import soundfile
 import torch
 from conftest import ROOT
 
-from ser_lightning.training.compose import compose_config
 from ser_lightning.data import corpora
-from ser_lightning.training.experiment import make_data
 from ser_lightning.models import nets
 from ser_lightning.models.layers.pooling import POOLINGS
+from ser_lightning.training.compose import compose_config
+from ser_lightning.training.experiment import make_data
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

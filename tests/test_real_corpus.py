@@ -9,14 +9,14 @@ from random import Random
 import pytest
 from conftest import config
 
+from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.audit.speaker_encoder import weights_file
 from ser_lightning.data.audit.speakers import compare_collection
-from ser_lightning.data.audit.corpus_audit import audit
-from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import make_data, train, unsplit_data
+from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.training.experiment import make_data, train, unsplit_data
+from ser_lightning.utils.errors import UserError
 
 GIVEN = os.environ.get("SER_TEST_CREMAD")
 

@@ -4,6 +4,7 @@ Recent wandb has no reader of it in Python.
 """
 
 import json
+import os
 import struct
 import time
 import zlib
@@ -11,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from wandb.proto.wandb_internal_pb2 import Record
+
+from ser_lightning.tracking import run as wandb_run
 
 _BLOCK = 32 * 1024
 _FILE_HEADER = struct.Struct("<4sHB")  # ":W&B", magic, version
@@ -94,3 +98,13 @@ class OfflineRun:
     def column(self, key: str) -> list[Any]:
         """Every value that was logged under a key, in order."""
         return [row[key] for row in self.history if key in row]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    """No credentials, no settings and no home of whoever runs the tests; nothing left open."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")] + ["NETRC"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    yield
+    wandb_run.finish()

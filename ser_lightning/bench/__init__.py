@@ -1,1 +1,1 @@
-""""""
+"""What `make bench` measures. Imports `training` and below."""

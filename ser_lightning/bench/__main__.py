@@ -24,14 +24,14 @@ from torch.nn import functional
 
 from ser_lightning.bench.notebook import NotebookLoop
 from ser_lightning.bench.scan import measured, peaks_mb
-from ser_lightning.training.compose import compose_config
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.environment import describe
+from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.utils.malloc import kept_memory
 from ser_lightning.utils.precision import choose_precision
-from ser_lightning.runs.directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 6  # counted; one more comes before them, to warm up

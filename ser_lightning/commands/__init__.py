@@ -1,1 +1,1 @@
-"""What `ser` can do, a file for each group of commands and one for what each of the larger ones does."""
+"""What `ser` can do, a file a subcommand. Imports every room below; `cli` imports this alone."""

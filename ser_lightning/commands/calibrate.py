@@ -17,13 +17,13 @@ from rich.table import Table
 from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.commands.places import check_places
 from ser_lightning.data.leakage import TRAIN_TEST, TRAIN_VAL, TrainingRecord
-from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
-from ser_lightning.report.reliability import draw_reliability
-from ser_lightning.training.experiment import make_data
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.over_collection import hear
 from ser_lightning.inference.recognizer import recognizer
+from ser_lightning.report.reliability import draw_reliability
+from ser_lightning.training.experiment import make_data
+from ser_lightning.utils.errors import UserError, counted
 
 _N_GROUPS = 5  # of speakers: four are fitted, the fifth says what that is worth
 

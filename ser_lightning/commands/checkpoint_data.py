@@ -6,10 +6,10 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ser_lightning.inference.checkpoint import Checkpoint
 from ser_lightning.training.compose import compose_config
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.safe_instantiate import check_description
-from ser_lightning.inference.checkpoint import Checkpoint
 
 _NOTHING = object()
 

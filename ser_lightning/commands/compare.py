@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 
 from ser_lightning.commands.places import STDOUT
-from ser_lightning.compare.read import collect
 from ser_lightning.compare.comparison import Comparison
+from ser_lightning.compare.read import collect
 from ser_lightning.utils.files import written_whole
 
 

@@ -13,8 +13,8 @@ from ser_lightning.utils.errors import UserError, counted
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from ser_lightning.data.labelled_clips import Collection
     from ser_lightning.data.corpora import Corpus
+    from ser_lightning.data.labelled_clips import Collection
     from ser_lightning.data.splits.split import SplitRule
 
 
@@ -91,10 +91,10 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool,
     the chosen split. What only needs a word of caution is a warning. --voices finds one person under two names.
     """
     config = _config(name, root, (*overrides, "data.on_bad=exclude"))
+    from ser_lightning.data.audit.corpus_audit import audit as audit_collection
     from ser_lightning.data.audit.speaker_encoder import weights_file
     from ser_lightning.data.audit.speakers import compare_collection
     from ser_lightning.data.audit.tables import print_audit
-    from ser_lightning.data.audit.corpus_audit import audit as audit_collection
     from ser_lightning.data.prepare.cache import discard_if_damaged
     from ser_lightning.runs.monitor import needing_validation
 
@@ -129,9 +129,9 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
     config = _config(name, root, overrides)
     if only is not None and only not in config.data.splits:
         raise UserError(f"there is no split {only} of {name} (known: {', '.join(config.data.splits)})")
+    from ser_lightning.data.audit.corpus_audit import SCHEMA
     from ser_lightning.data.audit.folds import audit_splits
     from ser_lightning.data.audit.tables import print_splits
-    from ser_lightning.data.audit.corpus_audit import SCHEMA
 
     collection, rules = _unsplit(config)
     rules = rules if only is None else {only: rules[only]}
@@ -144,8 +144,8 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
 
 def _about(name: str) -> list[str]:
     """What can be said of a file in conf/data without opening the corpus."""
-    from ser_lightning.training.compose import CONF
     from ser_lightning.data.corpora import load_corpus
+    from ser_lightning.training.compose import CONF
 
     try:
         corpus = load_corpus(name)
@@ -163,8 +163,8 @@ def _about(name: str) -> list[str]:
 
 
 def _corpus(name: str) -> "Corpus":
-    from ser_lightning.training.compose import check_name
     from ser_lightning.data.corpora import load_corpus
+    from ser_lightning.training.compose import check_name
 
     check_name("data", name)
     try:

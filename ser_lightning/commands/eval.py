@@ -17,26 +17,28 @@ from rich.console import Console
 
 from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.commands.leakage import Seen, seen
-from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
+from ser_lightning.data.clip_batches import Change
 from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.leakage import Leakage, TrainingRecord, leakage_to_json
 from ser_lightning.data.manifest import Manifest
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv
 from ser_lightning.data.splits.split import Split
-from ser_lightning.runs.environment import describe
-from ser_lightning.utils.errors import UserError
-from ser_lightning.report.console import finish, print_summary
-from ser_lightning.runs.predictions import Predictions, write_predictions
+from ser_lightning.evaluation import evaluate as evaluation
+from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.evaluation.robustness import Heard, robustness
-from ser_lightning.training.experiment import unsplit_data
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
-from ser_lightning.inference.over_collection import Change, hear
+from ser_lightning.inference.over_collection import hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
-from ser_lightning.training.test_checkpoint import BEST, LAST
 from ser_lightning.models.speaker_statistics import protocol_of_speakers
+from ser_lightning.report.console import finish, print_summary
 from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_config, write_json
+from ser_lightning.runs.environment import describe
+from ser_lightning.runs.predictions import write_predictions
+from ser_lightning.training.experiment import unsplit_data
+from ser_lightning.training.test_checkpoint import BEST, LAST
+from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.text import as_file_name
-from ser_lightning.evaluation.evaluate import verdict
 
 if TYPE_CHECKING:
     from ser_lightning.data.degrade import Condition
@@ -91,7 +93,7 @@ def evaluate(
     if speaker_clips is not None:
         model.speaker_clips = _speaker_clips(speaker_clips, model)
     logits = hear(model, test.collection, test.rows, what="listening")
-    found = verdict(test.collection, test.rows, logits, model.labels)
+    found = evaluation.evaluate(test.collection.test_clips(test.rows), logits, model.labels)
     more = {"robustness": _under_conditions(model, test, found.predictions)} if under_conditions else {}
     run.path.mkdir(parents=True, exist_ok=True)
     write_config(run.config, test.config)
@@ -100,6 +102,7 @@ def evaluate(
     result = {
         "metrics": {"val": None, "test": found.scores},
         **found.facts,
+        **test.collection.result_facts(test.rows),
         **_about(saved, model, test, known),
         "leakage": leakage_to_json(leakage) if leakage is not None else None,
         **more,

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from ser_lightning.commands.places import check_places
+from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import replacing
-from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ def export_checkpoint(path: str, *, output: str | None, trust: bool = False) -> 
 
 
 def _export(checkpoint: Checkpoint, place: Path, *, trust: bool) -> None:
-    from ser_lightning.export.parity import CLIP_S, check
     from ser_lightning.export.onnx_file import to_onnx
+    from ser_lightning.export.parity import CLIP_S, check
     from ser_lightning.inference.recognizer import recognizer
 
     model = recognizer(checkpoint, trust=trust)

@@ -15,14 +15,14 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ser_lightning.training.compose import compose_config
-from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.data.batch import Batch
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.runs.environment import describe
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import make_module
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.models.module import EmotionModule
+from ser_lightning.runs.environment import describe
+from ser_lightning.training.compose import compose_config
+from ser_lightning.training.experiment import make_module
+from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.precision import choose_precision
 
 SCHEMA = 1  # of the JSON

@@ -17,13 +17,13 @@ from rich.table import Table
 
 from ser_lightning.commands.places import STDOUT, check_places
 from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SQUARE_SHARE, SQUARE_WAVES
-from ser_lightning.utils.errors import UserError, counted
-from ser_lightning.report.numbers import clock, percent
-from ser_lightning.utils.files import shared_folder, written_whole
 from ser_lightning.inference.predict import Outcome, known_voice, predict_all
 from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, load_model
 from ser_lightning.inference.recordings import RawFormat, Recording, find_recordings
 from ser_lightning.inference.windows import Windows
+from ser_lightning.report.numbers import clock, percent
+from ser_lightning.utils.errors import UserError, counted
+from ser_lightning.utils.files import shared_folder, written_whole
 from ser_lightning.utils.terminal import SafeConsole
 from ser_lightning.utils.text import printable
 

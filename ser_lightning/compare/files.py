@@ -4,29 +4,24 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ser_lightning.compare.comparison import Comparison, Group, Pair
 from ser_lightning.compare.tables import (
-    bracketed,
     failures,
     grid_text,
     headline,
     legend,
     pair_cells,
     pair_heading,
-    percent,
-    plain,
     shown_pairs,
-    spread,
 )
-from ser_lightning.compare.comparison import Comparison, Group, Pair
 from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.report.table_cells import bracketed, markdown, percent, plain, spread
 
 SCHEMA = 1  # of the JSON
-_MARKUP = re.compile(r"[\\`*|<>\[\]~$#]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -154,9 +149,3 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, names: int
     alignment = ["---" if number == names else "--:" for number in range(len(headings))]
     for cells in (headings, alignment, *rows):
         yield f"| {' | '.join(cells)} |"
-
-
-def markdown(text: str) -> str:
-    """So that Markdown shows it letter by letter."""
-    escaped = _MARKUP.sub(lambda match: "\\" + match[0], plain(text).replace("&", "&amp;"))
-    return escaped.replace("\\<", "&lt;").replace("\\>", "&gt;")

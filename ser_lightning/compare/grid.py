@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ser_lightning.utils.errors import some
-from ser_lightning.compare.read import FinishedRun
 from ser_lightning.compare.protocol import by_fold_and_seed
+from ser_lightning.runs.finished import FinishedRun
+from ser_lightning.utils.errors import some
 
 Cell = tuple[str, int]  # fold, seed
 Runs = Mapping[Cell, FinishedRun]

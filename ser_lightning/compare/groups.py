@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from ser_lightning.compare.read import FinishedRun
 from ser_lightning.report.numbers import shortened
+from ser_lightning.runs.finished import FinishedRun
 
 # Settings, by dotted name, that make no other model. All the rest do: trainer.precision and trainer.devices, for
 # example, since formats round differently, and every device adds a batch to a step.

@@ -10,12 +10,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.utils.errors import counted, some
-from ser_lightning.evaluation import bootstrap, metrics, significance
-from ser_lightning.compare.speaker_counts import Clips
 from ser_lightning.compare.comparison import Pair
-from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.compare.grid import Cell, Runs
+from ser_lightning.compare.speaker_counts import Clips
+from ser_lightning.evaluation import bootstrap, metrics, significance
+from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.utils.errors import counted, some
 
 SIGNIFICANT = 0.05
 EVERY_PAIR_UP_TO = 25  # groups; of more, each with the first alone

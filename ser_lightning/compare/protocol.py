@@ -5,18 +5,14 @@ from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
+from ser_lightning.report.protocol import label_source, name_of
+from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import UserError, some
-from ser_lightning.compare.read import FinishedRun
 
 _BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.json's protocol
 _MANY_LABELS = 12
 _LONGEST = 40  # letters of a value, where protocols are told apart
 _MOST_VALUES = 3
-_NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
-_LABEL_SOURCES = {
-    "voice_votes": "raters' majority, audio alone",
-    "voice_soft": "raters' vote shares, audio alone",
-}
 _WHERE_UNSAID = {"speaker_clips": 1}  # the clip that is judged
 
 
@@ -44,40 +40,6 @@ def readable(runs: Sequence[FinishedRun]) -> dict[str, str]:
     apart = all(run.result["protocol"]["speaker_independent"] for run in runs)
     facts = {name: _text(value) for name, value in {**_said(runs[0]), "speaker_independent": apart}.items()}
     return facts | {"split_hash": ", ".join(f"{fold}: {text}" for fold, text in hashes.items())}
-
-
-def corpora(protocol: Mapping[str, Any]) -> str:
-    """Name the corpus, or, where a model was tested on another than it was trained on, both."""
-    corpus, trained_on = protocol["corpus"], protocol.get("trained_on")
-    if protocol.get("test_corpus"):
-        return f"{corpus}, tested on {protocol['test_corpus']}"
-    if not trained_on or trained_on == corpus or trained_on.startswith(f"{corpus}, "):  # another fold of it
-        return str(corpus)
-    return f"{trained_on}, tested on {corpus}"
-
-
-def label_source(protocol: Mapping[str, Any]) -> str:
-    """Say in words whose labels a result holds for."""
-    return _LABEL_SOURCES.get(protocol["label_source"], str(protocol["label_source"]))
-
-
-def in_words(protocol: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What `readable` gives, names and values as a person reads them."""
-    values = {**protocol, "label_source": label_source(protocol)}
-    return [(_name(name), text) for name, text in values.items()]
-
-
-def _name(fact: str) -> str:
-    return _NAMES.get(fact, fact.replace("_", " "))
-
-
-def known_of_speakers(protocol: Mapping[str, Any]) -> str | None:
-    """What a model knew of each speaker beside the clip that it judged; None where that was nothing."""
-    n_clips = protocol.get("speaker_clips")
-    if n_clips is None:
-        return None
-    clips = "all their clips" if n_clips == "all" else f"{n_clips} of their clips"
-    return f"each speaker known from {clips}, without labels"
 
 
 def by_fold_and_seed(run: FinishedRun) -> tuple[bool, int, str, int]:
@@ -141,7 +103,7 @@ def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
             text = label_source(each) if name == "label_source" else _text(each.get(name, _WHERE_UNSAID.get(name)))
             values.setdefault(text, []).extend(group)
         if len(values) > 1:
-            lines.append(f"  {_name(name)}: {_in_which(values)}")
+            lines.append(f"  {name_of(name)}: {_in_which(values)}")
     return "\n".join(lines)
 
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.utils.errors import some
-from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.compare import grid
-from ser_lightning.compare.speaker_counts import Clips
-from ser_lightning.compare.read import FinishedRun, Found
 from ser_lightning.compare.comparison import SHARED, SYNTHETIC, Comparison, Group, Run
-from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.compare.groups import by_importance, by_model, differing, settings
 from ser_lightning.compare.pairwise_tests import make_pairs
 from ser_lightning.compare.protocol import readable, sections
+from ser_lightning.compare.read import Found
+from ser_lightning.compare.speaker_counts import Clips
+from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.evaluation.metrics import scores
+from ser_lightning.report.data_warnings import data_warnings
+from ser_lightning.runs.finished import FinishedRun
+from ser_lightning.utils.errors import some
 
 
 def compare(found: Found, *, separate: bool = False) -> list[Comparison]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.utils.errors import UserError
-from ser_lightning.compare.read import FinishedRun
 from ser_lightning.compare.grid import Cell, Runs
 from ser_lightning.evaluation.metrics import Counts, by_speaker
+from ser_lightning.runs.finished import FinishedRun
+from ser_lightning.utils.errors import UserError
 
 Rows = Mapping[Cell, NDArray[np.int64]]  # of runs, that count
 

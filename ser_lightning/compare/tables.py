@@ -8,11 +8,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.utils.errors import counted
 from ser_lightning.compare.comparison import Comparison, Group, Pair
-from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.compare.protocol import corpora, known_of_speakers, label_source
 from ser_lightning.report.numbers import minutes
+from ser_lightning.report.protocol import corpora, known_of_speakers, label_source
+from ser_lightning.report.table_cells import bracketed, p_text, percent, plain, spread
+from ser_lightning.utils.errors import counted
 
 EVERY_PAIR_UP_TO = 8  # groups; of more, each with the first alone
 _MOST_ROWS = 40  # of a table on a terminal
@@ -104,36 +104,9 @@ def legend(comparison: Comparison) -> str:
     )
 
 
-def percent(share: float | None) -> str:
-    """With one digit, and no sign."""
-    return "–" if share is None else f"{100 * share:.1f}"
-
-
-def bracketed(estimate: Estimate, sign: str = "") -> str:
-    """Per cent, and the interval behind it."""
-    numbers = (round(100 * each, 1) + 0.0 for each in (estimate.value, estimate.low, estimate.high))  # no -0.0
-    value, low, high = (f"{each:{sign}.1f}" for each in numbers)
-    return f"{value} [{low}, {high}]" if math.isfinite(estimate.low) else value
-
-
-def spread(sd: float | None) -> str:
-    """Over seeds."""
-    return "–" if sd is None else f"± {100 * sd:.1f}"
-
-
-def p_text(p: float) -> str:
-    """Three digits."""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def grid_text(group: Group) -> str:
     """How many folds and seeds were run; a star where some are missing."""
     return f"{len(group.folds)}×{len(group.seeds)}" + ("*" if group.incomplete else "")
-
-
-def plain(text: str) -> str:
-    """In one line, and without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _parts(comparison: Comparison, *, wide: bool) -> Iterator[RenderableType]:

@@ -14,12 +14,12 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
 from ser_lightning.data.batch import Batch
+from ser_lightning.data.batches import ClipBatches, LengthBuckets
 from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
-from ser_lightning.data.batches import ClipBatches, LengthBuckets
 from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
 from ser_lightning.data.sources import Sources
 from ser_lightning.data.splits.rules import TestedElsewhere
 from ser_lightning.data.splits.split import Split, SplitRule, refuse_empty, split

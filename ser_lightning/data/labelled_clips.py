@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.data.prepare.cache import PackedCorpus
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.labels import Labelling
 from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.prepare.cache import PackedCorpus
 from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, human_scores
+from ser_lightning.evaluation.evaluate import TestClips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +152,26 @@ class Collection:
                 counts[kind] = counts.get(kind, 0) + count
         unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
         return counts | ({"left_out_by_label": unlabelled} if unlabelled else {})
+
+    def test_clips(self, indices: Sequence[int]) -> TestClips:
+        """What is known of some clips, for their evaluation."""
+        clips = [self.manifest[index] for index in indices]
+        return TestClips(
+            ids=[clip.id for clip in clips],
+            speakers=[clip.speaker for clip in clips],
+            emotions=[clip.emotion for clip in clips],
+            columns={
+                "corpus": [clip.corpus for clip in clips],
+                "sex": [clip.sex for clip in clips],
+                "age": [clip.age_group for clip in clips],
+                "intensity": [clip.intensity for clip in clips],
+                "sentence": [clip.sentence for clip in clips],
+            },
+        )
+
+    def result_facts(self, indices: Sequence[int]) -> dict[str, Any]:
+        """What result.json says of clips that were tested, beside the scores."""
+        return {"human": self.human_scores(indices), "synthetic": self.synthetic, "corpora": self.about()}
 
     def about(self) -> list[dict[str, str]]:
         """What result.json says of each corpus."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ser_lightning.data.prepare.decoding import SILENT_PEAK
-from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.corpora.corpus import corpus_names
+from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.utils.errors import UserError, some
 

@@ -6,10 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.data.prepare.cache import PackedCorpus, bad_list, find, pack, undecoded
-from ser_lightning.data.labelled_clips import Collection, Part
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.download import default_folder, download
+from ser_lightning.data.labelled_clips import Collection, Part
 from ser_lightning.data.labels import (
     LABEL_SOURCES,
     Labelling,
@@ -19,6 +18,7 @@ from ser_lightning.data.labels import (
     map_emotions,
     read_label_map,
 )
+from ser_lightning.data.prepare.cache import PackedCorpus, bad_list, find, pack, undecoded
 from ser_lightning.data.prepare.scan import Scan, scan
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.utils.errors import UserError, some

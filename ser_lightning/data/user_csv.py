@@ -11,8 +11,8 @@ from pathlib import Path
 from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.csv_table import read_table, refuse_faults
-from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.spelling import normalise, spelling_faults
+from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.files import shared_folder
 

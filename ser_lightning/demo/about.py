@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.data.corpora import Corpus, load_corpus
-from ser_lightning.utils.errors import UserError, counted
-from ser_lightning.report.numbers import percent
 from ser_lightning.inference.checkpoint import Checkpoint
+from ser_lightning.report.numbers import percent
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.utils.errors import UserError, counted
 
 _CAUTION = "What it hears in a voice says little about how people feel: judge nobody by it."
 _ACTED = f"It learnt from actors. {_CAUTION}"

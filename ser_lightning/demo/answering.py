@@ -16,9 +16,9 @@ from ser_lightning.data.prepare.truncation import UnreadableAudio
 from ser_lightning.demo import limits, words
 from ser_lightning.demo.colours import DARK, LIGHT
 from ser_lightning.demo.picture import draw
-from ser_lightning.utils.errors import UserError
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.inference.windows import Windows
+from ser_lightning.utils.errors import UserError
 
 _BLOCK_S = 30
 

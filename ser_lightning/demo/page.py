@@ -14,9 +14,9 @@ from ser_lightning.demo.about import About
 from ser_lightning.demo.answering import Shown, show
 from ser_lightning.demo.colours import DARK, LIGHT
 from ser_lightning.demo.turns import Superseded, Turns
-from ser_lightning.utils.errors import first_line
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.inference.windows import Windows
+from ser_lightning.utils.errors import first_line
 from ser_lightning.utils.malloc import give_back
 
 TITLE = "Emotion in speech"

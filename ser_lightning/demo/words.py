@@ -9,9 +9,9 @@ from markupsafe import Markup
 from ser_lightning.demo import limits
 from ser_lightning.demo.about import About
 from ser_lightning.demo.colours import DARK, LIGHT
-from ser_lightning.utils.errors import counted
-from ser_lightning.report.numbers import clock, percent
 from ser_lightning.inference.recognizer import Prediction, Segment
+from ser_lightning.report.numbers import clock, percent
+from ser_lightning.utils.errors import counted
 
 HINT = Markup('<p class="hint">Choose a file or record yourself: the answer appears here. {}</p>').format(
     limits.SENTENCE

@@ -1,1 +1,4 @@
-"""What a run leaves, and how runs are judged: everything here reads run directories, never live objects."""
+"""Numbers from arrays: metrics, bootstrap, tests over speakers, calibration, subgroups, robustness.
+
+Arrays and names come in, plain values go out. Imports `utils` alone.
+"""

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from ser_lightning.evaluation.metrics import uar
-from ser_lightning.evaluation.metrics import confusion
+from ser_lightning.evaluation.metrics import confusion, uar
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -1,25 +1,35 @@
-"""What can be said of a model's answers to some clips, whoever gave them.
+"""Evaluate a model's answers to some clips: scores, confusion matrix, subgroups, calibration.
 
 N: clips.  K: classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.data.labelled_clips import Collection
-from ser_lightning.data.manifest import Utterance
 from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at
-from ser_lightning.runs.predictions import Predictions
-from ser_lightning.evaluation.subgroups import Slices, slices
 from ser_lightning.evaluation.metrics import Scores, confusion, scores
+from ser_lightning.evaluation.predictions import Predictions
+from ser_lightning.evaluation.subgroups import slices
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class TestClips:
+    """What is known of N clips that a model is tested on; ``columns`` has N values each, '' where unknown."""
+
+    __test__ = False  # no test class
+
+    ids: Sequence[str]
+    speakers: Sequence[str]
+    emotions: Sequence[str]
+    columns: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
     """``scores`` with the ``loss``; ``facts`` are further keys of result.json."""
 
     scores: dict[str, Any]
@@ -27,59 +37,31 @@ class Verdict:
     predictions: Predictions
 
 
-def verdict(collection: Collection, rows: Sequence[int], logits: NDArray, labels: Sequence[str]) -> Verdict:
-    """Judge the answers to some clips of a collection.
-
-    Args:
-        rows: N rows of its manifest.
-        logits: (N, K), in their order.
-        labels: the K names that the columns of ``logits`` have; every clip's emotion is among them.
-    """
+def evaluate(clips: TestClips, logits: NDArray, labels: Sequence[str]) -> Evaluation:
+    """Evaluate logits (N, K), in the order of the clips; every clip's emotion is in ``labels``."""
     logits = logits.astype(np.float64)
-    clips = [collection.manifest[row] for row in rows]
-    found = _predictions(clips, probabilities_at(logits, 1.0), labels)
-    matrix = confusion(found.labels, found.predicted, len(labels))
-    judged: Scores = scores(matrix, labels)
-    return Verdict(
-        scores={**judged, "loss": nll(logits, found.labels)},
+    predictions = Predictions(
+        ids=clips.ids,
+        speakers=clips.speakers,
+        labels=np.array([labels.index(emotion) for emotion in clips.emotions], dtype=np.int64),
+        probabilities=probabilities_at(logits, 1.0),
+        names=labels,
+    )
+    matrix = confusion(predictions.labels, predictions.predicted, len(labels))
+    measured: Scores = scores(matrix, labels)
+    return Evaluation(
+        scores={**measured, "loss": nll(logits, predictions.labels)},
         facts={
             "confusion_matrix": matrix.tolist(),
             "labels": list(labels),
-            "human": collection.human_scores(rows),
-            "synthetic": collection.synthetic,
-            "corpora": collection.about(),
-            "slices": _slices(clips, found),
-            "calibration": calibration(found.probabilities, found.labels),
+            "slices": slices(
+                labels=predictions.labels,
+                predicted=predictions.predicted,
+                speakers=clips.speakers,
+                columns=clips.columns,
+                names=labels,
+            ),
+            "calibration": calibration(predictions.probabilities, predictions.labels),
         },
-        predictions=found,
-    )
-
-
-def _predictions(
-    clips: Sequence[Utterance], probabilities: NDArray[np.float64], labels: Sequence[str]
-) -> Predictions:
-    """Probabilities (N, K) of clips, with what is true of them."""
-    return Predictions(
-        ids=[clip.id for clip in clips],
-        speakers=[clip.speaker for clip in clips],
-        labels=np.array([labels.index(clip.emotion) for clip in clips], dtype=np.int64),
-        probabilities=probabilities,
-        names=labels,
-    )
-
-
-def _slices(clips: Sequence[Utterance], found: Predictions) -> Slices:
-    """Scores by what is known of the clips and their speakers."""
-    return slices(
-        labels=found.labels,
-        predicted=found.predicted,
-        speakers=found.speakers,
-        columns={
-            "corpus": [clip.corpus for clip in clips],
-            "sex": [clip.sex for clip in clips],
-            "age": [clip.age_group for clip in clips],
-            "intensity": [clip.intensity for clip in clips],
-            "sentence": [clip.sentence for clip in clips],
-        },
-        names=found.names,
+        predictions=predictions,
     )

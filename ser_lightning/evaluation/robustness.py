@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.evaluation import bootstrap, metrics
-from ser_lightning.evaluation.part_scores import Indices, counts_by_speaker, scored, with_interval
 from ser_lightning.evaluation.metrics import Counts
+from ser_lightning.evaluation.part_scores import Indices, counts_by_speaker, scored, with_interval
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,1 +1,4 @@
-"""Trained models as files for other runtimes."""
+"""Trained models as files for other runtimes.
+
+Imports `inference` and below.
+"""

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ser_lightning import __version__
-from ser_lightning.utils.errors import UserError, first_line
+from ser_lightning.export.exportable import exportable
 from ser_lightning.export.frontend import LogMelByConvolution
 from ser_lightning.export.onnx_ops import OPSET, TRANSLATIONS
-from ser_lightning.export.exportable import exportable
 from ser_lightning.inference.recognizer import EmotionRecognizer
+from ser_lightning.utils.errors import UserError, first_line
 
 _TRACED_S = (1.3, 0.9, 0.4)  # any lengths would do
 

@@ -13,8 +13,8 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.inference.recognizer import EmotionRecognizer
+from ser_lightning.utils.errors import UserError, first_line
 
 TOLERANCE = 1e-4  # of probabilities
 CLIP_S = 2.5

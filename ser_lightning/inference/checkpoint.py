@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.files import replacing
 from ser_lightning.inference.stamp import check_stamp
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import replacing
+from ser_lightning.utils.safe_instantiate import with_current_names
 
 _KEY = "ser_lightning"
 
@@ -77,12 +78,14 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise UserError(f"{place} is no checkpoint, or a damaged one: name the best.ckpt of a run") from error
     if not isinstance(content, dict) or not {_KEY, "state_dict"} <= set(content):
         raise UserError(f"{place} is a checkpoint of another program: name the best.ckpt of a run")
-    check_stamp(content[_KEY], source=str(place))
+    stamp = content[_KEY]
+    check_stamp(stamp, source=str(place))
+    stamp = {**stamp, "config": with_current_names(stamp["config"])}
     _check_weights(content["state_dict"], source=str(place), most_bytes=place.stat().st_size)
     epoch = content.get("epoch", -1)
     if not isinstance(epoch, int):
         raise UserError(f"{place} is no checkpoint of ours, or a changed one: its epoch is no number")
-    return Checkpoint(path=place, weights=content["state_dict"], epoch=epoch + 1, stamp=content[_KEY])
+    return Checkpoint(path=place, weights=content["state_dict"], epoch=epoch + 1, stamp=stamp)
 
 
 def _refuse_swelling(path: Path) -> None:

@@ -3,23 +3,17 @@
 N: clips.  B: clips of a batch.  T: samples.  K: classes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from ser_lightning.data.prepare.decoding import padded
+from ser_lightning.data.clip_batches import Change, clip_batches
 from ser_lightning.data.labelled_clips import Collection
-from ser_lightning.data.batches import LengthBuckets
-from ser_lightning.utils.progress import track
-from ser_lightning.utils.errors import UserError
 from ser_lightning.inference.recognizer import EmotionRecognizer
+from ser_lightning.models.clip_moments import clip_moments
 from ser_lightning.models.frontend import LogMel
-
-Change = Callable[[int, np.ndarray], np.ndarray]
-
-_BATCH = 32
+from ser_lightning.utils.errors import UserError
 
 
 @torch.inference_mode()
@@ -48,7 +42,7 @@ def hear(
         speakers = collection.manifest.by_speaker(rows)
         voices = model.frontend.known_voices(moments, frames, speakers, n_clips=model.speaker_clips)
     found: dict[int, np.ndarray] = {}
-    for batch, waveform, lengths in _heard(collection, rows, what=what, change=change):
+    for batch, waveform, lengths in clip_batches(collection, rows, what=what, change=change):
         voice = voices[batch] if voices is not None else None
         of_batch = model.logits(waveform.to(model.device), lengths.to(model.device), voice)
         found |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
@@ -56,33 +50,3 @@ def hear(
     if not np.isfinite(logits).all():
         raise UserError(f"{what}: the model's answers are no numbers (NaN): train it anew")
     return logits
-
-
-@torch.inference_mode()
-def clip_moments(
-    frontend: nn.Module, collection: Collection, rows: Sequence[int], *, what: str, change: Change | None = None
-) -> tuple[Tensor, Tensor]:
-    """`LogMel.moments` of clips, where its buffers are: (N, 2, M) and (N,), N clips being the whole collection's.
-
-    They are 0 but in ``rows``. The arguments are those of `hear`.
-    """
-    assert isinstance(frontend, LogMel), "nothing else has a voice"
-    device, n_clips = frontend.window.device, len(collection.manifest)
-    moments = torch.zeros(n_clips, 2, frontend.n_mels, device=device)
-    frames = torch.zeros(n_clips, dtype=torch.int64, device=device)
-    for batch, waveform, lengths in _heard(collection, rows, what=what, change=change):
-        moments[batch], frames[batch] = frontend.moments(waveform.to(device), lengths.to(device))
-    return moments, frames
-
-
-def _heard(
-    collection: Collection, rows: Sequence[int], *, what: str, change: Change | None
-) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Rows, their waveforms (B, T) int16 and lengths (B,), batch by batch."""
-    batches = list(LengthBuckets(rows, collection.n_samples, batch_size=_BATCH, shuffle=False))
-    for batch in track(batches, what):
-        waveform, lengths = collection.gather(batch)
-        if change is not None:
-            clips = zip(batch, waveform, lengths, strict=True)
-            waveform, lengths = padded([change(row, samples[:length]) for row, samples, length in clips])
-        yield batch, torch.from_numpy(waveform), torch.from_numpy(lengths)

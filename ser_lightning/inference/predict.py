@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.data.prepare.truncation import UnreadableAudio
-from ser_lightning.utils.errors import UserError
 from ser_lightning.inference.prediction import NoAnswer, Prediction, Segment, summarised
 from ser_lightning.inference.recognizer import EmotionRecognizer, Voice
 from ser_lightning.inference.recordings import STDIN, Recording
 from ser_lightning.inference.windows import Windows
+from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.text import printable
 
 

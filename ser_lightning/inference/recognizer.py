@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ser_lightning.data.prepare.decoding import SILENT_PEAK, clipped_share, padded, peak, samples_of, stream_file
-from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.safe_instantiate import make_part
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.prediction import Prediction, Segment, summarised
 from ser_lightning.inference.windows import Windows
 from ser_lightning.models.frontend import LogMel
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.safe_instantiate import make_part
 
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
 _LARGEST_SETTING = 65_536  # of a network that is ours

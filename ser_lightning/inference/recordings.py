@@ -15,9 +15,9 @@ from typing import BinaryIO
 import numpy as np
 
 from ser_lightning.data.prepare.decoding import stream_file, stream_raw
-from ser_lightning.data.prepare.truncation import UnreadableAudio
 from ser_lightning.data.prepare.scan import BadFile, walk
 from ser_lightning.data.prepare.sound_file import refuse_strange_beginning
+from ser_lightning.data.prepare.truncation import UnreadableAudio
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.text import printable
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.utils.errors import UserError, check
-from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.models.layers.int16 import as_float
+from ser_lightning.models.layers.masking import clear_padding
+from ser_lightning.utils.errors import UserError, check
 
 
 class Gain(nn.Module):

@@ -11,10 +11,10 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.utils.errors import UserError, check
-from ser_lightning.models.layers.masking import frame_mask, strided
 from ser_lightning.models.layers.int16 import as_float
+from ser_lightning.models.layers.masking import frame_mask, strided
 from ser_lightning.models.speaker_statistics import known_voices, shrunk, voice_of
+from ser_lightning.utils.errors import UserError, check
 
 _EPS = 1e-6
 POWER_FLOOR = 1e-10

@@ -18,15 +18,15 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ser_lightning.data.batch import Batch
-from ser_lightning.utils.errors import UserError, check
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
-from ser_lightning.models.nets.arguments import check_arguments, check_memory
 from ser_lightning.models.gathered_outputs import Outputs
+from ser_lightning.models.nets.arguments import check_arguments, check_memory
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
 from ser_lightning.models.speaker_statistics import pooled, protocol_of_speakers, typical_voice
+from ser_lightning.utils.errors import UserError, check
 
 log = logging.getLogger(__name__)
 

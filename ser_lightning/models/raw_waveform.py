@@ -5,9 +5,9 @@ B: clips.  T: samples of the longest clip.
 
 from torch import Tensor, nn
 
-from ser_lightning.utils.errors import UserError
-from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.models.layers.int16 import as_float
+from ser_lightning.models.layers.masking import clear_padding
+from ser_lightning.utils.errors import UserError
 
 RATE_HZ = 16_000  # what pretrained speech models were trained at
 

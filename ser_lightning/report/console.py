@@ -13,15 +13,15 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.utils.errors import UserError, counted
-from ser_lightning.report.subgroup_figures import draw_robustness, draw_slices
-from ser_lightning.report.subgroup_tables import robustness_table, slices_table
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.report.figures import draw_confusion, draw_curves, read_history
 from ser_lightning.report.leakage import about_test, about_validation
-from ser_lightning.compare.protocol import corpora, known_of_speakers
+from ser_lightning.report.protocol import corpora, known_of_speakers
 from ser_lightning.report.reliability import draw_reliability
+from ser_lightning.report.subgroup_figures import draw_robustness, draw_slices
+from ser_lightning.report.subgroup_tables import robustness_table, slices_table
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.terminal import SafeConsole
 
 _NOT_LOGGED = ("left_out_by_label",)  # warnings that preparation does not log

@@ -15,16 +15,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.evaluation import bootstrap, metrics
-from ser_lightning.report import model_card_sentences
-from ser_lightning.report import numbers
-from ser_lightning.compare.read import FinishedRun, read_run, why_not
-from ser_lightning.compare.files import markdown
 from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.report import model_card_sentences, numbers
 from ser_lightning.report.data_warnings import data_warnings
-from ser_lightning.utils.files import written_whole
+from ser_lightning.report.table_cells import markdown
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.finished import FinishedRun, read_run, why_not
+from ser_lightning.utils.errors import UserError, counted
+from ser_lightning.utils.files import written_whole
 
 _FOLDER = Path(__file__).parent
 NAME = "model_card.md"

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ser_lightning.report.leakage import about_validation
+from ser_lightning.report.protocol import known_of_speakers
+from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.command_line import train_command
 from ser_lightning.utils.errors import counted
-from ser_lightning.compare.read import FinishedRun
-from ser_lightning.report.leakage import about_validation
-from ser_lightning.compare.protocol import known_of_speakers
 
 _SPLITS = {
     "actors5": "published groups of speakers: one tests, the next one validates, the others train",

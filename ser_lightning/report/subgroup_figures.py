@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.report.forest_plot import Dot, draw_dots
+from ser_lightning.evaluation.bootstrap import FEWEST_SPEAKERS, Estimate
 from ser_lightning.evaluation.part_scores import labels_shown
 from ser_lightning.evaluation.subgroups import Slices, lacks_labels
-from ser_lightning.evaluation.bootstrap import FEWEST_SPEAKERS
+from ser_lightning.report.forest_plot import Dot, draw_dots
 from ser_lightning.report.numbers import count, percent, points, points_interval, shortened
 
 _LONGEST = 44  # letters of a name

@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.compare.tables import bracketed, percent, plain
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.evaluation.subgroups import Slices, lacks_labels
+from ser_lightning.report.table_cells import bracketed, percent, plain
 
 _UNITS = "Per cent; in brackets 95 % intervals by a bootstrap over speakers."
 _PAIRED = "Against clean: difference in UAR, the same speakers under both."

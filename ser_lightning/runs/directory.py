@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import has_content, read_settings, read_text, remove_partials, written_whole
-from ser_lightning.utils.safe_instantiate import check_description
+from ser_lightning.utils.safe_instantiate import check_description, with_current_names
 
 SCHEMA = 1  # of result.json
 _PARTS = ("monitor", "model", "data", "callbacks", "logger", "trainer")  # of a config
@@ -191,7 +191,7 @@ def _resolved(cfg: DictConfig) -> DictConfig:
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        return read_settings(path)
+        return with_current_names(read_settings(path))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): remove its folder, and run anew") from error
 

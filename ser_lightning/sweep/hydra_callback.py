@@ -13,12 +13,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
-from ser_lightning.utils import signals
-from ser_lightning.utils.errors import UserError
 from ser_lightning.runs.monitor import check_monitor
 from ser_lightning.sweep import record
 from ser_lightning.sweep.job import announce_sweep
 from ser_lightning.sweep.resolvers import varying_keys
+from ser_lightning.utils import signals
+from ser_lightning.utils.errors import UserError
 
 _IMPLIED = ("hydra.mode=", "hydra.sweep.dir=")  # by -m, and by where the record lies
 

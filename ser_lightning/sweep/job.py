@@ -18,11 +18,11 @@ from typing import IO, Any
 
 from omegaconf import DictConfig
 
+from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_json
+from ser_lightning.runs.monitor import monitored
 from ser_lightning.utils.command_line import assignment
 from ser_lightning.utils.errors import why
 from ser_lightning.utils.files import alone
-from ser_lightning.runs.monitor import monitored
-from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_json
 
 REFUSED = "refused.json"  # beside the result of another run
 _SWEEP_PROCESS = "SER_SWEEP_PROCESS"  # the one that was typed; launchers start others, which make the jobs

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.files import has_content
 from ser_lightning.runs.directory import RunDirectory, read_json, read_whole_record, write_json
 from ser_lightning.sweep.job import REFUSED
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import has_content
 
 _PLAN = "sweep.json"
 _KINDS = {"command": list, "jobs": list, "overrides": dict, "monitor": dict}  # of what it holds

@@ -16,12 +16,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning.utils.errors import first_line
-from ser_lightning.utils.hydra_errors import in_a_line
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import refuse
-from ser_lightning.sweep.resolvers import job_name, varying_keys
 from ser_lightning.sweep.record import plan
+from ser_lightning.sweep.resolvers import job_name, varying_keys
+from ser_lightning.utils.errors import first_line
+from ser_lightning.utils.hydra_errors import in_a_line
 
 log = logging.getLogger("ser_lightning.sweep")
 

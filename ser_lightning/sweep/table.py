@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.utils.command_line import assignment, shell_quoted, train_command
-from ser_lightning.utils.errors import counted
 from ser_lightning.runs.monitor import monitored
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
+from ser_lightning.utils.command_line import assignment, shell_quoted, train_command
+from ser_lightning.utils.errors import counted
 
 _SHOWN = 40  # finished jobs that are listed
 

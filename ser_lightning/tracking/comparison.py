@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.tracking import run as wandb_run
-from ser_lightning.compare.tables import plain
 from ser_lightning.compare.comparison import Comparison, Group, Pair
 from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.compare.protocol import corpora
+from ser_lightning.report.protocol import corpora
+from ser_lightning.report.table_cells import plain
+from ser_lightning.tracking import run as wandb_run
 
 PLACE = Path("outputs/compare")
 _MOST_MATRICES = 30  # of the best groups

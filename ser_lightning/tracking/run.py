@@ -18,10 +18,10 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ser_lightning.runs.predictions import read_predictions
-from ser_lightning.utils.files import has_content, read_text, written_whole
 from ser_lightning.runs.result import read_record
-from ser_lightning.utils.text import is_file_name
 from ser_lightning.tracking.environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
+from ser_lightning.utils.files import has_content, read_text, written_whole
+from ser_lightning.utils.text import is_file_name
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run

@@ -10,9 +10,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.utils import signals
 from ser_lightning.utils.files import replacing
-from ser_lightning.runs.directory import RunDirectory
 
 log = logging.getLogger(__name__)
 

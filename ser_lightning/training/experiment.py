@@ -15,7 +15,20 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.labels import check_labels
+from ser_lightning.data.prepare.preparation_report import write_excluded_csv
+from ser_lightning.models.clip_moments import clip_moments
+from ser_lightning.models.module import EmotionModule
+from ser_lightning.report import console
+from ser_lightning.report.model_card import write_card
+from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_json
+from ser_lightning.runs.environment import describe
+from ser_lightning.runs.monitor import check_monitor, check_validation, monitored
+from ser_lightning.runs.predictions import write_predictions
+from ser_lightning.sweep.job import sweep_name
 from ser_lightning.tracking import run as wandb_run
+from ser_lightning.tracking.environment import wanted_group, wanted_tags
 from ser_lightning.training.callbacks import (
     Clock,
     FirstCheckpoint,
@@ -27,25 +40,12 @@ from ser_lightning.training.callbacks import (
 )
 from ser_lightning.training.checkpoints import StayStopped, WholeCheckpoints, to_go_on_from
 from ser_lightning.training.config_types import check_parts
-from ser_lightning.data.datamodule import EmotionDataModule
-from ser_lightning.data.labels import check_labels
-from ser_lightning.data.prepare.preparation_report import write_excluded_csv
-from ser_lightning.runs.environment import describe
-from ser_lightning.utils.errors import UserError, cause, check, why
-from ser_lightning.report import console
-from ser_lightning.report.model_card import write_card
-from ser_lightning.runs.predictions import write_predictions
-from ser_lightning.inference.over_collection import clip_moments
-from ser_lightning.training.test_checkpoint import judge
-from ser_lightning.utils.malloc import kept_memory
-from ser_lightning.models.module import EmotionModule
-from ser_lightning.runs.monitor import check_monitor, check_validation, monitored
 from ser_lightning.training.resuming import check_same_data
-from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_json
-from ser_lightning.sweep.job import sweep_name
-from ser_lightning.utils.text import is_file_name
+from ser_lightning.training.test_checkpoint import judge
 from ser_lightning.training.trainer import check_callbacks, check_trainer, make_trainer
-from ser_lightning.tracking.environment import wanted_group, wanted_tags
+from ser_lightning.utils.errors import UserError, cause, check, why
+from ser_lightning.utils.malloc import kept_memory
+from ser_lightning.utils.text import is_file_name
 
 log = logging.getLogger(__name__)
 

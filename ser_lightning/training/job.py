@@ -18,18 +18,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from ser_lightning.runs.directory import RunDirectory, check_resumed_alone
+from ser_lightning.sweep import extras_check, hydra_callback, resolvers, sweepers
+from ser_lightning.sweep.hydra_callback import is_search, listen
+from ser_lightning.sweep.job import end_with_sweep, run_apart
 from ser_lightning.utils import signals
 from ser_lightning.utils.command_line import assignment, readable, train_command
 from ser_lightning.utils.errors import UserError, cause, is_interrupt, why
 from ser_lightning.utils.files import has_content
 from ser_lightning.utils.hydra_errors import in_a_line
-from ser_lightning.runs.directory import RunDirectory, check_resumed_alone
-from ser_lightning.sweep import sweepers
-from ser_lightning.sweep import resolvers
-from ser_lightning.sweep import extras_check
-from ser_lightning.sweep import hydra_callback
-from ser_lightning.sweep.job import end_with_sweep, run_apart
-from ser_lightning.sweep.hydra_callback import is_search, listen
 from ser_lightning.utils.text import as_far_as_it_is_read, print_what_can_be_printed, printable
 from ser_lightning.utils.user import name_user
 

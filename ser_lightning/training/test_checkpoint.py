@@ -11,11 +11,11 @@ from lightning.pytorch import Trainer
 
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart, leakage_to_json
-from ser_lightning.utils.errors import UserError
-from ser_lightning.runs.predictions import Predictions
+from ser_lightning.evaluation.evaluate import evaluate
+from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.evaluation.evaluate import verdict
+from ser_lightning.utils.errors import UserError
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected
 
@@ -34,7 +34,8 @@ def judge(
         raise UserError("it is trained and not tested, as trainer.limit_test_batches=0 says: `ser eval` tests it")
     trainer.test(module, datamodule=data, verbose=False)
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
-    found = verdict(data.collection, rows.tolist(), logits.numpy(), data.labels)
+    tested = rows.tolist()
+    found = evaluate(data.collection.test_clips(tested), logits.numpy(), data.labels)
     shared = _leakage(stamp or data.training_record(), data, rows.tolist())
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:
@@ -43,6 +44,7 @@ def judge(
     judgement = {
         "metrics": {"val": validated, "test": found.scores},
         **found.facts,
+        **data.collection.result_facts(tested),
         "protocol": protocol,
         "leakage": leakage_to_json(shared) if shared is not None else None,
         "contamination": module.contamination,

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from ser_lightning.utils.errors import did_you_mean
 
-_CONF = Path(__file__).resolve().parent.parent / "conf"
+_CONF = Path(__file__).resolve().parents[2] / "conf"
 _SHOW = "`python train.py --cfg job` shows those there are"
 
 

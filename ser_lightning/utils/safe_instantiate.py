@@ -32,14 +32,38 @@ _NAMED = frozenset(
 _CLASSES = {  # modules whose own classes of a kind are on the list
     r"ser_lightning\.models\.nets\.[a-z]\w*": "torch.nn.Module",
     r"ser_lightning\.models\.augment": "torch.nn.Module",
-    r"ser_lightning\.data\.split_rules": "builtins.object",
+    r"ser_lightning\.data\.splits\.rules": "builtins.object",
     r"torch\.optim": "torch.optim.Optimizer",
     r"torch\.optim\.lr_scheduler": "torch.optim.lr_scheduler.LRScheduler",
 }
 _DEEPEST = 30  # levels of a description; ours have six
 _MOST = 100_000  # values in it; ours have some two hundred
 
+_MOVED = {  # what stands in configs and checkpoints of older versions, and where it is now
+    "ser_lightning.data.make": "ser_lightning.data.factories",
+    "ser_lightning.data.split_rules": "ser_lightning.data.splits.rules",
+    "ser_lightning.callbacks": "ser_lightning.training.callbacks",
+    "ser_lightning.tracking.wandb_logger": "ser_lightning.tracking.run.wandb_logger",
+}
+
 log = logging.getLogger(__name__)
+
+
+def with_current_names(description: Any) -> Any:
+    """Return plain data out of a file with each ``_target_`` of an older version by its name of today."""
+    if isinstance(description, Mapping):
+        return {
+            key: _current_name(value) if key == "_target_" else with_current_names(value)
+            for key, value in description.items()
+        }
+    return list(map(with_current_names, description)) if isinstance(description, list) else description
+
+
+def _current_name(target: Any) -> Any:
+    for old, new in _MOVED.items():
+        if isinstance(target, str) and (target == old or target.startswith(f"{old}.")):
+            return new + target.removeprefix(old)
+    return target
 
 
 def check_description(description: Any, *, source: str, trust: bool) -> None:

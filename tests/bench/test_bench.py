@@ -7,12 +7,12 @@ import pytest
 import torch
 from conftest import config
 
-from ser_lightning.bench.__main__ import scan
+from ser_lightning.bench import scan
 from ser_lightning.bench.__main__ import BareStep, _scan, _scan_lengths
 from ser_lightning.bench.notebook import CNNAsWritten, NotebookClips, NotebookLoop
-from ser_lightning.training.experiment import make_data, make_module
 from ser_lightning.models.layers.selective_scan import selective_scan, selective_scan_reference
 from ser_lightning.models.nets.notebook import NotebookCNN
+from ser_lightning.training.experiment import make_data, make_module
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_all_ways_of_the_scan_do_the_same_work():
 
 
 def test_the_tables_of_the_scan_with_mambapy_and_without(monkeypatch):
-    monkeypatch.setattr("ser_lightning.bench.__main__.peaks_mb", lambda way, n_clips, n_frames: [None for _ in n_frames])
+    monkeypatch.setattr("ser_lightning.bench.__main__.peaks_mb", lambda way, clips, frames: [None for _ in frames])
     for name in ("ROUNDS", "SCAN_CLIPS", "SCAN_FRAMES", "LONG_CLIPS"):
         monkeypatch.setattr(f"ser_lightning.bench.__main__.{name}", 1)
     monkeypatch.setattr("ser_lightning.bench.__main__.LONG_FRAMES", (3, 5))

@@ -8,8 +8,8 @@ import torch
 from rich.console import Console
 
 from ser_lightning.commands import models as module
-from ser_lightning.utils.errors import UserError
 from ser_lightning.commands.models import model_table, print_models
+from ser_lightning.utils.errors import UserError
 
 # four 3×3 convolutions and the 1×1 shortcut over 80 mel bins and 101 frames, padded to 112
 STACK = 9 * (80 * 112 * 32 + 40 * 56 * 32 * 64 + 20 * 28 * 64 * 128 + 10 * 14 * 128 * 256) + 40 * 56 * 64

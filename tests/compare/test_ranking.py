@@ -10,14 +10,15 @@ import pytest
 from comparable_runs import LABELS, fewer_draws, make_grid, make_run
 from rich.console import Console
 
-from ser_lightning.utils.errors import UserError
-from ser_lightning.compare.read import collect
-from ser_lightning.compare.ranking import compare
 from ser_lightning.compare.files import to_csv, to_json, to_markdown
-from ser_lightning.compare.tables import failures, print_comparisons
-from ser_lightning.runs.predictions import Predictions, write_predictions
 from ser_lightning.compare.html.page import write_page
+from ser_lightning.compare.ranking import compare
+from ser_lightning.compare.read import collect
+from ser_lightning.compare.tables import failures, print_comparisons
 from ser_lightning.evaluation.metrics import confusion, scores
+from ser_lightning.evaluation.predictions import Predictions
+from ser_lightning.runs.predictions import write_predictions
+from ser_lightning.utils.errors import UserError
 
 
 @pytest.fixture(scope="module", autouse=True)

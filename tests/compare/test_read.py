@@ -4,8 +4,8 @@ import os
 import pytest
 from comparable_runs import make_grid, make_run
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.compare.read import collect
+from ser_lightning.utils.errors import UserError
 
 
 def changed(place, **changes):

@@ -26,7 +26,9 @@ _MEASURED = ("train/clips_per_s",)  # columns of metrics.csv that no two runs sh
 
 def kill_runs(n: int, where: Path, root: Path, *, seed: int = 0, epochs: int = 3) -> Counter:
     """Kill a run ``n`` times, with up to two kills a directory. Returns runs, kills, lost and doubled."""
-    from ser_lightning.training.experiment import train  # here, so that the processes that are forked have it already
+    from ser_lightning.training.experiment import (
+        train,  # here, so that the processes that are forked have it already
+    )
 
     cfg = config("data=cremad", f"data.root={root}", *SMALL, f"trainer.max_epochs={epochs}")
     chance, tally = random.Random(seed), Counter(runs=0, kills=0, lost=0, doubled=0)

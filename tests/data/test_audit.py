@@ -15,14 +15,14 @@ from conftest import config, make_clip, make_cremad
 from layouts import make_csv
 from rich.console import Console
 
+from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.audit.findings import label_findings, speaker_findings
 from ser_lightning.data.audit.folds import audit_splits
 from ser_lightning.data.audit.tables import print_audit, print_splits
-from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.splits.rules import RandomClips, SpeakerFolds
-from ser_lightning.utils.errors import UserError
 from ser_lightning.training.experiment import make_data, unsplit_data
+from ser_lightning.utils.errors import UserError
 
 GIVEN = os.environ.get("SER_TEST_CREMAD")
 

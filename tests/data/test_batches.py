@@ -9,8 +9,8 @@ from conftest import config
 from torch.utils.data import DataLoader
 
 from ser_lightning.data.batches import LengthBuckets
-from ser_lightning.utils.errors import UserError
 from ser_lightning.training.experiment import make_data, unsplit_data
+from ser_lightning.utils.errors import UserError
 
 LENGTHS = np.random.default_rng(1).integers(20_000, 80_000, 1000)
 ROWS = [*range(0, 1000, 2), 1, 3, 5]

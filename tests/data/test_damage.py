@@ -22,12 +22,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from ser_lightning.data.prepare import decoding
-from ser_lightning.data.prepare import cache
-from ser_lightning.data.prepare import packing
-from ser_lightning.data.prepare.decoding import Sound, UnreadableAudio, decode
-from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.corpora import load_corpus
+from ser_lightning.data.prepare import cache, decoding, packing
+from ser_lightning.data.prepare.cache import prepare
+from ser_lightning.data.prepare.decoding import Sound, UnreadableAudio, decode
 from ser_lightning.utils.errors import UserError
 
 CREMAD = load_corpus("cremad")

@@ -9,8 +9,8 @@ from conftest import config
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.labels import by_intention, by_votes, map_emotions, read_label_map
 from ser_lightning.data.votes import Votes, human_scores, winners
-from ser_lightning.utils.errors import UserError
 from ser_lightning.training.experiment import make_data
+from ser_lightning.utils.errors import UserError
 
 NAMES = ("anger", "fear", "neutral")
 VOTES = Votes(by_clip={"a": (6, 2, 2), "b": (0, 4, 4), "c": (1, 0, 9)}, counted=True, source="votes.csv")

@@ -9,8 +9,8 @@ from conftest import config
 from layouts import make_csv, tone
 
 from ser_lightning.data.leakage import Shared, TrainingRecord, keeps_test_apart
-from ser_lightning.utils.errors import UserError
 from ser_lightning.training.experiment import make_data, unsplit_data
+from ser_lightning.utils.errors import UserError
 
 NOTHING = Shared(speakers=(), n_sounds=0)
 

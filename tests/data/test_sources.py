@@ -9,15 +9,15 @@ from layouts import make_csv, make_emodb, make_ravdess, tone
 from lightning.pytorch import Trainer
 
 from ser_lightning.data import sources
+from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
 from ser_lightning.data.prepare import packing
 from ser_lightning.data.prepare.cache import prepare
-from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
 from ser_lightning.data.prepare.scan import scan
 from ser_lightning.data.sources import Source
 from ser_lightning.data.user_csv import read_csv_corpus
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import make_data, make_module, train, unsplit_data
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.training.experiment import make_data, make_module, train, unsplit_data
+from ser_lightning.utils.errors import UserError
 
 SMALL = ["model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=1"]
 

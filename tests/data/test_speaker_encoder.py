@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from conftest import config
 
 from ser_lightning.cli import main
-from ser_lightning.data.prepare.decoding import padded
 from ser_lightning.data.audit import speaker_encoder
 from ser_lightning.data.audit.speaker_encoder import (
     WIDTH,
@@ -19,8 +18,9 @@ from ser_lightning.data.audit.speaker_encoder import (
     weights_file,
     window_starts,
 )
-from ser_lightning.utils.errors import UserError
+from ser_lightning.data.prepare.decoding import padded
 from ser_lightning.training.experiment import unsplit_data
+from ser_lightning.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_lightning.utils.seeding import stable_rng
 from ser_lightning.data.synthesis import (
     EMOTIONS,
     SAMPLE_RATE_HZ,
@@ -25,6 +24,7 @@ from ser_lightning.data.synthesis.voice import (
     _tract_response,
     glottal_source,
 )
+from ser_lightning.utils.seeding import stable_rng
 
 SPEAKERS, SENTENCE_COUNT, TAKES = 2, 2, 2
 

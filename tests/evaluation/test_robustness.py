@@ -10,11 +10,11 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from ser_lightning.data.degrade import CONDITIONS
+from ser_lightning.evaluation.metrics import confusion, scores
+from ser_lightning.evaluation.robustness import Heard, robustness
 from ser_lightning.report import forest_plot
 from ser_lightning.report.subgroup_figures import draw_robustness
 from ser_lightning.report.subgroup_tables import robustness_table
-from ser_lightning.evaluation.robustness import Heard, robustness
-from ser_lightning.evaluation.metrics import confusion, scores
 
 NAMES = ("anger", "neutral", "sadness")
 WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}

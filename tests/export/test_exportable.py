@@ -6,13 +6,13 @@ from conftest import config, names_in
 from torch import nn
 from torch.nn import functional
 
-from ser_lightning.training.experiment import make_module
-from ser_lightning.export.frontend import LogMelByConvolution
 from ser_lightning.export.custom_ops import recurrence
 from ser_lightning.export.exportable import exportable
+from ser_lightning.export.frontend import LogMelByConvolution
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.layers.mamba import Mamba
 from ser_lightning.models.layers.selective_scan import selective_scan_reference
+from ser_lightning.training.experiment import make_module
 
 RATE_HZ = 16_000
 FRONTENDS = {

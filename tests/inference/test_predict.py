@@ -20,12 +20,12 @@ from click.testing import CliRunner
 
 from ser_lightning import cli, load_model
 from ser_lightning.data.prepare.decoding import stream_raw
-from ser_lightning.utils.errors import UserError
 from ser_lightning.inference import recordings
 from ser_lightning.inference.checkpoint import read_checkpoint
 from ser_lightning.inference.predict import predict_all
 from ser_lightning.inference.recordings import find_recordings
 from ser_lightning.inference.windows import Windows
+from ser_lightning.utils.errors import UserError
 
 RATE_HZ = 16_000
 

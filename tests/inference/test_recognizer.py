@@ -13,9 +13,9 @@ from made_checkpoint import SMALL
 import ser_lightning
 from ser_lightning import Windows, load_model
 from ser_lightning.data.prepare.decoding import decode, samples_of, stream_file
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import make_module
 from ser_lightning.inference.checkpoint import read_checkpoint
+from ser_lightning.training.experiment import make_module
+from ser_lightning.utils.errors import UserError
 
 RATE_HZ = 16_000
 

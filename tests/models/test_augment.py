@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.models.augment import (
     Augmentation,
     ClipMelShift,
@@ -14,6 +13,7 @@ from ser_lightning.models.augment import (
     SpecAugment,
     TimeStretch,
 )
+from ser_lightning.utils.errors import UserError
 
 FRAMES = torch.tensor([100, 60, 30, 4])
 

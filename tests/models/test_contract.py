@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 from ser_lightning.data.batch import Batch
-from ser_lightning.training.experiment import make_module
 from ser_lightning.models.layers.pooling import POOLINGS
+from ser_lightning.training.experiment import make_module
 
 LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
 RATE_HZ = 16_000

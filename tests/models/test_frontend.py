@@ -4,8 +4,8 @@ import pytest
 import torch
 import torchaudio
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.models.frontend import LogMel
+from ser_lightning.utils.errors import UserError
 
 LENGTHS = torch.tensor([16_001, 9_999, 1_600, 3])
 

@@ -6,13 +6,13 @@ from conftest import config
 from omegaconf import OmegaConf
 from torch.nn import functional
 
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import make_module
+from ser_lightning.models.gathered_outputs import Outputs
 from ser_lightning.models.layers.convolution import ConvStack
 from ser_lightning.models.layers.masking import frame_mask, halved
 from ser_lightning.models.layers.pooling import POOLINGS, AttentiveStatisticsPooling, make_pooling
 from ser_lightning.models.nets.notebook import NotebookCNN
-from ser_lightning.models.gathered_outputs import Outputs
+from ser_lightning.training.experiment import make_module
+from ser_lightning.utils.errors import UserError
 
 LABELS = ("a", "b", "c")
 COUNTS = torch.tensor([10, 30, 60])

@@ -16,9 +16,6 @@ from tiny_checkpoints import FAMILIES, make_checkpoint
 from torch.nn import functional
 
 from ser_lightning import load_model
-from ser_lightning.training import experiment
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.models.nets.pretrained import Pretrained
 from ser_lightning.models.pretrained import store
 from ser_lightning.models.pretrained.checkpoint import read_encoder
@@ -28,6 +25,9 @@ from ser_lightning.models.pretrained.wave_encoder import WaveEncoder
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import warmup_cosine
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.training import experiment
+from ser_lightning.training.experiment import make_data, make_module, train
+from ser_lightning.utils.errors import UserError
 
 transformers = pytest.importorskip("transformers", reason="pretrained models need the extra pretrained")
 

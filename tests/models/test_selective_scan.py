@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.models.layers import scan_cpu
 from ser_lightning.models.layers import selective_scan as scans
 from ser_lightning.models.layers.mamba import Mamba, MambaStack, causal_convolution, reordered, reversal
 from ser_lightning.models.layers.selective_scan import selective_scan, selective_scan_reference
+from ser_lightning.utils.errors import UserError
 
 LENGTHS = (1, 2, 3, 5, 17, 31, 63, 64, 65, 127, 200, 301)
 NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.prepare.scan import BadFile
-from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.report.console import finish, print_summary
+from ser_lightning.report.data_warnings import data_warnings
 
 
 def said(run_dir) -> str:

@@ -5,8 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from ser_lightning.report import figures
-from ser_lightning.report import reliability
+from ser_lightning.report import figures, reliability
 from ser_lightning.report.figures import draw_confusion, draw_curves, read_history
 
 WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}

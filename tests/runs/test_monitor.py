@@ -5,10 +5,10 @@ import json
 import pytest
 from conftest import config
 
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import train
-from ser_lightning.runs.monitor import check_monitor, check_validation, direction, monitored
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.monitor import check_monitor, check_validation, direction, monitored
+from ser_lightning.training.experiment import train
+from ser_lightning.utils.errors import UserError
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=2", "data.batch_size=16")
 NO_FOLLOWER = ("callbacks.early_stopping=null", "callbacks.best_checkpoint=null")

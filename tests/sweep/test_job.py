@@ -15,9 +15,9 @@ from conftest import config
 from filelock import FileLock
 from finished_run import finished_result
 
-from ser_lightning.training import experiment
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import REFUSED, run_apart
+from ser_lightning.training import experiment
 
 RESULT = finished_result()
 

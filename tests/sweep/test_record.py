@@ -10,11 +10,11 @@ from finished_run import finished_result
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.record import outcomes, plan, read_plan
 from ser_lightning.sweep.table import print_outcomes
+from ser_lightning.utils.errors import UserError
 
 TEST = {"uar": 0.41, "accuracy": 0.4}
 

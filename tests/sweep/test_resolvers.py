@@ -6,8 +6,7 @@ import pytest
 from conftest import config
 from omegaconf import OmegaConf
 
-from ser_lightning.sweep import resolvers
-from ser_lightning.sweep import extras_check
+from ser_lightning.sweep import extras_check, resolvers
 from ser_lightning.sweep.resolvers import job_name
 
 

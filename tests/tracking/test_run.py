@@ -9,28 +9,19 @@ import wandb
 from conftest import config
 from finished_run import LABELS, TRUE, make_predictions, make_run
 from lightning.pytorch.utilities import rank_zero_only
-from wandb_log import read_run
+from wandb_log import clean_environment, read_run
 
-from ser_lightning.tracking import run as wandb_run
 from ser_lightning.evaluation.calibration import calibration
 from ser_lightning.evaluation.subgroups import slices
 from ser_lightning.report.console import finish as draw
-from ser_lightning.training.experiment import _logger
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.tracking.run import TolerantWandbLogger, log_result, wandb_logger
+from ser_lightning.tracking import run as wandb_run
 from ser_lightning.tracking.environment import has_credentials, wanted_mode
+from ser_lightning.tracking.run import TolerantWandbLogger, log_result, wandb_logger
+from ser_lightning.training.experiment import _logger
 
+assert clean_environment  # a fixture of every test here
 CONFIG = {"seed": 7, "model": {"_target_": "a.B", "dropout": 0.5, "channels": [32, 64], "extra": {}}}
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch, tmp_path):
-    """No credentials, no settings and no home of whoever runs the tests; nothing left open."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")] + ["NETRC"]:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    yield
-    wandb_run.finish()
 
 
 def warnings_of(caplog) -> list[str]:

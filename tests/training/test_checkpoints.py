@@ -9,12 +9,11 @@ import torch
 from conftest import config
 from lightning.pytorch import Callback
 
-from ser_lightning.training import checkpoints
-from ser_lightning.training import experiment
-from ser_lightning.training.checkpoints import WholeCheckpoints, to_go_on_from
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import train
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.training import checkpoints, experiment
+from ser_lightning.training.checkpoints import WholeCheckpoints, to_go_on_from
+from ser_lightning.training.experiment import train
+from ser_lightning.utils.errors import UserError
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=4", "data.batch_size=16")
 

@@ -4,10 +4,10 @@ import pytest
 from conftest import config, names_in
 from omegaconf import OmegaConf
 
-from ser_lightning.training.config_types import check_types
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import train
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.training.config_types import check_types
+from ser_lightning.training.experiment import train
+from ser_lightning.utils.errors import UserError
 
 
 @pytest.mark.parametrize("name", names_in("model"))
@@ -37,7 +37,7 @@ def test_what_is_shipped_is_taken(name):
     ],
 )
 def test_a_mistyped_value_is_named_before_data_are_prepared(tmp_path, monkeypatch, override, said):
-    monkeypatch.setattr("ser_lightning.training.experiment.make_data", lambda cfg: pytest.fail("data were prepared"))
+    monkeypatch.setattr("ser_lightning.training.experiment.make_data", lambda _: pytest.fail("data were prepared"))
     with pytest.raises(UserError, match=said) as raised:
         train(config(override), RunDirectory(tmp_path / "run"))
     assert "\n" not in str(raised.value)

@@ -15,10 +15,10 @@ import yaml
 from conftest import ROOT, config, make_cremad
 
 from ser_lightning import load_model
+from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.training.experiment import make_data, train
 from ser_lightning.training.job import _explain
 from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import make_data, train
-from ser_lightning.runs.directory import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "logger=none")
 TRAIN = [sys.executable, str(ROOT / "train.py")]

@@ -6,11 +6,11 @@ from layouts import make_csv, tone
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training import experiment
-from ser_lightning.utils.errors import UserError
 from ser_lightning.training.experiment import make_data, train
 from ser_lightning.training.resuming import check_same_data
-from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.utils.errors import UserError
 
 SMALL = ("model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=2")
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from conftest import config, names_in
 
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import train, unsplit_data
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.training.experiment import train, unsplit_data
 from ser_lightning.training.trainer import check_callbacks, check_trainer
+from ser_lightning.utils.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_lightning.utils.command_line import assignment, readable, train_command
 from ser_lightning.training.compose import compose_config
+from ser_lightning.utils.command_line import assignment, readable, train_command
 from ser_lightning.utils.errors import UserError
 
 

@@ -33,7 +33,7 @@ def _resident_mb() -> float:
 
 def test_freed_memory_is_taken_again():
     code = (  # in a process of its own, whose heap has no hole of that size yet
-        "from test_memory import kept_memory, pages_taken; print(pages_taken())\n"
+        "from test_malloc import kept_memory, pages_taken; print(pages_taken())\n"
         "with kept_memory(): pages_taken(); print(pages_taken())"
     )
     said = subprocess.run(

@@ -18,11 +18,11 @@ from made_checkpoint import SMALL
 from omegaconf import OmegaConf
 
 from ser_lightning import cli, load_model
+from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.training.job import _run_directory
 from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import make_data, make_module, train
-from ser_lightning.utils.safe_instantiate import check_description, make_part
-from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.utils.safe_instantiate import check_description, make_part, with_current_names
 
 
 def test_everything_that_shipped_configs_name_is_on_the_list():
@@ -34,7 +34,7 @@ def test_everything_that_shipped_configs_name_is_on_the_list():
     }
     assert len(named) > 30
     for name, target in sorted(named):
-        if (name, target) != ("train.yaml", "ser_lightning.sweep.hydra_callback.Watch"):  # Hydra's own, never out of a file
+        if (name, target) != ("train.yaml", "ser_lightning.sweep.hydra_callback.Watch"):  # Hydra's own
             check_description({"_target_": target}, source=name, trust=False)
 
 
@@ -219,3 +219,18 @@ def test_a_config_of_another_form_is_told_by_its_key(tmp_path, place, value, sai
     with pytest.raises(UserError, match=said) as refused:
         train(config(f"resume='{run.path}'"), run)
     assert "\n" not in str(refused.value)
+
+
+def test_names_of_older_versions_are_those_of_today():
+    old = {
+        "data": {"_target_": "ser_lightning.data.make.one_corpus", "splits": [{"_target_": "other.make"}]},
+        "callbacks": {"average": {"_target_": "ser_lightning.callbacks.AverageWeights", "epochs": 3}},
+        "logger": {"_target_": "ser_lightning.tracking.wandb_logger"},
+        "name": "ser_lightning.callbacks",
+    }
+    assert with_current_names(old) == {
+        "data": {"_target_": "ser_lightning.data.factories.one_corpus", "splits": [{"_target_": "other.make"}]},
+        "callbacks": {"average": {"_target_": "ser_lightning.training.callbacks.AverageWeights", "epochs": 3}},
+        "logger": {"_target_": "ser_lightning.tracking.run.wandb_logger"},
+        "name": "ser_lightning.callbacks",
+    }

@@ -17,17 +17,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ser_lightning.utils.errors import counted
-from ser_lightning.compare.html import pairwise
-from ser_lightning.compare import protocol
-from ser_lightning.report import numbers
-from ser_lightning.compare.html.charts import axes
-from ser_lightning.compare.html.charts import curves
-from ser_lightning.compare.html.charts import scatter
-from ser_lightning.compare.html.charts import row_charts
-from ser_lightning.compare.html.charts import svg
 from ser_lightning.compare.comparison import SHARED, SYNTHETIC, Comparison
+from ser_lightning.compare.html import pairwise
+from ser_lightning.compare.html.charts import axes, curves, row_charts, scatter, svg
 from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.report import numbers, protocol
+from ser_lightning.utils.errors import counted
 from ser_lightning.utils.files import written_whole
 
 _PAGE = Path(__file__).parent / "templates"

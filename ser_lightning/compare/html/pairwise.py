@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ser_lightning.utils.errors import counted
 from ser_lightning.compare.comparison import Comparison, Group, Pair
-from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.compare.pairwise_tests import SIGNIFICANT
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report.numbers import MISSING, decimal, p_value, percent, points, points_interval
+from ser_lightning.utils.errors import counted
 
 _STRONG = 0.3  # a difference of confusions that gets the strongest colour
 

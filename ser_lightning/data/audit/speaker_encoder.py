@@ -21,11 +21,11 @@ import torch
 import torchaudio
 from torch import nn
 
-from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.data.labelled_clips import Collection
-from ser_lightning.utils.progress import track
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import alone, cache_root, replacing
+from ser_lightning.utils.progress import track
 
 WIDTH = 256  # D
 _N_MELS = 40

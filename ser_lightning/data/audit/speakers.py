@@ -7,7 +7,6 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.audit.findings import Finding, counted
 from ser_lightning.data.audit.folds import FoldAudit, SplitAudit
 from ser_lightning.data.audit.speaker_encoder import embed_clips
@@ -19,6 +18,7 @@ from ser_lightning.data.audit.speaker_similarity import (
     compare_speakers,
 )
 from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.splits.split import SUBSETS
 
 

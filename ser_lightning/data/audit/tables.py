@@ -6,10 +6,10 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ser_lightning.data.audit.corpus_audit import Audit, Count, Spread
 from ser_lightning.data.audit.findings import Finding
 from ser_lightning.data.audit.folds import FoldAudit, SplitAudit, Subset
 from ser_lightning.data.audit.speakers import similarity_table
-from ser_lightning.data.audit.corpus_audit import Audit, Count, Spread
 from ser_lightning.data.splits.split import SUBSETS
 from ser_lightning.utils.errors import counted
 

@@ -17,9 +17,9 @@ from requests.adapters import HTTPAdapter
 
 from ser_lightning.data.corpora.corpus import Corpus, RemoteFile
 from ser_lightning.data.download.archive import is_unpacked, unpack
+from ser_lightning.data.download.errors import NotHad, Spoilt, Unreachable
 from ser_lightning.data.download.lfs import read_pointer
 from ser_lightning.data.download.progress import Meter, metered
-from ser_lightning.data.download.errors import NotHad, Spoilt, Unreachable
 from ser_lightning.data.download.transfer import Part, Patience, Transfer
 from ser_lightning.data.download.verify import verify
 from ser_lightning.utils.errors import UserError, counted, some

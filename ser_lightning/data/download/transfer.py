@@ -17,8 +17,8 @@ from urllib3.util import Retry
 
 from ser_lightning.data.corpora.corpus import RemoteFile
 from ser_lightning.data.download import lfs
-from ser_lightning.data.download.progress import Meter
 from ser_lightning.data.download.errors import NotHad, Spoilt, Stopped, TryLater, Unreachable
+from ser_lightning.data.download.progress import Meter
 from ser_lightning.data.download.verify import verify
 
 T = TypeVar("T")

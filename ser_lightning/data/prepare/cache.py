@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK, padded
+from ser_lightning.data.corpora import Corpus
+from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.checksums import damage, write_checksums
 from ser_lightning.data.prepare.coded import coded_decoder
 from ser_lightning.data.prepare.content_digest import content_hashes, digest_of
-from ser_lightning.data.corpora import Corpus
-from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK, padded
 from ser_lightning.data.prepare.packing import PackedSound, decode_into, read_sounds
 from ser_lightning.data.prepare.preparation_report import Report, clipped, duplicate_audio, square_waves
 from ser_lightning.data.prepare.scan import BadFile, Scan, SourceFile, changed_files, same_name, scan

@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ser_lightning.data.prepare.truncation import UnreadableAudio
 from ser_lightning.data.prepare.resampling import resampled
 from ser_lightning.data.prepare.sound_file import Stream, opened
+from ser_lightning.data.prepare.truncation import UnreadableAudio
 
 SAMPLE_RATE_HZ = 16_000
 SILENT_PEAK = 33  # of 32,768: nothing above -60 dB of full scale

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ser_lightning.data.prepare.decoding import Sound, UnreadableAudio, decode, peak
-from ser_lightning.utils.progress import track
 from ser_lightning.data.prepare.scan import Scan, SourceFile
+from ser_lightning.utils.progress import track
 
 _IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
 _IN_FLIGHT_BYTES = 100_000_000  # unless their files are large

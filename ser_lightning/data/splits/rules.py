@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ser_lightning.data.csv_table import read_table, refuse_faults
-from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.spelling import normalise
+from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.splits.split import SplitRule
 from ser_lightning.utils.errors import UserError, check
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import soundfile
 from scipy.signal import lfilter
 
-from ser_lightning.utils.seeding import stable_rng
 from ser_lightning.data.synthesis.phones import SENTENCES, phones_of
 from ser_lightning.data.synthesis.prosody import EMOTIONS, express, plan
 from ser_lightning.data.synthesis.voice import SAMPLE_RATE_HZ, Speaker, make_speaker, speak
+from ser_lightning.utils.seeding import stable_rng
 
 __all__ = [
     "EMOTIONS",

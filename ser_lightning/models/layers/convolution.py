@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding, halved, relu_within
+from ser_lightning.utils.errors import UserError
 
 
 class ConvStack(nn.Module):

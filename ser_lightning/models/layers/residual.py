@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding, relu_within, strided
+from ser_lightning.utils.errors import UserError
 
 
 class ResidualStack(nn.Module):

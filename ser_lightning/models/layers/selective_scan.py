@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.models.layers.scan_cpu import Recurrence
+from ser_lightning.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 

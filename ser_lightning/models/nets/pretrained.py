@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.files import cache_root
 from ser_lightning.models.layers.pooling import make_pooling
 from ser_lightning.models.pretrained.listener import Listener
 from ser_lightning.models.pretrained.statistics import StatisticsHead, batch_standardised
 from ser_lightning.models.pretrained.store import Clip, FeatureStore
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import cache_root
 
 STATISTICS = "statistics"
 

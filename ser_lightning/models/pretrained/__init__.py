@@ -1,0 +1,1 @@
+"""Speech models from the hub or a folder as encoders under a small head."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.models.pretrained.contamination import contamination
 from ser_lightning.models.pretrained.wave_encoder import WaveEncoder
 from ser_lightning.models.pretrained.window_encoder import WindowEncoder
 from ser_lightning.models.raw_waveform import RATE_HZ
+from ser_lightning.utils.errors import UserError, first_line
 
 WAVES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
 _LARGEST_NUMBER = 16_384  # of a preprocessor's settings

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.models.pretrained.adapters import add_adapters, merge_adapters
 from ser_lightning.models.pretrained.checkpoint import read_encoder, remake_encoder
 from ser_lightning.models.pretrained.statistics import layer_statistics
 from ser_lightning.models.pretrained.window_encoder import WindowEncoder
+from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.precision import choose_precision
 
 _FORMAT = 1  # of the cache: raised whenever the same clips would become other features

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ser_lightning.utils.progress import track
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import alone, folder_written_whole
+from ser_lightning.utils.progress import track
 
 _PART_BYTES = 256_000_000
 _BATCH_SAMPLES = 40 * 16_000  # read at a time, padding counted

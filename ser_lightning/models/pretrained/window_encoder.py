@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from ser_lightning.utils.errors import UserError
 from ser_lightning.models.layers.masking import clear_padding, frame_mask
+from ser_lightning.utils.errors import UserError
 
 CONTEXTS = ("clip", "window")
 _LAYER = re.compile(r"layers\.(\d+)\.")

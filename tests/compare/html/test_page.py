@@ -8,14 +8,11 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
-from made_comparison import EMOTIONS, HOSTILE, make_comparison
+from made_comparison import EMOTIONS, HOSTILE, hostile_comparison, make_comparison
 
-from ser_lightning.compare.html.charts import axes
-from ser_lightning.compare.html.charts import curves
-from ser_lightning.compare.html.charts import scatter
-from ser_lightning.compare.html.charts import row_charts
-from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.compare.html.charts import axes, curves, row_charts, scatter
 from ser_lightning.compare.html.page import write_page
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report.numbers import minutes, shortened
 
 PARTS = {"ranking", "pair", "recall", "speakers", "cost", "curves", "runs"}
@@ -63,29 +60,6 @@ class Page(HTMLParser):
 def written(folder: Path, *comparisons) -> Page:
     write_page(folder / "page.html", comparisons)
     return Page((folder / "page.html").read_text(encoding="utf-8"))
-
-
-def hostile_comparison(**changes):
-    made = make_comparison(
-        names=[HOSTILE, f"b{HOSTILE}"], labels=[HOSTILE, "fear"], n_folds=1, n_seeds=1, n_speakers=2, **changes
-    )
-    groups = [
-        replace(
-            group,
-            runs=[replace(run, path=HOSTILE, fold=HOSTILE) for run in group.runs],
-            incomplete=[HOSTILE],
-            by_speaker={HOSTILE: 0.5, "b": 0.6},
-            differs={HOSTILE: (HOSTILE, [HOSTILE, None])},
-        )
-        for group in made.groups
-    ]
-    return replace(
-        made,
-        groups=groups,
-        protocol={**made.protocol, "corpus": HOSTILE, "split": HOSTILE, HOSTILE: HOSTILE},
-        warnings=[HOSTILE],
-        failed=[(HOSTILE, HOSTILE)],
-    )
 
 
 def test_page_tells_what_was_compared_and_what_came_out(tmp_path):

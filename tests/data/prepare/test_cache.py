@@ -12,13 +12,11 @@ import soundfile
 from conftest import make_clip, make_cremad
 from layouts import make_csv
 
-from ser_lightning.data.prepare import cache
-from ser_lightning.data.prepare import content_digest
-from ser_lightning.data.prepare import packing
-from ser_lightning.data.prepare.decoding import decode
+from ser_lightning.data.corpora import load_corpus
+from ser_lightning.data.prepare import cache, content_digest, packing
 from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.prepare.checksums import damage, write_checksums
-from ser_lightning.data.corpora import load_corpus
+from ser_lightning.data.prepare.decoding import decode
 from ser_lightning.data.prepare.preparation_report import SQUARE_WAVES
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.utils.errors import UserError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ser_lightning.data.prepare import coded
-from ser_lightning.data.prepare.decoding import UnreadableAudio, decode, stream_file
 from ser_lightning.data.prepare.coded import coded_format
+from ser_lightning.data.prepare.decoding import UnreadableAudio, decode, stream_file
 
 av = pytest.importorskip("av", reason="phones' formats need the extra av")
 

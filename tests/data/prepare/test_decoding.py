@@ -12,8 +12,7 @@ import soundfile
 import torch
 import torchaudio
 
-from ser_lightning.data.prepare import decoding
-from ser_lightning.data.prepare import resampling
+from ser_lightning.data.prepare import decoding, resampling
 from ser_lightning.data.prepare.decoding import UnreadableAudio, decode
 
 

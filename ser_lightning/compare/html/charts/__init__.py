@@ -1,1 +1,1 @@
-""""""
+"""The page's charts: inline SVG, made without JavaScript."""

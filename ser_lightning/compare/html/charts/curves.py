@@ -7,10 +7,10 @@ from statistics import fmean, median
 
 from markupsafe import Markup
 
+from ser_lightning.compare.comparison import Group, Run
 from ser_lightning.compare.html.charts.axes import Scale, even
 from ser_lightning.compare.html.charts.plot import height, plot
 from ser_lightning.compare.html.charts.svg import colour, element, mark
-from ser_lightning.compare.comparison import Group, Run
 
 MAX_LINES = 40
 MAX_RUNS_SHOWN_ALONE = 6

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from ser_lightning.utils.errors import counted
 from ser_lightning.compare.html.charts.axes import Scale
 from ser_lightning.compare.html.charts.svg import across, colour, element, mark, picture
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report.numbers import interval, percent, points
+from ser_lightning.utils.errors import counted
 
 _ROW_PX = 26
 _DOTS_PX = 34

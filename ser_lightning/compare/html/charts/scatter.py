@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ser_lightning.utils.errors import counted
+from ser_lightning.compare.comparison import Group
 from ser_lightning.compare.html.charts.axes import even, logarithmic
 from ser_lightning.compare.html.charts.plot import height, plot
 from ser_lightning.compare.html.charts.svg import across, colour, element, mark
-from ser_lightning.compare.comparison import Group
 from ser_lightning.report.numbers import interval, percent, shortened
+from ser_lightning.utils.errors import counted
 
 _WIDTH_PX, _HEIGHT_PX = 440, 300
 _LETTER_PX, _LINE_PX, _POINT_PX = 6.6, 14, 6

@@ -7,8 +7,7 @@ from types import ModuleType
 import pytest
 from comparable_runs import fewer_draws, make_grid, make_run
 from test_cli import ser
-from test_tracking import clean_environment
-from wandb_log import read_run
+from wandb_log import clean_environment, read_run
 
 assert clean_environment  # a fixture of every test here
 

@@ -14,10 +14,10 @@ from made_checkpoint import SMALL, make_checkpoint_of
 
 from ser_lightning import cli, load_model
 from ser_lightning.data.degrade.catalogue import CONDITIONS
-from ser_lightning.runs.predictions import read_predictions
-from ser_lightning.training.experiment import make_data, train
 from ser_lightning.inference.checkpoint import read_checkpoint
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.predictions import read_predictions
+from ser_lightning.training.experiment import make_data, train
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 import shutil
 
 import pytest
-from made_comparison import EMOTIONS, HOSTILE, make_comparison
-from test_report import hostile_comparison
+from made_comparison import EMOTIONS, HOSTILE, hostile_comparison, make_comparison
 
 from ser_lightning.compare.html.page import write_page
 

@@ -1,6 +1,7 @@
 """Make a comparison out of nothing: seeded chance, but values that agree with each other.  K: labels."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -168,3 +169,26 @@ def _confusion(random: np.random.Generator, skill: float, n_labels: int, *, clip
 
 def _around(value: float, half: float, within: tuple[float, float] = (0, 1)) -> Estimate:
     return Estimate(value, max(value - half, within[0]), min(value + 0.95 * half, within[1]))
+
+
+def hostile_comparison(**changes):
+    made = make_comparison(
+        names=[HOSTILE, f"b{HOSTILE}"], labels=[HOSTILE, "fear"], n_folds=1, n_seeds=1, n_speakers=2, **changes
+    )
+    groups = [
+        replace(
+            group,
+            runs=[replace(run, path=HOSTILE, fold=HOSTILE) for run in group.runs],
+            incomplete=[HOSTILE],
+            by_speaker={HOSTILE: 0.5, "b": 0.6},
+            differs={HOSTILE: (HOSTILE, [HOSTILE, None])},
+        )
+        for group in made.groups
+    ]
+    return replace(
+        made,
+        groups=groups,
+        protocol={**made.protocol, "corpus": HOSTILE, "split": HOSTILE, HOSTILE: HOSTILE},
+        warnings=[HOSTILE],
+        failed=[(HOSTILE, HOSTILE)],
+    )

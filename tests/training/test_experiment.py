@@ -14,12 +14,12 @@ from lightning.pytorch import Callback
 from wandb_log import read_run
 
 from ser_lightning import load_model
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training import experiment
 from ser_lightning.training.callbacks import RichProgress
-from ser_lightning.utils.errors import UserError
 from ser_lightning.training.experiment import train
+from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import written_whole
-from ser_lightning.runs.directory import RunDirectory
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=3", "data.batch_size=16")
 

@@ -10,9 +10,9 @@ from made_checkpoint import SMALL, make_checkpoint_of
 
 from ser_lightning import cli, load_model
 from ser_lightning.data.batch import Batch
-from ser_lightning.utils.errors import UserError
-from ser_lightning.training.experiment import make_data, make_module, meet_speakers, train
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.training.experiment import make_data, make_module, meet_speakers, train
+from ser_lightning.utils.errors import UserError
 
 BY_SPEAKER = "model.frontend.normalise=speaker"
 

@@ -1,0 +1,45 @@
+"""A result's protocol in words: corpora, labels, and what was known of each speaker."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
+_LABEL_SOURCES = {
+    "voice_votes": "raters' majority, audio alone",
+    "voice_soft": "raters' vote shares, audio alone",
+}
+
+
+def corpora(protocol: Mapping[str, Any]) -> str:
+    """Name the corpus, or, where a model was tested on another than it was trained on, both."""
+    corpus, trained_on = protocol["corpus"], protocol.get("trained_on")
+    if protocol.get("test_corpus"):
+        return f"{corpus}, tested on {protocol['test_corpus']}"
+    if not trained_on or trained_on == corpus or trained_on.startswith(f"{corpus}, "):  # another fold of it
+        return str(corpus)
+    return f"{trained_on}, tested on {corpus}"
+
+
+def label_source(protocol: Mapping[str, Any]) -> str:
+    """Say in words whose labels a result holds for."""
+    return _LABEL_SOURCES.get(protocol["label_source"], str(protocol["label_source"]))
+
+
+def in_words(protocol: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What `readable` gives, names and values as a person reads them."""
+    values = {**protocol, "label_source": label_source(protocol)}
+    return [(name_of(name), text) for name, text in values.items()]
+
+
+def name_of(fact: str) -> str:
+    """What a person calls a fact of the protocol."""
+    return _NAMES.get(fact, fact.replace("_", " "))
+
+
+def known_of_speakers(protocol: Mapping[str, Any]) -> str | None:
+    """What a model knew of each speaker beside the clip that it judged; None where that was nothing."""
+    n_clips = protocol.get("speaker_clips")
+    if n_clips is None:
+        return None
+    clips = "all their clips" if n_clips == "all" else f"{n_clips} of their clips"
+    return f"each speaker known from {clips}, without labels"

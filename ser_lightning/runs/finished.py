@@ -1,0 +1,130 @@
+"""A finished run, read from its directory and held against its own record."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_lightning.evaluation.metrics import confusion
+from ser_lightning.evaluation.predictions import Predictions
+from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.predictions import read_predictions
+from ser_lightning.runs.result import check_record, read_record
+from ser_lightning.utils.errors import first_line
+from ser_lightning.utils.files import has_content, read_settings
+from ser_lightning.utils.safe_instantiate import with_current_names
+
+_CUTS = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FinishedRun:
+    """One run: its directory, result.json, config.yaml, and what it said of N test clips, sorted by their ids.
+
+    ``speakers``: N names. ``labels``, ``predicted``: (N,) class indices. ``finished_s``: seconds since 1970.
+    """
+
+    path: Path
+    result: Mapping[str, Any]
+    config: Mapping[str, Any]
+    ids: tuple[str, ...]
+    speakers: tuple[str, ...]
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    finished_s: float
+
+    @property
+    def seed(self) -> int:
+        """What it was seeded with."""
+        return self.result["seed"]
+
+    @property
+    def fold(self) -> str:
+        """Which fold it was tested on."""
+        return str(self.result["protocol"]["fold"])
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.result["model"]["name"]
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """(N,) which clips were recognised."""
+        return self.labels == self.predicted
+
+
+def read_run(run: RunDirectory, result: Mapping[str, Any] | None = None) -> FinishedRun:
+    """Read a finished run, or one of which ``result`` is all that is not written yet.
+
+    Raises: ValueError or OSError, of which `why_not` says why the run cannot be used.
+    """
+    result = _finished(_read_record(run) if result is None else result)
+    config = with_current_names(read_settings(run.path / result["config"]))
+    if cuts := _cuts(config, result):
+        raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
+    predictions = read_predictions(run.predictions)
+    _check(predictions, result)
+    order = sorted(range(len(predictions.ids)), key=predictions.ids.__getitem__)
+    return FinishedRun(
+        path=run.path,
+        result=result,
+        config=config,
+        ids=tuple(predictions.ids[row] for row in order),
+        speakers=tuple(predictions.speakers[row] for row in order),
+        labels=predictions.labels[order],
+        predicted=predictions.predicted[order],
+        finished_s=run.result.stat().st_mtime if run.result.is_file() else time.time(),
+    )
+
+
+def _read_record(run: RunDirectory) -> Mapping[str, Any]:
+    if not has_content(run.result):
+        raise ValueError("there is no result.json: it is still going, or was killed")
+    return read_record(run.result)
+
+
+def _finished(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_record(result)
+    if result["status"] != "finished":
+        raise ValueError(result.get("reason") or "no reason recorded")
+    return result
+
+
+def _cuts(config: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+    """What kept a run from training, validating or testing on all clips of its split."""
+    asked = config.get("trainer") or {}
+    given = {name: asked[name] for name in _CUTS if asked.get(name)}
+    found = [f"trainer.{name}={value}" for name, value in given.items() if not _is_everything(value)]
+    n_untested = (result.get("warnings") or {}).get("untested")
+    return found + ([f"{n_untested:,} test clips were not tested"] if n_untested else [])
+
+
+def _is_everything(limit: Any) -> bool:
+    """Whether a limit of Lightning's is none: 1.0 is all batches, and 1 is one of them."""
+    return isinstance(limit, float) and limit == 1
+
+
+def _check(predictions: Predictions, result: Mapping[str, Any]) -> None:
+    """Raises: ValueError where predictions.csv is not what result.json was made from."""
+    if list(predictions.names) != result["labels"]:
+        raise ValueError(f"predictions.csv has the labels {', '.join(predictions.names)}, result.json has others")
+    if len(set(predictions.ids)) < len(predictions.ids):
+        raise ValueError("predictions.csv has a clip twice")
+    matrix = confusion(predictions.labels, predictions.predicted, len(predictions.names))
+    if matrix.tolist() != result["confusion_matrix"]:
+        raise ValueError("predictions.csv does not give the confusion matrix of result.json")
+
+
+def why_not(error: Exception) -> str:
+    """In a line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {Path(error.filename).name}"
+    if isinstance(error, ValueError):
+        return " ".join(str(error).split())
+    return f"its record is none of ours ({type(error).__name__}: {first_line(error)})"
