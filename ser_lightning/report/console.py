@@ -20,6 +20,7 @@ from ser_lightning.report.protocol import corpora, known_of_speakers
 from ser_lightning.report.reliability import draw_reliability
 from ser_lightning.report.subgroup_figures import draw_robustness, draw_slices
 from ser_lightning.report.subgroup_tables import robustness_table, slices_table
+from ser_lightning.report.table_cells import confused_with
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.terminal import SafeConsole
@@ -145,13 +146,9 @@ def _class_table(matrix: Sequence[Sequence[int]], labels: Sequence[str], recall:
     table = _table("class", "recall", "test clips")
     table.add_column("most often confused with", overflow="fold")
     for index, (label, row) in enumerate(zip(labels, matrix, strict=True)):
-        table.add_row(Text(label), _percent(recall[label]), f"{sum(row):,}", Text(_taken_for(row, index, labels)))
+        others = Text(confused_with(row, index, labels))
+        table.add_row(Text(label), _percent(recall[label]), f"{sum(row):,}", others)
     return table
-
-
-def _taken_for(row: Sequence[int], index: int, labels: Sequence[str]) -> str:
-    wrong = max((other for other in range(len(row)) if other != index), key=lambda other: row[other])
-    return f"{labels[wrong]} ({row[wrong] / sum(row):.1%})" if row[wrong] else "–"
 
 
 def _overall_table(metrics: dict[str, Any], human: dict[str, Any]) -> Table:

@@ -13,13 +13,12 @@ import numpy as np
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report import model_card_sentences, numbers
 from ser_lightning.report.data_warnings import data_warnings
-from ser_lightning.report.table_cells import markdown
+from ser_lightning.report.table_cells import confused_with, markdown
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.finished import FinishedRun, read_run, why_not
 from ser_lightning.utils.errors import UserError, counted
@@ -144,19 +143,12 @@ def _scores(run: FinishedRun) -> dict[str, Any]:
         "uar": uar,
         "accuracy": accuracy,
         "rows": [
-            (label, each, int(row.sum()), _taken_for(row, number, labels))
+            (label, each, int(row.sum()), confused_with(row.tolist(), number, labels))
             for number, (label, each, row) in enumerate(zip(labels, recall, whole, strict=True))
         ],
         "chance_uar": 1 / int((support > 0).sum()),
         "chance_accuracy": float(support.max() / support.sum()),
     }
-
-
-def _taken_for(row: NDArray[np.int64], number: int, labels: Sequence[str]) -> str:
-    wrong = row.copy()
-    wrong[number] = 0
-    most = int(wrong.argmax())
-    return f"{labels[most]} ({wrong[most] / row.sum():.1%})" if wrong[most] else numbers.MISSING
 
 
 def between(bounds: Sequence[float | None] | None) -> Estimate | None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 from ser_lightning.evaluation.bootstrap import Estimate
 
@@ -39,3 +40,12 @@ def markdown(text: str) -> str:
     """So that Markdown shows it letter by letter."""
     escaped = _MARKUP.sub(lambda match: "\\" + match[0], plain(text).replace("&", "&amp;"))
     return escaped.replace("\\<", "&lt;").replace("\\>", "&gt;")
+
+
+def confused_with(row: Sequence[int], index: int, labels: Sequence[str]) -> str:
+    """Return the label that clips of label ``index`` were most often given instead, with their share.
+
+    ``row`` (K,): how often each label was given to them.
+    """
+    wrong = max((other for other in range(len(row)) if other != index), key=lambda other: row[other])
+    return f"{labels[wrong]} ({row[wrong] / sum(row):.1%})" if row[wrong] else "–"
