@@ -99,16 +99,20 @@ class EmotionDataModule(LightningDataModule):
         """The clips as file names and lists describe them, before any is decoded."""
         return self._sources.listed()
 
+    @cached_property
+    def _listed_split(self) -> Split:
+        """Their split. Raises: UserError where there is none, naming also files that are known to be unusable."""
+        try:
+            return self._split_of(self._listed)
+        except UserError as error:
+            raise UserError("\n".join([str(error), *self._sources.complaints()])) from error
+
     def listed_clips(self, subset: str) -> dict[str, int]:
         """Count clips of "train", "val" or "test" by label before any is decoded.
 
         Raises: UserError where there is no such split, naming also the files that are known to be unusable.
         """
-        try:
-            parts = self._split_of(self._listed)
-        except UserError as error:
-            raise UserError("\n".join([str(error), *self._sources.complaints()])) from error
-        return _by_label(self._listed, getattr(parts, subset))
+        return _by_label(self._listed, getattr(self._listed_split, subset))
 
     @property
     def rules(self) -> dict[str, SplitRule]:
@@ -127,7 +131,7 @@ class EmotionDataModule(LightningDataModule):
         if self._split is not None:
             return
         if "collection" not in self.__dict__:  # what cannot be split is not decoded
-            self.listed_clips("train")
+            _ = self._listed_split
         self._split = self._split_of(self.collection)
         for part in self.collection.parts:
             for line in part.packed.report.lines():
