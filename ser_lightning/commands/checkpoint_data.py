@@ -15,8 +15,9 @@ _NOTHING = object()
 
 
 def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> DictConfig:
-    """The config of a checkpoint with other data, or with such changes to its own; ``trust``: see `foreign`.
+    """The config of a checkpoint with other data, or with such changes to its own.
 
+    ``trust``: see `utils.safe_instantiate`.
     Raises: UserError for overrides that are of anything else, or that nothing can be made of.
     """
     data = {"same_speakers": None, **saved.config["data"]}  # which older ones do not have

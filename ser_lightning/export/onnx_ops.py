@@ -1,4 +1,4 @@
-"""What `operators` are in ONNX: needs onnxscript.
+"""What `custom_ops` are in ONNX: needs onnxscript.
 
 F: frames.  B, in a shape: clips.  C: numbers a frame.  H: units each way.  E: channels.  N: states of each.
 """

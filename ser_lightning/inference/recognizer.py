@@ -30,7 +30,10 @@ _POOL = 8 * _BATCH  # segments that are sorted by length together
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Voice:
-    """What ``n_clips`` of a speaker told of how they usually sound: ``statistics`` (2, M), see `models.voices`."""
+    """What ``n_clips`` of a speaker told of how they usually sound: ``statistics`` (2, M).
+
+    See `models.speaker_statistics`.
+    """
 
     statistics: Tensor
     n_clips: int

@@ -19,7 +19,7 @@ def clip_moments(
 ) -> tuple[Tensor, Tensor]:
     """`LogMel.moments` of clips, where its buffers are: (N, 2, M) and (N,), N clips being the whole collection's.
 
-    They are 0 but in ``rows``. The arguments are those of `hear`.
+    They are 0 but in ``rows``. The arguments are those of `clip_batches`.
     """
     assert isinstance(frontend, LogMel), "nothing else has a voice"
     device, n_clips = frontend.window.device, len(collection.manifest)

@@ -39,8 +39,8 @@ class LogMel(nn.Module):
         mel_scale: "htk" or "slaney".
         pad_mode: how a clip goes on beyond its ends, "zeros" or "reflect".
         normalise: over the clip, "standard" (mean 0, standard deviation 1), "min_max" (0 to 1), or "none" (dB); or
-            "speaker": each mel bin by what is known of the speaker (`models.voices`), who is otherwise taken for
-            one of whom this clip alone was heard.
+            "speaker": each mel bin by what is known of the speaker (`models.speaker_statistics`), who is otherwise
+            taken for one of whom this clip alone was heard.
         average_frames: neighbouring frames averaged into one, in dB: less noise, and less to compute for a network.
         prior_clips: with "speaker", the clips after which a speaker counts as much as the typical one.
 
@@ -118,7 +118,7 @@ class LogMel(nn.Module):
     def known_voices(
         self, moments: Tensor, frames: Tensor, speakers: Sequence[Sequence[int]], *, n_clips: int | None
     ) -> Tensor:
-        """What is known of the speaker of each clip, (N, 2, M): see `models.voices.known_voices`."""
+        """What is known of the speaker of each clip, (N, 2, M): see `speaker_statistics.known_voices`."""
         return known_voices(
             moments, frames, speakers, n_clips=n_clips, typical=self.typical, prior_clips=self.prior_clips
         )

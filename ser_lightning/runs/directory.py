@@ -129,7 +129,7 @@ class RunDirectory:
     def agree_on(self, cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         """The config of this directory's run, resolved: ``cfg``, written here, or the one that was written before.
 
-        What was written before may be a stranger's: see `foreign`.
+        What was written before may be a stranger's: see `utils.safe_instantiate`.
         Raises: UserError where the directory holds a run of another config, or ``cfg.resume`` is given together
             with other overrides or without a run to go on with.
         """

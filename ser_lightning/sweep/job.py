@@ -97,7 +97,7 @@ def _started(run: RunDirectory, train: Path, cwd: Path, *, aloud: bool) -> int:
     # trusted, since `_finished` has compared what lies there with what was typed
     command = [sys.executable, str(train), assignment("resume", run.path.absolute()), "trust=true"]
     environment = {**os.environ, _PARENT: run.path.parent.name}
-    environment.pop("HYDRA_FULL_ERROR", None)  # it is ours, see `entry.start`
+    environment.pop("HYDRA_FULL_ERROR", None)  # it is ours, see `training.job.start`
     with _output(run, aloud=aloud) as output:
         process = subprocess.Popen(
             command, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output

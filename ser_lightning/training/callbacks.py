@@ -216,9 +216,8 @@ class MoveCheckpoints(Callback):
                     state[name] = self._here(state[name])
 
     def _here(self, path: str) -> str:
-        return (
-            str(self._folder / Path(path).name) if path.endswith(".ckpt") else ""
-        )  # Lightning removes some of them
+        # Lightning removes some of these files, so that only a checkpoint may be named
+        return str(self._folder / Path(path).name) if path.endswith(".ckpt") else ""
 
 
 class PlainProgress(ProgressBar):

@@ -36,18 +36,7 @@ from ser_lightning.data.prepare.scan import BadFile, Scan, SourceFile, changed_f
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.files import cache_root, folder_written_whole
 
-_PLAIN = (
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".opus",
-    ".mp3",
-    ".aif",
-    ".aiff",
-    ".au",
-    ".caf",
-    ".sph",
-)  # libsndfile decodes them
+_PLAIN = frozenset(".wav .flac .ogg .opus .mp3 .aif .aiff .au .caf .sph".split())  # libsndfile decodes them
 _FORMAT = 5  # raised whenever the same files would be packed into other bytes
 _MANY, _PADDING_S = 10, 0.05  # clips of one length, each with so many seconds of zeros at its end, were padded
 
