@@ -125,10 +125,10 @@ def _config(model: str, fold: int, seed: int, settings: Mapping[str, Any]) -> di
 
 def _result(said: Predictions, model: str, fold: int, seed: int) -> dict[str, Any]:
     matrix = confusion(said.labels, said.predicted, n_classes=len(said.names))
-    test = {**scores(matrix, said.names), "loss": 1.25}
+    test = {**scores(matrix, said.names).plain(), "loss": 1.25}
     rising = [0.3, 0.4, 0.5]
     return {
-        "schema": 1,
+        "schema": 2,
         "status": "finished",
         "metrics": {"val": {**test, "uar": rising[-1]}, "test": test},
         "confusion_matrix": matrix.tolist(),
@@ -145,11 +145,10 @@ def _result(said: Predictions, model: str, fold: int, seed: int) -> dict[str, An
             "n_test": len(said.ids),
             "selection": "best validation",
         },
-        "human": None,
         "synthetic": False,
         "contamination": None,
         "model": {"name": model, "parameters": 1000 * len(model)},
-        "epochs": {"trained": _EPOCHS, "chosen": _EPOCHS},
+        "epochs": {"trained": _EPOCHS, "best": _EPOCHS},
         "history": {
             "epoch": [1, 2, 3],
             "train/loss": [1.5, 1.2, 1.0],
@@ -159,7 +158,7 @@ def _result(said: Predictions, model: str, fold: int, seed: int) -> dict[str, An
         "throughput": {"train_clips_per_s": 900.0, "train_s": 120.0},
         "seconds": 192.0,
         "seed": seed,
-        "environment": {"torch": "2"},
+        "environment": {"packages": {"torch": "2"}},
         "config": "config.yaml",
         "warnings": {},
     }

@@ -55,9 +55,9 @@ def _write_history(path: Path) -> None:
 def finished_result() -> dict[str, Any]:
     """The record of a finished run."""
     matrix = confusion(TRUE, GUESS, n_classes=len(LABELS))
-    test = {**scores(matrix, LABELS), "loss": 1.25}
+    test = {**scores(matrix, LABELS).plain(), "loss": 1.25}
     return {
-        "schema": 1,
+        "schema": 2,
         "status": "finished",
         "metrics": {"val": {**test, "uar": 0.5}, "test": test},
         "confusion_matrix": matrix.tolist(),
@@ -76,10 +76,10 @@ def finished_result() -> dict[str, Any]:
         },
         "model": {"name": "cnn", "parameters": 123456},
         "seed": 7,
-        "epochs": {"trained": EPOCHS, "chosen": 2},
+        "epochs": {"trained": EPOCHS, "best": 2},
         "throughput": {"train_clips_per_s": 912.4},
         "seconds": 192.0,
-        "environment": {"torch": "2"},
+        "environment": {"packages": {"torch": "2"}},
         "config": "config.yaml",
         "warnings": {},
         "synthetic": False,

@@ -130,7 +130,7 @@ def make_run(path: str, uar: float, random: np.random.Generator, *, fold: str, s
         val_uar=float(val_uar.max()),
         minutes=float(random.uniform(3, 9)),
         trained=n_epochs,
-        chosen=int(val_uar.argmax()) + 1,
+        best=int(val_uar.argmax()) + 1,
         history=history,
     )
 

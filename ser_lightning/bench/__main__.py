@@ -28,6 +28,7 @@ from ser_lightning.data.batch import Batch
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.environment import describe
+from ser_lightning.runs.result import Result
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.utils.malloc import kept_memory
@@ -58,8 +59,8 @@ def main() -> None:
     data = ["data=cremad", f"data.root={Path(given).resolve()}"] if given else ["data=toy"]
     console = Console(width=100)
     machine = describe(torch.device("cpu"), choose_precision("auto", "auto"))
-    versions = f"torch {machine['packages']['torch']}, lightning {machine['packages']['lightning']}"
-    console.print(f"{machine['device']}, {machine['threads']} threads, {machine['precision']}, {versions}")
+    versions = f"torch {machine.packages['torch']}, lightning {machine.packages['lightning']}"
+    console.print(f"{machine.device}, {machine.threads} threads, {machine.precision}, {versions}")
     console.print(_training(data))
     console.print(_start())
     console.print(_scan())
@@ -100,8 +101,8 @@ def _end_to_end(cfg: DictConfig) -> float:
         run = RunDirectory(Path(folder))
         train(cfg, run)
         result = run.read_result()
-    assert result is not None
-    return result["throughput"]["train_clips_per_s"]
+    assert isinstance(result, Result) and result.throughput is not None
+    return result.throughput.train_clips_per_s or 0.0
 
 
 class BareStep:

@@ -6,7 +6,6 @@ N: clips.  K: classes.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -18,6 +17,7 @@ from ser_lightning.commands.checkpoint_data import data_config
 from ser_lightning.commands.places import check_places
 from ser_lightning.data.leakage import TRAIN_TEST, TRAIN_VAL, TrainingRecord
 from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
+from ser_lightning.evaluation.records import Calibration
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.over_collection import hear
 from ser_lightning.inference.recognizer import recognizer
@@ -48,14 +48,14 @@ def calibrate(
     facts = {
         "n_clips": len(labels),
         "n_speakers": n_speakers,
-        "ece_before": before["ece"],
-        "ece_after": after["ece"],
+        "ece_before": before.ece,
+        "ece_after": after.ece,
     }
     _report(console, temperature, before, after)
-    if after["nll"] > before["nll"]:
+    if after.nll > before.nll:
         raise UserError(
-            f"a temperature does not help on speakers who were left out of its fit: NLL {before['nll']:.4f} "
-            f"before, {after['nll']:.4f} after. Nothing is written: take the checkpoint as it is, or validate on "
+            f"a temperature does not help on speakers who were left out of its fit: NLL {before.nll:.4f} "
+            f"before, {after.nll:.4f} after. Nothing is written: take the checkpoint as it is, or validate on "
             "more speakers"
         )
     saved.write(place, temperature=temperature, calibrated=facts)
@@ -105,23 +105,23 @@ def _groups(speakers: Sequence[str]) -> NDArray[np.int64]:
     return np.array([number[name] for name in speakers], dtype=np.int64)
 
 
-def _report(console: Console, temperature: float, before: dict[str, Any], after: dict[str, Any]) -> None:
+def _report(console: Console, temperature: float, before: Calibration, after: Calibration) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("validation", min_width=12)
     for name in ("ECE", "NLL", "Brier", "confidence", "accuracy"):
         table.add_column(name, justify="right")
     for name, values in (("before", before), ("after", after)):
-        right = values["selective"][-1]["accuracy"]
-        shares = [f"{share:.1%}" for share in (values["confidence"], right)]
-        table.add_row(name, f"{values['ece']:.1%}", f"{values['nll']:.3f}", f"{values['brier']:.3f}", *shares)
+        right = values.selective[-1].accuracy
+        shares = [f"{share:.1%}" for share in (values.confidence, right)]
+        table.add_row(name, f"{values.ece:.1%}", f"{values.nll:.3f}", f"{values.brier:.3f}", *shares)
     console.print(table)
     console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; the answers stay what they were")
     console.print("after: every speaker tested at a temperature that was fitted to others")
 
 
-def _how_confident(values: dict[str, Any]) -> str:
+def _how_confident(values: Calibration) -> str:
     """Say how mean confidence compares with accuracy, in whole per mille as they are shown."""
-    confidence, accuracy = values["confidence"], values["selective"][-1]["accuracy"]
+    confidence, accuracy = values.confidence, values.selective[-1].accuracy
     difference = round(confidence, 3) - round(accuracy, 3)
     how = "over-confident" if difference > 0 else "under-confident" if difference < 0 else "as confident as right"
     return f"it was {how}, {confidence:.1%} confident on average and right in {accuracy:.1%}"

@@ -16,25 +16,27 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from ser_lightning.commands.checkpoint_data import data_config
-from ser_lightning.commands.leakage import Seen, seen
+from ser_lightning.commands.leakage import check_unseen
 from ser_lightning.data.clip_batches import Change
 from ser_lightning.data.labelled_clips import Collection
-from ser_lightning.data.leakage import Leakage, TrainingRecord, leakage_to_json
+from ser_lightning.data.leakage import Leakage, TrainingRecord
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv
 from ser_lightning.data.splits.split import Split
 from ser_lightning.evaluation import evaluate as evaluation
 from ser_lightning.evaluation.predictions import Predictions
-from ser_lightning.evaluation.robustness import Heard, robustness
+from ser_lightning.evaluation.records import ConditionScores
+from ser_lightning.evaluation.robustness import ConditionAnswers, robustness
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.over_collection import hear
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
 from ser_lightning.models.speaker_statistics import protocol_of_speakers
 from ser_lightning.report.console import finish, print_summary
-from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_config, write_json
+from ser_lightning.runs.directory import RunDirectory, write_config
 from ser_lightning.runs.environment import describe
 from ser_lightning.runs.predictions import write_predictions
+from ser_lightning.runs.result import Epochs, Metrics, Model, Protocol, Result, TestedCheckpoint, write_record
 from ser_lightning.training.experiment import unsplit_data
 from ser_lightning.training.test_checkpoint import BEST, LAST
 from ser_lightning.utils.errors import UserError
@@ -87,31 +89,33 @@ def evaluate(
     test = choose_test(saved, overrides, whole=whole, trust=trust)
     record = TrainingRecord.from_stamp(saved.stamp)
     leakage = _leakage(record, test) if record is not None else None
-    known = seen(leakage, allow=allow_seen)
+    is_unseen = check_unseen(leakage, allow=allow_seen)
     run = _directory(to, test, saved)
     model = recognizer(saved, device=device, trust=trust)
     if speaker_clips is not None:
         model.speaker_clips = _speaker_clips(speaker_clips, model)
     logits = hear(model, test.collection, test.rows, what="listening")
     found = evaluation.evaluate(test.collection.test_clips(test.rows), logits, model.labels)
-    more = {"robustness": _under_conditions(model, test, found.predictions)} if under_conditions else {}
+    conditions = _under_conditions(model, test, found.predictions) if under_conditions else []
     run.path.mkdir(parents=True, exist_ok=True)
     write_config(run.config, test.config)
     write_predictions(run.predictions, found.predictions)
     write_excluded_csv(run.excluded, test.collection.reports)
-    result = {
-        "metrics": {"val": None, "test": found.scores},
-        **found.facts,
+    result = Result(
+        labels=list(model.labels),
+        metrics=Metrics(test=found.scores),
+        confusion_matrix=found.confusion_matrix,
+        subgroups=found.subgroups,
+        calibration=found.calibration,
+        robustness=conditions,
         **test.collection.result_facts(test.rows),
-        **_about(saved, model, test, known),
-        "leakage": leakage_to_json(leakage) if leakage is not None else None,
-        **more,
-        "seconds": round(time.perf_counter() - started, 1),
-        "environment": describe(model.device, "32-true"),
-    }
-    result = {"schema": SCHEMA, "status": "finished", **result}
+        **_about(saved, model, test, is_unseen=is_unseen),
+        leakage=dict(leakage) if leakage is not None else None,
+        seconds=round(time.perf_counter() - started, 1),
+        environment=describe(model.device, "32-true"),
+    )
     finish(run.path, result)
-    write_json(run.result, result)  # the last: what says finished lacks nothing
+    write_record(run.result, result)  # the last: what says finished lacks nothing
     print_summary(run.path, console)
 
 
@@ -198,11 +202,11 @@ def _selection(saved: Checkpoint) -> str:
     return BEST if saved.protocol["n_val"] else LAST
 
 
-def _under_conditions(model: EmotionRecognizer, test: Test, clean: Predictions) -> list[dict[str, Any]]:
+def _under_conditions(model: EmotionRecognizer, test: Test, clean: Predictions) -> list[ConditionScores]:
     """The same clips under every condition: a row each."""
     from ser_lightning.data.degrade import CONDITIONS  # which takes a second
 
-    manifest, heard = test.collection.manifest, []
+    manifest, answers = test.collection.manifest, []
     for name, condition in CONDITIONS.items():
         if condition.change is None:
             predicted = clean.predicted
@@ -211,8 +215,10 @@ def _under_conditions(model: EmotionRecognizer, test: Test, clean: Predictions) 
                 model, test.collection, test.rows, what=condition.title, change=_change(manifest, condition)
             )
             predicted = logits.argmax(axis=1).astype(np.int64)
-        heard.append(Heard(condition=name, title=condition.title, group=condition.group, predicted=predicted))
-    return robustness(heard, labels=clean.labels, speakers=clean.speakers, names=clean.names)
+        answers.append(
+            ConditionAnswers(condition=name, title=condition.title, group=condition.group, predicted=predicted)
+        )
+    return robustness(answers, labels=clean.labels, speakers=clean.speakers, names=clean.names)
 
 
 def _change(manifest: Manifest, condition: "Condition") -> Change:
@@ -233,22 +239,21 @@ def _directory(to: str | None, test: Test, saved: Checkpoint) -> RunDirectory:
     return RunDirectory(path)
 
 
-def _about(saved: Checkpoint, model: EmotionRecognizer, test: Test, known: Seen | None) -> dict[str, Any]:
+def _about(saved: Checkpoint, model: EmotionRecognizer, test: Test, *, is_unseen: bool) -> dict[str, Any]:
     facts = getattr(model.net, "facts", dict)
     protocol = {**test.protocol, **protocol_of_speakers(model.speaker_clips)}
-    protocol["speaker_independent"] = known is None
+    protocol["speaker_independent"] = is_unseen
     return {
-        "protocol": protocol,
+        "protocol": Protocol(**protocol),
         "contamination": getattr(model.net, "contamination", None),
-        "model": {"name": model.name, "parameters": model.n_parameters, **facts()},
+        "model": Model(name=model.name, parameters=model.n_parameters, **facts()),
         "seed": saved.config["seed"],
-        "epochs": {"trained": saved.epoch, "chosen": saved.epoch},
+        "epochs": Epochs(trained=saved.epoch, best=saved.epoch),
         "config": RunDirectory(Path()).config.name,
         "warnings": test.collection.warnings(),
-        "checkpoint": {
-            "path": str(saved.path.absolute()),
-            "sha256": hashlib.sha256(saved.path.read_bytes()).hexdigest(),
-            "temperature": saved.temperature,
-        },
-        "seen": known.to_json() if known is not None else None,
+        "checkpoint": TestedCheckpoint(
+            path=str(saved.path.absolute()),
+            sha256=hashlib.sha256(saved.path.read_bytes()).hexdigest(),
+            temperature=saved.temperature,
+        ),
     }

@@ -20,6 +20,7 @@ from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.environment import describe
+from ser_lightning.runs.result import Environment
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import make_module
 from ser_lightning.utils.errors import UserError
@@ -58,12 +59,18 @@ class ModelCost:
 class ModelTable:
     """What models cost, and the machine that says so."""
 
-    machine: dict[str, Any]
+    machine: Environment
     models: list[ModelCost]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"schema": SCHEMA, "batch_size": BATCH_SIZE, "clip_s": CLIP_S, **asdict(self)}
+        return {
+            "schema": SCHEMA,
+            "batch_size": BATCH_SIZE,
+            "clip_s": CLIP_S,
+            "machine": self.machine.plain(),
+            "models": [asdict(each) for each in self.models],
+        }
 
 
 def model_table(names: Sequence[str]) -> ModelTable:
@@ -89,8 +96,8 @@ def print_models(table: ModelTable, console: Console) -> None:
     console.print(
         f"\nMACs of one clip of {CLIP_S} s: the network's matrix products, convolutions and attention. Training "
         f"and inference in clips/s, from waveforms, medians of up to {_ROUNDS} batches of {BATCH_SIZE} such clips: "
-        f"{machine['device']}, threads: {machine['threads']}, {machine['precision']}, "
-        f"torch {machine['packages']['torch']}."
+        f"{machine.device}, threads: {machine.threads}, {machine.precision}, "
+        f"torch {machine.packages['torch']}."
     )
     for cost in table.models:
         if cost.needs is not None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from ser_lightning.evaluation.bootstrap import Estimate
 
-SYNTHETIC = "synthetic speech: says nothing about emotion"
 SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
 
 
@@ -18,7 +17,7 @@ class Run:
     """One finished run.
 
     ``uar`` and ``accuracy`` are of its test fold, ``val_uar`` of its validation set (None without one).
-    ``minutes`` were spent training. ``chosen`` of ``trained`` epochs was tested.
+    ``minutes`` were spent training. the weights of epoch ``best`` of ``trained`` were tested.
     ``history`` has a list for each of epoch, train/loss, val/loss, val/uar and val/accuracy, as far as known;
     an entry is None where it was not measured.
     """
@@ -31,7 +30,7 @@ class Run:
     val_uar: float | None
     minutes: float | None
     trained: int
-    chosen: int
+    best: int
     history: Mapping[str, Sequence[float | None]]
 
 
@@ -104,7 +103,7 @@ class Comparison:
     ``protocol``: corpus, split, label_source, selection and what else the results hold for, readable text by name.
     ``failed``: directory and reason of runs that did not finish. ``warnings``: what a reader must know, a line
     each.
-    ``human``: listeners' UAR on the same clips, where known.
+    ``annotators``: their UAR on the same clips, where known.
     """
 
     protocol: Mapping[str, str]
@@ -115,4 +114,4 @@ class Comparison:
     warnings: Sequence[str]
     speaker_independent: bool
     synthetic: bool
-    human: float | None = None
+    annotators: float | None = None

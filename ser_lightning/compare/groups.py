@@ -123,7 +123,7 @@ def _telling(several: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _named_settings(run: FinishedRun) -> dict[str, Any]:
     """Settings, and the name of the recipe that many of them came from, where that is known."""
-    overrides = run.result.get("overrides") or run.config.get("overrides") or []
+    overrides = run.result.overrides or run.config.get("overrides") or []
     names = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith(f"{_EXPERIMENT}=")]
     return settings(run) | ({_EXPERIMENT: names[-1]} if names else {})
 

@@ -36,8 +36,8 @@ def sections(runs: Sequence[FinishedRun], *, separate: bool) -> list[list[Finish
 
 def readable(runs: Sequence[FinishedRun]) -> dict[str, str]:
     """The protocol that runs of a section share, for people."""
-    hashes = {run.fold: run.result["protocol"]["split_hash"] for run in sorted(runs, key=by_fold_and_seed)}
-    apart = all(run.result["protocol"]["speaker_independent"] for run in runs)
+    hashes = {run.fold: run.result.protocol.split_hash for run in sorted(runs, key=by_fold_and_seed)}
+    apart = all(run.result.protocol.speaker_independent for run in runs)
     facts = {name: _text(value) for name, value in {**_said(runs[0]), "speaker_independent": apart}.items()}
     return facts | {"split_hash": ", ".join(f"{fold}: {text}" for fold, text in hashes.items())}
 
@@ -54,14 +54,14 @@ def _facts(run: FinishedRun) -> dict[str, Any]:
     Of a training, split and hash say which speakers are shared, in some folds perhaps, and older results only claim
     it; a model tested on other clips may know them where another does not.
     """
-    tested_elsewhere = "checkpoint" in run.result
+    tested_elsewhere = run.result.checkpoint is not None
     return {name: value for name, value in _said(run).items() if tested_elsewhere or name != "speaker_independent"}
 
 
 def _said(run: FinishedRun) -> dict[str, Any]:
-    protocol = {name: value for name, value in run.result["protocol"].items() if name not in _BY_FOLD}
-    synthetic = bool(run.result.get("synthetic"))
-    return {**protocol, "labels": run.result["labels"], **({"synthetic": True} if synthetic else {})}
+    result = run.result
+    protocol = {name: value for name, value in result.protocol.facts().items() if name not in _BY_FOLD}
+    return {**protocol, "labels": result.labels, **({"synthetic": True} if result.synthetic else {})}
 
 
 def _families(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
@@ -74,7 +74,7 @@ def _families(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
     lately: dict[str, int] = {}  # the family that the runs of a data configuration joined
     for run in runs:
         here = _data(run)
-        fold, text = run.fold, run.result["protocol"]["split_hash"]
+        fold, text = run.fold, run.result.protocol.split_hash
         order = ([lately[here]] if here in lately else []) + list(range(len(hashes)))
         number = next((each for each in order if hashes[each].get(fold, text) == text), len(hashes))
         if number == len(hashes):
@@ -100,7 +100,11 @@ def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
     for name in names:
         values: dict[str, list[FinishedRun]] = {}
         for each, group in zip(facts, groups, strict=True):
-            text = label_source(each) if name == "label_source" else _text(each.get(name, _WHERE_UNSAID.get(name)))
+            text = (
+                label_source(str(each[name]))
+                if name == "label_source"
+                else _text(each.get(name, _WHERE_UNSAID.get(name)))
+            )
             values.setdefault(text, []).extend(group)
         if len(values) > 1:
             lines.append(f"  {name_of(name)}: {_in_which(values)}")
@@ -114,7 +118,7 @@ def _different_clips(families: Sequence[Sequence[FinishedRun]]) -> str:
         values: dict[str, list[FinishedRun]] = {}
         for run in runs:
             if run.fold == fold:
-                values.setdefault(run.result["protocol"]["split_hash"], []).append(run)
+                values.setdefault(run.result.protocol.split_hash, []).append(run)
         if len(values) > 1:
             return f"  the clips of fold {fold}, split_hash: {_in_which(values)}"
     raise AssertionError("families differ in a hash")

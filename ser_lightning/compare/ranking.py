@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.compare import grid
-from ser_lightning.compare.comparison import SHARED, SYNTHETIC, Comparison, Group, Run
+from ser_lightning.compare.comparison import SHARED, Comparison, Group, Run
 from ser_lightning.compare.groups import by_importance, by_model, differing, settings
 from ser_lightning.compare.pairwise_tests import make_pairs
 from ser_lightning.compare.protocol import readable, sections
@@ -20,6 +20,7 @@ from ser_lightning.compare.speaker_counts import Clips
 from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.report.data_warnings import data_warnings
+from ser_lightning.report.protocol import SYNTHETIC
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import some
 
@@ -50,9 +51,9 @@ def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) ->
         pairs=pairs,
         failed=tuple(failed),
         warnings=(*_caveats(ranked, clips), *repeats, *grid.gaps(ranked), *remarks),
-        speaker_independent=all(run.result["protocol"]["speaker_independent"] for run in runs),
-        synthetic=any(run.result.get("synthetic") for run in runs),
-        human=_human(runs),
+        speaker_independent=all(run.result.protocol.speaker_independent for run in runs),
+        synthetic=any(run.result.synthetic for run in runs),
+        annotators=_annotators(runs),
     )
 
 
@@ -79,13 +80,13 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
         uar_sd=_sd(metrics.uar(each)),
         accuracy=accuracy,
         accuracy_sd=_sd(metrics.accuracy(each)),
-        macro_f1=fmean(scores(matrix, clips.labels)["macro_f1"] for matrix in each),
+        macro_f1=fmean(scores(matrix, clips.labels).macro_f1 or 0.0 for matrix in each),
         recall={
             label: recall for label, recall in zip(clips.labels, recalls, strict=True) if np.isfinite(recall.value)
         },
         confusion=each.sum(axis=0).tolist(),
         by_speaker=dict(zip(speakers, shares.tolist(), strict=True)),
-        parameters=first.result["model"].get("parameters"),
+        parameters=first.result.model.parameters,
         minutes=_mean([run.minutes for run in made]),
         differs={},
     )
@@ -93,19 +94,19 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
 
 def _run(run: FinishedRun) -> Run:
     result = run.result
-    test, val = result["metrics"]["test"], result["metrics"].get("val") or {}
-    trained_s = (result.get("throughput") or {}).get("train_s")
+    test, val = result.metrics.test, result.metrics.val
+    trained_s = result.throughput.train_s if result.throughput is not None else None
     return Run(
         path=str(run.path),
         seed=run.seed,
         fold=run.fold,
-        uar=test["uar"],
-        accuracy=test["accuracy"],
-        val_uar=val.get("uar"),
+        uar=test.uar,
+        accuracy=test.accuracy,
+        val_uar=val.uar if val is not None else None,
         minutes=trained_s / 60 if trained_s is not None else None,
-        trained=result["epochs"]["trained"],
-        chosen=result["epochs"]["chosen"],
-        history=result.get("history") or {},
+        trained=result.epochs.trained,
+        best=result.epochs.best,
+        history=result.history,
     )
 
 
@@ -123,17 +124,17 @@ def _with_differences(groups: Sequence[Group], runs: Mapping[str, grid.Runs]) ->
 def _caveats(groups: Mapping[str, grid.Runs], clips: Clips) -> Iterator[str]:
     """What holds for the numbers of whole groups."""
     runs = [run for mine in groups.values() for run in mine.values()]
-    if any(run.result.get("synthetic") for run in runs):
+    if any(run.result.synthetic for run in runs):
         yield SYNTHETIC
-    if not all(run.result["protocol"]["speaker_independent"] for run in runs):
+    if not all(run.result.protocol.speaker_independent for run in runs):
         yield SHARED
     for name, mine in groups.items():
-        for said in dict.fromkeys(run.result.get("contamination") for run in mine.values()):
+        for said in dict.fromkeys(run.result.contamination for run in mine.values()):
             if said:
                 yield f"{name}: {said}"
     odd: dict[str, dict[str, None]] = {}  # a line of data warnings -> the groups that it is about
     for name, run in ((name, run) for name, mine in groups.items() for run in mine.values()):
-        for line in data_warnings(run.result.get("warnings")):
+        for line in data_warnings(run.result.warnings):
             odd.setdefault(line, {})[name] = None
     for line, names in odd.items():
         yield f"data: {line}" if len(names) == len(groups) else f"data of {some([*names])}: {line}"
@@ -143,14 +144,14 @@ def _caveats(groups: Mapping[str, grid.Runs], clips: Clips) -> Iterator[str]:
         yield "all clips are of one speaker: intervals and tests say nothing"
 
 
-def _human(runs: Sequence[FinishedRun]) -> float | None:
-    """UAR of single listeners, else of most listeners, mean over folds by their clips; None if a fold has none."""
+def _annotators(runs: Sequence[FinishedRun]) -> float | None:
+    """UAR of single annotators, else of most of them, mean over folds by their clips; None if a fold has none."""
     by_fold = {run.fold: run.result for run in runs}
-    for who in ("listener", "majority"):
-        known = [((result.get("human") or {}).get(who) or {}).get("uar") for result in by_fold.values()]
-        if None not in known:
-            weights = [sum(map(sum, result["confusion_matrix"])) for result in by_fold.values()]
-            return float(np.average(np.array(known, np.float64), weights=weights))
+    for who in ("single", "majority"):
+        known = [each.uar for result in by_fold.values() if (each := getattr(result.annotators, who, None))]
+        if len(known) == len(by_fold):
+            weights = [sum(map(sum, result.confusion_matrix)) for result in by_fold.values()]
+            return float(np.average(known, weights=weights))
     return None
 
 

@@ -82,11 +82,11 @@ def _remark(error: OSError) -> None:
 
 def _check_speakers(run: FinishedRun) -> None:
     """Raises: ValueError for speakers whom the split, where it names its speakers, does not test on."""
-    protocol = run.result["protocol"]
-    rule = ((run.config.get("data") or {}).get("splits") or {}).get(protocol["split"]) or {}
-    if protocol.get("test_corpus") or not str(rule.get("_target_")).endswith(".SpeakerFolds"):
+    protocol = run.result.protocol
+    rule = ((run.config.get("data") or {}).get("splits") or {}).get(protocol.split) or {}
+    if protocol.test_corpus or not str(rule.get("_target_")).endswith(".SpeakerFolds"):
         return
-    tested = SpeakerFolds(folds=rule["folds"]).speakers(protocol["fold"])
+    tested = SpeakerFolds(folds=rule["folds"]).speakers(protocol.fold)
     others = sorted({who.rpartition(":")[2] for who in run.speakers} - tested)
     if others:
         raise ValueError(f"predictions.csv has speakers whom this split does not test on: {some(others)}")
@@ -113,7 +113,7 @@ def _is_agreed(facts: tuple[str, str], said: Counter[tuple[str, str]]) -> bool:
 
 def _clips(run: FinishedRun) -> dict[tuple[str, ...], tuple[str, str]]:
     """Speaker and label of each clip, by labels, corpora, split hash and id."""
-    protocol, names = run.result["protocol"], run.result["labels"]
-    split = (*names, protocol["corpus"], protocol["split_hash"])
+    protocol, names = run.result.protocol, run.result.labels
+    split = (*names, protocol.corpus, protocol.split_hash)
     facts = zip(run.ids, run.speakers, run.labels.tolist(), strict=True)
     return {(*split, id): (who, names[label]) for id, who, label in facts}

@@ -30,7 +30,7 @@ class Clips:
     """
 
     def __init__(self, runs: Sequence[FinishedRun]):
-        self.labels: list[str] = runs[0].result["labels"]
+        self.labels: list[str] = runs[0].result.labels
         self.speakers = sorted({name for run in runs for name in run.speakers})
         numbers = {name: number for number, name in enumerate(self.speakers)}
         self._speaker = {run.path: np.array([numbers[name] for name in run.speakers], np.int64) for run in runs}

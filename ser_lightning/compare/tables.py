@@ -40,8 +40,8 @@ def headline(comparison: Comparison) -> str:
         corpora(known),
         f"split {known['split']}",
         speakers,
-        *filter(None, [known_of_speakers(known)]),
-        f"{counted(comparison.labels, 'label')} ({label_source(known)})",
+        *filter(None, [known_of_speakers(known.get("speaker_clips"))]),
+        f"{counted(comparison.labels, 'label')} ({label_source(known['label_source'])})",
         f"epoch by {known['selection']}",
         *["SYNTHETIC SPEECH"] * comparison.synthetic,
     ]
@@ -141,8 +141,8 @@ def _groups(comparison: Comparison, *, wide: bool) -> Table:
             f"{group.parameters:,}" if group.parameters is not None else "–",
             style="bold" if rank == 1 else "",
         )
-    if comparison.human is not None:
-        table.add_row("", "listeners", percent(comparison.human), style="dim")
+    if comparison.annotators is not None:
+        table.add_row("", "annotators", percent(comparison.annotators), style="dim")
     return table
 
 

@@ -18,8 +18,9 @@ from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.cache import PackedCorpus
 from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
-from ser_lightning.data.votes import Votes, human_scores
+from ser_lightning.data.votes import Votes, annotator_scores
 from ser_lightning.evaluation.evaluate import TestClips
+from ser_lightning.runs.result import Annotators, CorpusFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,13 +171,17 @@ class Collection:
         )
 
     def result_facts(self, indices: Sequence[int]) -> dict[str, Any]:
-        """What result.json says of clips that were tested, beside the scores."""
-        return {"human": self.human_scores(indices), "synthetic": self.synthetic, "corpora": self.about()}
+        """Return what result.json says of clips that were tested, beside the scores."""
+        return {
+            "annotators": self.annotator_scores(indices),
+            "synthetic": self.synthetic,
+            "corpora": self.corpus_facts(),
+        }
 
-    def about(self) -> list[dict[str, str]]:
-        """What result.json says of each corpus."""
+    def corpus_facts(self) -> list[CorpusFacts]:
+        """Return what result.json says of each corpus."""
         return [
-            {"name": one.name, "title": one.title, "licence": one.licence, "source": one.where_to_get}
+            CorpusFacts(name=one.name, title=one.title, licence=one.licence, source=one.where_to_get)
             for one in (part.corpus for part in self.parts)
         ]
 
@@ -198,8 +203,8 @@ class Collection:
                 waveform[mine, : clips.shape[1]] = clips
         return waveform, lengths
 
-    def human_scores(self, indices: Sequence[int]) -> dict[str, Any] | None:
-        """How well listeners do on these clips; None where any of them is of a corpus without votes."""
+    def annotator_scores(self, indices: Sequence[int]) -> Annotators | None:
+        """Return how well annotators do on these clips; None where any of them is of a corpus without votes."""
         rows = np.asarray(indices)
         parts = {int(number) for number in self._part[rows]}
         part = self.parts[parts.pop()] if len(parts) == 1 else None
@@ -207,10 +212,13 @@ class Collection:
             return None
         votes = part.votes
         table = votes.table([part.packed.manifest[row].id for row in self._row[rows]], len(self.labels))
-        scores = human_scores(table, self.reference[rows], self.labels, counted=votes.counted)
+        scores = annotator_scores(table, self.reference[rows], self.labels, counted=votes.counted)
+        if scores is None:
+            return None
+        known: dict[str, Any] = {"source": votes.source}
         if self.facts.get("label_source") != "intended":
-            scores.pop("majority", None)  # it is the label itself
-        return {**scores, "source": votes.source} if scores else None
+            known["majority"] = None  # it is the label itself
+        return scores.model_copy(update=known)
 
 
 def _digest(manifest: Manifest) -> str:

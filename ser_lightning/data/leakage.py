@@ -5,27 +5,17 @@ of its samples, whoever is said to speak.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ser_lightning.data.corpora.corpus import corpus_names
 from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.spelling import loose_key
+from ser_lightning.runs.result import Shared
 from ser_lightning.utils.errors import UserError, some
 
 TRAIN_TEST, VAL_TEST, TRAIN_VAL = "train/test", "val/test", "train/val"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shared:
-    """What two parts have in common: speakers, by their names in the part that is named last, and sounds."""
-
-    speakers: tuple[str, ...]
-    n_sounds: int
-
-    def __bool__(self) -> bool:
-        return bool(self.speakers or self.n_sounds)
 
 
 Leakage = Mapping[str, Shared]  # by pair of parts; without a validation set there is only one pair
@@ -94,7 +84,7 @@ class TrainingRecord:
                 "list. If they are the same people, add data.same_speakers=yes; if not, data.same_speakers=no"
             )
         found = {
-            f"{part}/test": Shared(speakers=tuple(sorted(known[part] | unsure[part])), n_sounds=n_sounds[part])
+            f"{part}/test": Shared(speakers=sorted(known[part] | unsure[part]), n_sounds=n_sounds[part])
             for part in self.speakers
             if self.speakers[part]
         }
@@ -125,14 +115,9 @@ class TrainingRecord:
             return {}
         speakers = self.speakers["train"] & self.speakers["val"]
         n_sounds = len(self.sounds["train"] & self.sounds["val"])
-        return {TRAIN_VAL: Shared(speakers=tuple(sorted(speakers)), n_sounds=n_sounds)}
+        return {TRAIN_VAL: Shared(speakers=sorted(speakers), n_sounds=n_sounds)}
 
 
 def keeps_test_apart(leakage: Leakage) -> bool:
     """Return whether no speaker and no sound of the test is in training, nor chose the epoch."""
     return not any(leakage.get(pair) for pair in (TRAIN_TEST, VAL_TEST))
-
-
-def leakage_to_json(leakage: Leakage) -> dict[str, Any]:
-    """Return what result.json says of it."""
-    return {pair: asdict(shared) | {"speakers": list(shared.speakers)} for pair, shared in leakage.items()}

@@ -1,15 +1,15 @@
-"""What listeners heard: votes for emotions by clip, and how well people do on the very clips a model is tested on.
+"""Annotators' votes for emotions by clip, and how well people do on the very clips a model is tested on.
 
 N: clips.  K: classes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ser_lightning.evaluation.metrics import scores
+from ser_lightning.runs.result import Agreement, Annotators
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +36,27 @@ def winners(table: np.ndarray) -> np.ndarray:
     return np.where(alone, table.argmax(axis=1), -1)
 
 
-def human_scores(table: np.ndarray, labels: np.ndarray, names: Sequence[str], *, counted: bool) -> dict[str, Any]:
-    """How often people hear the label: ``listener``, one at a time, where votes were counted; and ``majority``.
+def annotator_scores(
+    table: np.ndarray, labels: np.ndarray, names: Sequence[str], *, counted: bool
+) -> Annotators | None:
+    """Return how often annotators give the label, one at a time where votes were counted, and by their majority.
 
     ``table`` (N, K) votes, ``labels`` (N,) classes. A tied majority is shared out among those who tie.
     """
     heard = table.sum(axis=1) > 0
     table, labels = table[heard], labels[heard]
     if not len(table):
-        return {}
+        return None
     best = (table == table.max(axis=1, keepdims=True)).astype(np.float64)
-    ways = {"majority": best / best.sum(axis=1, keepdims=True)} | ({"listener": table} if counted else {})
-    return {way: _scores(votes, labels, names) for way, votes in ways.items()} | {"n_clips": len(table)}
+    return Annotators(
+        single=_agreement(table, labels, names) if counted else None,
+        majority=_agreement(best / best.sum(axis=1, keepdims=True), labels, names),
+        n_clips=len(table),
+    )
 
 
-def _scores(votes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+def _agreement(votes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Agreement:
     matrix = np.zeros((len(names), len(names)))
     np.add.at(matrix, labels, votes)
-    judged = scores(matrix, names)
-    return {"uar": judged["uar"], "accuracy": judged["accuracy"]}
+    found = scores(matrix, names)
+    return Agreement(uar=found.uar, accuracy=found.accuracy)

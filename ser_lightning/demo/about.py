@@ -9,6 +9,7 @@ from ser_lightning.data.corpora import Corpus, load_corpus
 from ser_lightning.inference.checkpoint import Checkpoint
 from ser_lightning.report.numbers import percent
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.result import Result
 from ser_lightning.utils.errors import UserError, counted
 
 _CAUTION = "What it hears in a voice says little about how people feel: judge nobody by it."
@@ -78,7 +79,7 @@ def _tested(checkpoint: Checkpoint) -> list[str]:
     """How its test went, where the file still lies in its run's directory."""
     run = RunDirectory(checkpoint.path.resolve().parent.parent)
     result = run.read_result() if checkpoint.path.resolve() == run.best else None
-    if result is None or result.get("status") != "finished":
+    if not isinstance(result, Result):
         return []
-    uar, chance = percent(result["metrics"]["test"]["uar"]), percent(1 / len(checkpoint.labels))
+    uar, chance = percent(result.metrics.test.uar), percent(1 / len(checkpoint.labels))
     return [f"In its test it knew {uar} of the clips of an emotion, on average; guessing gives {chance}."]

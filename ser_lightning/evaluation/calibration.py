@@ -3,14 +3,13 @@
 N: clips.  K: classes.  C: points of a curve.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from ser_lightning.evaluation.metrics import confusion, uar
+from ser_lightning.evaluation.records import Calibration, ConfidenceBin, SelectivePoint
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -20,8 +19,8 @@ _LOWEST, _HIGHEST = 0.05, 20.0  # temperatures that are looked at
 _POINTS = 20  # of the selective curve
 
 
-def calibration(probabilities: Floats, labels: Labels) -> dict[str, Any]:
-    """How far confidence is from accuracy, as plain values.
+def calibration(probabilities: Floats, labels: Labels) -> Calibration:
+    """Return how far confidence is from accuracy.
 
     ``ece``: expected calibration error, the mean over clips of the distance between confidence (the highest
     probability) and accuracy in 15 bins of confidence of one width (Guo et al., "On calibration of modern neural
@@ -38,55 +37,55 @@ def calibration(probabilities: Floats, labels: Labels) -> dict[str, Any]:
     bins = _bins(confidence, correct)
     truth = np.eye(n_classes)[labels]
     likelihood = probabilities[np.arange(n_clips), labels]
-    return {
-        "ece": sum(each["n"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / n_clips,
-        "nll": float(-np.log(likelihood.clip(1e-12)).mean()),
-        "brier": float(((probabilities - truth) ** 2).sum(axis=1).mean()),
-        "aurc": _area_under_risk(confidence, correct),
-        "confidence": float(confidence.mean()),
-        "bins": bins,
-        "selective": selective_curve(probabilities, labels),
-    }
+    return Calibration(
+        ece=sum(each.n * abs(each.confidence - each.accuracy) for each in bins) / n_clips,
+        nll=float(-np.log(likelihood.clip(1e-12)).mean()),
+        brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
+        aurc=_area_under_risk(confidence, correct),
+        confidence=min(1.0, float(confidence.mean())),  # rounding may take a mean of ones above 1
+        bins=bins,
+        selective=selective_curve(probabilities, labels),
+    )
 
 
-def _bins(confidence: Floats, correct: NDArray[np.bool_]) -> list[dict[str, Any]]:
+def _bins(confidence: Floats, correct: NDArray[np.bool_]) -> list[ConfidenceBin]:
     number = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
     return [
-        {
-            "from": each / N_BINS,
-            "to": (each + 1) / N_BINS,
-            "n": int((number == each).sum()),
-            "confidence": float(confidence[number == each].mean()),
-            "accuracy": float(correct[number == each].mean()),
-        }
+        ConfidenceBin(
+            low=each / N_BINS,
+            high=(each + 1) / N_BINS,
+            n=int((number == each).sum()),
+            confidence=min(1.0, float(confidence[number == each].mean())),
+            accuracy=float(correct[number == each].mean()),
+        )
         for each in np.unique(number).tolist()
     ]
 
 
-def selective_curve(probabilities: Floats, labels: Labels) -> list[dict[str, float]]:
-    """What the surest answers are worth: ``accuracy`` and ``uar`` of the share ``coverage`` of clips, C points.
+def selective_curve(probabilities: Floats, labels: Labels) -> list[SelectivePoint]:
+    """Return accuracy and UAR of the most confident answers, C points.
 
     UAR is over the classes that are among those clips.
     """
     n_classes = probabilities.shape[1]
-    surest = np.argsort(-probabilities.max(axis=1), kind="stable")
+    most_confident = np.argsort(-probabilities.max(axis=1), kind="stable")
     predicted = probabilities.argmax(axis=1)
     points = []
     for step in range(1, _POINTS + 1):
-        kept = surest[: max(1, round(len(labels) * step / _POINTS))]
+        kept = most_confident[: max(1, round(len(labels) * step / _POINTS))]
         matrix = confusion(labels[kept], predicted[kept], n_classes)
         points.append(
-            {
-                "coverage": len(kept) / len(labels),
-                "accuracy": float(np.trace(matrix) / matrix.sum()),
-                "uar": float(uar(matrix)),
-            }
+            SelectivePoint(
+                coverage=len(kept) / len(labels),
+                accuracy=float(np.trace(matrix) / matrix.sum()),
+                uar=float(uar(matrix)),
+            )
         )
     return points
 
 
 def _area_under_risk(confidence: Floats, correct: NDArray[np.bool_]) -> float:
-    """Mean over all coverages of the share of errors among the surest clips."""
+    """Mean over all coverages of the share of errors among the most confident clips."""
     errors = ~correct[np.argsort(-confidence, kind="stable")]
     return float((np.cumsum(errors) / np.arange(1, len(errors) + 1)).mean())
 

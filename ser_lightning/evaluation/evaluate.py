@@ -5,15 +5,15 @@ N: clips.  K: classes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at
-from ser_lightning.evaluation.metrics import Scores, confusion, scores
+from ser_lightning.evaluation.metrics import confusion, scores
 from ser_lightning.evaluation.predictions import Predictions
-from ser_lightning.evaluation.subgroups import slices
+from ser_lightning.evaluation.records import Calibration, Scores
+from ser_lightning.evaluation.subgroups import Subgroups, subgroups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,12 @@ class TestClips:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """``scores`` with the ``loss``; ``facts`` are further keys of result.json."""
+    """What a model's answers are worth. ``confusion_matrix`` (K, K) counts clips, rows the true label."""
 
-    scores: dict[str, Any]
-    facts: dict[str, Any]
+    scores: Scores
+    confusion_matrix: list[list[int]]
+    subgroups: Subgroups
+    calibration: Calibration
     predictions: Predictions
 
 
@@ -48,20 +50,16 @@ def evaluate(clips: TestClips, logits: NDArray, labels: Sequence[str]) -> Evalua
         names=labels,
     )
     matrix = confusion(predictions.labels, predictions.predicted, len(labels))
-    measured: Scores = scores(matrix, labels)
     return Evaluation(
-        scores={**measured, "loss": nll(logits, predictions.labels)},
-        facts={
-            "confusion_matrix": matrix.tolist(),
-            "labels": list(labels),
-            "slices": slices(
-                labels=predictions.labels,
-                predicted=predictions.predicted,
-                speakers=clips.speakers,
-                columns=clips.columns,
-                names=labels,
-            ),
-            "calibration": calibration(predictions.probabilities, predictions.labels),
-        },
+        scores=scores(matrix, labels).model_copy(update={"loss": nll(logits, predictions.labels)}),
+        confusion_matrix=matrix.tolist(),
+        subgroups=subgroups(
+            labels=predictions.labels,
+            predicted=predictions.predicted,
+            speakers=clips.speakers,
+            columns=clips.columns,
+            names=labels,
+        ),
+        calibration=calibration(predictions.probabilities, predictions.labels),
         predictions=predictions,
     )

@@ -6,22 +6,14 @@ columns the predicted one. Shares lie between 0 and 1.
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ser_lightning.evaluation.records import Scores
+
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-
-
-class Scores(TypedDict):
-    """What one evaluation is judged by; every number lies in [0, 1]."""
-
-    uar: float
-    accuracy: float
-    macro_f1: float
-    recall: dict[str, float | None]
 
 
 def confusion(labels: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
@@ -53,7 +45,7 @@ def confusion(labels: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArra
 
 
 def scores(matrix: ArrayLike, names: Sequence[str]) -> Scores:
-    """Judge a confusion matrix.
+    """Return the scores of a confusion matrix.
 
     UAR is the mean recall over the classes present in the truth. A class that is absent from it has no recall
     (None), and counts in macro-F1 only where it was predicted, as an F1 of zero.
@@ -73,12 +65,12 @@ def scores(matrix: ArrayLike, names: Sequence[str]) -> Scores:
     hits, occurrences = counts.diagonal(), counts.sum(axis=1) + counts.sum(axis=0)  # (K,) each
     used = occurrences > 0
     recalls = recall(counts).tolist()
-    return {
-        "uar": float(uar(counts)),
-        "accuracy": float(accuracy(counts)),
-        "macro_f1": float((2 * hits[used] / occurrences[used]).mean()),
-        "recall": {name: None if math.isnan(each) else each for name, each in zip(names, recalls, strict=True)},
-    }
+    return Scores(
+        uar=float(uar(counts)),
+        accuracy=float(accuracy(counts)),
+        macro_f1=float((2 * hits[used] / occurrences[used]).mean()),
+        recall={name: None if math.isnan(each) else each for name, each in zip(names, recalls, strict=True)},
+    )
 
 
 def by_speaker(

@@ -5,27 +5,27 @@ N: clips.  K: labels.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from ser_lightning.evaluation.part_scores import Indices, counts_by_speaker, scored
+from ser_lightning.evaluation.part_scores import Indices, counts_by_speaker, part_scores
+from ser_lightning.evaluation.records import PartScores
 
 MOST_VALUES = 40  # of a column: one with more, such as sentences said once each, makes no parts
 _RANKS = {"low": 0, "normal": 1, "medium": 2, "high": 3, "strong": 4, "unspecified": 5}
 
-Slices = dict[str, dict[str, dict[str, Any]]]
+Subgroups = dict[str, dict[str, PartScores]]  # by column and value
 
 
-def slices(
+def subgroups(
     *,
     labels: Indices,
     predicted: Indices,
     speakers: Sequence[str],
     columns: Mapping[str, Sequence[str]],
     names: Sequence[str],
-) -> Slices:
-    """Scores by column and value, as `scored` gives them: {"sex": {"female": {"n_clips": ..., "uar": ...}, ...}}.
+) -> Subgroups:
+    """Return scores by column and value, such as those of women under sex and female.
 
     The UAR of a part is over the labels that it has. Where ``recall`` is None for some, it is another mean than
     that of the other parts and of the whole, with another chance level, and not to be compared with them: in
@@ -39,7 +39,7 @@ def slices(
             out, as is one with more than `MOST_VALUES`.
         names: the K labels.
     """
-    found: Slices = {}
+    found: Subgroups = {}
     for column, values in columns.items():
         whose = np.asarray(values, dtype=object)
         parts = sorted({value for value in values if value}, key=_rank)
@@ -51,18 +51,18 @@ def slices(
     return found
 
 
-def lacks_labels(row: Mapping[str, Any], slices: Slices) -> bool:
-    """Whether a part is not to be compared with others, since they have labels that it lacks."""
-    every = [each["recall"] for parts in slices.values() for each in parts.values()]
-    absent = [label for label, share in row["recall"].items() if share is None]
+def lacks_labels(part: PartScores, subgroups: Subgroups) -> bool:
+    """Return whether a part is not to be compared with others, since they have labels that it lacks."""
+    every = [each.recall for parts in subgroups.values() for each in parts.values()]
+    absent = [label for label, share in part.recall.items() if share is None]
     return any(recall[label] is not None for recall in every for label in absent)
 
 
 def _scored(
     rows: Indices, labels: Indices, predicted: Indices, speakers: Sequence[str], names: Sequence[str]
-) -> dict[str, Any]:
+) -> PartScores:
     who = [speakers[row] for row in rows]
-    return scored(counts_by_speaker(labels[rows], predicted[rows], who, len(names)), names)
+    return part_scores(counts_by_speaker(labels[rows], predicted[rows], who, len(names)), names)
 
 
 def _rank(value: str) -> tuple[int, int, str]:

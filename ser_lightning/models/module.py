@@ -145,10 +145,12 @@ class EmotionModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log loss, UAR, accuracy, macro-F1 and recall by label."""
         values = scores(self.val_confusion.compute().cpu().numpy(), self.labels)
-        self.log_dict({f"val/{key}": values[key] for key in ("uar", "accuracy", "macro_f1")}, prog_bar=True)
+        self.log_dict(
+            {f"val/{key}": getattr(values, key) for key in ("uar", "accuracy", "macro_f1")}, prog_bar=True
+        )
         self.log("val/loss", self.val_loss.compute())
         self.log_dict(
-            {f"val/recall.{label}": recall for label, recall in values["recall"].items() if recall is not None}
+            {f"val/recall.{label}": recall for label, recall in values.recall.items() if recall is not None}
         )
         self.val_loss.reset()
         self.val_confusion.reset()

@@ -138,13 +138,13 @@ def _draw_recall(
 
 
 @written_as_given()
-def draw_curves(path: Path, *, history: History, chosen_epoch: int | None, title: str, subtitle: str) -> None:
+def draw_curves(path: Path, *, history: History, best_epoch: int | None, title: str, subtitle: str) -> None:
     """Draw a training: loss, validation UAR and accuracy, learning rate and speed over epochs.
 
     Args:
         path: the PNG to write.
         history: E rows of metrics.csv, as `read_history` gives them; validation columns may be missing.
-        chosen_epoch: the epoch whose weights were tested, marked in the curves; None marks nothing.
+        best_epoch: the epoch whose weights were tested, marked in the curves; None marks nothing.
         title: one line.
         subtitle: one or several lines.
     """
@@ -164,8 +164,8 @@ def draw_curves(path: Path, *, history: History, chosen_epoch: int | None, title
     for axes in (loss, scores, *strips):
         _frame_epochs(axes, history)
         axes.tick_params(labelbottom=axes in strips)
-    if chosen_epoch is not None:
-        _mark_epoch(loss, scores, history, chosen_epoch)
+    if best_epoch is not None:
+        _mark_epoch(loss, scores, history, best_epoch)
     entitle(figure, loss, title, subtitle, gap=0.35)
     save(figure, path)
 

@@ -4,7 +4,7 @@ S: speakers.  K: labels.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from markupsafe import Markup
 
 from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.evaluation.part_scores import estimate_of
 from ser_lightning.report import model_card_sentences, numbers
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.report.table_cells import confused_with, markdown
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.finished import FinishedRun, read_run, why_not
+from ser_lightning.runs.result import Annotators, Result
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import written_whole
 
@@ -29,7 +31,7 @@ NAME = "model_card.md"
 _SUBGROUPS = ("corpus", "sex")
 
 
-def write_card(run_dir: Path, result: Mapping[str, Any] | None = None) -> Path:
+def write_card(run_dir: Path, result: Result | None = None) -> Path:
     """Write ``checkpoints/model_card.md`` of a finished run, in Markdown with the metadata of Hugging Face's hub.
 
     Args:
@@ -91,46 +93,46 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "front": Markup(yaml.safe_dump(_metadata(run, title), sort_keys=False, allow_unicode=True).rstrip()),
         "title": title,
         "model": run.model,
-        "labels": result["labels"],
-        "corpora": result.get("corpora") or [],
-        "corpus": result["protocol"]["corpus"],
-        "test_corpus": result["protocol"].get("test_corpus"),
+        "labels": result.labels,
+        "corpora": result.corpora,
+        "corpus": result.protocol.corpus,
+        "test_corpus": result.protocol.test_corpus,
         "where": f" of {tested_on}" if tested_on else "",
-        "synthetic": bool(result.get("synthetic")),
-        "speaker_independent": result["protocol"]["speaker_independent"],
+        "synthetic": result.synthetic,
+        "speaker_independent": result.protocol.speaker_independent,
         "shared": model_card_sentences.shared(result),
-        "contamination": result.get("contamination"),
-        "selection": result["protocol"]["selection"],
-        "split_hash": result["protocol"]["split_hash"],
+        "contamination": result.contamination,
+        "selection": result.protocol.selection,
+        "split_hash": result.protocol.split_hash,
         "network": list(model_card_sentences.network(run)),
         "protocol": list(model_card_sentences.protocol(run)),
         "n_resamples": bootstrap.N_RESAMPLES,
         **_scores(run),
-        "val": result["metrics"].get("val"),
-        "human": result.get("human") or {},
-        "subgroups": {name: parts for name, parts in (result.get("slices") or {}).items() if name in _SUBGROUPS},
-        "calibration": result.get("calibration"),
-        "warnings": data_warnings(result.get("warnings")),
+        "val": result.metrics.val,
+        "annotators": result.annotators or Annotators(),
+        "subgroups": {name: parts for name, parts in result.subgroups.items() if name in _SUBGROUPS},
+        "calibration": result.calibration,
+        "warnings": data_warnings(result.warnings),
         "environment": list(model_card_sentences.environment(result)),
         "command": model_card_sentences.command(run),
         "checkpoint": directory.best.name if directory.best.is_file() else directory.last.name,
-        "frozen": ((result["model"].get("pretrained") or {}).get("mode")) == "frozen",
+        "frozen": result.model.pretrained is not None and result.model.pretrained.mode == "frozen",
     }
 
 
-def _titles(result: Mapping[str, Any], *, test: bool = False) -> str:
+def _titles(result: Result, *, test: bool = False) -> str:
     """Titles of the corpora that it was trained on, or of the one for the ``test`` alone, if there is one.
 
     Where titles are not known: names.
     """
-    corpora, test_corpus = result.get("corpora") or [], result["protocol"].get("test_corpus")
-    titles = [one["title"] for one in corpora if (one["name"] == test_corpus) == test]
-    return " + ".join(titles) or (test_corpus or "" if test else result["protocol"]["corpus"])
+    test_corpus = result.protocol.test_corpus
+    titles = [one.title for one in result.corpora if (one.name == test_corpus) == test]
+    return " + ".join(titles) or (test_corpus or "" if test else result.protocol.corpus)
 
 
 def _scores(run: FinishedRun) -> dict[str, Any]:
     """UAR, accuracy and a row for each label, with intervals over speakers, and what guessing gets."""
-    labels = run.result["labels"]
+    labels = run.result.labels
     who = np.unique(np.asarray(run.speakers), return_inverse=True)[1]
     counts = metrics.by_speaker(who, run.labels, run.predicted, int(who.max()) + 1, len(labels))  # (S, K, K)
     estimates = bootstrap.interval(counts[:, None], metrics.group_scores)
@@ -151,25 +153,23 @@ def _scores(run: FinishedRun) -> dict[str, Any]:
     }
 
 
-def between(bounds: Sequence[float | None] | None) -> Estimate | None:
-    """The interval of a slice, as an estimate."""
-    low, high = bounds or (None, None)
-    return None if low is None or high is None else Estimate(low, low, high)
+def between(bounds: Sequence[float] | None) -> Estimate | None:
+    """Return the interval of a subgroup."""
+    return estimate_of(0.0, bounds)
 
 
 def _metadata(run: FinishedRun, title: str) -> dict[str, Any]:
     """What Hugging Face's hub reads; the licence is for whoever publishes to choose."""
     result = run.result
-    test, pretrained = result["metrics"]["test"], result["model"].get("pretrained") or {}
-    name = str(pretrained.get("name", ""))
+    test, encoder = result.metrics.test, result.model.pretrained
+    name = encoder.name if encoder is not None else ""
     on_hub = name.count("/") == 1 and not Path(name).is_absolute() and not name.startswith(".")
     measured = [
-        {"type": "recall", "name": "test UAR (macro recall)", "value": round(test["uar"], 4)},
-        {"type": "accuracy", "name": "test accuracy", "value": round(test["accuracy"], 4)},
+        {"type": "recall", "name": "test UAR (macro recall)", "value": round(test.uar, 4)},
+        {"type": "accuracy", "name": "test accuracy", "value": round(test.accuracy, 4)},
     ]
-    protocol = result["protocol"]
     tested_on = _titles(result, test=True) or _titles(result)  # the hub shows what the numbers were measured on
-    dataset = {"name": tested_on, "type": protocol.get("test_corpus") or protocol["corpus"]}
+    dataset = {"name": tested_on, "type": result.protocol.test_corpus or result.protocol.corpus}
     task = {"type": "audio-classification", "name": "Speech emotion recognition"}
     return {
         "license": "other",

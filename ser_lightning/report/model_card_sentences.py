@@ -7,6 +7,7 @@ from typing import Any
 from ser_lightning.report.leakage import about_validation
 from ser_lightning.report.protocol import known_of_speakers
 from ser_lightning.runs.finished import FinishedRun
+from ser_lightning.runs.result import Protocol, Result
 from ser_lightning.utils.command_line import train_command
 from ser_lightning.utils.errors import counted
 
@@ -27,72 +28,71 @@ _PRIVATE = ("root", "manifest", "votes", "path")  # settings that name a place o
 
 def protocol(run: FinishedRun) -> Iterator[str]:
     """What the numbers hold for, a sentence or two each."""
-    facts = run.result["protocol"]
-    name = facts["split"]
-    yield f"Split {name}" + (f" ({_SPLITS[name]})" if name in _SPLITS else "") + f", fold {facts['fold']}."
+    facts = run.result.protocol
+    name = facts.split
+    yield f"Split {name}" + (f" ({_SPLITS[name]})" if name in _SPLITS else "") + f", fold {facts.fold}."
     yield _counts(facts)
-    if not facts["speaker_independent"]:
+    if not facts.speaker_independent:
         yield f"{shared(run.result)} These numbers do not hold for new speakers."
-    elif run.result.get("leakage") is None:  # an older result, which was not compared
-        yield "No speaker of the test was heard in training or validation."
+    elif run.result.leakage is None:  # an older result, which was not compared
+        yield "No speaker of the test is in training or validation."
     else:
         yield "No speaker and no sound of the test is in training or validation: all of them were compared."
     if (validation := about_validation(run.result)) is not None:
         yield f"{validation[0].upper()}{validation[1:]}."
-    known = known_of_speakers(facts)
+    known = known_of_speakers(facts.speaker_clips)
     if known is not None:
         yield f"{known.capitalize()}: of a clip alone it understands less."
-    if run.result.get("synthetic"):
+    if run.result.synthetic:
         yield "A clip's label is the emotion whose tone of voice the program imitated."
     else:
-        yield _LABELS.get(facts["label_source"], f"Labels: {facts['label_source']}.")
-    if facts.get("label_map"):
-        joined = ", ".join(f"{old} → {new}" for old, new in facts["label_map"].items())
+        yield _LABELS.get(facts.label_source, f"Labels: {facts.label_source}.")
+    if facts.label_map:
+        joined = ", ".join(f"{old} → {new}" for old, new in facts.label_map.items())
         yield f"Labels of several corpora were joined: {joined}."
     yield _choice(run)
 
 
-def shared(result: Mapping[str, Any]) -> str:
+def shared(result: Result) -> str:
     """Which part the test shares its speakers with."""
-    leakage = result.get("leakage") or {}
     for pair, part in (("train/test", "training"), ("val/test", "validation, which chose the epoch")):
-        found = leakage.get(pair) or {}
-        if found.get("speakers"):
-            return f"{len(found['speakers'])} of the speakers of the test are in {part}."
-        if found.get("n_sounds"):
-            return f"{found['n_sounds']} of the sounds of the test are in {part}, under another speaker's name."
-    return "The speakers of the test were heard in training, too."
+        found = (result.leakage or {}).get(pair)
+        if found and found.speakers:
+            return f"{len(found.speakers)} of the speakers of the test are in {part}."
+        if found:
+            return f"{found.n_sounds} of the sounds of the test are in {part}, under another speaker's name."
+    return "The speakers of the test are in training, too."
 
 
-def _counts(facts: Mapping[str, Any]) -> str:
-    where = f", of the corpus {facts['test_corpus']}, which it was not taught" if facts.get("test_corpus") else ""
-    parts = [f"{facts[key]:,} {what}" for key, what in (("n_train", "to train"), ("n_val", "to validate"))]
-    return f"Clips: {', '.join(parts)}, and {facts['n_test']:,} to test{where}."
+def _counts(facts: Protocol) -> str:
+    where = f", of the corpus {facts.test_corpus}, which it was not trained on" if facts.test_corpus else ""
+    train, val, test = (n or 0 for n in (facts.n_train, facts.n_val, facts.n_test))
+    return f"Clips: {train:,} to train, {val:,} to validate, and {test:,} to test{where}."
 
 
 def _choice(run: FinishedRun) -> str:
-    epochs, selection = run.result["epochs"], run.result["protocol"]["selection"]
+    epochs, selection = run.result.epochs, run.result.protocol.selection
     if selection == "last epoch":
-        trained = counted(epochs["trained"], "epoch")
+        trained = counted(epochs.trained, "epoch")
         return f"The last of {trained} was tested, whatever it was worth: nothing chose it."
     metric = str((run.config.get("monitor") or {}).get("metric", "")).removeprefix("val/")
     by = f", by their {metric.upper() if metric == 'uar' else metric}" if metric else ""
     return (
-        f"Epoch {epochs['chosen']} of {epochs['trained']} was chosen on the validation clips{by}. "
+        f"Epoch {epochs.best} of {epochs.trained} was chosen on the validation clips{by}. "
         "The test clips were looked at once, with that."
     )
 
 
 def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
     """What the model is, a name and a text each."""
-    model, settings = run.result["model"], run.config.get("model") or {}
+    model, settings = run.result.model, run.config.get("model") or {}
     yield "network", _network(settings)
-    if "parameters" in model:
-        yield "parameters", f"{model['parameters']:,}"
-    if model.get("pretrained"):
-        yield "stands on", "{name} ({mode}, {parameters:,} parameters)".format(**model["pretrained"])
+    if model.parameters is not None:
+        yield "parameters", f"{model.parameters:,}"
+    if (encoder := model.pretrained) is not None:
+        yield "built on", f"{encoder.name} ({encoder.mode}, {encoder.parameters:,} parameters)"
     yield "takes", f"speech in any common format, at any rate, channels averaged; {_frontend(settings)}"
-    yield "gives", f"a probability for each of {counted(run.result['labels'], 'label')}"
+    yield "gives", f"a probability for each of {counted(run.result.labels, 'label')}"
 
 
 def _network(settings: Mapping[str, Any]) -> str:
@@ -110,22 +110,22 @@ def _frontend(settings: Mapping[str, Any]) -> str:
     return f"it sees {frontend['n_mels']} mel bands, a frame every {step} samples{against}"
 
 
-def environment(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def environment(result: Result) -> Iterator[tuple[str, str]]:
     """What it was trained on and with, a name and a text each."""
-    for name, value in (result.get("environment") or {}).items():
+    for name, value in (result.environment.plain() if result.environment else {}).items():
         if isinstance(value, Mapping):
             yield name, ", ".join(f"{key} {each}" for key, each in value.items() if each is not None)
         elif value is not None:
             changed = name == "commit" and str(value).endswith("+")
             yield name, f"{str(value)[:-1]}, with changes that are not in it" if changed else str(value)
-    yield "seed", str(result["seed"])
-    if result.get("seconds"):
-        yield "training took", f"{result['seconds'] / 60:,.0f} min"
+    yield "seed", str(result.seed)
+    if result.seconds:
+        yield "training took", f"{result.seconds / 60:,.0f} min"
 
 
 def command(run: FinishedRun) -> str | None:
     """What was typed to train it, where that is known; places on somebody's machine are left out."""
-    overrides: Sequence[str] | None = run.result.get("overrides") or run.config.get("overrides")
+    overrides: Sequence[str] | None = run.result.overrides or run.config.get("overrides")
     return train_command(*map(_unplaced, overrides)) if overrides else None
 
 

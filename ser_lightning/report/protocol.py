@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+SYNTHETIC = "synthetic speech: says nothing about emotion"
 _NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
 _LABEL_SOURCES = {
     "voice_votes": "raters' majority, audio alone",
@@ -10,24 +11,24 @@ _LABEL_SOURCES = {
 }
 
 
-def corpora(protocol: Mapping[str, Any]) -> str:
-    """Name the corpus, or, where a model was tested on another than it was trained on, both."""
-    corpus, trained_on = protocol["corpus"], protocol.get("trained_on")
-    if protocol.get("test_corpus"):
-        return f"{corpus}, tested on {protocol['test_corpus']}"
+def corpora(facts: Mapping[str, Any]) -> str:
+    """Return the name of the corpus, or, where a model was tested on another than it was trained on, both."""
+    corpus, trained_on = facts["corpus"], facts.get("trained_on")
+    if facts.get("test_corpus"):
+        return f"{corpus}, tested on {facts['test_corpus']}"
     if not trained_on or trained_on == corpus or trained_on.startswith(f"{corpus}, "):  # another fold of it
         return str(corpus)
     return f"{trained_on}, tested on {corpus}"
 
 
-def label_source(protocol: Mapping[str, Any]) -> str:
-    """Say in words whose labels a result holds for."""
-    return _LABEL_SOURCES.get(protocol["label_source"], str(protocol["label_source"]))
+def label_source(name: str) -> str:
+    """Return in words whose labels a result holds for."""
+    return _LABEL_SOURCES.get(name, name)
 
 
 def in_words(protocol: Mapping[str, str]) -> list[tuple[str, str]]:
     """What `readable` gives, names and values as a person reads them."""
-    values = {**protocol, "label_source": label_source(protocol)}
+    values = {**protocol, "label_source": label_source(protocol["label_source"])}
     return [(name_of(name), text) for name, text in values.items()]
 
 
@@ -36,9 +37,8 @@ def name_of(fact: str) -> str:
     return _NAMES.get(fact, fact.replace("_", " "))
 
 
-def known_of_speakers(protocol: Mapping[str, Any]) -> str | None:
-    """What a model knew of each speaker beside the clip that it judged; None where that was nothing."""
-    n_clips = protocol.get("speaker_clips")
+def known_of_speakers(n_clips: int | str | None) -> str | None:
+    """Return from how many of a speaker's clips statistics were fitted; None where from the tested clip alone."""
     if n_clips is None:
         return None
     clips = "all their clips" if n_clips == "all" else f"{n_clips} of their clips"

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ser_lightning.evaluation.calibration import N_BINS
+from ser_lightning.evaluation.records import Calibration
 from ser_lightning.report.drawing import (
     ACCENT,
     BLUE,
@@ -28,7 +28,7 @@ _RARE = 0.005  # of the clips: a bin of fewer says nothing, and is left out of t
 
 
 @written_as_given()
-def draw_reliability(path: Path, *, curves: Mapping[str, dict[str, Any]], title: str, subtitle: str) -> None:
+def draw_reliability(path: Path, *, curves: Mapping[str, Calibration], title: str, subtitle: str) -> None:
     """Draw accuracy over confidence (a reliability diagram: DeGroot and Fienberg, 1983), and over coverage.
 
     Args:
@@ -48,8 +48,7 @@ def draw_reliability(path: Path, *, curves: Mapping[str, dict[str, Any]], title:
     _finish_diagram(diagram, counts)
     _finish_selective(selective)
     notes = {
-        name: f"ECE {values['ece']:.1%}, mean confidence {values['confidence']:.1%}"
-        for name, values in curves.items()
+        name: f"ECE {values.ece:.1%}, mean confidence {values.confidence:.1%}" for name, values in curves.items()
     }
     if len(curves) > 1:
         handles = diagram.get_legend_handles_labels()[0]
@@ -69,10 +68,10 @@ def draw_reliability(path: Path, *, curves: Mapping[str, dict[str, Any]], title:
     save(figure, path)
 
 
-def _draw_bins(diagram: Axes, counts: Axes, values: dict[str, Any], name: str, colour: str, *, alone: bool) -> None:
-    n_clips = sum(each["n"] for each in values["bins"])
-    bins = [each for each in values["bins"] if each["n"] / n_clips >= _RARE]
-    confidence, accuracy = ([each[key] for each in bins] for key in ("confidence", "accuracy"))
+def _draw_bins(diagram: Axes, counts: Axes, values: Calibration, name: str, colour: str, *, alone: bool) -> None:
+    n_clips = sum(each.n for each in values.bins)
+    bins = [each for each in values.bins if each.n / n_clips >= _RARE]
+    confidence, accuracy = [each.confidence for each in bins], [each.accuracy for each in bins]
     for x, y in zip(confidence, accuracy, strict=True):  # what it is off by
         diagram.plot([x, x], [x, y], color=colour, linewidth=4, alpha=0.2, solid_capstyle="butt")
     (line,) = diagram.plot(
@@ -80,17 +79,17 @@ def _draw_bins(diagram: Axes, counts: Axes, values: dict[str, Any], name: str, c
     )
     line.set_clip_on(False)  # points at 0 and 100 % are whole
     shares = np.zeros(N_BINS)
-    for each in values["bins"]:
-        shares[round(each["from"] * N_BINS)] = each["n"] / n_clips
+    for each in values.bins:
+        shares[round(each.low * N_BINS)] = each.n / n_clips
     counts.stairs(shares, np.linspace(0, 1, N_BINS + 1), color=colour, linewidth=1.4, fill=alone, alpha=0.8)
 
 
-def _draw_selective(axes: Axes, values: dict[str, Any], colour: str) -> None:
-    points = values["selective"]
-    coverage = [each["coverage"] for each in points]
-    axes.plot(coverage, [each["accuracy"] for each in points], color=colour, linewidth=1.8)
+def _draw_selective(axes: Axes, values: Calibration, colour: str) -> None:
+    points = values.selective
+    coverage = [each.coverage for each in points]
+    axes.plot(coverage, [each.accuracy for each in points], color=colour, linewidth=1.8)
     last = points[-1]
-    axes.plot([last["coverage"]], [last["accuracy"]], color=colour, marker="o", markersize=4.5, clip_on=False)
+    axes.plot([last.coverage], [last.accuracy], color=colour, marker="o", markersize=4.5, clip_on=False)
 
 
 def _finish_diagram(diagram: Axes, counts: Axes) -> None:

@@ -1,12 +1,12 @@
 """The pictures of UAR by acoustic condition, and by parts of the test clips."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ser_lightning.evaluation.bootstrap import FEWEST_SPEAKERS, Estimate
-from ser_lightning.evaluation.part_scores import labels_shown
-from ser_lightning.evaluation.subgroups import Slices, lacks_labels
+from ser_lightning.evaluation.bootstrap import FEWEST_SPEAKERS
+from ser_lightning.evaluation.part_scores import estimate_of
+from ser_lightning.evaluation.records import ConditionScores, PartScores
+from ser_lightning.evaluation.subgroups import Subgroups, lacks_labels
 from ser_lightning.report.forest_plot import Dot, draw_dots
 from ser_lightning.report.numbers import count, percent, points, points_interval, shortened
 
@@ -15,7 +15,7 @@ _INTERVALS = "bars: 95% intervals by a bootstrap over speakers, where there are 
 _NO_INTERVALS = f"no intervals: they take {FEWEST_SPEAKERS} speakers"
 
 
-def draw_robustness(path: Path, rows: Sequence[Mapping[str, Any]], *, title: str, subtitle: str) -> None:
+def draw_robustness(path: Path, rows: Sequence[ConditionScores], *, title: str, subtitle: str) -> None:
     """Draw the UAR under each condition, the clean one as a line through all.
 
     Args:
@@ -24,31 +24,31 @@ def draw_robustness(path: Path, rows: Sequence[Mapping[str, Any]], *, title: str
         title: one line.
         subtitle: one or several lines.
     """
-    dots = [_dot(row, row["group"], row["title"], [percent(row["uar"]), *_lost(row)]) for row in rows]
+    dots = [_dot(row, row.group, row.title, [percent(row.uar), *_lost(row)]) for row in rows]
     draw_dots(
         path,
         dots,
         headings=[("UAR", 0.65), ("against clean", 1.65), ("95% interval", 2.95)],
-        reference=("clean", rows[0]["uar"]),
+        reference=("clean", rows[0].uar),
         note=f"{_note(dots)}; against clean, the same speakers under both",
         title=title,
         subtitle=subtitle,
     )
 
 
-def draw_slices(path: Path, slices: Slices, *, uar: float, title: str, subtitle: str) -> None:
+def draw_subgroups(path: Path, subgroups: Subgroups, *, uar: float, title: str, subtitle: str) -> None:
     """Draw the UAR of each part of the test clips.
 
     Args:
         path: the PNG to write.
-        slices: as `slices` gives them, not empty.
+        subgroups: as `subgroups` returns them, not empty.
         uar: of all test clips, a line through all.
         title: one line.
         subtitle: one or several lines.
     """
     dots = [
-        _dot(row, column, names[value], _sizes(row), hollow=lacks_labels(row, slices))
-        for column, parts in slices.items()
+        _dot(row, column, names[value], _sizes(row), hollow=lacks_labels(row, subgroups))
+        for column, parts in subgroups.items()
         for names in [shortened(parts, _LONGEST)]
         for value, row in parts.items()
     ]
@@ -68,24 +68,24 @@ def _note(dots: Sequence[Dot]) -> str:
     return _INTERVALS if any(dot.interval for dot in dots) else _NO_INTERVALS
 
 
-def _dot(row: Mapping[str, Any], group: str, name: str, cells: Sequence[str], *, hollow: bool = False) -> Dot:
+def _dot(row: PartScores, group: str, name: str, cells: Sequence[str], *, hollow: bool = False) -> Dot:
     return Dot(
         group=group,
         name=name,
-        value=row["uar"],
-        interval=row["uar_interval"],
-        chance=1 / labels_shown(row),
+        value=row.uar,
+        interval=row.uar_interval,
+        chance=1 / row.n_labels,
         cells=cells,
         hollow=hollow,
     )
 
 
-def _lost(row: Mapping[str, Any]) -> list[str]:
-    if row["difference"] is None:
+def _lost(row: ConditionScores) -> list[str]:
+    if row.difference is None:
         return ["", ""]
-    bounds = row["difference_interval"]
-    return [points(row["difference"]), points_interval(Estimate(row["difference"], *bounds)) if bounds else ""]
+    difference = estimate_of(row.difference, row.difference_interval)
+    return [points(row.difference), points_interval(difference) if difference else ""]
 
 
-def _sizes(row: Mapping[str, Any]) -> list[str]:
-    return [percent(row["uar"]), count(row["n_clips"]), count(row["n_speakers"]), str(labels_shown(row))]
+def _sizes(row: PartScores) -> list[str]:
+    return [percent(row.uar), count(row.n_clips), count(row.n_speakers), str(row.n_labels)]

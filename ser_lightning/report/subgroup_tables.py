@@ -1,64 +1,65 @@
 """Tables on a terminal: scores by acoustic condition, and by parts of the test clips."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.evaluation.subgroups import Slices, lacks_labels
+from ser_lightning.evaluation.part_scores import estimate_of
+from ser_lightning.evaluation.records import ConditionScores, PartScores
+from ser_lightning.evaluation.subgroups import Subgroups, lacks_labels
 from ser_lightning.report.table_cells import bracketed, percent, plain
 
 _UNITS = "Per cent; in brackets 95 % intervals by a bootstrap over speakers."
 _PAIRED = "Against clean: difference in UAR, the same speakers under both."
 
 
-def robustness_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """A row a condition, as `robustness` gives them, and what the numbers are."""
+def robustness_table(rows: Sequence[ConditionScores]) -> RenderableType:
+    """Return a table with a row a condition, and what its numbers are."""
     table = _table("condition", "UAR", "accuracy", "against clean")
     for number, row in enumerate(rows):
-        if number and row["group"] != rows[number - 1]["group"]:
+        if number and row.group != rows[number - 1].group:
             table.add_row()
-        cells = (_with_interval(row, "uar"), percent(row["accuracy"]), _with_interval(row, "difference", "+"))
-        table.add_row(Text(row["title"]), *cells, style="bold" if number == 0 else "")
+        difference = _with_interval(row.difference, row.difference_interval, "+")
+        cells = (_with_interval(row.uar, row.uar_interval), percent(row.accuracy), difference)
+        table.add_row(Text(row.title), *cells, style="bold" if number == 0 else "")
     return Group(table, "", Text(f"{_UNITS} {_PAIRED}", style="dim"))
 
 
-def slices_table(slices: Slices) -> RenderableType:
-    """A row a part of the test clips, as `slices` gives them, by column, and what the numbers are."""
+def subgroups_table(subgroups: Subgroups) -> RenderableType:
+    """Return a table with a row a part of the test clips, by column, and what its numbers are."""
     table = _table("", "UAR", "accuracy", "clips", "speakers")
     table.add_column("least recognised", overflow="fold")
     incomplete = False
-    for number, (column, parts) in enumerate(slices.items()):
+    for number, (column, parts) in enumerate(subgroups.items()):
         if number:
             table.add_row()
         table.add_row(Text(plain(column), style="dim"))
         for value, row in parts.items():
-            lacks = lacks_labels(row, slices)
+            lacks = lacks_labels(row, subgroups)
             incomplete |= lacks
-            table.add_row(Text(f"  {plain(value)}{'*' * lacks}"), *_slice_cells(row))
+            table.add_row(Text(f"  {plain(value)}{'*' * lacks}"), *_cells(row))
     note = " * Some labels have no clip there: not to be compared with the others." * incomplete
     return Group(table, "", Text(_UNITS + note, style="dim"))
 
 
-def _slice_cells(row: Mapping[str, Any]) -> list[RenderableType]:
-    share, label = min((share, label) for label, share in row["recall"].items() if share is not None)
+def _cells(row: PartScores) -> list[RenderableType]:
+    share, label = min((share, label) for label, share in row.recall.items() if share is not None)
     return [
-        _with_interval(row, "uar"),
-        percent(row["accuracy"]),
-        f"{row['n_clips']:,}",
-        str(row["n_speakers"]),
+        _with_interval(row.uar, row.uar_interval),
+        percent(row.accuracy),
+        f"{row.n_clips:,}",
+        str(row.n_speakers),
         Text(f"{plain(label)} ({share:.1%})"),
     ]
 
 
-def _with_interval(row: Mapping[str, Any], name: str, sign: str = "") -> str:
-    value, bounds = row[name], row[f"{name}_interval"]
+def _with_interval(value: float | None, bounds: Sequence[float] | None, sign: str = "") -> str:
     if value is None:
         return ""
-    return bracketed(Estimate(value, *bounds), sign) if bounds else f"{round(100 * value, 1) + 0.0:{sign}.1f}"
+    estimate = estimate_of(value, bounds)
+    return bracketed(estimate, sign) if estimate else f"{round(100 * value, 1) + 0.0:{sign}.1f}"
 
 
 def _table(first: str, *numbers: str) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
@@ -15,7 +15,9 @@ from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import has_content, read_settings, read_text, remove_partials, written_whole
 from ser_lightning.utils.safe_instantiate import check_description, with_current_names
 
-SCHEMA = 1  # of result.json
+if TYPE_CHECKING:
+    from ser_lightning.runs.result import Failure, Result
+
 _PARTS = ("monitor", "model", "data", "callbacks", "logger", "trainer")  # of a config
 _NEEDED = {
     "monitor": ("metric", "mode"),
@@ -154,7 +156,7 @@ class RunDirectory:
             )
         return cfg
 
-    def read_result(self) -> dict[str, Any] | None:
+    def read_result(self) -> "Result | Failure | None":
         """The result, or None where there is none yet; one that is not whole is said, and counts as none."""
         return read_whole_record(self.result)
 
@@ -241,14 +243,19 @@ def write_config(path: Path, cfg: DictConfig) -> None:
         file.write(OmegaConf.to_yaml(cfg))
 
 
-def read_whole_record(path: Path) -> dict[str, Any] | None:
-    """Return a record, of a finished run or a failed one; None where there is none that is whole, which is said."""
+def read_whole_record(path: Path) -> "Result | Failure | None":
+    """Return a record, of a finished run or a failed one; None where there is none that is whole, which is said.
+
+    Raises: UserError for one that a later version wrote, which nothing here may count as not there.
+    """
     if not has_content(path):
         return None
     from ser_lightning.runs.result import read_record  # help is to answer without what it imports
 
     try:
         return read_record(path)
+    except UserError:
+        raise
     except ValueError as error:
         log.warning("%s counts as not there: %s", path, " ".join(str(error).split()))
         return None

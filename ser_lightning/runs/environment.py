@@ -4,9 +4,10 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
+
+from ser_lightning.runs.result import Environment
 
 _PACKAGES = (
     "torch",
@@ -22,18 +23,18 @@ _PACKAGES = (
 )
 
 
-def describe(device: torch.device, precision: str) -> dict[str, Any]:
-    """Versions, device, threads and the commit of the code."""
-    return {
-        "ser_lightning": _version("ser-lightning"),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "platform": platform.system() + " " + platform.machine(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}: {_cpu()}",
-        "threads": torch.get_num_threads(),
-        "precision": precision,
-    }
+def describe(device: torch.device, precision: str) -> Environment:
+    """Return versions, device, threads and the commit of the code."""
+    return Environment(
+        ser_lightning=_version("ser-lightning"),
+        commit=_commit(),
+        python=platform.python_version(),
+        platform=platform.system() + " " + platform.machine(),
+        packages={name: _version(name) for name in _PACKAGES},
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}: {_cpu()}",
+        threads=torch.get_num_threads(),
+        precision=precision,
+    )
 
 
 def _commit() -> str | None:

@@ -14,7 +14,7 @@ from ser_lightning.evaluation.metrics import confusion
 from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.predictions import read_predictions
-from ser_lightning.runs.result import check_record, read_record
+from ser_lightning.runs.result import Failure, Result, read_record
 from ser_lightning.utils.errors import first_line
 from ser_lightning.utils.files import has_content, read_settings
 from ser_lightning.utils.safe_instantiate import with_current_names
@@ -30,7 +30,7 @@ class FinishedRun:
     """
 
     path: Path
-    result: Mapping[str, Any]
+    result: Result
     config: Mapping[str, Any]
     ids: tuple[str, ...]
     speakers: tuple[str, ...]
@@ -41,17 +41,17 @@ class FinishedRun:
     @property
     def seed(self) -> int:
         """What it was seeded with."""
-        return self.result["seed"]
+        return self.result.seed
 
     @property
     def fold(self) -> str:
         """Which fold it was tested on."""
-        return str(self.result["protocol"]["fold"])
+        return str(self.result.protocol.fold)
 
     @property
     def model(self) -> str:
         """The model's name."""
-        return self.result["model"]["name"]
+        return self.result.model.name
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
@@ -59,13 +59,13 @@ class FinishedRun:
         return self.labels == self.predicted
 
 
-def read_run(run: RunDirectory, result: Mapping[str, Any] | None = None) -> FinishedRun:
+def read_run(run: RunDirectory, result: Result | Failure | None = None) -> FinishedRun:
     """Read a finished run, or one of which ``result`` is all that is not written yet.
 
     Raises: ValueError or OSError, of which `why_not` says why the run cannot be used.
     """
     result = _finished(_read_record(run) if result is None else result)
-    config = with_current_names(read_settings(run.path / result["config"]))
+    config = with_current_names(read_settings(run.path / result.config))
     if cuts := _cuts(config, result):
         raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
     predictions = read_predictions(run.predictions)
@@ -83,25 +83,24 @@ def read_run(run: RunDirectory, result: Mapping[str, Any] | None = None) -> Fini
     )
 
 
-def _read_record(run: RunDirectory) -> Mapping[str, Any]:
+def _read_record(run: RunDirectory) -> Result | Failure:
     if not has_content(run.result):
         raise ValueError("there is no result.json: it is still going, or was killed")
     return read_record(run.result)
 
 
-def _finished(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    check_record(result)
-    if result["status"] != "finished":
-        raise ValueError(result.get("reason") or "no reason recorded")
+def _finished(result: Result | Failure) -> Result:
+    if isinstance(result, Failure):
+        raise ValueError(result.reason or "no reason recorded")
     return result
 
 
-def _cuts(config: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+def _cuts(config: Mapping[str, Any], result: Result) -> list[str]:
     """What kept a run from training, validating or testing on all clips of its split."""
     asked = config.get("trainer") or {}
     given = {name: asked[name] for name in _CUTS if asked.get(name)}
     found = [f"trainer.{name}={value}" for name, value in given.items() if not _is_everything(value)]
-    n_untested = (result.get("warnings") or {}).get("untested")
+    n_untested = result.warnings.get("untested")
     return found + ([f"{n_untested:,} test clips were not tested"] if n_untested else [])
 
 
@@ -110,14 +109,14 @@ def _is_everything(limit: Any) -> bool:
     return isinstance(limit, float) and limit == 1
 
 
-def _check(predictions: Predictions, result: Mapping[str, Any]) -> None:
+def _check(predictions: Predictions, result: Result) -> None:
     """Raises: ValueError where predictions.csv is not what result.json was made from."""
-    if list(predictions.names) != result["labels"]:
+    if list(predictions.names) != result.labels:
         raise ValueError(f"predictions.csv has the labels {', '.join(predictions.names)}, result.json has others")
     if len(set(predictions.ids)) < len(predictions.ids):
         raise ValueError("predictions.csv has a clip twice")
     matrix = confusion(predictions.labels, predictions.predicted, len(predictions.names))
-    if matrix.tolist() != result["confusion_matrix"]:
+    if matrix.tolist() != result.confusion_matrix:
         raise ValueError("predictions.csv does not give the confusion matrix of result.json")
 
 

@@ -1,11 +1,14 @@
 """``monitor``: the one metric that chooses the epoch, stops early, turns schedules and is handed to a search."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from ser_lightning.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from ser_lightning.runs.result import Metrics
 
 _BETTER = {"uar": "max", "accuracy": "max", "macro_f1": "max", "loss": "min", "recall": "max"}  # of val/…
 _FOLLOWERS = ("early_stopping", "best_checkpoint")
@@ -82,9 +85,9 @@ def needing_validation(config: DictConfig) -> list[str]:
     return followers
 
 
-def monitored(result: Mapping[str, Any], metric: str) -> float | None:
-    """Of a finished run's result, the metric that ``monitor.metric`` names; None where it was not measured."""
+def monitored(metrics: "Metrics", metric: str) -> float | None:
+    """Return the metric that ``monitor.metric`` names; None where it was not measured."""
     subset, _, name = metric.partition("/")
     kind, _, label = name.partition(".")
-    value = (result["metrics"].get(subset) or {}).get(kind)
+    value = getattr(getattr(metrics, subset, None), kind, None)
     return value.get(label) if isinstance(value, Mapping) else value

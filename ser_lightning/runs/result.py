@@ -1,48 +1,35 @@
-"""What result.json holds, as types: every reader goes through them, and a record of another kind names its field.
+"""result.json as typed records: runs write it through them, and every reader gets them.
 
-K: labels.
+``python -m ser_lightning.runs.result`` prints their JSON Schema, which is docs/result.schema.json. K: labels.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from ser_lightning.runs.directory import SCHEMA
+from ser_lightning.evaluation.records import Calibration, ConditionScores, PartScores, Scores
+from ser_lightning.runs.directory import write_json
+from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.files import read_text
+from ser_lightning.utils.records import Count, Number, Positive, Record, Share, fault_of
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(ge=0)]
-Interval = Annotated[list[float | None], Field(min_length=2, max_length=2)]
+SCHEMA = 2
 
 
-class _Part(BaseModel):
-    """Fields beyond these are kept and not looked at: a later version may have more."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Scores(_Part):
-    """One evaluation."""
-
-    uar: Share
-    accuracy: Share
-    macro_f1: Share | None = None
-    loss: float | None = None
-    recall: dict[str, Share | None] = {}
-
-
-class Metrics(_Part):
-    """On validation, where there is one, and on the test."""
+class Metrics(Record):
+    """Scores on the validation clips, where there are any, and on the test."""
 
     val: Scores | None = None
     test: Scores
 
 
-class Protocol(_Part):
-    """What was tested on what, and how the tested epoch was chosen."""
+class Protocol(Record):
+    """What was tested on what, and how the tested epoch was selected. Further facts are kept, and compared, too."""
+
+    model_config = ConfigDict(extra="allow")
 
     corpus: str
     split: str
@@ -51,119 +38,221 @@ class Protocol(_Part):
     speaker_independent: bool
     label_source: str
     selection: str
+    n_train: Count | None = None
+    n_val: Count | None = None
+    n_test: Count | None = None
     label_map: dict[str, str] | None = None
     test_corpus: str | None = None
     trained_on: str | None = None
     speaker_clips: int | str | None = None
 
+    def facts(self) -> dict[str, Any]:
+        """Return what is known, by name."""
+        return {name: value for name, value in self.plain().items() if value is not None}
 
-class Model(_Part):
-    """Which model, and how large."""
+
+class Shared(Record):
+    """What two parts of a split have in common: speakers, by their names in the part named last, and sounds."""
+
+    speakers: list[str]
+    n_sounds: Count
+
+    def __bool__(self) -> bool:
+        return bool(self.speakers or self.n_sounds)
+
+
+class Pretrained(Record):
+    """The pretrained encoder under a model."""
+
+    name: str
+    mode: str
+    parameters: Count
+    family: str | None = None
+    digest: str | None = None
+
+
+class Model(Record):
+    """Which model, and how many trained parameters it has."""
 
     name: str
     parameters: Count | None = None
-    pretrained: dict[str, Any] | None = None
+    pretrained: Pretrained | None = None
 
 
-class Epochs(_Part):
-    """How many were trained, and which was tested, counted from 1."""
+class Epochs(Record):
+    """How many epochs were trained, and whose weights were tested, counted from 1."""
 
     trained: Count
-    chosen: Count
+    best: Count
 
 
-class Throughput(_Part):
-    """What training took."""
+class Throughput(Record):
+    """The speed and the time of the training."""
 
     train_clips_per_s: Positive | None = None
     train_s: Positive | None = None
 
 
-class Agreement(_Part):
+class Agreement(Record):
     """How often annotators' votes are the label."""
 
     uar: Share
     accuracy: Share | None = None
 
 
-class Annotators(_Part):
-    """How well people do on the clips of the test: one at a time, and the majority of them."""
+class Annotators(Record):
+    """How well people do on the clips of the test: ``single`` annotators, and the ``majority`` of them."""
 
-    listener: Agreement | None = None
+    single: Agreement | None = None
     majority: Agreement | None = None
     n_clips: Count | None = None
     source: str | None = None
 
 
-class Subgroup(_Part):
-    """Scores on a part of the test."""
+class CorpusFacts(Record):
+    """A corpus that clips are of, its licence, and where it is had."""
 
-    n_clips: Count
-    n_speakers: Count
-    uar: Share | None
-    uar_interval: Interval | None
-    accuracy: Share | None
-    accuracy_interval: Interval | None
-    recall: dict[str, Share | None]
+    name: str
+    title: str
+    licence: str
+    source: str
 
 
-class Result(_Part):
-    """The record of a finished run, schema 1."""
+class Environment(Record):
+    """What a run ran on."""
 
+    model_config = ConfigDict(extra="allow")
+
+    ser_lightning: str | None = None
+    commit: str | None = None
+    python: str | None = None
+    platform: str | None = None
+    packages: dict[str, str | None] = {}
+    device: str | None = None
+    threads: Count | None = None
+    precision: str | None = None
+
+
+class TestedCheckpoint(Record):
+    """The checkpoint that was tested apart from its training, as by `ser eval`."""
+
+    path: str
+    sha256: str
+    temperature: Positive
+
+
+class Result(Record):
+    """The record of a finished run."""
+
+    schema_: Literal[2] = Field(default=2, alias="schema")
+    status: Literal["finished"] = "finished"
+    task: Literal["classification"] = "classification"
     labels: list[str]
+    metrics: Metrics
+    confusion_matrix: list[list[Count]]  # (K, K), rows the true label
+    subgroups: dict[str, dict[str, PartScores]] = {}  # by column and value
+    calibration: Calibration | None = None
+    robustness: list[ConditionScores] = []
+    annotators: Annotators | None = None
+    protocol: Protocol
+    leakage: dict[str, Shared] | None = None  # by pair of parts; None: it is not known what was trained on
+    contamination: str | None = None
+    corpora: list[CorpusFacts] = []
+    synthetic: bool = False
+    warnings: dict[str, Count] = {}
+    model: Model
+    epochs: Epochs
+    history: dict[str, list[Number | None]] = {}  # by column of metrics.csv, a value an epoch
+    throughput: Throughput | None = None
+    environment: Environment | None = None
+    checkpoint: TestedCheckpoint | None = None
     seed: int
     config: str
-    confusion_matrix: list[list[Count]]
-    model: Model
-    protocol: Protocol
-    metrics: Metrics
-    epochs: Epochs
-    throughput: Throughput | None = None
-    history: dict[str, list[float | None]] | None = None
-    human: Annotators | None = None
-    slices: dict[str, dict[str, Subgroup]] | None = None
-    calibration: dict[str, Any] | None = None
-    robustness: list[dict[str, Any]] | None = None
-    warnings: dict[str, Count] | None = None
-    seconds: Positive | None = None
-    synthetic: bool | None = None
-    contamination: str | None = None
     overrides: list[str] | None = None
-    environment: dict[str, Any] | None = None
+    seconds: Positive | None = None
 
 
-class Failure(_Part):
-    """The record of a run that failed, schema 1."""
+class Failure(Record):
+    """The record of a run that failed."""
 
-    status: Literal["failed"]
+    schema_: Literal[2] = Field(default=2, alias="schema")
+    status: Literal["failed"] = "failed"
     reason: str | None = None
+    seed: int | None = None
+    config: str | None = None
+    overrides: list[str] | None = None
+    seconds: Positive | None = None
 
 
-def read_record(path: Path) -> dict[str, Any]:
+Outcome = Annotated[Result | Failure, Field(discriminator="status")]
+
+
+def write_record(path: Path, record: Result | Failure) -> None:
+    """Write a record, whole or not at all."""
+    write_json(path, record.plain())
+
+
+def read_record(path: Path) -> Result | Failure:
     """Read the record of a run, finished or failed.
 
-    Raises: OSError; ValueError that says what keeps the file from being a whole record of this schema.
+    Raises: OSError; ValueError that names the first field that is missing or wrong; UserError for a record that a
+        later version wrote.
     """
     try:
         record = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} cannot be read: {error}") from error
-    check_record(record, path.name)
-    return record
+    return parse_record(record, path.name)
 
 
-def check_record(record: Any, name: str = "result.json") -> None:
-    """Raises: ValueError that names the first field that is missing, or of another kind."""
+def parse_record(record: Any, name: str = "result.json") -> Result | Failure:
+    """Return a record that is plain values, of this schema or an older one. Raises: as `read_record`."""
     if not isinstance(record, dict) or "schema" not in record or "status" not in record:
         raise ValueError(f"{name} is none of ours: it lacks schema or status")
-    if record["schema"] != SCHEMA:
-        raise ValueError(f"{name} has schema {record['schema']}, and {SCHEMA} is the one that is read here")
+    schema = record["schema"]
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise UserError(f"{name} has schema {schema}, and this version reads up to {SCHEMA}: update ser_lightning")
+    if schema not in (1, SCHEMA):
+        raise ValueError(f"{name} has schema {schema!r}, which no version writes")
+    kind = Result if record["status"] == "finished" else Failure
     try:
-        (Result if record["status"] == "finished" else Failure).model_validate(record)
+        parsed = kind.model_validate(_from_schema_1(record) if schema == 1 else record)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{name} is incomplete: {where} is missing, or of another kind") from None
-    lengths = {len(column) for column in (record.get("history") or {}).values()}
-    if len(lengths) > 1:
-        raise ValueError(f"{name} is incomplete: the columns of history are not of one length")
+        raise ValueError(f"{name}: {fault_of(error)}") from None
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{name} is no record of schema 1: {first_line(error)}") from None
+    if isinstance(parsed, Result) and len({len(column) for column in parsed.history.values()}) > 1:
+        raise ValueError(f"{name}: the columns of history are not of one length")
+    return parsed
+
+
+def _from_schema_1(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record of schema 1 in the words of schema 2."""
+    known = {key: value for key, value in record.items() if value is not None}
+    renamed: dict[str, Any] = {**known, "schema": SCHEMA}
+    if "slices" in known:
+        renamed["subgroups"] = known["slices"]
+    if isinstance(human := known.get("human"), Mapping):
+        renamed["annotators"] = {("single" if key == "listener" else key): value for key, value in human.items()}
+    if isinstance(epochs := known.get("epochs"), Mapping) and "chosen" in epochs:
+        renamed["epochs"] = {**epochs, "best": epochs["chosen"]}
+    seen = known.get("seen")  # by `ser eval`, before it compared all parts
+    if isinstance(seen, Mapping) and "leakage" not in known and seen.get("subset") in ("train", "val"):
+        nameless = [f"speaker {number + 1}" for number in range(seen["n_speakers"])]
+        renamed["leakage"] = {f"{seen['subset']}/test": {"speakers": nameless, "n_sounds": seen["n_clips"]}}
+    if isinstance(calibration := known.get("calibration"), Mapping):
+        renamed["calibration"] = None
+        if {"nll", "brier", "aurc", "confidence"} <= calibration.keys():  # the first versions measured less
+            bins = [{**each, "low": each["from"], "high": each["to"]} for each in calibration["bins"]]
+            renamed["calibration"] = {**calibration, "bins": bins}
+    return renamed
+
+
+def json_schema() -> str:
+    """Return the JSON Schema of result.json."""
+    schema = TypeAdapter(Outcome).json_schema(by_alias=True, mode="serialization")
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")

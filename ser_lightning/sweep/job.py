@@ -18,10 +18,11 @@ from typing import IO, Any
 
 from omegaconf import DictConfig
 
-from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_json
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.monitor import monitored
+from ser_lightning.runs.result import Failure, Result, write_record
 from ser_lightning.utils.command_line import assignment
-from ser_lightning.utils.errors import why
+from ser_lightning.utils.errors import UserError, why
 from ser_lightning.utils.files import alone
 
 REFUSED = "refused.json"  # beside the result of another run
@@ -56,7 +57,7 @@ def run_apart(
     """
     name, metric = run.path.name, cfg.monitor.metric
     try:
-        result = _finished(cfg, run, overrides)
+        result: Result | Failure | None = _finished(cfg, run, overrides)
         if result is not None:
             log.info("%s: finished before, left as it is", name)
         else:
@@ -66,19 +67,25 @@ def run_apart(
     except Exception as error:  # no other job is to suffer
         result = refuse(run, why(error), seed=cfg.seed)
         log.error("%s: %s", name, _outcome(result))
-    return monitored(result, metric) if result["status"] == "finished" else None
+    return monitored(result.metrics, metric) if isinstance(result, Result) else None
 
 
-def refuse(run: RunDirectory, reason: str, seed: Any = None) -> dict[str, Any]:
+def refuse(run: RunDirectory, reason: str, seed: Any = None) -> Failure:
     """Leave word of why a job could not be run; a finished run that is there, of another config, is left alone."""
     run.path.mkdir(parents=True, exist_ok=True)
-    failure = {"schema": SCHEMA, "status": "failed", "reason": reason, "seed": seed, "config": run.config.name}
-    found = run.read_result()
-    write_json(run.result if found is None or found["status"] != "finished" else run.path / REFUSED, failure)
+    failure = Failure(reason=reason, seed=seed, config=run.config.name)
+    write_record(run.path / REFUSED if _holds_result(run) else run.result, failure)
     return failure
 
 
-def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> dict[str, Any] | None:
+def _holds_result(run: RunDirectory) -> bool:
+    try:
+        return isinstance(run.read_result(), Result)
+    except UserError:  # a later version wrote it
+        return True
+
+
+def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> Result | None:
     """The result if there is nothing left to do; else the directory is made ready to be gone on with."""
     run.path.mkdir(parents=True, exist_ok=True)
     waiting = "%s: another process is still at it, waiting for it to end"
@@ -86,7 +93,7 @@ def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> d
         (run.path / REFUSED).unlink(missing_ok=True)
         run.agree_on(cfg, overrides)
         result = run.read_result()
-        if result is not None and result["status"] != "finished":
+        if isinstance(result, Failure):
             run.result.unlink()
             return None
         return result
@@ -169,7 +176,7 @@ def _output(run: RunDirectory, *, aloud: bool) -> Iterator[IO[bytes] | None]:
         yield file
 
 
-def _result(cfg: DictConfig, run: RunDirectory, status: int) -> dict[str, Any]:
+def _result(cfg: DictConfig, run: RunDirectory, status: int) -> Result | Failure:
     """What the job left, or why it left nothing."""
     result = run.read_result()
     return refuse(run, _why_it_ended(status), seed=cfg.seed) if result is None else result
@@ -183,14 +190,14 @@ def _why_it_ended(status: int) -> str:
     return f"ended with status {status} and left no result"
 
 
-def _outcome(result: dict[str, Any], metric: str | None = None) -> str:
-    if result["status"] != "finished":
-        return f"failed: {(result.get('reason') or 'no reason recorded').splitlines()[0]}"
-    took = f", {result['seconds'] / 60:.1f} min" if result.get("seconds") is not None else ""
+def _outcome(result: Result | Failure, metric: str | None = None) -> str:
+    if isinstance(result, Failure):
+        return f"failed: {(result.reason or 'no reason recorded').splitlines()[0]}"
+    took = f", {result.seconds / 60:.1f} min" if result.seconds is not None else ""
     if metric is not None:
-        return f"{metric} {monitored(result, metric)}{took}"
-    test = result["metrics"]["test"]
-    return f"test UAR {test['uar']:.1%}, accuracy {test['accuracy']:.1%}{took}"
+        return f"{metric} {monitored(result.metrics, metric)}{took}"
+    test = result.metrics.test
+    return f"test UAR {test.uar:.1%}, accuracy {test.accuracy:.1%}{took}"
 
 
 def sweep_name() -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.runs.directory import RunDirectory, read_json, read_whole_record, write_json
+from ser_lightning.runs.result import Failure, Result
 from ser_lightning.sweep.job import REFUSED
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import has_content
@@ -21,7 +22,7 @@ class Outcome:
     name: str
     status: str
     reason: str = ""
-    result: dict[str, Any] | None = None
+    result: Result | None = None
 
 
 def plan(
@@ -72,11 +73,11 @@ def outcomes(sweep: Path) -> list[Outcome]:
 def _outcome(path: Path) -> Outcome:
     run = RunDirectory(path)
     refused = read_whole_record(path / REFUSED)
-    if refused is not None:
-        return Outcome(path.name, "failed", refused.get("reason") or "")
+    if isinstance(refused, Failure):
+        return Outcome(path.name, "failed", refused.reason or "")
     result = run.read_result()
     if result is None:
         return Outcome(path.name, "interrupted" if has_content(run.config) else "waiting")
-    if result["status"] == "finished":
-        return Outcome(path.name, "finished", result=result)
-    return Outcome(path.name, "failed", result.get("reason") or "")
+    if isinstance(result, Failure):
+        return Outcome(path.name, "failed", result.reason or "")
+    return Outcome(path.name, "finished", result=result)

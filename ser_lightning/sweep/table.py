@@ -4,13 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.runs.monitor import monitored
+from ser_lightning.runs.result import Result
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 from ser_lightning.utils.command_line import assignment, shell_quoted, train_command
 from ser_lightning.utils.errors import counted
@@ -55,7 +55,7 @@ def _best_first(finished: Sequence[Outcome], metric: str, mode: str) -> list[Out
     """Trials by what the search is by, never by the test; those for which it was not measured come last."""
 
     def rank(each: Outcome) -> tuple[bool, float]:
-        value = monitored(each.result or {}, metric)
+        value = monitored(_result(each).metrics, metric)
         return value is None, 0.0 if value is None else (-value if mode == "max" else value)
 
     return sorted(finished, key=rank)
@@ -70,18 +70,15 @@ def _print_search(
     for column in (metric, "minutes"):
         table.add_column(column, justify="right", no_wrap=True)
     for each in ranked[:_SHOWN]:
-        result = each.result or {}
-        value = monitored(result, metric)
+        result = _result(each)
+        value = monitored(result.metrics, metric)
         text = "–" if value is None else f"{value:.4f}"
         table.add_row(Text(_short(shown[each.name])), text, _minutes(result))
     console.print(table)
     console.print()
-    best = ranked[0].result or {}
-    test = best["metrics"]["test"]
+    test = _result(ranked[0]).metrics.test
     console.print(f"best      {_short(shown[ranked[0].name])}", soft_wrap=True)
-    console.print(
-        f"          test UAR {test['uar']:.1%}, accuracy {test['accuracy']:.1%}: the test of this trial alone"
-    )
+    console.print(f"          test UAR {test.uar:.1%}, accuracy {test.accuracy:.1%}: the test of this trial alone")
     console.print(f"train it  {train_command(*overrides)}", soft_wrap=True)
 
 
@@ -96,21 +93,25 @@ def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Ta
     for column in ("test UAR", "accuracy", "validation UAR", "minutes"):
         table.add_column(column, justify="right", no_wrap=True)
     for each in finished:
-        result = each.result or {}
-        test, val = result["metrics"]["test"], result["metrics"].get("val")
+        result = _result(each)
+        test, val = result.metrics.test, result.metrics.val
         table.add_row(
             Text(shown[each.name]),
-            f"{test['uar']:.1%}",
-            f"{test['accuracy']:.1%}",
-            f"{val['uar']:.1%}" if val else "–",
+            f"{test.uar:.1%}",
+            f"{test.accuracy:.1%}",
+            f"{val.uar:.1%}" if val else "–",
             _minutes(result),
         )
     return table
 
 
-def _minutes(result: Mapping[str, Any]) -> str:
-    seconds = result.get("seconds")
-    return "–" if seconds is None else f"{seconds / 60:.1f}"
+def _minutes(result: Result) -> str:
+    return "–" if result.seconds is None else f"{result.seconds / 60:.1f}"
+
+
+def _result(finished: Outcome) -> Result:
+    assert finished.result is not None
+    return finished.result
 
 
 def _again(sweep: Path) -> str:

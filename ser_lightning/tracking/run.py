@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ser_lightning.runs.predictions import read_predictions
-from ser_lightning.runs.result import read_record
+from ser_lightning.runs.result import Failure, Result, read_record
 from ser_lightning.tracking.environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
 from ser_lightning.utils.files import has_content, read_text, written_whole
 from ser_lightning.utils.text import is_file_name
@@ -208,7 +208,7 @@ def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def log_result(run: "Run | None", run_dir: Path, result: dict[str, Any] | None = None) -> None:
+def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None = None) -> None:
     """Tell W&B what a run directory says: summary scores, confusion matrix, recall, pictures and predictions.
 
     Call it on rank zero, after predictions.csv and the pictures are written, and result.json unless ``result`` is
@@ -230,7 +230,7 @@ def log_result(run: "Run | None", run_dir: Path, result: dict[str, Any] | None =
 def _pictures(run_dir: Path) -> dict[str, Any]:
     import wandb
 
-    names = ("confusion", "curves", "reliability", "slices", "robustness")
+    names = ("confusion", "curves", "reliability", "subgroups", "robustness")
     return {
         f"figures/{name}": wandb.Image(str(run_dir / f"{name}.png"))
         for name in names
@@ -238,15 +238,16 @@ def _pictures(run_dir: Path) -> dict[str, Any]:
     }
 
 
-def _charts(run_dir: Path, result: dict[str, Any]) -> dict[str, Any]:
+def _charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
     import wandb
 
-    test = (result.get("metrics") or {}).get("test")
-    if not test or not (run_dir / "predictions.csv").exists():
+    if isinstance(result, Failure) or not (run_dir / "predictions.csv").exists():
         return {}
     said = read_predictions(run_dir / "predictions.csv")
     names = list(said.names)
-    recall = wandb.Table(columns=["class", "recall"], data=[list(pair) for pair in test["recall"].items()])
+    recall = wandb.Table(
+        columns=["class", "recall"], data=[list(pair) for pair in result.metrics.test.recall.items()]
+    )
     rows = zip(said.ids, said.speakers, said.labels, said.predicted, said.probabilities.tolist(), strict=True)
     return {
         "test/confusion_matrix": wandb.plot.confusion_matrix(
@@ -263,18 +264,20 @@ def _charts(run_dir: Path, result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _summary(result: dict[str, Any]) -> dict[str, Any]:
-    """One row of W&B's run table; ``val/*`` become those of the chosen epoch instead of the last."""
-    summary = {"status": result["status"]}
-    for part, values in (result.get("metrics") or {}).items():
-        for name, value in (values or {}).items():
-            scores = {f".{label}": share for label, share in value.items()} if name == "recall" else {"": value}
-            summary |= {f"{part}/{name}{label}": share for label, share in scores.items()}
-    found = result.get("calibration") or {}
-    summary |= {f"test/{name}": found[name] for name in ("ece", "nll", "brier", "confidence") if name in found}
-    for key in ("reason", "seconds", "seed", "synthetic", "epochs", "throughput", "model", "protocol"):
-        if key in result:
-            summary |= _flat({key: result[key]})
+def _summary(result: Result | Failure) -> dict[str, Any]:
+    """One row of W&B's run table; ``val/*`` become those of the best epoch instead of the last."""
+    record = result.plain()
+    summary: dict[str, Any] = {
+        key: record[key] for key in ("status", "reason", "seconds", "seed", "synthetic") if key in record
+    }
+    if isinstance(result, Result):
+        for part in ("val", "test"):
+            scores = record["metrics"][part] or {}
+            recall = {f"recall.{label}": share for label, share in scores.pop("recall", {}).items()}
+            summary |= {f"{part}/{name}": value for name, value in (scores | recall).items()}
+        calibration = record["calibration"] or {}
+        summary |= {f"test/{name}": calibration.get(name) for name in ("ece", "nll", "brier", "confidence")}
+        summary |= _flat({key: record[key] for key in ("epochs", "throughput", "model", "protocol")})
     return {key: value for key, value in summary.items() if value is not None}
 
 

@@ -22,10 +22,11 @@ from ser_lightning.models.clip_moments import clip_moments
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.report import console
 from ser_lightning.report.model_card import write_card
-from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_json
+from ser_lightning.runs.directory import RunDirectory, write_json
 from ser_lightning.runs.environment import describe
 from ser_lightning.runs.monitor import check_monitor, check_validation, monitored
 from ser_lightning.runs.predictions import write_predictions
+from ser_lightning.runs.result import Failure, Result, Throughput, write_record
 from ser_lightning.sweep.job import sweep_name
 from ser_lightning.tracking import run as wandb_run
 from ser_lightning.tracking.environment import wanted_group, wanted_tags
@@ -59,17 +60,17 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
     """
     if not _is_first_process():
         config = run.agree_on(cfg, overrides)
-        return monitored(_run(config, run), config.monitor.metric)
+        return monitored(_run(config, run)["metrics"], config.monitor.metric)
     with run.claimed():
         config = run.agree_on(cfg, overrides)
         result = run.read_result()
-        if result is not None and result["status"] == "finished":
+        if isinstance(result, Result):
             log.info("this run is finished already")
             console.print_summary(run.path)
         else:
             result = _recorded(config, run)
             console.print_summary(run.path, data_warnings_said=True)
-        return monitored(result, config.monitor.metric)
+        return monitored(result.metrics, config.monitor.metric)
 
 
 def make_data(config: DictConfig) -> EmotionDataModule:
@@ -138,15 +139,12 @@ def _is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
+def _recorded(config: DictConfig, run: RunDirectory) -> Result:
     """Run, and leave in the directory how that ended, whichever way."""
     started = time.perf_counter()
 
-    def record(status: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    def facts() -> dict[str, Any]:
         return {
-            "schema": SCHEMA,
-            "status": status,
-            **outcome,
             "seed": config.seed,
             "config": run.config.name,
             "overrides": run.read_overrides() or None,
@@ -154,28 +152,28 @@ def _recorded(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         }
 
     try:
-        result = record("finished", _run(config, run))
+        result = Result(**_run(config, run), **facts())
         _illustrate(run, result)
-        write_json(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
+        write_record(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
         wandb_run.finish(exit_code=0)
         return result
     except BaseException as error:
         run.release_reserve()
-        result = record("failed", {"reason": why(error)})
-        write_json(run.result, result)
-        _illustrate(run, result)
+        failure = Failure(reason=why(error), **facts())
+        write_record(run.result, failure)
+        _illustrate(run, failure)
         wandb_run.finish(exit_code=1)
         raise
 
 
-def _illustrate(run: RunDirectory, result: dict[str, Any]) -> None:
+def _illustrate(run: RunDirectory, result: Result | Failure) -> None:
     """Make pictures, the card, and the entry in W&B. What cannot be drawn is said, and costs nobody a result."""
     try:
         console.finish(run.path, result)
-        if result["status"] == "finished" and run.last.is_file():
+        if isinstance(result, Result) and run.last.is_file():
             write_card(run.path, result)
     except OSError:
-        if result["status"] == "finished":  # the disk is full, say: to be done again
+        if isinstance(result, Result):  # the disk is full, say: to be done again
             raise
     except Exception as error:
         log.error("pictures or model card could not be made: %s", why(error), exc_info=error)
@@ -183,7 +181,7 @@ def _illustrate(run: RunDirectory, result: dict[str, Any]) -> None:
 
 
 def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
-    """Train and judge. Returns what result.json says of a finished run."""
+    """Train and test. Returns fields of the `Result`."""
     check("", whole=True, at_least=0, at_most=2**32 - 1, seed=config.seed)
     callbacks = {f"callbacks.{name}": part for name, part in _wanted(config).items()}
     check_parts({"model": config.model, "data": config.data, **callbacks})
@@ -209,17 +207,16 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         _remember(trainer, module, data)
     meet_speakers(module, data)
     _fit(trainer, module, data, run)
-    judgement, predictions = judge(trainer, module, data, run)
+    tested, predictions = judge(trainer, module, data, run)
     environment = describe(module.device, str(trainer.precision))
     if trainer.is_global_zero:
         write_predictions(run.predictions, predictions)
-        write_json(run.environment, environment)
+        write_json(run.environment, environment.plain())
         write_excluded_csv(run.excluded, data.collection.reports)
     return {
-        "status": "finished",
-        **judgement,
+        **tested,
         "history": history.columns(),
-        "throughput": {"train_clips_per_s": clock.clips_per_s, "train_s": round(clock.train_s, 1)},
+        "throughput": Throughput(train_clips_per_s=clock.clips_per_s, train_s=round(clock.train_s, 1)),
         "environment": environment,
     }
 

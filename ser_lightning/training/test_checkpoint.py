@@ -10,11 +10,13 @@ import torch
 from lightning.pytorch import Trainer
 
 from ser_lightning.data.datamodule import EmotionDataModule
-from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart, leakage_to_json
+from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart
 from ser_lightning.evaluation.evaluate import evaluate
 from ser_lightning.evaluation.predictions import Predictions
+from ser_lightning.evaluation.records import Scores
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.result import Epochs, Metrics, Model, Protocol
 from ser_lightning.utils.errors import UserError
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected
@@ -25,7 +27,7 @@ def judge(
 ) -> tuple[dict[str, Any], Predictions]:
     """Load the chosen checkpoint, validate and test it.
 
-    Returns: what result.json says of it, and the test predictions.
+    Returns: fields of the `Result`, and the test predictions.
     """
     trainer.loggers = []  # what follows is no epoch: W&B gets it from result.json
     epochs, selection, stamp = _choose(trainer, module, run)
@@ -41,18 +43,21 @@ def judge(
     if shared is not None:
         protocol["speaker_independent"] = keeps_test_apart(shared)
     untested = protocol["n_test"] - len(rows)
-    judgement = {
-        "metrics": {"val": validated, "test": found.scores},
-        **found.facts,
+    tested_as = {
+        "labels": list(data.labels),
+        "metrics": Metrics(val=validated, test=found.scores),
+        "confusion_matrix": found.confusion_matrix,
+        "subgroups": found.subgroups,
+        "calibration": found.calibration,
         **data.collection.result_facts(tested),
-        "protocol": protocol,
-        "leakage": leakage_to_json(shared) if shared is not None else None,
+        "protocol": Protocol(**protocol),
+        "leakage": shared,
         "contamination": module.contamination,
-        "model": module.facts(),
+        "model": Model(**module.facts()),
         "epochs": epochs,
         "warnings": data.warnings() | ({"untested": untested} if untested else {}),
     }
-    return judgement, found.predictions
+    return tested_as, found.predictions
 
 
 def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[int]) -> Leakage | None:
@@ -65,7 +70,7 @@ def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[i
 
 def _choose(
     trainer: Trainer, module: EmotionModule, run: RunDirectory
-) -> tuple[dict[str, int], str, dict[str, Any] | None]:
+) -> tuple[Epochs, str, dict[str, Any] | None]:
     """Give the module the weights that are to be tested; the last is the stamp of their checkpoint."""
     trained = trainer.current_epoch
     for path, selection in ((run.best, BEST), (run.last, LAST)):
@@ -74,14 +79,17 @@ def _choose(
             if selection == LAST and checkpoint["global_step"] != trainer.global_step:
                 continue  # an older one, where not every epoch is kept: the last epoch is in the module
             module.load_state_dict(checkpoint["state_dict"])
-            return {"trained": trained, "chosen": checkpoint["epoch"] + 1}, selection, checkpoint["ser_lightning"]
-    return {"trained": trained, "chosen": trained}, LAST, None
+            epochs = Epochs(trained=trained, best=checkpoint["epoch"] + 1)
+            return epochs, selection, checkpoint["ser_lightning"]
+    return Epochs(trained=trained, best=trained), LAST, None
 
 
-def _validate(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> dict[str, Any] | None:
+def _validate(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> Scores | None:
     if not data.split.val or trainer.limit_val_batches == 0:
         return None
     trainer.validate(module, datamodule=data, verbose=False)
     values = {name: value.item() for name, value in trainer.callback_metrics.items()}
     recall = {label: values.get(f"val/recall.{label}") for label in data.labels}
-    return {name: values[f"val/{name}"] for name in ("uar", "accuracy", "macro_f1", "loss")} | {"recall": recall}
+    return Scores(
+        **{name: values[f"val/{name}"] for name in ("uar", "accuracy", "macro_f1", "loss")}, recall=recall
+    )

@@ -44,13 +44,14 @@ def result_of(folder):
 def test_its_own_test_is_what_the_run_said(trained, tmp_path):
     code, out, errors = ser("eval", trained.path, "--to", tmp_path / "again")
     assert code == 0, errors
-    again, first = result_of(tmp_path / "again"), trained.read_result()
+    again, first = result_of(tmp_path / "again"), trained.read_result().plain()
     for name in ("uar", "accuracy", "macro_f1", "loss"):
         assert again["metrics"]["test"][name] == pytest.approx(first["metrics"]["test"][name], abs=1e-4)
     assert again["confusion_matrix"] == first["confusion_matrix"]
     for name in ("corpus", "split", "fold", "split_hash", "speaker_independent"):
         assert again["protocol"][name] == first["protocol"][name]
-    assert again["seen"] is None and again["checkpoint"]["path"] == str(trained.best)
+    assert again["leakage"]["train/test"] == {"speakers": [], "n_sounds": 0}
+    assert again["checkpoint"]["path"] == str(trained.best)
     assert again["calibration"]["ece"] == pytest.approx(first["calibration"]["ece"], abs=1e-3)
     for name in ("confusion.png", "reliability.png", "predictions.csv", "config.yaml"):
         assert (tmp_path / "again" / name).stat().st_size > 100
@@ -67,9 +68,9 @@ def test_conditions_and_parts_are_judged_too(trained, tmp_path):
     assert rows["clean"]["uar"] == result["metrics"]["test"]["uar"]
     assert {row["n_clips"] for row in rows.values()} == {24}
     assert len({row["uar"] for row in rows.values()}) > 2  # they do something
-    assert set(result["slices"]) == {"sentence", "sex", "age"}  # of one intensity
+    assert set(result["subgroups"]) == {"sentence", "sex", "age"}  # of one intensity
     assert "white noise, 10 dB" in out and "least recognised" in out
-    for name in ("robustness.png", "slices.png"):
+    for name in ("robustness.png", "subgroups.png"):
         assert (tmp_path / "to" / name).stat().st_size > 10_000
     assert ser("eval", trained.path, "--robustness", "--to", tmp_path / "again")[0] == 0
     assert result_of(tmp_path / "again")["robustness"] == result["robustness"]
@@ -81,9 +82,10 @@ def test_speakers_that_were_heard_are_refused(trained, tmp_path, fold, how):
     assert code == 1 and how in errors and "--allow-seen" in errors
     assert not (tmp_path / "seen").exists()
     code, out, _ = ser("eval", trained.path, f"data.fold={fold}", "--to", tmp_path / "seen", "--allow-seen")
-    assert code == 0 and "OF THESE SPEAKERS: says nothing about new ones" in " ".join(out.split())
+    assert code == 0 and "OF THESE SPEAKERS: says nothing about new speakers" in " ".join(out.split())
     result = result_of(tmp_path / "seen")
-    assert result["seen"]["n_speakers"] == 2 if fold == 1 else result["seen"]["n_speakers"] >= 1
+    n_known = len({who for pair in ("train/test", "val/test") for who in result["leakage"][pair]["speakers"]})
+    assert n_known == 2 if fold == 1 else n_known >= 1
     assert result["protocol"]["speaker_independent"] is False
     assert result["protocol"]["trained_on"] == "cremad, actors5, fold 0"
 

@@ -75,7 +75,7 @@ def test_groups_are_ranked_and_pool_folds_for_each_seed(grid, compared):
         )
         for seed in (0, 1)
     }
-    uars = [scores(matrix, LABELS)["uar"] for matrix in matrices.values()]
+    uars = [scores(matrix, LABELS).uar for matrix in matrices.values()]
     assert best.uar.value == pytest.approx(np.mean(uars))
     assert best.uar_sd == pytest.approx(np.std(uars, ddof=1))
     assert best.uar.low < best.uar.value < best.uar.high
@@ -346,22 +346,26 @@ def test_synthetic_speech_shared_speakers_and_contamination_cannot_be_missed(tmp
     assert ",no,intended," in to_csv([comparison]) and ",yes,1,cnn" in to_csv([comparison])
 
 
-def test_listeners_stand_beside_the_models(tmp_path):
+def test_annotators_stand_beside_the_models(tmp_path):
     for fold, uar in enumerate((0.4, 0.5)):
         make_run(
             tmp_path / str(fold),
             fold=fold,
-            human={"listener": {"uar": uar, "accuracy": uar}, "majority": {"uar": 0.6}},
+            annotators={"single": {"uar": uar, "accuracy": uar}, "majority": {"uar": 0.6}},
         )
     comparison = only(tmp_path)
-    assert comparison.human == pytest.approx(0.45)
-    assert "listeners" in said([comparison])
+    assert comparison.annotators == pytest.approx(0.45)
+    assert "annotators" in said([comparison])
     make_run(tmp_path / "2", fold=2)
-    assert only(tmp_path).human is None
+    assert only(tmp_path).annotators is None
 
 
 def test_old_results_without_history_and_training_time_do(tmp_path):
-    run = only(make_run(tmp_path / "a", history=None, throughput={"train_clips_per_s": None})).groups[0].runs[0]
+    run = (
+        only(make_run(tmp_path / "a", schema=1, history=None, epochs={"trained": 3, "chosen": 3}, throughput=None))
+        .groups[0]
+        .runs[0]
+    )
     assert (run.history, run.minutes) == ({}, None)
 
 

@@ -50,7 +50,7 @@ def test_runs_are_found_at_any_depth_and_read_with_their_config(tmp_path):
     run = found.runs[0]
     assert run.config["model"]["name"] == "cnn"
     assert list(run.ids) == sorted(run.ids)
-    assert run.right.mean() == pytest.approx(run.result["metrics"]["test"]["accuracy"])
+    assert run.right.mean() == pytest.approx(run.result.metrics.test.accuracy)
 
 
 def test_a_run_that_is_reached_twice_counts_once(tmp_path, good):
@@ -65,11 +65,11 @@ def test_a_run_that_is_reached_twice_counts_once(tmp_path, good):
     [
         ({"status": "failed", "reason": "loss is\nnan"}, "loss is nan"),
         ({"status": "failed"}, "no reason recorded"),
-        ({"schema": 2}, "result.json has schema 2, and 1 is the one that is read here"),
+        ({"schema": 3}, "result.json has schema 3, and this version reads up to 2: update ser_lightning"),
         ({"schema": 0}, "has schema 0"),
-        ({"model": {}}, "result.json is incomplete: model.name is missing"),
-        ({"metrics": {"test": None}}, "metrics.test is missing"),
-        ({"seed": "one"}, "seed is missing, or of another kind"),
+        ({"model": {}}, "result.json: model.name is missing"),
+        ({"metrics": {"test": None}}, "metrics.test is None: input should be a valid"),
+        ({"seed": "one"}, "seed is 'one': input should be a valid integer"),
         ({"labels": ["a", "b", "c"]}, "predictions.csv has the labels anger, fear, neutral"),
         ({"confusion_matrix": [[1]]}, "does not give the confusion matrix of result.json"),
         ({"config": "gone.yaml"}, "gone.yaml is not there"),
@@ -120,7 +120,8 @@ def test_a_pipe_named_like_a_file_is_not_waited_for(good, spoilt):
         {"confusion_matrix": {"a": []}},
         {"labels": [[], {}, 3]},
         {"config": "../../../etc/passwd"},
-        {"slices": 3, "calibration": "x", "history": {"epoch": "x"}, "throughput": [], "human": 7, "warnings": []},
+        {"subgroups": 3, "calibration": "x", "history": {"epoch": "x"}, "throughput": [], "warnings": []},
+        {"schema": 1, "slices": 3, "human": 7, "epochs": {"chosen": "x"}, "seen": {"subset": "train"}},
     ],
 )
 def test_a_record_of_unexpected_types_never_stops_the_rest(good, spoilt, changes):

@@ -19,6 +19,7 @@ from typing import Any
 from conftest import ROOT, config, make_cremad
 
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.result import Result
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "data.batch_size=16", "logger=none")
 _MEASURED = ("train/clips_per_s",)  # columns of metrics.csv that no two runs share
@@ -72,9 +73,10 @@ def kill_sweeps(n: int, where: Path, root: Path, *, seed: int = 0) -> Counter:
 def outcome(path: Path) -> dict[str, Any] | None:
     """What a run's directory says, short of how long it took; None where nothing is finished."""
     run = RunDirectory(path)
-    result = run.read_result()
-    if result is None or result["status"] != "finished":
+    record = run.read_result()
+    if not isinstance(record, Result):
         return None
+    result = record.plain()
     header, *rows = (line.split(",") for line in run.metrics.read_text().splitlines())
     measured = {header.index(name) for name in _MEASURED}
     return {

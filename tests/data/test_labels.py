@@ -8,7 +8,7 @@ from conftest import config
 
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.labels import by_intention, by_votes, map_emotions, read_label_map
-from ser_lightning.data.votes import Votes, human_scores, winners
+from ser_lightning.data.votes import Votes, annotator_scores, winners
 from ser_lightning.training.experiment import make_data
 from ser_lightning.utils.errors import UserError
 
@@ -61,12 +61,12 @@ def test_shares_need_counts():
 
 def test_people_are_judged_by_votes():
     table = VOTES.table(["a", "b", "c"], 3)
-    scores = human_scores(table, np.array([0, 1, 0]), NAMES, counted=True)
+    scores = annotator_scores(table, np.array([0, 1, 0]), NAMES, counted=True)
     # one listener: anger 6 of 10 and 1 of 10, fear 4 of 8; the majority: anger 1 of 2, fear half of a tie
-    assert scores["listener"]["uar"] == pytest.approx((7 / 20 + 4 / 8) / 2)
-    assert scores["listener"]["accuracy"] == pytest.approx(11 / 28)
-    assert scores["majority"]["uar"] == pytest.approx((1 / 2 + 1 / 2) / 2)
-    assert "listener" not in human_scores(table, np.array([0, 1, 0]), NAMES, counted=False)
+    assert scores.single.uar == pytest.approx((7 / 20 + 4 / 8) / 2)
+    assert scores.single.accuracy == pytest.approx(11 / 28)
+    assert scores.majority.uar == pytest.approx((1 / 2 + 1 / 2) / 2)
+    assert annotator_scores(table, np.array([0, 1, 0]), NAMES, counted=False).single is None
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_a_corpus_is_taught_what_listeners_heard(cremad_root, voted, labels, n_c
     assert data.collection.warnings().get("left_out_by_label", 0) == 96 - n_clips
     batch = next(iter(data.train_dataloader()))
     assert batch.target.sum(1).tolist() == pytest.approx([1.0] * len(batch.target))
-    human = data.collection.human_scores(data.split.test)
-    assert "majority" not in human
-    assert 0.6 < human["listener"]["uar"] < 1.0
+    annotators = data.collection.annotator_scores(data.split.test)
+    assert annotators.majority is None
+    assert 0.6 < annotators.single.uar < 1.0
 
 
 def test_votes_that_are_not_there_are_asked_for(cremad_root):

@@ -12,7 +12,7 @@ from ser_lightning.data.leakage import Shared, TrainingRecord, keeps_test_apart
 from ser_lightning.training.experiment import make_data, unsplit_data
 from ser_lightning.utils.errors import UserError
 
-NOTHING = Shared(speakers=(), n_sounds=0)
+NOTHING = Shared(speakers=[], n_sounds=0)
 
 
 def listed(folder, *, speakers=(0, 1, 2, 3, 4), name="my.csv", sound=0.0, called="p", silent=False):
@@ -51,7 +51,7 @@ def test_each_pair_of_parts_is_told_apart(tmp_path):
     path.write_text("\n".join(lines))
     data = data_of(path, "data.split=file", "data.splits.file.speaker_independent=false")
     found = record_of(data).leakage(data.collection, data.split.test, same_speakers=None)
-    oaf = Shared(speakers=("my:OAF",), n_sounds=0)
+    oaf = Shared(speakers=["my:OAF"], n_sounds=0)
     assert found == {"train/test": NOTHING, "val/test": NOTHING, "train/val": oaf}
     assert keeps_test_apart(found) and data.protocol()["speaker_independent"] is True
     path.write_text(path.read_text().replace("YAF", "OAF"))

@@ -108,9 +108,9 @@ def test_pooled_corpora_share_their_labels(places):
 def test_a_pooled_run_has_its_scores_by_corpus(places, tmp_path):
     run = RunDirectory(tmp_path / "run")
     train(config("data=pooled", *places["pooled"], *SMALL, "logger=none"), run)
-    by_corpus = run.read_result()["slices"]["corpus"]
+    by_corpus = run.read_result().plain()["subgroups"]["corpus"]
     assert sorted(by_corpus) == ["cremad", "ravdess"]
-    assert sum(part["n_clips"] for part in by_corpus.values()) == run.read_result()["protocol"]["n_test"]
+    assert sum(part["n_clips"] for part in by_corpus.values()) == run.read_result().plain()["protocol"]["n_test"]
     card = (run.checkpoints / "model_card.md").read_text()
     assert "### By corpus" in card and "| | cremad (" in card and "### By sex of the speaker" in card
 
@@ -134,8 +134,8 @@ def test_one_corpus_trains_and_another_tests(places, data, tmp_path, capsys):
         overrides.append("data/label_map=six")
     run = RunDirectory(tmp_path / "run")
     train(config(*overrides, *SMALL, "logger=none"), run)
-    result = run.read_result()
-    assert "on emodb" in capsys.readouterr().out.splitlines()[1] and "corpus" not in result["slices"]
+    result = run.read_result().plain()
+    assert "on emodb" in capsys.readouterr().out.splitlines()[1] and "corpus" not in result["subgroups"]
     assert result["protocol"]["test_corpus"] == "emodb"
     assert result["protocol"]["corpus"] == ("cremad" if data == "cremad" else "cremad+ravdess")
     assert result["protocol"]["speaker_independent"] is True
@@ -171,7 +171,7 @@ def test_corpora_are_joined_by_rules_alone(places):
 def test_a_users_ten_rows_train(places, tmp_path):
     run = RunDirectory(tmp_path / "run")
     train(config("data=csv", *places["csv"], *SMALL, "logger=none"), run)
-    result = run.read_result()
+    result = run.read_result().plain()
     assert result["status"] == "finished"
     assert result["labels"] == ["calm", "upset"]
     assert (result["protocol"]["corpus"], result["protocol"]["split"]) == ("my", "kfold")

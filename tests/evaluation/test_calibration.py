@@ -32,13 +32,13 @@ def test_the_error_is_torchmetrics():
         expected = multiclass_calibration_error(
             torch.from_numpy(probabilities), torch.from_numpy(labels), num_classes=4, n_bins=15
         )
-        assert calibration(probabilities, labels)["ece"] == pytest.approx(expected.item(), abs=1e-6)
+        assert calibration(probabilities, labels).ece == pytest.approx(expected.item(), abs=1e-6)
 
 
 def test_an_honest_model_has_none_and_an_overconfident_one_has():
     logits, labels = honest()
-    assert calibration(probabilities_at(logits, 1.0), labels)["ece"] < 0.02
-    assert calibration(probabilities_at(logits, 0.3), labels)["ece"] > 0.1
+    assert calibration(probabilities_at(logits, 1.0), labels).ece < 0.02
+    assert calibration(probabilities_at(logits, 0.3), labels).ece > 0.1
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
@@ -60,11 +60,11 @@ def test_clips_left_out_are_judged_at_a_temperature_of_others():
 def test_likelihood_and_brier_by_hand():
     probabilities, labels = np.array([[0.8, 0.2], [0.4, 0.6]]), np.array([0, 0])
     found = calibration(probabilities, labels)
-    assert found["nll"] == pytest.approx(-(np.log(0.8) + np.log(0.4)) / 2)
-    assert found["brier"] == pytest.approx((0.04 + 0.04 + 0.36 + 0.36) / 2)
-    assert nll(np.log(probabilities), labels) == pytest.approx(found["nll"])
-    assert [each["n"] for each in found["bins"]] == [1, 1]
-    assert found["ece"] == pytest.approx((0.2 + 0.6) / 2)
+    assert found.nll == pytest.approx(-(np.log(0.8) + np.log(0.4)) / 2)
+    assert found.brier == pytest.approx((0.04 + 0.04 + 0.36 + 0.36) / 2)
+    assert nll(np.log(probabilities), labels) == pytest.approx(found.nll)
+    assert [each.n for each in found.bins] == [1, 1]
+    assert found.ece == pytest.approx((0.2 + 0.6) / 2)
 
 
 def test_the_surest_answers_come_first():
@@ -72,9 +72,9 @@ def test_the_surest_answers_come_first():
     confidence = random.uniform(0.5, 1, 1000)
     labels = (random.random(1000) > confidence).astype(np.int64)  # the surer, the more often class 0
     curve = selective_curve(np.stack([confidence, 1 - confidence], axis=1), labels)
-    assert curve[0]["accuracy"] > 0.9 > curve[-1]["accuracy"] == pytest.approx((labels == 0).mean())
-    assert curve[-1]["coverage"] == 1
-    assert curve[-1]["uar"] == 0.5  # it never says class 1
+    assert curve[0].accuracy > 0.9 > curve[-1].accuracy == pytest.approx((labels == 0).mean())
+    assert curve[-1].coverage == 1
+    assert curve[-1].uar == 0.5  # it never says class 1
 
 
 @pytest.mark.parametrize("n_clips", [1, 7, 2000])

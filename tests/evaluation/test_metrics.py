@@ -38,32 +38,32 @@ def test_confusion_names_what_is_wrong(labels, predicted, message):
 def test_scores_by_hand():
     # recalls 1/2, 1/1, 2/3; precisions 1/2, 1/2, 2/2; F1 1/2, 2/3, 4/5
     judged = scores([[1, 1, 0], [0, 1, 0], [1, 0, 2]], NAMES)
-    assert judged["uar"] == pytest.approx((1 / 2 + 1 + 2 / 3) / 3)
-    assert judged["accuracy"] == pytest.approx(4 / 6)
-    assert judged["macro_f1"] == pytest.approx((1 / 2 + 2 / 3 + 4 / 5) / 3)
-    assert judged["recall"] == pytest.approx({"a": 1 / 2, "b": 1.0, "c": 2 / 3})
+    assert judged.uar == pytest.approx((1 / 2 + 1 + 2 / 3) / 3)
+    assert judged.accuracy == pytest.approx(4 / 6)
+    assert judged.macro_f1 == pytest.approx((1 / 2 + 2 / 3 + 4 / 5) / 3)
+    assert judged.recall == pytest.approx({"a": 1 / 2, "b": 1.0, "c": 2 / 3})
 
 
 def test_uar_is_not_fooled_by_the_majority_class():
     judged = scores([[0, 10, 0], [0, 90, 0], [0, 0, 0]], NAMES)
-    assert judged["accuracy"] == pytest.approx(0.9)
-    assert judged["uar"] == pytest.approx(0.5)
+    assert judged.accuracy == pytest.approx(0.9)
+    assert judged.uar == pytest.approx(0.5)
 
 
 def test_a_class_absent_from_the_truth_has_no_recall_and_costs_f1_only_where_it_is_predicted():
     predicted_once = scores([[2, 0, 1], [0, 3, 0], [0, 0, 0]], NAMES)
-    assert predicted_once["recall"]["c"] is None
-    assert predicted_once["uar"] == pytest.approx((2 / 3 + 1) / 2)
-    assert predicted_once["macro_f1"] == pytest.approx((4 / 5 + 1 + 0) / 3)
+    assert predicted_once.recall["c"] is None
+    assert predicted_once.uar == pytest.approx((2 / 3 + 1) / 2)
+    assert predicted_once.macro_f1 == pytest.approx((4 / 5 + 1 + 0) / 3)
 
     never_seen = scores([[2, 1, 0], [0, 3, 0], [0, 0, 0]], NAMES)
-    assert never_seen["macro_f1"] == pytest.approx((4 / 5 + 6 / 7) / 2)
+    assert never_seen.macro_f1 == pytest.approx((4 / 5 + 6 / 7) / 2)
 
 
 def test_a_class_that_is_present_and_never_hit_counts_as_zero():
     judged = scores([[0, 2, 0], [0, 2, 0], [0, 0, 2]], NAMES)
-    assert judged["recall"]["a"] == 0.0
-    assert judged["uar"] == pytest.approx(2 / 3)
+    assert judged.recall["a"] == 0.0
+    assert judged.uar == pytest.approx(2 / 3)
 
 
 def test_nothing_to_score_is_an_error():

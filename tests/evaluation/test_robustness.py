@@ -1,7 +1,5 @@
 """Scores by acoustic condition: differences are paired, pictures and tables show them."""
 
-import json
-
 import numpy as np
 import pytest
 from drawn_words import apart
@@ -11,7 +9,7 @@ from rich.console import Console
 
 from ser_lightning.data.degrade import CONDITIONS
 from ser_lightning.evaluation.metrics import confusion, scores
-from ser_lightning.evaluation.robustness import Heard, robustness
+from ser_lightning.evaluation.robustness import ConditionAnswers, robustness
 from ser_lightning.report import forest_plot
 from ser_lightning.report.subgroup_figures import draw_robustness
 from ser_lightning.report.subgroup_tables import robustness_table
@@ -25,7 +23,7 @@ SPEAKERS = [f"s{i // 3 % N_SPEAKERS}" for i in range(N)]
 
 def heard(name, predicted):
     condition = CONDITIONS[name]
-    return Heard(condition=name, title=condition.title, group=condition.group, predicted=predicted)
+    return ConditionAnswers(condition=name, title=condition.title, group=condition.group, predicted=predicted)
 
 
 def answers(share, seed=0):
@@ -47,19 +45,18 @@ def all_rows():
 def test_a_row_has_the_scores_under_its_condition():
     clean, noisy = answers(0.9), answers(0.5, 1)
     rows = rows_of(heard("clean", clean), heard("white_0db", noisy))
-    assert [row["condition"] for row in rows] == ["clean", "white_0db"]
-    assert (rows[1]["title"], rows[1]["group"]) == ("white noise, 0 dB", "noise")
+    assert [row.condition for row in rows] == ["clean", "white_0db"]
+    assert (rows[1].title, rows[1].group) == ("white noise, 0 dB", "noise")
     for row, predicted in zip(rows, (clean, noisy), strict=True):
         expected = scores(confusion(LABELS, predicted, 3), NAMES)
-        assert row["uar"] == pytest.approx(expected["uar"])
-        assert row["accuracy"] == pytest.approx(expected["accuracy"])
-        assert row["recall"] == pytest.approx(expected["recall"])
-        assert (row["n_clips"], row["n_speakers"]) == (N, N_SPEAKERS)
-        assert row["uar_interval"][0] < row["uar"] < row["uar_interval"][1]
-    assert rows[0]["difference"] is None and rows[0]["difference_interval"] is None
-    assert rows[1]["difference"] == pytest.approx(rows[1]["uar"] - rows[0]["uar"])
-    assert rows[1]["difference_interval"][0] < rows[1]["difference"] < rows[1]["difference_interval"][1] < 0
-    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+        assert row.uar == pytest.approx(expected.uar)
+        assert row.accuracy == pytest.approx(expected.accuracy)
+        assert row.recall == pytest.approx(expected.recall)
+        assert (row.n_clips, row.n_speakers) == (N, N_SPEAKERS)
+        assert row.uar_interval[0] < row.uar < row.uar_interval[1]
+    assert rows[0].difference is None and rows[0].difference_interval is None
+    assert rows[1].difference == pytest.approx(rows[1].uar - rows[0].uar)
+    assert rows[1].difference_interval[0] < rows[1].difference < rows[1].difference_interval[1] < 0
 
 
 def test_the_difference_is_paired():
@@ -69,22 +66,22 @@ def test_the_difference_is_paired():
     clean = np.where(turn < 4 + strength, LABELS, (LABELS + 1) % 3)
     worse = np.where(turn < 3 + strength, LABELS, (LABELS + 1) % 3)
     row = rows_of(heard("clean", clean), heard("telephone", worse))[1]
-    width = np.diff(row["uar_interval"])[0]
-    paired = np.diff(row["difference_interval"])[0]
+    width = np.diff(row.uar_interval)[0]
+    paired = np.diff(row.difference_interval)[0]
     assert width > 0.2
     assert paired < 0.01
-    assert row["difference"] == pytest.approx(-1 / 13.3, abs=0.005)
+    assert row.difference == pytest.approx(-1 / 13.3, abs=0.005)
 
 
 def test_what_changes_nothing_differs_by_nothing():
     row = rows_of(heard("clean", answers(0.7)), heard("gain_minus_20db", answers(0.7)))[1]
-    assert (row["difference"], row["difference_interval"]) == (0, [0, 0])
+    assert (row.difference, row.difference_interval) == (0, [0, 0])
 
 
 def test_a_single_speaker_gives_no_intervals():
     rows = rows_of(heard("clean", answers(0.7)), heard("telephone", answers(0.5)), speakers=["a"] * N)
-    assert {row["uar_interval"] for row in rows} == {row["difference_interval"] for row in rows} == {None}
-    assert rows[1]["difference"] < 0
+    assert {row.uar_interval for row in rows} == {row.difference_interval for row in rows} == {None}
+    assert rows[1].difference < 0
 
 
 def test_answers_of_other_clips_are_refused():
@@ -106,12 +103,12 @@ def test_the_picture_shows_every_condition_and_touches_itself_nowhere(drawn):
     words = [text.get_text() for text in axes.texts]
     assert {each.title for each in CONDITIONS.values()} <= set(words)
     assert {each.group for each in CONDITIONS.values()} <= set(words)
-    assert {f"clean {rows[0]['uar']:.1%}", "chance 33.3%", "against clean"} <= set(words)
+    assert {f"clean {rows[0].uar:.1%}", "chance 33.3%", "against clean"} <= set(words)
     assert apart(axes.texts)
     values = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
-    assert values == [row["uar"] for row in rows]
+    assert values == [row.uar for row in rows]
     bars = [tuple(line.get_xdata()) for line in axes.lines if line.get_alpha() is not None]
-    assert bars == [tuple(row["uar_interval"]) for row in rows]
+    assert bars == [tuple(row.uar_interval) for row in rows]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.36, 0.5, 0.75, 1.0])
@@ -144,7 +141,7 @@ def test_the_table_fits_a_terminal_with_a_line_a_condition(capsys):
     Console(width=80).print(robustness_table(rows))
     lines = capsys.readouterr().out.splitlines()
     for row in rows:
-        (line,) = [line for line in lines if line.startswith(row["title"] + " ")]
-        assert f"{100 * row['uar']:.1f} [{100 * row['uar_interval'][0]:.1f}," in line
-        if row["difference"] is not None:
-            assert f"{100 * row['difference']:+.1f} [" in line
+        (line,) = [line for line in lines if line.startswith(row.title + " ")]
+        assert f"{100 * row.uar:.1f} [{100 * row.uar_interval[0]:.1f}," in line
+        if row.difference is not None:
+            assert f"{100 * row.difference:+.1f} [" in line

@@ -36,8 +36,8 @@ def test_scores_of_many_matrices_are_those_of_each():
     counts = random_counts(5)
     counts[2, 1] = 0  # a label that nobody shows
     each = [scores(matrix, "abc") for matrix in counts]
-    assert metrics.uar(counts) == pytest.approx([one["uar"] for one in each])
-    assert metrics.accuracy(counts) == pytest.approx([one["accuracy"] for one in each])
+    assert metrics.uar(counts) == pytest.approx([one.uar for one in each])
+    assert metrics.accuracy(counts) == pytest.approx([one.accuracy for one in each])
     assert np.isnan(metrics.recall(counts)[2, 1])
     assert np.isnan(metrics.uar(np.zeros((3, 3)))) and np.isnan(metrics.accuracy(np.zeros((3, 3))))
 
@@ -61,9 +61,9 @@ def test_the_bootstrap_of_speakers_with_one_clip_is_that_of_their_mean():
 def test_the_bootstrap_takes_all_seeds_of_a_speaker_together():
     counts = random_counts(6, 2)
     uar = bootstrap.interval(counts, metrics.group_scores)[0]
-    assert uar.value == pytest.approx(np.mean([scores(matrix, "abc")["uar"] for matrix in counts.sum(0)]))
+    assert uar.value == pytest.approx(np.mean([scores(matrix, "abc").uar for matrix in counts.sum(0)]))
     drawn = np.random.default_rng(0).integers(0, 6, (bootstrap.N_RESAMPLES, 6))  # as SciPy draws them
-    slow = [np.mean([scores(matrix, "abc")["uar"] for matrix in counts[rows].sum(0)]) for rows in drawn[:400]]
+    slow = [np.mean([scores(matrix, "abc").uar for matrix in counts[rows].sum(0)]) for rows in drawn[:400]]
     fast = metrics.group_scores(counts[drawn[:400]].sum(axis=1))[:, 0]
     assert fast == pytest.approx(slow)
     every = metrics.group_scores(counts[drawn].sum(axis=1))[:, 0]

@@ -1,7 +1,6 @@
 """Scores of parts of the test clips, against scores of those clips alone."""
 
 import io
-import json
 
 import numpy as np
 import pytest
@@ -11,10 +10,10 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from ser_lightning.evaluation.metrics import confusion, scores
-from ser_lightning.evaluation.subgroups import MOST_VALUES, lacks_labels, slices
+from ser_lightning.evaluation.subgroups import MOST_VALUES, lacks_labels, subgroups
 from ser_lightning.report import forest_plot
-from ser_lightning.report.subgroup_figures import draw_slices
-from ser_lightning.report.subgroup_tables import slices_table
+from ser_lightning.report.subgroup_figures import draw_subgroups
+from ser_lightning.report.subgroup_tables import subgroups_table
 
 NAMES = ("anger", "neutral", "sadness")
 WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}
@@ -29,25 +28,25 @@ def answers(n=240, n_speakers=8, seed=0):
 
 
 def sliced(columns, **options):
-    return slices(**answers(**options), columns=columns, names=NAMES)
+    return subgroups(**answers(**options), columns=columns, names=NAMES)
 
 
 def test_a_part_is_scored_as_if_it_were_alone():
     given = answers()
     sex = ["female" if who in ("s0", "s1", "s2", "s3") else "male" for who in given["speakers"]]
-    found = slices(**given, columns={"sex": sex}, names=NAMES)["sex"]
+    found = subgroups(**given, columns={"sex": sex}, names=NAMES)["sex"]
     assert list(found) == ["female", "male"]
     for value, n_speakers in (("female", 4), ("male", 4)):
         own = np.flatnonzero(np.array(sex) == value)
         expected = scores(confusion(given["labels"][own], given["predicted"][own], 3), NAMES)
         part = found[value]
-        assert (part["n_clips"], part["n_speakers"]) == (len(own), n_speakers)
-        assert part["uar"] == pytest.approx(expected["uar"])
-        assert part["accuracy"] == pytest.approx(expected["accuracy"])
-        assert part["recall"] == pytest.approx(expected["recall"])
-        low, high = part["uar_interval"]
-        assert low < part["uar"] < high
-        assert part["accuracy_interval"][0] < part["accuracy"] < part["accuracy_interval"][1]
+        assert (part.n_clips, part.n_speakers) == (len(own), n_speakers)
+        assert part.uar == pytest.approx(expected.uar)
+        assert part.accuracy == pytest.approx(expected.accuracy)
+        assert part.recall == pytest.approx(expected.recall)
+        low, high = part.uar_interval
+        assert low < part.uar < high
+        assert part.accuracy_interval[0] < part.accuracy < part.accuracy_interval[1]
 
 
 def test_an_interval_is_over_the_speakers_of_the_part():
@@ -57,32 +56,31 @@ def test_an_interval_is_over_the_speakers_of_the_part():
     predicted[:16] = np.random.default_rng(0).integers(0, 2, 16)
     speakers = [f"s{i // 4}" for i in range(32)]
     old = ["20-29"] * 16 + ["30-39"] * 16
-    found = slices(labels=labels, predicted=predicted, speakers=speakers, columns={"age": old}, names=NAMES)["age"]
-    assert found["30-39"]["uar_interval"] == [0.75, 0.75]
-    assert found["20-29"]["uar_interval"][0] < found["20-29"]["uar_interval"][1]
+    found = subgroups(labels=labels, predicted=predicted, speakers=speakers, columns={"age": old}, names=NAMES)[
+        "age"
+    ]
+    assert found["30-39"].uar_interval == [0.75, 0.75]
+    assert found["20-29"].uar_interval[0] < found["20-29"].uar_interval[1]
 
 
 def test_a_single_speaker_has_scores_and_no_interval():
     given = answers(n_speakers=5)
     age = ["70-79" if who == "s0" else "20-29" for who in given["speakers"]]
-    found = slices(**given, columns={"age": age}, names=NAMES)["age"]
-    assert found["70-79"]["n_speakers"] == 1
-    assert 0 < found["70-79"]["uar"] < 1
-    assert found["70-79"]["uar_interval"] is None and found["70-79"]["accuracy_interval"] is None
-    assert found["20-29"]["uar_interval"] is not None
+    found = subgroups(**given, columns={"age": age}, names=NAMES)["age"]
+    assert found["70-79"].n_speakers == 1
+    assert 0 < found["70-79"].uar < 1
+    assert found["70-79"].uar_interval is None and found["70-79"].accuracy_interval is None
+    assert found["20-29"].uar_interval is not None
 
 
 def test_a_label_that_a_part_lacks_is_none_and_no_part_of_its_uar():
     given = answers()
     intensity = ["unspecified" if label == 1 else "high" for label in given["labels"]]
-    found = slices(**given, columns={"intensity": intensity}, names=NAMES)["intensity"]
-    assert found["high"]["recall"]["neutral"] is None
-    assert found["high"]["uar"] == pytest.approx(
-        (found["high"]["recall"]["anger"] + found["high"]["recall"]["sadness"]) / 2
-    )
-    assert found["unspecified"]["recall"]["anger"] is None
-    assert found["unspecified"]["uar"] == found["unspecified"]["accuracy"]
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    found = subgroups(**given, columns={"intensity": intensity}, names=NAMES)["intensity"]
+    assert found["high"].recall["neutral"] is None
+    assert found["high"].uar == pytest.approx((found["high"].recall["anger"] + found["high"].recall["sadness"]) / 2)
+    assert found["unspecified"].recall["anger"] is None
+    assert found["unspecified"].uar == found["unspecified"].accuracy
 
 
 def test_a_part_lacks_what_others_have_and_not_what_nobody_has():
@@ -90,8 +88,8 @@ def test_a_part_lacks_what_others_have_and_not_what_nobody_has():
     given["labels"] = np.minimum(given["labels"], 1)  # nobody is sad
     intensity = ["low" if label else "high" for label in given["labels"]]
     columns = {"sex": ["female", "male"] * 120, "intensity": intensity}
-    found = slices(**given, columns=columns, names=NAMES)
-    assert all(part["recall"]["sadness"] is None for parts in found.values() for part in parts.values())
+    found = subgroups(**given, columns=columns, names=NAMES)
+    assert all(part.recall["sadness"] is None for parts in found.values() for part in parts.values())
     assert not lacks_labels(found["sex"]["female"], found)
     assert lacks_labels(found["intensity"]["high"], found)
 
@@ -110,7 +108,7 @@ def test_columns_that_part_nothing_are_left_out_as_are_clips_of_which_nothing_is
     found = sliced(columns)
     assert list(found) == ["take", "room"]
     assert len(found["take"]) == MOST_VALUES
-    assert {value: part["n_clips"] for value, part in found["room"].items()} == {"hall": 80, "studio": 80}
+    assert {value: part.n_clips for value, part in found["room"].items()} == {"hall": 80, "studio": 80}
 
 
 def test_values_are_in_an_order_that_makes_sense():
@@ -139,11 +137,11 @@ def of_everything():
         "intensity": ["unspecified" if label == 1 else "high" for label in given["labels"]],
         "sentence": [f"the dog is sitting by the door, said in a way numbered {i % 12}" for i in range(n)],
     }
-    return slices(**given, columns=columns, names=NAMES)
+    return subgroups(**given, columns=columns, names=NAMES)
 
 
 def test_the_picture_shows_every_part_and_touches_itself_nowhere(drawn):
-    draw_slices("unused", of_everything(), uar=0.63, **WORDS)
+    draw_subgroups("unused", of_everything(), uar=0.63, **WORDS)
     (figure,) = drawn
     (axes,) = figure.axes
     words = [text.get_text() for text in axes.texts]
@@ -160,29 +158,29 @@ def test_the_picture_shows_every_part_and_touches_itself_nowhere(drawn):
 
 def test_names_are_shown_letter_by_letter(drawn):
     found = sliced({"sentence": ["a $x^2$ b", "[red]c[/red]"] * 120})
-    draw_slices("unused", found, uar=0.63, **WORDS)
+    draw_subgroups("unused", found, uar=0.63, **WORDS)
     (axes,) = drawn[0].axes
     written = [text for text in axes.texts if "$" in text.get_text()]
     assert len(written) == 1 and not written[0].get_parse_math()
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(slices_table(found))
+    console.print(subgroups_table(found))
     assert "[red]c[/red]" in console.export_text()
 
 
 def test_the_file_is_a_picture(tmp_path):
-    draw_slices(tmp_path / "slices.png", sliced({"sex": ["female", "male"] * 120}), uar=0.63, **WORDS)
-    pixels = imread(tmp_path / "slices.png")
+    draw_subgroups(tmp_path / "subgroups.png", sliced({"sex": ["female", "male"] * 120}), uar=0.63, **WORDS)
+    pixels = imread(tmp_path / "subgroups.png")
     assert min(pixels.shape[:2]) > 400
     assert (pixels[..., :3] < 0.5).any(axis=2).mean() > 0.002
 
 
 def test_the_table_has_a_line_a_part_and_warns_of_missing_labels(capsys):
-    Console(width=100).print(slices_table(of_everything()))
+    Console(width=100).print(subgroups_table(of_everything()))
     text = capsys.readouterr().out
     assert "high*" in text and "unspecified*" in text and "female*" not in text
     assert "* Some labels have no clip there: not to be compared with the others." in " ".join(text.split())
     female = next(line for line in text.splitlines() if line.startswith("  female"))
     assert female.split()[5:7] == ["240", "4"]
-    complete = slices_table(sliced({"sex": ["female", "male"] * 120}))
+    complete = subgroups_table(sliced({"sex": ["female", "male"] * 120}))
     Console(width=100).print(complete)
     assert "*" not in capsys.readouterr().out

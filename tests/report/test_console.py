@@ -62,7 +62,7 @@ def test_summary_tells_the_whole_story_in_plain_eighty_columns(tmp_path):
         str(tmp_path),
     ):
         assert fact in text
-    assert "speakers5, fold 2: no test speaker was heard in training" in text
+    assert "speakers5, fold 2: no test speaker is in training" in text
     assert "\x1b" not in text
     assert all(len(line) <= 80 for line in text.splitlines() if str(tmp_path) not in line)
 

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from ser_lightning.evaluation.records import Calibration, ConfidenceBin, SelectivePoint
 from ser_lightning.report import figures, reliability
 from ser_lightning.report.figures import draw_confusion, draw_curves, read_history
 
@@ -35,7 +36,7 @@ def test_pictures_are_sharp_and_hold_more_than_paper(tmp_path):
     draw_curves(
         tmp_path / "curves.png",
         history=history(2, lr=[1.0, 2.0], **{"train/loss": [2.0, 1.0]}),
-        chosen_epoch=1,
+        best_epoch=1,
         **WORDS,
     )
     for name in ("confusion", "curves"):
@@ -117,7 +118,7 @@ def test_curves_name_their_lines_and_the_chosen_epoch(drawn):
             "val/accuracy": [0.2, 0.5, 0.5],
         },
     )
-    draw_curves("unused", history=rows, chosen_epoch=1, **WORDS)
+    draw_curves("unused", history=rows, best_epoch=1, **WORDS)
     words = words_of(drawn[0])
     assert {"train", "validation", "UAR", "accuracy", "epoch 1 chosen, UAR 52.5%"} <= set(words)
     loss, scores, *_ = drawn[0].axes
@@ -129,7 +130,7 @@ def test_names_of_lines_that_end_together_are_pushed_apart(drawn):
     draw_curves(
         "unused",
         history=history(2, **{"val/uar": [0.2, 0.6], "val/accuracy": [0.2, 0.6]}),
-        chosen_epoch=None,
+        best_epoch=None,
         **WORDS,
     )
     heights = [text.get_position()[1] for text in drawn[0].axes[1].texts]
@@ -138,13 +139,13 @@ def test_names_of_lines_that_end_together_are_pushed_apart(drawn):
 
 
 def test_without_validation_the_panel_says_so(drawn):
-    draw_curves("unused", history=history(2, **{"train/loss": [2.0, 1.0]}), chosen_epoch=1, **WORDS)
+    draw_curves("unused", history=history(2, **{"train/loss": [2.0, 1.0]}), best_epoch=1, **WORDS)
     assert {"no validation set", "epoch 1 tested"} <= set(words_of(drawn[0]))
 
 
 def test_one_epoch_is_drawn_as_a_point_on_whole_epochs(drawn):
     rows = history(1, **{"train/loss": [2.0], "val/uar": [0.3], "val/accuracy": [0.3], "lr": [0.001]})
-    draw_curves("unused", history=rows, chosen_epoch=0, **WORDS)
+    draw_curves("unused", history=rows, best_epoch=0, **WORDS)
     loss, scores, rate, _ = drawn[0].axes
     assert loss.lines[0].get_markersize() > 0
     assert np.diff(scores.get_ylim()) >= 0.0999
@@ -153,7 +154,7 @@ def test_one_epoch_is_drawn_as_a_point_on_whole_epochs(drawn):
 
 def test_epochs_without_a_value_are_skipped_and_not_numbers_too(drawn):
     rows = [{"epoch": 0.0, "val/uar": 0.2}, {"epoch": 1.0}, {"epoch": 2.0, "val/uar": float("nan")}]
-    draw_curves("unused", history=[*rows, {"epoch": 3.0, "val/uar": 0.4}], chosen_epoch=None, **WORDS)
+    draw_curves("unused", history=[*rows, {"epoch": 3.0, "val/uar": 0.4}], best_epoch=None, **WORDS)
     line = drawn[0].axes[1].lines[0]
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([0.0, 3.0], [0.2, 0.4])
 
@@ -177,16 +178,17 @@ def test_drawing_touches_no_global_state():
 
 def test_lines_of_the_same_values_are_both_seen(drawn):
     history = [{"epoch": epoch, "val/uar": epoch / 10, "val/accuracy": epoch / 10} for epoch in (1, 2, 3)]
-    draw_curves("unused", history=history, chosen_epoch=None, **WORDS)
+    draw_curves("unused", history=history, best_epoch=None, **WORDS)
     (first, second) = drawn[0].axes[1].lines
     assert first.get_linestyle() == "-" and second.get_linestyle() == "--"
 
 
 def test_points_of_a_reliability_diagram_are_whole_and_its_numbers_are_those_of_the_grid(drawn, monkeypatch):
     monkeypatch.setattr(reliability, "save", lambda figure, path: drawn.append(figure))
-    bins = [{"from": share, "n": 5, "confidence": share, "accuracy": share} for share in (0.0, 1.0 - 1 / 15)]
-    points = [{"coverage": share, "accuracy": 1 - 0.35 * share} for share in (0.5, 1.0)]
-    values = {"ece": 0.1, "nll": 1.0, "confidence": 0.5, "bins": bins, "selective": points}
+    shares = (0.0, 1.0 - 1 / 15)
+    bins = [ConfidenceBin(low=share, high=1.0, n=5, confidence=share, accuracy=share) for share in shares]
+    points = [SelectivePoint(coverage=share, accuracy=1 - 0.35 * share, uar=0.5) for share in (0.5, 1.0)]
+    values = Calibration(ece=0.1, nll=1.0, brier=0.5, aurc=0.2, confidence=0.5, bins=bins, selective=points)
     reliability.draw_reliability("unused", curves={"test": values}, **WORDS)
     diagram, _, selective = drawn[0].axes
     assert not next(line for line in diagram.lines if line.get_marker() == "o").get_clip_on()

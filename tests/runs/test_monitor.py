@@ -5,8 +5,10 @@ import json
 import pytest
 from conftest import config
 
+from ser_lightning.evaluation.records import Scores
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.monitor import check_monitor, check_validation, direction, monitored
+from ser_lightning.runs.result import Metrics
 from ser_lightning.training.experiment import train
 from ser_lightning.utils.errors import UserError
 
@@ -80,11 +82,12 @@ def test_a_validation_set_that_does_not_measure_it_is_refused(overrides, clips, 
 
 
 def test_what_was_not_measured_is_none():
-    result = {"metrics": {"val": {"uar": 0.5, "recall": {"very/angry": 0.25}}, "test": {"uar": 0.1}}}
+    test = Scores(uar=0.1, accuracy=0.1)
+    result = Metrics(val=Scores(uar=0.5, accuracy=0.4, recall={"very/angry": 0.25}), test=test)
     assert monitored(result, "val/uar") == 0.5
     assert monitored(result, "val/recall.very/angry") == 0.25
     assert monitored(result, "val/recall.joy") is monitored(result, "train/loss") is None
-    assert monitored({"metrics": {"val": None}}, "val/uar") is None
+    assert monitored(Metrics(test=test), "val/uar") is None
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_every_metric_that_can_be_monitored_works_to_the_end(cremad_root, tmp_pa
         found = found[name]
     assert value == found
     if metric == "val/loss":
-        assert result["history"]["val/loss"][result["epochs"]["chosen"] - 1] == min(result["history"]["val/loss"])
+        assert result["history"]["val/loss"][result["epochs"]["best"] - 1] == min(result["history"]["val/loss"])
 
 
 def test_without_validation_by_a_limit_the_last_epoch_is_tested(cremad_root, tmp_path):
@@ -112,4 +115,4 @@ def test_without_validation_by_a_limit_the_last_epoch_is_tested(cremad_root, tmp
     assert train(config(*asked, *NO_FOLLOWER, "callbacks.last_checkpoint=null"), run) is None
     result = json.loads(run.result.read_text())
     assert result["metrics"]["val"] is None
-    assert (result["epochs"]["chosen"], result["protocol"]["selection"]) == (2, "last epoch")
+    assert (result["epochs"]["best"], result["protocol"]["selection"]) == (2, "last epoch")

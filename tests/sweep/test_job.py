@@ -16,6 +16,7 @@ from filelock import FileLock
 from finished_run import finished_result
 
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.result import parse_record
 from ser_lightning.sweep.job import REFUSED, run_apart
 from ser_lightning.training import experiment
 
@@ -63,7 +64,7 @@ def test_a_finished_job_is_left_as_it_is(job):
     job()
     value, run = job(body="raise AssertionError('not again')")
     assert value == 0.5
-    assert run.read_result() == RESULT
+    assert run.read_result() == parse_record(RESULT)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +79,11 @@ def test_a_finished_job_is_left_as_it_is(job):
 def test_a_failed_job_is_recorded_and_tried_again(job, body, reason):
     value, run = job(body)
     assert value is None
-    failed = run.read_result()
+    failed = run.read_result().plain()
     assert failed["status"] == "failed"
     assert re.search(reason, failed["reason"])
     assert job()[0] == 0.5
-    assert run.read_result() == RESULT
+    assert run.read_result() == parse_record(RESULT)
 
 
 @pytest.mark.parametrize("content", ["{}", '{"schema": 1, "status": "finished"}', "[" * 100_000, "[]"])
@@ -90,14 +91,14 @@ def test_a_result_that_is_not_whole_counts_as_not_there(job, content):
     _, run = job()
     run.result.write_text(content)
     assert job()[0] == 0.5
-    assert run.read_result() == RESULT
+    assert run.read_result() == parse_record(RESULT)
 
 
 def test_the_result_of_another_config_is_neither_taken_nor_touched(job):
     job()
     value, run = job(cfg=config("seed=7"))
     assert value is None
-    assert run.read_result() == RESULT
+    assert run.read_result() == parse_record(RESULT)
     assert "differs in data.seed, seed" in json.loads((run.path / REFUSED).read_text())["reason"]
     assert job()[0] == 0.5
     assert not (run.path / REFUSED).exists()
@@ -128,6 +129,7 @@ sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
 from pathlib import Path
 from conftest import config
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.result import parse_record
 from ser_lightning.sweep.job import run_apart
 where = Path({str(tmp_path)!r})
 run_apart(config(), RunDirectory(where / "job"), [], train=where / "program.py", cwd=where, aloud=False)

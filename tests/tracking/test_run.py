@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from wandb_log import clean_environment, read_run
 
 from ser_lightning.evaluation.calibration import calibration
-from ser_lightning.evaluation.subgroups import slices
+from ser_lightning.evaluation.subgroups import subgroups
 from ser_lightning.report.console import finish as draw
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tracking import run as wandb_run
@@ -48,14 +48,15 @@ def offline(tmp_path_factory):
             logger.log_metrics({"val/uar": 0.4 + 0.1 * epoch, "lr": 1e-3, "epoch": epoch}, step=10 * epoch)
         said = make_predictions()
         measured = calibration(said.probabilities, said.labels)
-        by_sex = slices(
+        by_sex = subgroups(
             labels=said.labels,
             predicted=said.predicted,
             speakers=said.speakers,
             columns={"sex": ["female", "male"] * 5},
             names=LABELS,
         )
-        make_run(run_dir, calibration=measured, slices=by_sex)
+        parts = {value: part.plain() for value, part in by_sex["sex"].items()}
+        make_run(run_dir, calibration=measured.plain(), subgroups={"sex": parts})
         draw(run_dir)
         log_result(logger.experiment, run_dir)
         wandb_run.finish(0)
@@ -95,7 +96,7 @@ def test_summary_holds_the_test_scores_and_those_of_the_chosen_epoch(offline):
     assert run.summary["val/uar"] == 0.5
     assert run.summary["test/ece"] == pytest.approx(0.2) and run.summary["test/confidence"] == pytest.approx(0.8)
     assert run.summary["protocol/speaker_independent"] is True
-    assert (run.summary["status"], run.summary["epochs/chosen"]) == ("finished", 2)
+    assert (run.summary["status"], run.summary["epochs/best"]) == ("finished", 2)
 
 
 def read_table(run_dir: Path, entry: dict) -> dict:
@@ -125,7 +126,7 @@ def test_recall_and_predictions_are_tables(offline):
     assert predictions["data"][3] == ["clip3", "s1", "anger", "fear", 0.1, 0.8, 0.1]
 
 
-@pytest.mark.parametrize("name", ["confusion", "curves", "reliability", "slices"])
+@pytest.mark.parametrize("name", ["confusion", "curves", "reliability", "subgroups"])
 def test_every_picture_is_in_it(offline, name):
     run, run_dir, _ = offline
     (entry,) = run.column(f"figures/{name}")

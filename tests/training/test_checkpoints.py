@@ -43,7 +43,7 @@ def break_off(cfg, run, monkeypatch, epoch):
 
 
 def outcome(run):
-    result = run.read_result()
+    result = run.read_result().plain()
     learnt = {name: values for name, values in result["history"].items()}
     return result["status"], result["metrics"], result["epochs"], learnt, run.predictions.read_text()
 
@@ -134,7 +134,7 @@ def test_stopped_early_and_killed_before_the_test_it_is_not_trained_further(tiny
     cfg = tiny(*WORSE[:2], "callbacks.early_stopping.patience=1", "trainer.max_epochs=30")
     whole, broken = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
     train(cfg, whole)
-    assert whole.read_result()["epochs"]["trained"] < 30
+    assert whole.read_result().plain()["epochs"]["trained"] < 30
 
     def killed(*args):
         raise RuntimeError("power cut")
@@ -155,7 +155,7 @@ def test_what_was_typed_is_kept_however_the_run_is_gone_on_with(tiny, tmp_path, 
         with pytest.raises(RuntimeError):
             train(tiny(), run, typed)
     train(config(f"resume={run.path}"), run, [f"resume={run.path}"])
-    assert run.read_result()["overrides"] == typed
+    assert run.read_result().plain()["overrides"] == typed
     assert "python train.py data=cremad seed=0" in (run.checkpoints / "model_card.md").read_text()
 
 

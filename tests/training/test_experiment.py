@@ -61,7 +61,7 @@ def test_a_run_leaves_everything(tiny, tmp_path, capsys):
     run = RunDirectory(tmp_path / "run")
     value = train(tiny("model=cnn_gru", "model.net.n_projected=16", "model.net.n_units=8"), run)
     result = json.loads(run.result.read_text())
-    assert result["schema"] == 1
+    assert result["schema"] == 2
     assert result["status"] == "finished"
     assert result["metrics"]["val"]["uar"] == pytest.approx(value)
     assert set(result["metrics"]["test"]) == {"uar", "accuracy", "macro_f1", "loss", "recall"}
@@ -92,7 +92,7 @@ def test_a_run_leaves_everything(tiny, tmp_path, capsys):
     assert [row["epoch"] for row in epochs] == ["1", "2", "3"]
     best = max(epochs, key=lambda row: float(row["val/uar"]))
     assert float(best["val/uar"]) == pytest.approx(value)
-    pictures = [run.path / f"{name}.png" for name in ("confusion", "curves", "reliability", "slices")]
+    pictures = [run.path / f"{name}.png" for name in ("confusion", "curves", "reliability", "subgroups")]
     for path in (run.config, run.environment, run.checkpoints / "model_card.md", *pictures):
         assert path.stat().st_size > 100
     assert "cnn_gru on cremad" in capsys.readouterr().out
@@ -215,11 +215,11 @@ def test_a_run_that_ends_before_its_pictures_are_there_is_not_finished(tiny, tmp
     monkeypatch.setattr("ser_lightning.report.console.finish", fails)
     with pytest.raises(type(error)):
         train(tiny(), run)
-    assert run.read_result()["status"] == "failed"
+    assert run.read_result().plain()["status"] == "failed"
     monkeypatch.setattr("ser_lightning.report.console.finish", lambda *given: drawn.append("drawn"))
     train(tiny(), run)
     assert drawn == ["finished", "failed", "drawn"]
-    assert run.read_result()["status"] == "finished"
+    assert run.read_result().plain()["status"] == "finished"
     assert (run.checkpoints / "model_card.md").is_file()
 
 
@@ -234,7 +234,7 @@ def test_a_disk_that_is_full_after_training_is_said_in_words_with_what_could_not
     monkeypatch.setattr("ser_lightning.training.experiment.write_predictions", fails)
     with pytest.raises(UserError, match=r"there is no room left for .*predictions\.csv: make some, and go on"):
         train(tiny(), run)
-    assert "no room left" in run.read_result()["reason"]
+    assert "no room left" in run.read_result().plain()["reason"]
     assert run.last.is_file() and not run.predictions.exists()
 
 
@@ -253,7 +253,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_result(tiny, tmp_path, monkeypa
     monkeypatch.setattr("ser_lightning.report.console.finish", fails)
     run = RunDirectory(tmp_path)
     train(tiny(), run)
-    assert run.read_result()["status"] == "finished"
+    assert run.read_result().plain()["status"] == "finished"
     assert "could not be made: RuntimeError: no such font" in caplog.text
 
 
@@ -314,7 +314,7 @@ def test_without_a_validation_set_the_last_epoch_is_tested(tiny, tmp_path):
     assert result["metrics"]["val"] is None
     assert result["protocol"]["selection"] == "last epoch"
     assert result["protocol"]["speaker_independent"] is False
-    assert result["epochs"] == {"trained": 3, "chosen": 3}
+    assert result["epochs"] == {"trained": 3, "best": 3}
 
 
 def test_early_stopping_by_name(tiny, tmp_path):

@@ -171,8 +171,8 @@ def test_killed_in_mid_epoch_and_resumed_it_ends_as_if_unbroken(tmp_path, slow_c
     process.communicate()
     assert broken.read_result() is None
     train(config(*job), broken)
-    assert broken.read_result()["metrics"] == whole.read_result()["metrics"]
-    assert broken.read_result()["protocol"] == whole.read_result()["protocol"]
+    assert broken.read_result().plain()["metrics"] == whole.read_result().plain()["metrics"]
+    assert broken.read_result().plain()["protocol"] == whole.read_result().plain()["protocol"]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_stopped_by_hand_it_says_how_to_go_on(tmp_path, slow_corpus, signal_numb
         time.sleep(0.05)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal_number
-    assert directory.read_result()["reason"] == reason
+    assert directory.read_result().plain()["reason"] == reason
     assert directory.last.is_file()
     assert f"python train.py resume={directory.path}" in output
     assert "Traceback" not in output
@@ -212,7 +212,7 @@ def test_two_processes_test_as_one(tmp_path, cremad_root):
     code, output = run(*job, "trainer=ddp", "trainer.devices=2", "hydra.run.dir=two", cwd=tmp_path)
     assert code == 0, output
     two = RunDirectory(tmp_path / "two")
-    tested = two.read_result()
+    tested = two.read_result().plain()
     assert len(two.predictions.read_text().splitlines()) == 24 + 1
     assert len(list((two.path / "wandb").glob("offline-run-*"))) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["two"]

@@ -49,12 +49,12 @@ def test_a_list_that_was_edited_is_refused_and_restored_it_goes_on(tmp_path, mon
     with pytest.raises(UserError, match=said) as caught:
         train(again, run)
     assert len(str(caught.value).splitlines()) == 1
-    assert run.last.read_bytes() == before and run.read_result()["status"] == "failed"
+    assert run.last.read_bytes() == before and run.read_result().plain()["status"] == "failed"
     listed.write_text(original)
     (tmp_path / "clips").rename(tmp_path / "moved")  # elsewhere, and the same
     (tmp_path / "clips").symlink_to(tmp_path / "moved")
     train(again, run)
-    leakage = run.read_result()["leakage"]
+    leakage = run.read_result().plain()["leakage"]
     assert leakage.keys() == {"train/test", "val/test", "train/val"}
     assert all(shared == {"speakers": [], "n_sounds": 0} for shared in leakage.values())
 
@@ -134,8 +134,8 @@ def test_the_tested_checkpoint_says_whom_it_was_trained_on(begun, tmp_path, monk
     monkeypatch.setattr(experiment, "stamp", lambda *_: stamp)
     run = RunDirectory(tmp_path / "run")
     train(config("data=csv", f"data.manifest={listed}", *SMALL, "data.split=loso", "logger=none"), run)
-    assert run.read_result()["leakage"]["train/test"] == {"speakers": tested, "n_sounds": 0}
-    assert run.read_result()["protocol"]["speaker_independent"] is False
+    assert run.read_result().plain()["leakage"]["train/test"] == {"speakers": tested, "n_sounds": 0}
+    assert run.read_result().plain()["protocol"]["speaker_independent"] is False
 
 
 def test_a_setting_that_is_new_since_and_null_is_no_other_config(tmp_path):

@@ -50,7 +50,7 @@ def batch_of(data, rows):
 
 
 def test_a_clip_alone_is_judged_by_itself(trained, cremad_root):
-    result = trained.read_result()
+    result = trained.read_result().plain()
     assert "speaker_clips" not in result["protocol"]
     model = load_model(trained.path)
     assert model.by_speaker and model.speaker_clips == 1
@@ -65,7 +65,7 @@ def test_what_is_known_is_part_of_the_protocol(trained, tmp_path):
         assert code == 0, errors
     one, everything = (json.loads((tmp_path / known / "result.json").read_text()) for known in ("1", "all"))
     assert one["metrics"]["test"]["loss"] == pytest.approx(
-        trained.read_result()["metrics"]["test"]["loss"], abs=1e-4
+        trained.read_result().plain()["metrics"]["test"]["loss"], abs=1e-4
     )
     assert "speaker_clips" not in one["protocol"] and everything["protocol"]["speaker_clips"] == "all"
     assert one["metrics"]["test"]["loss"] != everything["metrics"]["test"]["loss"]
@@ -77,7 +77,7 @@ def test_what_is_known_is_part_of_the_protocol(trained, tmp_path):
 def test_a_run_that_knows_its_speakers_says_so(tmp_path, cremad_root):
     run = RunDirectory(tmp_path / "run")
     train(config(*overrides(cremad_root), "trainer.max_epochs=1", "model.speaker_clips=null"), run)
-    result = run.read_result()
+    result = run.read_result().plain()
     assert result["protocol"]["speaker_clips"] == "all"
     card = (run.checkpoints / "model_card.md").read_text()
     assert "each speaker known from all their clips" in card.lower()

@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ser_lightning.compare.comparison import SHARED, SYNTHETIC, Comparison
+from ser_lightning.compare.comparison import SHARED, Comparison
 from ser_lightning.compare.html import pairwise
 from ser_lightning.compare.html.charts import axes, curves, row_charts, scatter, svg
 from ser_lightning.evaluation.bootstrap import Estimate
@@ -102,7 +102,7 @@ def _environment() -> Environment:
         max_names=scatter.MAX_NAMES,
         missing=numbers.MISSING,
         n_curves_shown=_N_CURVES_SHOWN,
-        said_elsewhere=(SYNTHETIC, SHARED),
+        said_elsewhere=(protocol.SYNTHETIC, SHARED),
     )
     return environment
 

@@ -45,7 +45,7 @@ class SpeakerFolds:
         """As many as were given."""
         return range(self._n_folds)
 
-    def speakers(self, fold: int) -> set[str]:
+    def speakers(self, fold: int | str) -> set[str]:
         """Return whom a fold tests on."""
         return {name for name, number in self._fold_of.items() if number == fold}
 

@@ -63,7 +63,8 @@ def written(folder: Path, *comparisons) -> Page:
 
 
 def test_page_tells_what_was_compared_and_what_came_out(tmp_path):
-    made = make_comparison(human=0.612, warnings=["5 clips were silent"], failed=[("outputs/x", "loss is nan")])
+    failed = [("outputs/x", "loss is nan")]
+    made = make_comparison(annotators=0.612, warnings=["5 clips were silent"], failed=failed)
     page = written(tmp_path, made)
     best, second = made.groups[:2]
     for fact in (

@@ -27,7 +27,7 @@ class Line:
     name: str
     curve: Curve
     band: dict[int, tuple[float, float]]
-    chosen: int
+    best: int
 
 
 def are_drawn_alone(groups: Sequence[Group]) -> bool:
@@ -57,7 +57,7 @@ def mean_curve(group: Group, column: str) -> Line:
         name=group.name,
         curve={epoch: fmean(values) for epoch, values in kept.items()},
         band={epoch: (min(values), max(values)) for epoch, values in kept.items()} if len(curves) > 1 else {},
-        chosen=round(median(run.chosen for run in group.runs)),
+        best=round(median(run.best for run in group.runs)),
     )
 
 
@@ -80,7 +80,7 @@ def panel(
     for group, many in enumerate(lines):
         switch = {"data_group": group, "class_": f"{colour(group)} {'' if group < shown else 'off'}".rstrip()}
         curves.append(element("g", *(path for line in many for path in _paths(line, x, y)), **switch))
-        marks.append(element("g", *(_chosen(group, line, x, y, write, height_px) for line in many), **switch))
+        marks.append(element("g", *(_best(group, line, x, y, write, height_px) for line in many), **switch))
     stretched = element(  # the best drawn last, over the others
         "svg",
         *reversed(curves),
@@ -103,7 +103,7 @@ def _lines(group: Group, column: str, alone: bool) -> Iterator[Line]:
         return
     for run in group.runs:
         if curve := curve_of(run, column):
-            yield Line(f"{group.name}, fold {run.fold}, seed {run.seed}", curve, {}, run.chosen)
+            yield Line(f"{group.name}, fold {run.fold}, seed {run.seed}", curve, {}, run.best)
 
 
 def _extent(line: Line) -> Iterator[float]:
@@ -138,7 +138,7 @@ def _thinned(line: Line) -> Curve:
     """At most so many epochs, evenly, and the last."""
     step = math.ceil(len(line.curve) / _MAX_POINTS)
     epochs = list(line.curve)
-    kept = {*epochs[::step], epochs[-1], *([line.chosen] if line.chosen in line.curve else [])}
+    kept = {*epochs[::step], epochs[-1], *([line.best] if line.best in line.curve else [])}
     return {epoch: line.curve[epoch] for epoch in epochs if epoch in kept}
 
 
@@ -147,9 +147,9 @@ def _path(points: Sequence[tuple[int, float]], x: Scale, y: Scale) -> str:
     return "M" + "L".join(at) + ("h0" if len(at) == 1 else "")
 
 
-def _chosen(group: int, line: Line, x: Scale, y: Scale, write: Callable[[float], str], height_px: int) -> Markup:
-    value = line.curve.get(line.chosen)
+def _best(group: int, line: Line, x: Scale, y: Scale, write: Callable[[float], str], height_px: int) -> Markup:
+    value = line.curve.get(line.best)
     if value is None:
         return Markup()
-    tip = f"{line.name}: {write(value)} at epoch {line.chosen}, which was chosen"
-    return mark(group, x.share(line.chosen), height(y, value, height_px), tip=tip)
+    tip = f"{line.name}: {write(value)} at epoch {line.best}, the best"
+    return mark(group, x.share(line.best), height(y, value, height_px), tip=tip)

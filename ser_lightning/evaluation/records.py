@@ -1,0 +1,73 @@
+"""What an evaluation gives, as typed values. K: labels."""
+
+from ser_lightning.utils.records import Count, Interval, Record, Share
+
+
+class Scores(Record):
+    """Scores of one evaluation. ``recall`` is None for a label that no clip has."""
+
+    uar: Share
+    accuracy: Share
+    macro_f1: Share | None = None
+    loss: float | None = None
+    recall: dict[str, Share | None] = {}
+
+
+class PartScores(Record):
+    """Scores of a part of the test clips, with 95 % intervals over speakers; those are None for too few speakers.
+
+    A label without clips has None for its recall, and is no part of the UAR.
+    """
+
+    n_clips: Count
+    n_speakers: Count
+    uar: Share
+    uar_interval: Interval | None
+    accuracy: Share
+    accuracy_interval: Interval | None
+    recall: dict[str, Share | None]
+
+    @property
+    def n_labels(self) -> int:
+        """Of how many labels the UAR is the mean."""
+        return sum(share is not None for share in self.recall.values())
+
+
+class ConditionScores(PartScores):
+    """Scores under an acoustic condition. ``difference`` is this UAR minus that of the clean condition."""
+
+    condition: str
+    title: str
+    group: str
+    difference: float | None
+    difference_interval: Interval | None
+
+
+class ConfidenceBin(Record):
+    """Clips whose highest probability lies between two bounds."""
+
+    low: Share
+    high: Share
+    n: Count
+    confidence: Share
+    accuracy: Share
+
+
+class SelectivePoint(Record):
+    """Scores on the most confident share ``coverage`` of the clips."""
+
+    coverage: Share
+    accuracy: Share
+    uar: Share
+
+
+class Calibration(Record):
+    """How far confidence is from accuracy, see `calibration`."""
+
+    ece: Share
+    nll: float
+    brier: float
+    aurc: float
+    confidence: Share
+    bins: list[ConfidenceBin]
+    selective: list[SelectivePoint]

@@ -1,0 +1,45 @@
+"""Typed plain values: what is written as JSON and read back, with a line that names the field that is wrong."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(ge=0)]
+Number = int | float
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]  # low and high
+
+
+class Record(BaseModel):
+    """A part of a JSON file: values are of the stated kinds, and fields that are not stated are ignored."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        protected_namespaces=(),
+    )
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return self.model_dump(by_alias=True)
+
+
+def fault_of(error: ValidationError) -> str:
+    """Return the first field that is wrong, and how, in a line."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = _dotted(first["loc"])
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    value = repr(first["input"])
+    return (
+        f"{field} is {value if len(value) <= 40 else value[:40] + '…'}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    )
+
+
+def _dotted(places: Sequence[int | str]) -> str:
+    return ".".join(map(str, places))
