@@ -39,7 +39,8 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
 
 def _set(config: DictConfig, text: str) -> None:
     name, _, value = text.lstrip("+").partition("=")
-    if not text.startswith("+") and OmegaConf.select(config, name, default=_NOTHING) is _NOTHING:
+    is_open = text.startswith("+") or name.startswith("data.roots.")  # where a corpus lies, whatever it is called
+    if not is_open and OmegaConf.select(config, name, default=_NOTHING) is _NOTHING:
         raise UserError(f"the checkpoint's data have no setting {name}: they have {', '.join(config.data)}")
     try:
         config.merge_with_dotlist([f"{name}={value}"])
