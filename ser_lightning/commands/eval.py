@@ -36,7 +36,7 @@ from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_config, wri
 from ser_lightning.runs.environment import describe
 from ser_lightning.runs.predictions import write_predictions
 from ser_lightning.training.experiment import unsplit_data
-from ser_lightning.training.test_checkpoint import BEST, LAST
+from ser_lightning.training.test_checkpoint import LAST, best_by
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.text import as_file_name
 
@@ -195,7 +195,8 @@ def _named(protocol: Mapping[str, Any], saved: Checkpoint) -> dict[str, Any]:
 
 
 def _selection(saved: Checkpoint) -> str:
-    return BEST if saved.protocol["n_val"] else LAST
+    apart = saved.protocol["speaker_independent"]
+    return best_by(saved.stamp, speaker_independent=apart) if saved.protocol["n_val"] else LAST
 
 
 def _under_conditions(model: EmotionRecognizer, test: Test, clean: Predictions) -> list[dict[str, Any]]:
