@@ -44,7 +44,7 @@ def places(tmp_path_factory, cremad_root):
 def splits_of(corpus):
     """Those that a small corpus has the speakers for; evar names 91 actors, and its test is in test_splits.py."""
     if corpus in FROM_EXAMPLES:
-        return [config(f"data={corpus}").data.split, "random"]
+        return [config(f"data={corpus}").data.split]
     names = [name for name in config(f"data={corpus}").data.splits if name != "evar"]
     return [name for name in names if name != "file" or corpus == "csv"]
 
