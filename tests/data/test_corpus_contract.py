@@ -1,4 +1,4 @@
-"""The contract of every corpus that there is: its examples are read, other names refused, its labels have a rule."""
+"""The contract of every corpus there is: its examples are read, other names refused, its labels have a rule."""
 
 from pathlib import PurePosixPath
 
