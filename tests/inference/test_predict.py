@@ -189,7 +189,7 @@ def test_stopped_in_the_middle_it_keeps_what_it_has(checkpoint, folder, tmp_path
         time.sleep(5)
 
     handler = signal.getsignal(number)
-    monkeypatch.setattr("ser_lightning.commands.predict.predict_all", stop_after_two)
+    monkeypatch.setattr("ser_lightning.inference.predict.predict_all", stop_after_two)
     place = tmp_path / "answers.csv"
     code, _, errors = ser(checkpoint, folder, "--csv", place)
     assert code == 128 + number and "2 of 6 recordings read" in errors and said in errors
