@@ -28,9 +28,9 @@ from ser_lightning.evaluation import evaluate as evaluation
 from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.evaluation.robustness import Heard, robustness
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
-from ser_lightning.inference.over_collection import hear
+from ser_lightning.inference.over_collection import logits_of
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
-from ser_lightning.models.speaker_statistics import protocol_of_speakers
+from ser_lightning.models.speaker_statistics import protocol_entry
 from ser_lightning.report.console import finish, print_summary
 from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_config, write_json
 from ser_lightning.runs.environment import describe
@@ -92,7 +92,7 @@ def evaluate(
     model = recognizer(saved, device=device, trust=trust)
     if speaker_clips is not None:
         model.speaker_clips = _speaker_clips(speaker_clips, model)
-    logits = hear(model, test.collection, test.rows, what="listening")
+    logits = logits_of(model, test.collection, test.rows, what="inference")
     found = evaluation.evaluate(test.collection.test_clips(test.rows), logits, model.labels)
     more = {"robustness": _under_conditions(model, test, found.predictions)} if under_conditions else {}
     run.path.mkdir(parents=True, exist_ok=True)
@@ -120,8 +120,10 @@ def _leakage(record: TrainingRecord, test: Test) -> Leakage:
 
 
 def _speaker_clips(text: str, model: EmotionRecognizer) -> int | None:
-    if not model.by_speaker:
-        raise UserError("--speaker-clips: this model hears each clip by itself (model.frontend.normalise=speaker)")
+    if model.speaker_statistics is None:
+        raise UserError(
+            "--speaker-clips: this model normalises each clip by itself (model.frontend.normalise=speaker)"
+        )
     if text == "all":
         return None
     if not text.isdecimal() or int(text) < 1:
@@ -207,7 +209,7 @@ def _under_conditions(model: EmotionRecognizer, test: Test, clean: Predictions) 
         if condition.change is None:
             predicted = clean.predicted
         else:
-            logits = hear(
+            logits = logits_of(
                 model, test.collection, test.rows, what=condition.title, change=_change(manifest, condition)
             )
             predicted = logits.argmax(axis=1).astype(np.int64)
@@ -235,7 +237,7 @@ def _directory(to: str | None, test: Test, saved: Checkpoint) -> RunDirectory:
 
 def _about(saved: Checkpoint, model: EmotionRecognizer, test: Test, known: Seen | None) -> dict[str, Any]:
     facts = getattr(model.net, "facts", dict)
-    protocol = {**test.protocol, **protocol_of_speakers(model.speaker_clips)}
+    protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
     protocol["speaker_independent"] = known is None
     return {
         "protocol": protocol,

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from ser_lightning.commands.places import STDOUT, check_places
 from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SQUARE_SHARE, SQUARE_WAVES
-from ser_lightning.inference.predict import Outcome, known_voice, predict_all
+from ser_lightning.inference.predict import Outcome, fit_speaker, predict_all
 from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, load_model
 from ser_lightning.inference.recordings import RawFormat, Recording, find_recordings
 from ser_lightning.inference.windows import Windows
@@ -51,12 +51,12 @@ def predict_and_deliver(
     check_places(places)
     recordings = find_recordings(inputs, raw=raw)
     model = load_model(checkpoint, device=device, trust=trust)
-    voice = known_voice(model, recordings, windows=windows) if one_speaker else None
+    speaker = fit_speaker(model, recordings, windows=windows) if one_speaker else None
     lines = places.get("jsonl")
     outcomes: list[Outcome] = []
     try:
         with _lines(lines) as out:
-            for outcome in _watched(predict_all(model, recordings, windows=windows, voice=voice), recordings):
+            for outcome in _watched(predict_all(model, recordings, windows=windows, speaker=speaker), recordings):
                 outcomes.append(outcome)
                 if out is not None:
                     out.write(json.dumps(outcome.to_json(), allow_nan=False) + "\n")

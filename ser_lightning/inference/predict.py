@@ -9,7 +9,7 @@ import numpy as np
 
 from ser_lightning.data.prepare.truncation import UnreadableAudio
 from ser_lightning.inference.prediction import NoAnswer, Prediction, Segment, summarised
-from ser_lightning.inference.recognizer import EmotionRecognizer, Voice
+from ser_lightning.inference.recognizer import EmotionRecognizer, Speaker
 from ser_lightning.inference.recordings import STDIN, Recording
 from ser_lightning.inference.windows import Windows
 from ser_lightning.utils.errors import UserError
@@ -45,16 +45,18 @@ def predict_all(
     recordings: Sequence[Recording],
     *,
     windows: Windows | None = None,
-    voice: Voice | None = None,
+    speaker: Speaker | None = None,
 ) -> Iterator[Outcome]:
     """An outcome for each recording, in their order, as soon as it is known.
 
-    ``voice``: what is known of the one who speaks in all of them.
+    ``speaker``: the one who speaks in all of them, from `fit_speaker`.
 
     Segments are batched across recordings, and read when they are needed: memory does not grow with their length.
     """
     errors: dict[int, str] = {}
-    answers = model.answer(_segments(recordings, windows or Windows(), model.sample_rate_hz, errors), voice=voice)
+    answers = model.answer(
+        _segments(recordings, windows or Windows(), model.sample_rate_hz, errors), speaker=speaker
+    )
     n_told = 0
     for number, group in groupby(answers, key=lambda answer: answer[0]):
         segments = [segment for _, segment in group]
@@ -72,17 +74,17 @@ def predict_all(
         yield _failed(recordings[failed], errors[failed])
 
 
-def known_voice(
+def fit_speaker(
     model: EmotionRecognizer, recordings: Sequence[Recording], *, windows: Windows | None = None
-) -> Voice:
-    """What recordings, all of one speaker, tell of that speaker; what cannot be read tells nothing.
+) -> Speaker:
+    """Estimate the statistics of one speaker from recordings; those that cannot be read are left out.
 
-    Raises: UserError where they are piped in, which cannot be heard twice; and as `EmotionRecognizer.voice_of`.
+    Raises: UserError where they are piped in, which cannot be read twice; and as `EmotionRecognizer.fit_speaker`.
     """
     if any(recording.name == STDIN for recording in recordings):
-        raise UserError("--one-speaker hears recordings twice, and standard input comes once: name a file")
+        raise UserError("--one-speaker reads recordings twice, and standard input comes once: name a file")
     segments = _segments(recordings, windows or Windows(), model.sample_rate_hz, {})
-    return model.voice_of(samples for _, _, samples in segments)
+    return model.fit_speaker_on_clips(samples for _, _, samples in segments)
 
 
 def _segments(

@@ -5,7 +5,6 @@ B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from ser_lightning.models.gathered_outputs import Outputs
 from ser_lightning.models.nets.arguments import check_arguments, check_memory
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
-from ser_lightning.models.speaker_statistics import pooled, protocol_of_speakers, typical_voice
+from ser_lightning.models.speaker_statistics import SpeakerStatistics, protocol_entry
 from ser_lightning.utils.errors import UserError, check
 
 log = logging.getLogger(__name__)
@@ -49,9 +48,10 @@ class EmotionModule(LightningModule):
             that is taught as shares of several classes by their mean.
         class_counts: (K,) training clips a class, needed for that.
         label_smoothing: share of the target spread over all classes.
-        speaker_clips: where the front-end normalises by speaker: how many clips of a speaker are known when one of
-            theirs is validated or tested, itself among them; None for all. Their labels are not used.
-        speaker_alone: the share of training clips that are heard as if nothing else were known of their speaker.
+        speaker_clips: where the front-end normalises by speaker: how many clips, without labels, the statistics of
+            a validation or test speaker come from, the clip itself among them; None for all.
+        speaker_alone: share of training clips that are normalised by the typical speaker and themselves alone, as
+            at a first recording.
         monitor: the metric that chooses the epoch, which a schedule such as ReduceLROnPlateau follows too.
         monitor_mode: "max" or "min", what is better.
 
@@ -94,17 +94,13 @@ class EmotionModule(LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._label_smoothing = label_smoothing
-        self._speaker_clips = speaker_clips
+        self.speaker_clips = speaker_clips
         self._speaker_alone = speaker_alone
-        if not self.by_speaker and (speaker_clips != 1 or speaker_alone != 0.5):
+        if self.speaker_statistics is None and (speaker_clips != 1 or speaker_alone != 0.5):
             log.warning(
                 "no effect: model.speaker_clips and speaker_alone, without model.frontend.normalise=speaker"
             )
         self._monitor, self._monitor_mode = monitor, monitor_mode
-        self._voices: Tensor | None  # (N, 2, M): what is known of the speaker of each clip
-        self._alone: Tensor | None  # (N, 2, M): the same, had nothing but the clip been heard
-        self.register_buffer("_voices", None, persistent=False)
-        self.register_buffer("_alone", None, persistent=False)
         self.class_weight: Tensor | None
         self.register_buffer("class_weight", _class_weight(class_weights, class_counts), persistent=False)
         self.val_loss = MeanMetric()
@@ -164,44 +160,17 @@ class EmotionModule(LightningModule):
         return self.net(*self._features(batch.waveform, batch))
 
     def _features(self, waveform: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(B, T) -> (B, M, F), (B,), with what is known of each speaker."""
-        if self._voices is None or self._alone is None:
+        """(B, T) -> (B, M, F), (B,), normalised by the speakers' statistics where these were fitted."""
+        if self.speaker_statistics is None:
             return self.frontend(waveform, batch.lengths)
-        voice, alone = self._voices[batch.index], self._alone[batch.index]  # (B, 2, M)
-        if self.training:
-            unknown = torch.rand(len(voice), 1, 1, device=voice.device) < self._speaker_alone
-            voice = torch.where(unknown, alone, voice)
-        return self.frontend(waveform, batch.lengths, voice)
+        share = self._speaker_alone if self.training else None
+        statistics = self.speaker_statistics.look_up(batch.index, single_clip_share=share)  # (B, 2, M)
+        return self.frontend(waveform, batch.lengths, statistics)
 
     @property
-    def by_speaker(self) -> bool:
-        """Whether the front-end normalises by speaker, so that `meet` must come before training."""
-        return getattr(self.frontend, "by_speaker", False)
-
-    def meet(
-        self,
-        *,
-        training: Sequence[Sequence[int]],
-        others: Sequence[Sequence[int]],
-        moments: Tensor,
-        frames: Tensor,
-    ) -> None:
-        """Let the front-end know the speakers, from how their clips sound, without labels.
-
-        Args:
-            training: rows of the clips of each speaker who trains.
-            others: of those who validate or test, by part.
-            moments, frames: (N, 2, M), (N,) of all clips, see `LogMel.moments`.
-        """
-        frontend, training = self.frontend, list(training)
-        assert isinstance(frontend, LogMel), "by_speaker says so"
-        frontend.typical.copy_(typical_voice(pooled(moments, frames, training)))
-        known = partial(frontend.known_voices, moments, frames)
-        self._alone = known([*training, *others], n_clips=1)
-        self._voices = known(training, n_clips=None)
-        evaluated = known(others, n_clips=self._speaker_clips)
-        rows = [row for speaker in others for row in speaker]
-        self._voices[rows] = evaluated[rows]
+    def speaker_statistics(self) -> SpeakerStatistics | None:
+        """The front-end's, to be fitted before training; None where it does not normalise by speaker."""
+        return getattr(self.frontend, "speaker_statistics", None)
 
     def remember(
         self,
@@ -257,8 +226,8 @@ class EmotionModule(LightningModule):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What a result of it depends on beside the clip that is judged."""
-        return protocol_of_speakers(self._speaker_clips) if self.by_speaker else {}
+        """What a result depends on beside the clip that is tested."""
+        return protocol_entry(self.speaker_clips) if self.speaker_statistics is not None else {}
 
     @property
     def contamination(self) -> str | None:

@@ -15,10 +15,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from ser_lightning.data.clip_batches import clip_batches
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv
-from ser_lightning.models.clip_moments import clip_moments
+from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.report import console
 from ser_lightning.report.model_card import write_card
@@ -99,18 +100,19 @@ def make_module(
     )
 
 
-def meet_speakers(module: EmotionModule, data: EmotionDataModule) -> None:
-    """Let a module that normalises by speaker hear the speakers of every part by themselves."""
-    if not module.by_speaker:
+def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
+    """Estimate the statistics that a module normalises clips by, from the clips of each speaker in each part."""
+    if module.speaker_statistics is None:
         return
-    split = data.split
+    assert isinstance(module.frontend, LogMel), "no other front-end has statistics"
+    split, manifest = data.split, data.manifest
     rows = sorted({*split.train, *split.val, *split.test})
-    moments, frames = clip_moments(module.frontend, data.collection, rows, what="getting to know the speakers")
-    module.meet(
-        training=data.manifest.by_speaker(split.train),
-        others=[*data.manifest.by_speaker(split.val), *data.manifest.by_speaker(split.test)],
-        moments=moments,
-        frames=frames,
+    batches = clip_batches(data.collection, rows, what="speaker statistics", change=None)
+    module.speaker_statistics.fit(
+        module.frontend.moments_of_set(batches, n_clips=len(manifest)),
+        training=manifest.by_speaker(split.train),
+        evaluated=[*manifest.by_speaker(split.val), *manifest.by_speaker(split.test)],
+        n_clips=module.speaker_clips,
     )
 
 
@@ -207,7 +209,7 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     trainer = _trainer(config, run, data.protocol(), own, averages=module.can_be_averaged)
     if not config.trainer.get("fast_dev_run"):
         _remember(trainer, module, data)
-    meet_speakers(module, data)
+    fit_speaker_statistics(module, data)
     _fit(trainer, module, data, run)
     judgement, predictions = judge(trainer, module, data, run)
     environment = describe(module.device, str(trainer.precision))
