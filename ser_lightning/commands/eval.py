@@ -30,6 +30,7 @@ from ser_lightning.evaluation.robustness import Heard, robustness
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.over_collection import logits_of
 from ser_lightning.inference.recognizer import EmotionRecognizer, recognizer
+from ser_lightning.models.nets.network import hook
 from ser_lightning.models.speaker_statistics import protocol_entry
 from ser_lightning.report.console import finish, print_summary
 from ser_lightning.runs.directory import SCHEMA, RunDirectory, write_config, write_json
@@ -236,13 +237,12 @@ def _directory(to: str | None, test: Test, saved: Checkpoint) -> RunDirectory:
 
 
 def _about(saved: Checkpoint, model: EmotionRecognizer, test: Test, known: Seen | None) -> dict[str, Any]:
-    facts = getattr(model.net, "facts", dict)
     protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
     protocol["speaker_independent"] = known is None
     return {
         "protocol": protocol,
-        "contamination": getattr(model.net, "contamination", None),
-        "model": {"name": model.name, "parameters": model.n_parameters, **facts()},
+        "contamination": hook(model.net, "contamination"),
+        "model": {"name": model.name, "parameters": model.n_parameters, **hook(model.net, "description")()},
         "seed": saved.config["seed"],
         "epochs": {"trained": saved.epoch, "chosen": saved.epoch},
         "config": RunDirectory(Path()).config.name,

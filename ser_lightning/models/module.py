@@ -22,6 +22,7 @@ from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.gathered_outputs import Outputs
 from ser_lightning.models.nets.arguments import check_arguments, check_memory
+from ser_lightning.models.nets.network import hook
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
 from ser_lightning.models.speaker_statistics import SpeakerStatistics, protocol_entry
@@ -38,9 +39,8 @@ class EmotionModule(LightningModule):
         labels: class names; their number is the network's K.
         sample_rate_hz: of the waveforms.
         frontend: makes a `LogMel` or a `RawWaveform`, given the sample rate.
-        net: makes the network, given ``n_mels`` and ``n_classes``; see ARCHITECTURE for its `forward`.
-        optimizer: makes an optimiser, given parameters; a network may have ``parameter_groups``, each with a share
-            ``lr_scale`` of the learning rate.
+        net: makes the network, given ``n_mels`` and ``n_classes``; see `models.nets.network`.
+        optimizer: makes an optimiser, given parameters.
         scheduler: makes a schedule, given the optimiser, and ``total_steps`` if it takes that: then it goes on at
             every step, else at every epoch.
         augment: used while training.
@@ -154,7 +154,7 @@ class EmotionModule(LightningModule):
         self.outputs.update(batch.index, self._answer(batch))
 
     def _answer(self, batch: Batch) -> Tensor:
-        """Logits (B, K), from features that were remembered where they were."""
+        """Return logits (B, K), from cached features where there are any."""
         if self._from_store is not None:
             return self._from_store(batch.index)
         return self.net(*self._features(batch.waveform, batch))
@@ -172,7 +172,7 @@ class EmotionModule(LightningModule):
         """The front-end's, to be fitted before training; None where it does not normalise by speaker."""
         return getattr(self.frontend, "speaker_statistics", None)
 
-    def remember(
+    def cache_features(
         self,
         rows: Sequence[int],
         *,
@@ -180,21 +180,19 @@ class EmotionModule(LightningModule):
         n_samples: Sequence[int],
         gather: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]],
     ) -> None:
-        """Let a network that makes the same of a clip every time do so once; most have no ``remember`` and learn.
+        """Let the network cache its features of clips, where it does that; see `Network.cache_features`.
 
-        Augmentation then has nothing to work on. ``rows`` are of a manifest, ``hashes`` (of the sound) and
-        ``n_samples`` of all its clips; ``gather`` copies rows into waveforms (B, T) and lengths (B,).
+        ``gather`` copies rows into waveforms (B, T) and lengths (B,).
         """
 
         def features(some: list[int]) -> tuple[Tensor, Tensor]:
             waveform, lengths = (torch.from_numpy(array).to(self.device) for array in gather(some))
             return self.frontend(waveform, lengths)
 
-        remember = getattr(self.net, "remember", None)
-        if remember is not None and remember(features, rows=rows, hashes=hashes, n_samples=n_samples):
-            self._from_store = self.net.forward_stored  # type: ignore[assignment]  # who remembers has it
+        if hook(self.net, "cache_features")(features, rows=rows, hashes=hashes, n_samples=n_samples):
+            self._from_store = hook(self.net, "forward_cached")
             if self.augment.waveform or self.augment.features or self.augment.mixup is not None:
-                log.info("stored features are of clips as they are: augmentation needs model.net.store=false")
+                log.info("cached features are of clips as they are: augmentation needs model.net.store=false")
 
     def configure_optimizers(self) -> Any:
         """Lightning's form of optimiser and schedule. Raises: UserError where these two do not fit."""
@@ -209,8 +207,8 @@ class EmotionModule(LightningModule):
         given = getattr(self._optimizer, "keywords", {})
         check("model.optimizer.", above=0, lr=given.get("lr", 1.0))
         check("model.optimizer.", at_least=0, weight_decay=given.get("weight_decay", 0.0))
-        groups = getattr(self.net, "parameter_groups", None)
-        optimizer = self._optimizer(self.parameters() if groups is None else groups())
+        groups = hook(self.net, "parameter_groups")()
+        optimizer = self._optimizer(self.parameters() if groups is None else groups)
         for group in optimizer.param_groups:
             group["lr"] *= group.get("lr_scale", 1.0)
         return optimizer
@@ -219,10 +217,9 @@ class EmotionModule(LightningModule):
         """Trained numbers in the network."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
-    def facts(self) -> dict[str, Any]:
-        """What result.json says of the model, as plain values."""
-        more = getattr(self.net, "facts", dict)
-        return {"name": self.name, "parameters": self.n_parameters(), **more()}
+    def description(self) -> dict[str, Any]:
+        """Return what result.json says of the model, as plain values."""
+        return {"name": self.name, "parameters": self.n_parameters(), **hook(self.net, "description")()}
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -231,17 +228,17 @@ class EmotionModule(LightningModule):
 
     @property
     def contamination(self) -> str | None:
-        """What to say beside results where a network had heard emotional speech before it was trained here."""
-        return getattr(self.net, "contamination", None)
+        """See `Network.contamination`."""
+        return hook(self.net, "contamination")
 
     @property
     def can_be_averaged(self) -> bool:
-        """Whether its weights are worth a running average, which takes their memory twice."""
-        return getattr(self.net, "can_be_averaged", True)
+        """See `Network.can_be_averaged`."""
+        return hook(self.net, "can_be_averaged")
 
-    def rebuild(self) -> dict[str, Any]:
-        """Arguments of the network that a checkpoint's config changes, so that the network can be made from it."""
-        return getattr(self.net, "rebuild", dict)()
+    def checkpoint_arguments(self) -> dict[str, Any]:
+        """See `Network.checkpoint_arguments`."""
+        return hook(self.net, "checkpoint_arguments")()
 
 
 def _class_weight(mode: str | None, counts: Tensor | None) -> Tensor | None:

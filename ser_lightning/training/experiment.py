@@ -118,9 +118,9 @@ def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> No
 
 def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) -> dict[str, Any]:
     """What a checkpoint carries, so that it can be used, and judged, without its run: plain data."""
-    rebuilding = OmegaConf.create({"model": {"net": module.rebuild()}})
+    arguments = OmegaConf.create({"model": {"net": module.checkpoint_arguments()}})
     return {
-        "config": OmegaConf.to_container(OmegaConf.merge(config, rebuilding), resolve=True),
+        "config": OmegaConf.to_container(OmegaConf.merge(config, arguments), resolve=True),
         "labels": list(data.labels),
         "sample_rate_hz": data.sample_rate_hz,
         "protocol": data.protocol() | module.protocol,
@@ -208,7 +208,7 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     own = [clock, history, StampCheckpoints(stamp(config, data, module))]
     trainer = _trainer(config, run, data.protocol(), own, averages=module.can_be_averaged)
     if not config.trainer.get("fast_dev_run"):
-        _remember(trainer, module, data)
+        _cache_features(trainer, module, data)
     fit_speaker_statistics(module, data)
     _fit(trainer, module, data, run)
     judgement, predictions = judge(trainer, module, data, run)
@@ -226,10 +226,10 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _remember(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
-    """Let a network that never changes keep what it makes of the clips of this split."""
+def _cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
+    """Let a network whose features never change compute those of this split's clips once."""
     module.to(trainer.strategy.root_device)
-    module.remember(
+    module.cache_features(
         sorted({*data.split.train, *data.split.val, *data.split.test}),
         hashes=data.manifest.column("audio_hash"),
         n_samples=data.collection.n_samples.tolist(),

@@ -48,7 +48,7 @@ def judge(
         "protocol": protocol,
         "leakage": leakage_to_json(shared) if shared is not None else None,
         "contamination": module.contamination,
-        "model": module.facts(),
+        "model": module.description(),
         "epochs": epochs,
         "warnings": data.warnings() | ({"untested": untested} if untested else {}),
     }

@@ -541,8 +541,8 @@ def test_a_tuned_model_needs_nothing_but_its_checkpoint(tiny, home, tmp_path):
     shutil.rmtree(backbone)
     assert_alike(predicted(run), from_waveforms(run, cfg), within=1e-4)
     model = load_model(run.best)
-    assert model.net.facts()["pretrained"] == result_of(run)["model"]["pretrained"]
-    assert model.net.facts()["pretrained"]["digest"] == source.digest  # what it began as
+    assert model.net.description()["pretrained"] == result_of(run)["model"]["pretrained"]
+    assert model.net.description()["pretrained"]["digest"] == source.digest  # what it began as
     tuned = model.net.listener.encoder.state_dict()
     changed = {key for key, value in before.state_dict().items() if not torch.equal(value, tuned[key])}
     assert any("layers.0." in key for key in changed)

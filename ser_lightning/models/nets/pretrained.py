@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_lightning.models.layers.pooling import make_pooling
+from ser_lightning.models.nets.network import Network
 from ser_lightning.models.pretrained.listener import Listener
 from ser_lightning.models.pretrained.statistics import StatisticsHead, batch_standardised
 from ser_lightning.models.pretrained.store import Clip, FeatureStore
@@ -21,7 +22,7 @@ from ser_lightning.utils.files import cache_root
 STATISTICS = "statistics"
 
 
-class Pretrained(nn.Module):
+class Pretrained(Network):
     """A head over the layers of a model that is frozen, has adapters, or learns itself.
 
     With the pooling "statistics" it is a `StatisticsHead`: mean and standard deviation of every layer over the
@@ -38,7 +39,7 @@ class Pretrained(nn.Module):
         context: of Whisper: "clip", or "window", 30 s as in its training.
         layers: which are used, from 0; None takes all.
         average_frames: how many neighbouring frames become one.
-        store: keep on disk what a frozen model makes of each clip; see `remember`.
+        store: keep on disk what a frozen model makes of each clip; see `cache_features`.
         n_hidden: of the projection, at each frame, or of the `StatisticsHead`; 0: that has none.
         pooling: over time, "statistics" or a name in `layers.pooling.POOLINGS`.
         dropout: before the last layer.
@@ -48,8 +49,6 @@ class Pretrained(nn.Module):
         backbone_lr_scale: the learning rate of the uppermost layer, or its adapters, over the head's.
         layer_lr_decay: each layer's learning rate over that of the layer above it.
     """
-
-    can_be_averaged = False  # large, and mostly as it was
 
     def __init__(
         self,
@@ -129,13 +128,13 @@ class Pretrained(nn.Module):
         x = functional.relu(self.project(mixed)).transpose(1, 2)  # (B, n_hidden, F)
         return self.classify(self.dropout(batch_standardised(self.norm, self.pool(x, frames))))
 
-    def forward_stored(self, index: Tensor) -> Tensor:
-        """Rows (B,) of the manifest that was remembered -> logits (B, K)."""
-        assert self._store is not None, "remember() comes first"
+    def forward_cached(self, index: Tensor) -> Tensor:
+        """Rows (B,) of clips whose features are cached -> logits (B, K)."""
+        assert self._store is not None, "cache_features() comes first"
         states, frames = self._store.gather([self._hashes[row] for row in index.tolist()], self._layers)
         return self.forward_head(states.to(index.device), frames.to(index.device))
 
-    def remember(
+    def cache_features(
         self,
         make: Callable[[list[int]], tuple[Tensor, Tensor]],
         *,
@@ -143,10 +142,8 @@ class Pretrained(nn.Module):
         hashes: Sequence[str],
         n_samples: Sequence[int],
     ) -> bool:
-        """Have a frozen model listen to these rows of a manifest, once and for good, for `forward_stored`.
+        """Run a frozen model on these clips and keep its features on disk, see `Network.cache_features`.
 
-        ``make`` turns rows into the arguments of `forward`; ``hashes`` and ``n_samples`` are of every row.
-        Returns: False where nothing is to be kept.
         Raises: UserError where the disk has no room.
         """
         if not self._may_store:
@@ -181,16 +178,21 @@ class Pretrained(nn.Module):
 
     @property
     def contamination(self) -> str | None:
-        """What to say beside results, if the pretraining heard emotional speech."""
+        """Say so where it was, or may have been, pretrained on emotional speech."""
         return self.listener.source.contamination
 
-    def facts(self) -> dict[str, Any]:
-        """What result.json says of it, as plain values."""
-        return {"pretrained": self.listener.facts()}
+    @property
+    def can_be_averaged(self) -> bool:
+        """No: it is large, and most of its weights stay as they are."""
+        return False
 
-    def rebuild(self) -> dict[str, Any]:
-        """Arguments that a checkpoint changes, so as to be understood alone."""
-        return self.listener.rebuild()
+    def description(self) -> dict[str, Any]:
+        """Return which pretrained model it is, as plain values."""
+        return {"pretrained": self.listener.description()}
+
+    def checkpoint_arguments(self) -> dict[str, Any]:
+        """Return where the pretrained model lies, or its architecture where a checkpoint holds its weights."""
+        return self.listener.checkpoint_arguments()
 
     def _mixed(self, states: Tensor) -> Tensor:
         """(B, L, F, H) -> (B, F, H), in 32 bits."""

@@ -43,7 +43,7 @@ class Listener(nn.Module):
         adapters: arguments of `add_adapters`.
         freeze_feature_encoder: of one that is fine-tuned: its first convolutions do not learn.
         gradient_checkpointing: of one that learns: compute layers twice rather than keep them in memory.
-        architecture: what `rebuild` said, where weights are about to be loaded; ``name`` is not read then.
+        architecture: what `checkpoint_arguments` returned, where weights will be loaded; ``name`` is not read then.
 
     Raises: UserError where no such model can be had.
     """
@@ -137,8 +137,8 @@ class Listener(nn.Module):
         _, _, number = parameter.partition("adapters.")
         return self.encoder.depth(self._adapted[int(number)] if number else parameter)
 
-    def facts(self) -> dict[str, Any]:
-        """What results say of it, as plain values."""
+    def description(self) -> dict[str, Any]:
+        """Return what results say of it, as plain values."""
         return {
             "name": self.source.name,
             "family": self.source.family,
@@ -147,8 +147,8 @@ class Listener(nn.Module):
             "parameters": sum(parameter.numel() for parameter in self.encoder.parameters()),
         }
 
-    def rebuild(self) -> dict[str, Any]:
-        """What it is made of again when weights are loaded: a frozen one of where it lies, else all but those."""
+    def checkpoint_arguments(self) -> dict[str, Any]:
+        """Return what it is made from before weights are loaded: its architecture, or its place if it is frozen."""
         return (
             {"architecture": self.source.architecture} if self._mode == "finetune" else {"name": self.source.place}
         )
