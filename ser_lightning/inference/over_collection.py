@@ -48,5 +48,5 @@ def logits_of(
         found |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
     logits = np.stack([found[row] for row in rows])
     if not np.isfinite(logits).all():
-        raise UserError(f"{what}: the model's answers are no numbers (NaN): train it anew")
+        raise UserError(f"{what}: the model's outputs are no numbers (NaN): train it anew")
     return logits

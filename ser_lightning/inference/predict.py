@@ -1,4 +1,4 @@
-"""Many recordings through one model: batches across them, answers one by one, a bad file an answer of its own."""
+"""Run a model on many recordings: batches across them, outcomes one by one, a bad file an outcome of its own."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from ser_lightning.utils.text import printable
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Of one recording: what was recognised, or why it could not be read."""
+    """The prediction for one recording, or why it could not be read."""
 
     name: str
     prediction: Prediction | None = None
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         if self.prediction is None:
             return {"path": self.name, "error": self.error}
         found = self.prediction
@@ -47,7 +47,7 @@ def predict_all(
     windows: Windows | None = None,
     speaker: Speaker | None = None,
 ) -> Iterator[Outcome]:
-    """An outcome for each recording, in their order, as soon as it is known.
+    """Yield an outcome for each recording, in their order, as soon as it is there.
 
     ``speaker``: the one who speaks in all of them, from `fit_speaker`.
 
@@ -90,7 +90,7 @@ def fit_speaker(
 def _segments(
     recordings: Sequence[Recording], windows: Windows, sample_rate_hz: int, errors: dict[int, str]
 ) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(number of the recording, first sample, samples) of each segment; ``errors`` gets what cannot be read."""
+    """Yield (number of the recording, first sample, samples) of each segment; ``errors`` gets unreadable files."""
     for number, recording in enumerate(recordings):
         try:
             for start, samples in windows.cut(recording.blocks(sample_rate_hz), sample_rate_hz):

@@ -1,4 +1,4 @@
-"""A trained model at work: waveforms in, probabilities of emotions out.
+"""Run a trained model: waveforms in, probabilities of emotions out.
 
 B: clips.  C: channels.  T: samples of the longest clip.  K: classes.
 """
@@ -71,7 +71,7 @@ class EmotionRecognizer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that it computes on."""
         return next(self.parameters()).device
 
     @property
@@ -116,7 +116,7 @@ class EmotionRecognizer(nn.Module):
         return Speaker(statistics=by_clip[0], n_clips=len(rows))
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """As `logits`, but probabilities (B, K)."""
+        """Return probabilities (B, K), as `logits` otherwise."""
         return self.logits(waveform, lengths).softmax(-1)
 
     def predict(
@@ -127,7 +127,7 @@ class EmotionRecognizer(nn.Module):
         windows: Windows | None = None,
         speaker: Speaker | None = None,
     ) -> Prediction:
-        """What emotion a recording shows, in segments where it is long.
+        """Predict the emotion of a recording, in segments where it is long.
 
         Args:
             waveform: (T,), or (C, T) whose channels are averaged; float in [-1, 1] or int16.
@@ -144,7 +144,7 @@ class EmotionRecognizer(nn.Module):
     def predict_file(
         self, path: Path | str, *, windows: Windows | None = None, speaker: Speaker | None = None
     ) -> Prediction:
-        """The same for an audio file, read piece by piece: an hour takes no more memory than a minute.
+        """Do the same for an audio file, read piece by piece: an hour takes no more memory than a minute.
 
         Raises: ValueError that says what is wrong with the file.
         """
@@ -154,14 +154,14 @@ class EmotionRecognizer(nn.Module):
     def predict_blocks(
         self, blocks: Iterable[np.ndarray], *, windows: Windows | None = None, speaker: Speaker | None = None
     ) -> Prediction:
-        """The same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
+        """Do the same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
         cut = (windows or Windows()).cut(blocks, self.sample_rate_hz)
         return summarised([segment for _, segment in self.answer(((None, *each) for each in cut), speaker=speaker)])
 
     def answer(
         self, cut: "Iterable[tuple[Any, int, np.ndarray]]", *, speaker: Speaker | None = None
     ) -> "Iterator[tuple[Any, Segment]]":
-        """Segments as they come, of one recording or of many: (whose, first sample, samples) -> (whose, answer).
+        """Yield a prediction for each segment: (whose, first sample, samples) -> (whose, prediction).
 
         Those of one recording keep their order. Some hundred are in memory at a time.
         """
@@ -196,7 +196,7 @@ class EmotionRecognizer(nn.Module):
 
 
 def load_model(path: Path | str, *, device: str = "cpu", trust: bool = False) -> EmotionRecognizer:
-    """The model in a checkpoint, ready to use: nothing but the file is needed.
+    """Load the model of a checkpoint, ready to use: nothing but the file is needed.
 
     Except under a frozen pretrained model, which is read from where it lay.
 
@@ -211,7 +211,7 @@ def load_model(path: Path | str, *, device: str = "cpu", trust: bool = False) ->
 
 
 def recognizer(checkpoint: Checkpoint, *, device: str = "cpu", trust: bool = False) -> EmotionRecognizer:
-    """The same for a checkpoint that was read."""
+    """Make the model of a checkpoint that was read."""
     place = _device(device)
     return EmotionRecognizer(checkpoint, trust=trust).to(place)
 
@@ -227,7 +227,7 @@ def _device(name: str) -> torch.device:
 
 
 def _check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], checkpoint: Checkpoint) -> None:
-    """Make a network without its memory, to see that it is as large as the weights that are there for it.
+    """Make a network without its memory, to check that it is as large as the weights that are there for it.
 
     Raises: UserError where it is not: what a file claims is bounded by what it holds.
     """
@@ -248,16 +248,17 @@ def _check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], c
     hook = register_module_parameter_registration_hook(count)
     try:
         with torch.device("meta"):
-            claimed = make().state_dict()
+            claimed = make()
     finally:
         hook.remove()
-    shapes = ({name: getattr(value, "shape", None) for name, value in each.items()} for each in (claimed, held))
-    if next(shapes) != next(shapes):
-        raise misfit
+    try:
+        claimed.load_state_dict(held, assign=True)  # names and shapes are compared, nothing is copied
+    except (RuntimeError, LookupError, TypeError) as error:
+        raise misfit from error
 
 
 def _load(module: nn.Module, checkpoint: Checkpoint) -> None:
-    """Give it the weights of front-end and network; others were of the training.
+    """Load the weights of front-end and network; others belong to training.
 
     Raises: UserError where they do not fit.
     """

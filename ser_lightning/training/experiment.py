@@ -42,7 +42,7 @@ from ser_lightning.training.callbacks import (
 from ser_lightning.training.checkpoints import StayStopped, WholeCheckpoints, to_go_on_from
 from ser_lightning.training.config_types import check_parts
 from ser_lightning.training.resuming import check_same_data
-from ser_lightning.training.test_checkpoint import judge
+from ser_lightning.training.test_checkpoint import evaluate_best
 from ser_lightning.training.trainer import check_callbacks, check_trainer, make_trainer
 from ser_lightning.utils.errors import UserError, cause, check, why
 from ser_lightning.utils.malloc import kept_memory
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> float | None:
-    """Train, choose, test and judge as ``cfg`` says, leaving everything in ``run``.
+    """Train, choose an epoch and test it as ``cfg`` says, leaving everything in ``run``.
 
     A directory that holds an interrupted run of the same config is gone on with; a finished one is left as it is.
     Returns: the metric that ``cfg.monitor`` names, of the chosen checkpoint; None without a validation set.
@@ -74,21 +74,21 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
 
 
 def make_data(config: DictConfig) -> EmotionDataModule:
-    """The data of a config, prepared and split."""
+    """Return the data of a config, prepared and split."""
     data = unsplit_data(config)
     data.setup()
     return data
 
 
 def unsplit_data(config: DictConfig) -> EmotionDataModule:
-    """The data of a config, neither prepared nor split yet."""
+    """Return the data of a config, neither prepared nor split yet."""
     return _made(config.data)
 
 
 def make_module(
     config: DictConfig, *, labels: Sequence[str], sample_rate_hz: int, class_counts: Tensor | None = None
 ) -> EmotionModule:
-    """The model of a config, for these labels: the one place where the number of classes enters."""
+    """Make the model of a config for these labels: the one place where the number of classes enters."""
     make = _made(config.model)
     check_labels(labels)
     return make(
@@ -117,7 +117,7 @@ def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> No
 
 
 def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) -> dict[str, Any]:
-    """What a checkpoint carries, so that it can be used, and judged, without its run: plain data."""
+    """Return what a checkpoint carries to be used and evaluated without its run, as plain data."""
     arguments = OmegaConf.create({"model": {"net": module.checkpoint_arguments()}})
     return {
         "config": OmegaConf.to_container(OmegaConf.merge(config, arguments), resolve=True),
@@ -129,7 +129,7 @@ def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) ->
 
 
 def _made(config: DictConfig) -> Any:
-    """What a config describes. Raises: what its constructor raised, out of Hydra's wrapping."""
+    """Make what a config describes. Raises: what its constructor raised, out of Hydra's wrapping."""
     try:
         return instantiate(config)
     except InstantiationException as error:
@@ -185,7 +185,7 @@ def _illustrate(run: RunDirectory, result: dict[str, Any]) -> None:
 
 
 def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
-    """Train and judge. Returns what result.json says of a finished run."""
+    """Train and test. Returns what result.json says of a finished run."""
     check("", whole=True, at_least=0, at_most=2**32 - 1, seed=config.seed)
     callbacks = {f"callbacks.{name}": part for name, part in _wanted(config).items()}
     check_parts({"model": config.model, "data": config.data, **callbacks})
@@ -211,7 +211,7 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         _cache_features(trainer, module, data)
     fit_speaker_statistics(module, data)
     _fit(trainer, module, data, run)
-    judgement, predictions = judge(trainer, module, data, run)
+    facts, predictions = evaluate_best(trainer, module, data, run)
     environment = describe(module.device, str(trainer.precision))
     if trainer.is_global_zero:
         write_predictions(run.predictions, predictions)
@@ -219,7 +219,7 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         write_excluded_csv(run.excluded, data.collection.reports)
     return {
         "status": "finished",
-        **judgement,
+        **facts,
         "history": history.columns(),
         "throughput": {"train_clips_per_s": clock.clips_per_s, "train_s": round(clock.train_s, 1)},
         "environment": environment,
@@ -271,7 +271,7 @@ def _trainer(
 
 
 def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list[Callback]:
-    """Those of the config that are not switched off."""
+    """Make the callbacks of the config that are not switched off."""
     chosen = [_made(each) for name, each in _wanted(config).items() if averages or name != "average_weights"]
     for callback in chosen:
         if isinstance(callback, ModelCheckpoint):
@@ -280,7 +280,7 @@ def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list
 
 
 def _wanted(config: DictConfig) -> dict[str, DictConfig]:
-    """The callbacks of a config that are not switched off."""
+    """Return the configs of the callbacks that are not switched off."""
     wanted = {str(name): each for name, each in config.callbacks.items() if each is not None}
     average = wanted.get("average_weights")
     if isinstance(average, DictConfig) and average.epochs is None:
