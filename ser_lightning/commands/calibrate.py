@@ -94,7 +94,7 @@ def _validation_logits(
 
     from ser_lightning.commands.checkpoint_data import data_config
     from ser_lightning.data.leakage import TRAIN_TEST, TRAIN_VAL, TrainingRecord
-    from ser_lightning.inference.over_collection import hear
+    from ser_lightning.inference.over_collection import logits_of
     from ser_lightning.inference.recognizer import recognizer
     from ser_lightning.training.experiment import make_data
 
@@ -112,7 +112,7 @@ def _validation_logits(
                 )
             log.warning("speakers are shared with training: on new ones it will be over-confident")
     model = recognizer(saved, device=device, trust=trust)
-    logits = hear(model, data.collection, rows, what="validation clips").astype(np.float64) * model.temperature
+    logits = logits_of(model, data.collection, rows, what="validation clips").astype(np.float64) * model.temperature
     clips = [data.manifest[row] for row in rows]
     labels = np.array([model.labels.index(clip.emotion) for clip in clips], dtype=np.int64)
     return logits, labels, [clip.speaker for clip in clips]

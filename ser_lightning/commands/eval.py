@@ -76,7 +76,7 @@ def evaluate(
     from ser_lightning.data.prepare.preparation_report import write_excluded_csv
     from ser_lightning.evaluation.evaluate import evaluate as evaluate_logits
     from ser_lightning.inference.checkpoint import read_checkpoint
-    from ser_lightning.inference.over_collection import hear
+    from ser_lightning.inference.over_collection import logits_of
     from ser_lightning.inference.recognizer import recognizer
     from ser_lightning.report.console import finish, print_summary
     from ser_lightning.runs.directory import SCHEMA, write_config, write_json
@@ -95,7 +95,7 @@ def evaluate(
     model = recognizer(saved, device=device, trust=trust)
     if speaker_clips_text is not None:
         model.speaker_clips = _speaker_clips(speaker_clips_text, model)
-    logits = hear(model, test.collection, test.rows, what="test clips")
+    logits = logits_of(model, test.collection, test.rows, what="test clips")
     evaluation = evaluate_logits(test.collection.test_clips(test.rows), logits, model.labels)
     robustness = {"robustness": _robustness(model, test, evaluation.predictions)} if with_robustness else {}
     run.path.mkdir(parents=True, exist_ok=True)
@@ -119,9 +119,9 @@ def evaluate(
 
 
 def _speaker_clips(text: str, model: "EmotionRecognizer") -> int | None:
-    if not model.by_speaker:
+    if model.speaker_statistics is None:
         raise UserError(
-            "--speaker-clips: this model does not normalise by speaker (model.frontend.normalise=speaker)"
+            "--speaker-clips: this model normalises each clip by itself (model.frontend.normalise=speaker)"
         )
     if text == "all":
         return None
@@ -136,14 +136,14 @@ def _robustness(model: "EmotionRecognizer", test: "Test", clean: "Predictions") 
 
     from ser_lightning.data.degrade import CONDITIONS
     from ser_lightning.evaluation.robustness import Heard, robustness
-    from ser_lightning.inference.over_collection import hear
+    from ser_lightning.inference.over_collection import logits_of
 
     manifest, tested = test.collection.manifest, []
     for name, condition in CONDITIONS.items():
         if condition.change is None:
             predicted = clean.predicted
         else:
-            logits = hear(
+            logits = logits_of(
                 model, test.collection, test.rows, what=condition.title, change=_change(manifest, condition)
             )
             predicted = logits.argmax(axis=1).astype(np.int64)
@@ -177,16 +177,16 @@ def _about(
     saved: "Checkpoint", model: "EmotionRecognizer", test: "Test", allowed: "AllowedLeakage | None"
 ) -> dict[str, Any]:
     """Return what result.json says of the test, the model and its checkpoint."""
-    from ser_lightning.models.speaker_statistics import protocol_of_speakers
+    from ser_lightning.models.nets.network import hook
+    from ser_lightning.models.speaker_statistics import protocol_entry
     from ser_lightning.runs.directory import RunDirectory
 
-    facts = getattr(model.net, "facts", dict)
-    protocol = {**test.protocol, **protocol_of_speakers(model.speaker_clips)}
+    protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
     protocol["speaker_independent"] = allowed is None
     return {
         "protocol": protocol,
-        "contamination": getattr(model.net, "contamination", None),
-        "model": {"name": model.name, "parameters": model.n_parameters, **facts()},
+        "contamination": hook(model.net, "contamination"),
+        "model": {"name": model.name, "parameters": model.n_parameters, **hook(model.net, "description")()},
         "seed": saved.config["seed"],
         "epochs": {"trained": saved.epoch, "chosen": saved.epoch},
         "config": RunDirectory(Path()).config.name,

@@ -65,7 +65,7 @@ def predict(
 
     For example: ser predict best.ckpt recordings/ --csv answers.csv
     """
-    from ser_lightning.inference.predict import known_voice, predict_all
+    from ser_lightning.inference.predict import fit_speaker, predict_all
     from ser_lightning.inference.recognizer import load_model
     from ser_lightning.inference.recordings import RawFormat, find_recordings
     from ser_lightning.inference.windows import Windows
@@ -76,11 +76,11 @@ def predict(
     check_places(places)
     recordings = find_recordings(inputs, raw=raw)
     model = load_model(checkpoint, device=device, trust=trust)
-    voice = known_voice(model, recordings, windows=windows) if one_speaker else None
+    speaker = fit_speaker(model, recordings, windows=windows) if one_speaker else None
     outcomes: list[Outcome] = []
     try:
         with _lines(places.get("jsonl")) as out:
-            for outcome in _watched(predict_all(model, recordings, windows=windows, voice=voice), recordings):
+            for outcome in _watched(predict_all(model, recordings, windows=windows, speaker=speaker), recordings):
                 outcomes.append(outcome)
                 if out is not None:
                     out.write(json.dumps(outcome.to_json(), allow_nan=False) + "\n")

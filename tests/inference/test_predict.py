@@ -292,7 +292,7 @@ def test_an_answer_that_is_no_number_is_an_error(checkpoint, folder, tmp_path):
     torch.save(content, tmp_path / "nan.ckpt")
     place = tmp_path / "answers.json"
     code, _, errors = ser(tmp_path / "nan.ckpt", folder / "a good one.wav", "--json", place)
-    assert code == 1 and "a good one.wav: the model's answer is no number (NaN)" in errors
+    assert code == 1 and "a good one.wav: the model's output is no number (NaN)" in errors
     json.loads(place.read_text(), parse_constant=lambda name: pytest.fail(name))
     with pytest.raises(ValueError, match="no number"):
         load_model(tmp_path / "nan.ckpt").predict(noise(1)[:, 0], RATE_HZ)
