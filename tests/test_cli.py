@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, make_cremad
+from conftest import ROOT, make_cremad, names_in
 
 from ser_lightning.cli import main
 
@@ -84,7 +84,7 @@ def test_the_list_says_what_there_is():
         (["data", "audti"], "did you mean audit? (known: audit, download, list, prepare, splits)"),
         (["data", "audit"], "Missing argument 'NAME'. See `ser data audit --help`."),
         (["data", "audit", "toy", "--rot", "x"], "--rot"),
-        (["data", "audit", "cremd"], "did you mean cremad? (known: cremad, csv, emodb, pooled, ravdess, toy)"),
+        (["data", "audit", "cremd"], f"did you mean cremad? (known: {', '.join(names_in('data'))})"),
         (["data", "audit", "cremad", "data.fld=1"], "there is no setting data.fld"),
         (["data", "audit", "cremad", "fold"], "the override 'fold' cannot be read"),
         (

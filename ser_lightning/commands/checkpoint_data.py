@@ -14,7 +14,7 @@ from ser_lightning.data.splits.split import Split
 from ser_lightning.inference.checkpoint import Checkpoint
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import unsplit_data
-from ser_lightning.training.test_checkpoint import BEST, LAST
+from ser_lightning.training.test_checkpoint import LAST, best_by
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.safe_instantiate import check_description
 
@@ -60,7 +60,8 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
 
 def _set(config: DictConfig, text: str) -> None:
     name, _, value = text.lstrip("+").partition("=")
-    if not text.startswith("+") and OmegaConf.select(config, name, default=_NOTHING) is _NOTHING:
+    is_open = text.startswith("+") or name.startswith("data.roots.")  # where a corpus lies, whatever it is called
+    if not is_open and OmegaConf.select(config, name, default=_NOTHING) is _NOTHING:
         raise UserError(f"the checkpoint's data have no setting {name}: they have {', '.join(config.data)}")
     try:
         config.merge_with_dotlist([f"{name}={value}"])
@@ -136,4 +137,5 @@ def _with_training(protocol: Mapping[str, Any], saved: Checkpoint) -> dict[str, 
 
 
 def _selection(saved: Checkpoint) -> str:
-    return BEST if saved.protocol["n_val"] else LAST
+    apart = saved.protocol["speaker_independent"]
+    return best_by(saved.stamp, speaker_independent=apart) if saved.protocol["n_val"] else LAST

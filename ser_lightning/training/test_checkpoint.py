@@ -18,6 +18,7 @@ from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.utils.errors import UserError
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected
+_ON_TRAINING_SPEAKERS = f"{BEST}, on training speakers"
 
 
 def evaluate_best(
@@ -40,6 +41,10 @@ def evaluate_best(
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:
         protocol["speaker_independent"] = keeps_test_apart(shared)
+    if selection == BEST:
+        protocol["selection"] = best_by(
+            stamp or data.training_record(), speaker_independent=protocol["speaker_independent"]
+        )
     untested = protocol["n_test"] - len(rows)
     facts = {
         "metrics": {"val": validated, "test": evaluation.scores},
@@ -53,6 +58,16 @@ def evaluate_best(
         "warnings": data.warnings() | ({"untested": untested} if untested else {}),
     }
     return facts, evaluation.predictions
+
+
+def best_by(stamp: Mapping[str, Any], *, speaker_independent: bool) -> str:
+    """Say how the epoch was selected by a validation set: on training speakers, though the test is on others?
+
+    Where the test is on training speakers too, ``speaker_independent`` is False, and says more.
+    """
+    record = TrainingRecord.from_stamp(stamp)
+    shared = record is not None and record.validates_on_training_speakers
+    return _ON_TRAINING_SPEAKERS if shared and speaker_independent else BEST
 
 
 def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[int]) -> Leakage | None:
