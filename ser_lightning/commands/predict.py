@@ -12,7 +12,6 @@ from typing import TextIO
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ser_lightning.commands.places import STDOUT, check_places
@@ -24,7 +23,7 @@ from ser_lightning.inference.windows import Windows
 from ser_lightning.report.numbers import clock, percent
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import shared_folder, written_whole
-from ser_lightning.utils.terminal import SafeConsole
+from ser_lightning.utils.progress import progress
 from ser_lightning.utils.text import printable
 
 SCHEMA = 1  # of the JSON
@@ -70,16 +69,16 @@ def predict_and_deliver(
 
 def _watched(outcomes: Iterator[Outcome], recordings: Sequence[Recording]) -> Iterator[Outcome]:
     """Errors, and what is clipped, are told as they come, and on a terminal how far it is."""
-    heard_s = 0.0
-    with _bar(len(recordings)) as bar:
+    duration_s = 0.0
+    with progress("recognising", len(recordings), lasting=False) as bar:
         for outcome in outcomes:
             remark = outcome.error
             if outcome.prediction is not None:
-                heard_s += outcome.prediction.duration_s
+                duration_s += outcome.prediction.duration_s
                 remark = _clipped(outcome.prediction.clipped)
             if remark:
-                bar.console.print(f"{outcome.name}: {remark}", markup=False, highlight=False, soft_wrap=True)
-            bar.update(bar.task_ids[0], advance=1, heard=clock(heard_s))
+                bar.say(f"{outcome.name}: {remark}")
+            bar.advance(note=f"{clock(duration_s)} of sound")
             yield outcome
 
 
@@ -88,14 +87,6 @@ def _clipped(share: float) -> str:
     if share > SQUARE_SHARE:
         return SQUARE_WAVES
     return f"clipped, {share:.1%} of the samples at full scale" if share > CLIPPED_SHARE else ""
-
-
-def _bar(n_recordings: int) -> Progress:
-    console = SafeConsole(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[heard]} heard"), TimeElapsedColumn())
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    bar.add_task("", total=n_recordings, heard=clock(0))
-    return bar
 
 
 @contextmanager
