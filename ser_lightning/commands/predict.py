@@ -23,7 +23,6 @@ from ser_lightning.utils.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
     from ser_lightning.inference.predict import Outcome
     from ser_lightning.inference.recognizer import EmotionRecognizer
@@ -95,17 +94,18 @@ def predict(
 def _watched(outcomes: "Iterator[Outcome]", recordings: "Sequence[Recording]") -> "Iterator[Outcome]":
     """Pass outcomes on, printing errors and warnings of clipping as they come, and progress on a terminal."""
     from ser_lightning.report.numbers import clock
+    from ser_lightning.utils.progress import progress
 
-    read_s = 0.0
-    with _bar(len(recordings)) as bar:
+    duration_s = 0.0
+    with progress("recognising", len(recordings), lasting=False) as bar:
         for outcome in outcomes:
             remark = outcome.error
             if outcome.prediction is not None:
-                read_s += outcome.prediction.duration_s
+                duration_s += outcome.prediction.duration_s
                 remark = _clipped(outcome.prediction.clipped)
             if remark:
-                bar.console.print(f"{outcome.name}: {remark}", markup=False, highlight=False, soft_wrap=True)
-            bar.update(bar.task_ids[0], advance=1, length=clock(read_s))
+                bar.say(f"{outcome.name}: {remark}")
+            bar.advance(note=f"{clock(duration_s)} of audio")
             yield outcome
 
 
@@ -116,18 +116,6 @@ def _clipped(share: float) -> str:
     if share > SQUARE_SHARE:
         return SQUARE_WAVES
     return f"clipped, {share:.1%} of the samples at full scale" if share > CLIPPED_SHARE else ""
-
-
-def _bar(n_recordings: int) -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from ser_lightning.utils.terminal import SafeConsole
-
-    console = SafeConsole(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[length]} of audio"), TimeElapsedColumn())
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    bar.add_task("", total=n_recordings, length="0:00")
-    return bar
 
 
 @contextmanager
