@@ -18,6 +18,7 @@ _PACKAGES = (
     "wandb",
     "numpy",
     "soundfile",
+    "soxr",
     "transformers",
 )
 

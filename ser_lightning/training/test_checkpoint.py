@@ -1,4 +1,4 @@
-"""One look at the test set, with the checkpoint that the validation set chose.
+"""Test the checkpoint that the validation set chose, once.
 
 N: test clips.  K: classes.
 """
@@ -21,10 +21,10 @@ BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selecte
 _ON_TRAINING_SPEAKERS = f"{BEST}, on training speakers"
 
 
-def judge(
+def evaluate_best(
     trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory
 ) -> tuple[dict[str, Any], Predictions]:
-    """Load the chosen checkpoint, validate and test it.
+    """Load the best checkpoint, or the last where nothing was validated, then validate and test it.
 
     Returns: what result.json says of it, and the test predictions.
     """
@@ -36,7 +36,7 @@ def judge(
     trainer.test(module, datamodule=data, verbose=False)
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
     tested = rows.tolist()
-    found = evaluate(data.collection.test_clips(tested), logits.numpy(), data.labels)
+    evaluation = evaluate(data.collection.test_clips(tested), logits.numpy(), data.labels)
     shared = _leakage(stamp or data.training_record(), data, rows.tolist())
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:
@@ -46,18 +46,18 @@ def judge(
             stamp or data.training_record(), speaker_independent=protocol["speaker_independent"]
         )
     untested = protocol["n_test"] - len(rows)
-    judgement = {
-        "metrics": {"val": validated, "test": found.scores},
-        **found.facts,
+    facts = {
+        "metrics": {"val": validated, "test": evaluation.scores},
+        **evaluation.facts,
         **data.collection.result_facts(tested),
         "protocol": protocol,
         "leakage": leakage_to_json(shared) if shared is not None else None,
         "contamination": module.contamination,
-        "model": module.facts(),
+        "model": module.description(),
         "epochs": epochs,
         "warnings": data.warnings() | ({"untested": untested} if untested else {}),
     }
-    return judgement, found.predictions
+    return facts, evaluation.predictions
 
 
 def best_by(stamp: Mapping[str, Any], *, speaker_independent: bool) -> str:
