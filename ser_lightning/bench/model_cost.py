@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ser_lightning.data.batch import Batch
+from ser_lightning.data.batches import Batch
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.models.module import EmotionModule

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ser_lightning.commands.checkpoint_data import Test
     from ser_lightning.commands.leakage import AllowedLeakage
-    from ser_lightning.data.clip_batches import Change
+    from ser_lightning.data.batches import Change
     from ser_lightning.data.degrade import Condition
     from ser_lightning.data.manifest import Manifest
     from ser_lightning.evaluation.predictions import Predictions

@@ -14,8 +14,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ser_lightning.data.batch import Batch
-from ser_lightning.data.batches import ClipBatches, LengthBuckets
+from ser_lightning.data.batches import Batch, ClipBatches, LengthBuckets
 from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
 from ser_lightning.data.manifest import Manifest, Utterance

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ser_lightning.data.clip_batches import Change, clip_batches
+from ser_lightning.data.batches import Change, clip_batches
 from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.models.frontend import LogMel

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from ser_lightning.data.batch import Batch
+from ser_lightning.data.batches import Batch
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from ser_lightning.data.clip_batches import clip_batches
+from ser_lightning.data.batches import clip_batches
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv

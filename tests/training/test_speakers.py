@@ -9,7 +9,7 @@ from conftest import config, make_clip, make_cremad
 from made_checkpoint import SMALL, make_checkpoint_of
 
 from ser_lightning import cli, load_model
-from ser_lightning.data.batch import Batch
+from ser_lightning.data.batches import Batch
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training.experiment import fit_speaker_statistics, make_data, make_module, train
 from ser_lightning.utils.errors import UserError
