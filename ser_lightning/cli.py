@@ -6,28 +6,26 @@ clear line, and with 130 after Ctrl-C.
 
 import click
 
-from ser_lightning.commands import data, definitions, experiments
+from ser_lightning.commands.calibrate import calibrate
+from ser_lightning.commands.compare import compare
+from ser_lightning.commands.data import data
+from ser_lightning.commands.demo import demo
+from ser_lightning.commands.eval import evaluate
+from ser_lightning.commands.export import export
+from ser_lightning.commands.models import models
+from ser_lightning.commands.predict import predict
 from ser_lightning.commands.program import Program
 
 
 @click.group(cls=Program)
 def main() -> None:
-    """Speech emotion recognition: look after corpora, measure models, compare runs, use what was trained.
+    """Speech emotion recognition: prepare corpora, measure and compare models, use trained ones.
 
     Training is `python train.py`. SER_TRACEBACK=1 shows where a failure comes from.
     """
 
 
-for command in (
-    data.data,
-    experiments.models,
-    experiments.compare,
-    definitions.evaluate,
-    definitions.calibrate,
-    definitions.predict,
-    definitions.export,
-    definitions.demo,
-):
+for command in (data, models, compare, evaluate, calibrate, predict, export, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.corpora.emodb import EMOTIONS as EMODB_EMOTIONS
 from ser_lightning.data.corpora.ravdess import EMOTIONS as RAVDESS_EMOTIONS
 
@@ -32,6 +33,13 @@ def make_emodb(root: Path, *, speakers=EMODB_SPEAKERS) -> Path:
     """16 kHz mono, one text."""
     for speaker, (number, code) in product(speakers, enumerate(EMODB_EMOTIONS)):
         tone(root / "wav" / f"{speaker}a01{code}a.wav", number + int(speaker) / 100)
+    return root
+
+
+def make_examples(root: Path, corpus: Corpus) -> Path:
+    """The files that a corpus names as examples, at 16 kHz."""
+    for number, path in enumerate(corpus.examples):
+        tone(root / corpus.audio_folder / path, number / 2)
     return root
 
 

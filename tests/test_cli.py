@@ -8,10 +8,11 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, make_cremad
+from conftest import ROOT, make_cremad, names_in
 
 from ser_lightning.cli import main
 
+HELP = [["--help"], *([name, "--help"] for name in main.commands)]
 SER = [sys.executable, "-m", "ser_lightning.cli"]
 LIGHT = """
 import sys
@@ -49,7 +50,7 @@ def spoilt_root(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["data"], ["data", "list"], ["data", "audit", "cremd"], ["models", "cn"], ["compare", "x"]],
+    [["data"], ["data", "list"], ["data", "audit", "cremd"], ["models", "cn"], ["compare", "x"], *HELP],
 )
 def test_help_lists_and_typos_need_nothing_heavy(arguments):
     said = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, cwd=ROOT)
@@ -83,7 +84,7 @@ def test_the_list_says_what_there_is():
         (["data", "audti"], "did you mean audit? (known: audit, download, list, prepare, splits)"),
         (["data", "audit"], "Missing argument 'NAME'. See `ser data audit --help`."),
         (["data", "audit", "toy", "--rot", "x"], "--rot"),
-        (["data", "audit", "cremd"], "did you mean cremad? (known: cremad, csv, emodb, pooled, ravdess, toy)"),
+        (["data", "audit", "cremd"], f"did you mean cremad? (known: {', '.join(names_in('data'))})"),
         (["data", "audit", "cremad", "data.fld=1"], "there is no setting data.fld"),
         (["data", "audit", "cremad", "fold"], "the override 'fold' cannot be read"),
         (
@@ -201,8 +202,8 @@ def test_download_goes_where_it_is_told(tmp_path, monkeypatch):
 
 
 def test_models_measures_those_it_is_given(monkeypatch):
-    monkeypatch.setattr("ser_lightning.commands.models.BATCH_SIZE", 2)
-    monkeypatch.setattr("ser_lightning.commands.models._ROUNDS", 1)
+    monkeypatch.setattr("ser_lightning.bench.model_cost.BATCH_SIZE", 2)
+    monkeypatch.setattr("ser_lightning.bench.model_cost.N_TIMED", 1)
     code, out, err = ser("models", "cnn", "--json")
     assert (code, err) == (0, "measuring cnn\n")
     assert [each["name"] for each in json.loads(out)["models"]] == ["cnn"]

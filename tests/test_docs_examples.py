@@ -56,16 +56,19 @@ def test_the_example_of_a_corpus_is_read_and_split(example, tmp_path):
     assert data.labels == labels
     assert {data.manifest[row].speaker for row in data.split.test} == {"JE"}
     assert {data.manifest[row].speaker for row in data.split.val} == {"JK"}
+    tests = contract("data/test_corpus_contract.py")
+    tests.test_a_corpus_is_called_as_its_file_and_its_labels_have_a_rule("savee")
+    tests.test_the_examples_of_a_corpus_say_what_they_should("savee")
+    tests.test_what_is_of_no_corpus_is_refused_with_an_example("savee", "holiday_in_rome_1")
     parse = corpora.load_corpus("savee").parse
     for name, reason in (("DC_x01", "emotion code x"), ("XY_a01", "speaker XY"), ("03a01Fa", "is not named like")):
         with pytest.raises(corpora.MisnamedFile, match=reason):
             parse(name)
 
 
-def contract():
-    """The tests that every network has to pass."""
-    path = ROOT / "tests" / "models" / "test_contract.py"
-    spec = importlib.util.spec_from_file_location("contract_of_networks", path)
+def contract(path: str):
+    """The tests that every corpus or network has to pass."""
+    spec = importlib.util.spec_from_file_location("contract", ROOT / "tests" / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -74,7 +77,7 @@ def contract():
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_the_example_of_a_network_keeps_the_contract(example, tmp_path, pooling):
     found = example("model", "tdnn", nets)
-    tests = contract()
+    tests = contract("models/test_contract.py")
     name = f"tdnn {found} model.net.pooling={pooling}"
     names = [each for each in vars(tests) if each.startswith("test_")]
     assert len(names) > 5

@@ -1,1 +1,1 @@
-"""What `make bench` measures. Imports `training` and below."""
+"""What `make bench` and `ser models` measure. Imports `training` and below."""

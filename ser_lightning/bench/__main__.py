@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from ser_lightning.bench.notebook import NotebookLoop
 from ser_lightning.bench.scan import measured, peaks_mb
-from ser_lightning.data.batch import Batch
+from ser_lightning.data.batches import Batch
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.environment import describe

@@ -1,1 +1,1 @@
-"""What `ser` can do, a file a subcommand. Imports every room below; `cli` imports this alone."""
+"""The subcommands of `ser`, one file each, named as typed. Imports every room below; `cli` imports this alone."""

@@ -1,4 +1,4 @@
-"""What `ser calibrate` does: find the temperature at which a model's probabilities mean what they say.
+"""`ser calibrate`: fit the temperature at which a model's probabilities match how often it is right.
 
 N: clips.  K: classes.
 """
@@ -6,41 +6,55 @@ N: clips.  K: classes.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from ser_lightning.commands.checkpoint_data import data_config
-from ser_lightning.commands.places import check_places
-from ser_lightning.data.leakage import TRAIN_TEST, TRAIN_VAL, TrainingRecord
-from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
-from ser_lightning.evaluation.records import Calibration
-from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
-from ser_lightning.inference.over_collection import hear
-from ser_lightning.inference.recognizer import recognizer
-from ser_lightning.report.reliability import draw_reliability
-from ser_lightning.training.experiment import make_data
+from ser_lightning.commands.options import (
+    check_places,
+    checkpoint_argument,
+    device_option,
+    overrides_argument,
+    trust_option,
+)
+from ser_lightning.commands.output import new_console
 from ser_lightning.utils.errors import UserError, counted
 
-_N_GROUPS = 5  # of speakers: four are fitted, the fifth says what that is worth
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from ser_lightning.evaluation.records import Calibration
+    from ser_lightning.inference.checkpoint import Checkpoint
+
+_N_GROUPS = 5  # of speakers: the temperature of four is tested on the fifth
 
 log = logging.getLogger(__name__)
 
 
-def calibrate(
-    checkpoint: str, overrides: Sequence[str], *, output: str | None, device: str, trust: bool, console: Console
-) -> None:
-    """Write a checkpoint with the temperature that fits the validation speakers, and say what that is worth.
+@click.command()
+@checkpoint_argument
+@overrides_argument
+@click.option("--output", metavar="FILE", help="The new checkpoint; CKPT.calibrated.ckpt by default.")
+@device_option
+@trust_option
+def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, device: str, trust: bool) -> None:
+    """Calibrate probabilities: fit a temperature on the validation speakers.
 
-    Raises: UserError, with nothing written, where it makes the probabilities of speakers who were left out worse.
+    No prediction changes, only its confidence. Nothing is written where the temperature makes the probabilities of
+    speakers who were left out of its fit worse. OVERRIDES are of the data, such as data.root=DIR.
+
+    For example: ser calibrate best.ckpt
     """
+    from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
+    from ser_lightning.inference.checkpoint import read_checkpoint
+    from ser_lightning.report.reliability import draw_reliability
+
     saved = read_checkpoint(checkpoint)
     place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".calibrated.ckpt")
     check_places({"output": str(place)})
-    logits, labels, speakers = _validation(saved, overrides, device=device, trust=trust)
+    logits, labels, speakers = _validation_logits(saved, overrides, device=device, trust=trust)
     temperature = fit_temperature(logits, labels)
     before = calibration(probabilities_at(logits, saved.temperature), labels)
     after = calibration(left_out(logits, labels, _groups(speakers)), labels)
@@ -51,7 +65,7 @@ def calibrate(
         "ece_before": before.ece,
         "ece_after": after.ece,
     }
-    _report(console, temperature, before, after)
+    _print_report(new_console(), temperature, before, after)
     if after.nll > before.nll:
         raise UserError(
             f"a temperature does not help on speakers who were left out of its fit: NLL {before.nll:.4f} "
@@ -70,13 +84,21 @@ def calibrate(
     click.echo(f"written: {place}\nwritten: {picture}", err=True)
 
 
-def _validation(
-    saved: Checkpoint, overrides: Sequence[str], *, device: str, trust: bool
-) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str]]:
-    """Logits (N, K) before any temperature, true classes (N,), N speakers.
+def _validation_logits(
+    saved: "Checkpoint", overrides: Sequence[str], *, device: str, trust: bool
+) -> "tuple[NDArray[np.float64], NDArray[np.int64], list[str]]":
+    """Return logits (N, K) before any temperature, true classes (N,) and speakers of the validation clips.
 
-    Raises: UserError where there is no validation set, or it is not the one that the checkpoint has not trained on.
+    Raises: UserError where there is no validation set, or the checkpoint was trained on it.
     """
+    import numpy as np
+
+    from ser_lightning.commands.checkpoint_data import data_config
+    from ser_lightning.data.leakage import TRAIN_TEST, TRAIN_VAL, TrainingRecord
+    from ser_lightning.inference.over_collection import logits_of
+    from ser_lightning.inference.recognizer import recognizer
+    from ser_lightning.training.experiment import make_data
+
     data = make_data(data_config(saved, overrides, trust=trust))
     rows = data.split.val
     if not rows:
@@ -91,35 +113,41 @@ def _validation(
                 )
             log.warning("speakers are shared with training: on new ones it will be over-confident")
     model = recognizer(saved, device=device, trust=trust)
-    logits = hear(model, data.collection, rows, what="listening").astype(np.float64) * model.temperature
+    logits = logits_of(model, data.collection, rows, what="validation clips").astype(np.float64) * model.temperature
     clips = [data.manifest[row] for row in rows]
     labels = np.array([model.labels.index(clip.emotion) for clip in clips], dtype=np.int64)
     return logits, labels, [clip.speaker for clip in clips]
 
 
-def _groups(speakers: Sequence[str]) -> NDArray[np.int64]:
-    """(N,) which of up to five groups of speakers each clip is in."""
-    number = {name: each % _N_GROUPS for each, name in enumerate(sorted(set(speakers)))}
-    if len(number) < 2:
-        raise UserError("one validation speaker is too few to fit and to judge a temperature")
-    return np.array([number[name] for name in speakers], dtype=np.int64)
+def _groups(speakers: Sequence[str]) -> "NDArray[np.int64]":
+    """Return which of up to five groups of speakers each clip belongs to (N,)."""
+    import numpy as np
+
+    group = {name: number % _N_GROUPS for number, name in enumerate(sorted(set(speakers)))}
+    if len(group) < 2:
+        raise UserError("one validation speaker is too few to fit and to test a temperature")
+    return np.array([group[name] for name in speakers], dtype=np.int64)
 
 
-def _report(console: Console, temperature: float, before: Calibration, after: Calibration) -> None:
+def _print_report(
+    console: "Console", temperature: float, before: "Calibration", after: "Calibration"
+) -> None:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("validation", min_width=12)
     for name in ("ECE", "NLL", "Brier", "confidence", "accuracy"):
         table.add_column(name, justify="right")
     for name, values in (("before", before), ("after", after)):
-        right = values.selective[-1].accuracy
-        shares = [f"{share:.1%}" for share in (values.confidence, right)]
+        accuracy = values.selective[-1].accuracy
+        shares = [f"{share:.1%}" for share in (values.confidence, accuracy)]
         table.add_row(name, f"{values.ece:.1%}", f"{values.nll:.3f}", f"{values.brier:.3f}", *shares)
     console.print(table)
-    console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; the answers stay what they were")
-    console.print("after: every speaker tested at a temperature that was fitted to others")
+    console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; predictions stay as they were")
+    console.print("after: each speaker is tested at a temperature that was fitted to others")
 
 
-def _how_confident(values: Calibration) -> str:
+def _how_confident(values: "Calibration") -> str:
     """Say how mean confidence compares with accuracy, in whole per mille as they are shown."""
     confidence, accuracy = values.confidence, values.selective[-1].accuracy
     difference = round(confidence, 3) - round(accuracy, 3)

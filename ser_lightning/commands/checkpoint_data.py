@@ -1,24 +1,45 @@
-"""The data that a checkpoint is judged on, or calibrated with: its own, or others."""
+"""The data that a checkpoint is tested on, or calibrated with: its own, or others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.leakage import TrainingRecord
+from ser_lightning.data.splits.split import Split
 from ser_lightning.inference.checkpoint import Checkpoint
 from ser_lightning.training.compose import compose_config
+from ser_lightning.training.experiment import unsplit_data
+from ser_lightning.training.test_checkpoint import LAST, best_by
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.safe_instantiate import check_description
 
+ALL = "all"  # in place of a split's name
+_NAMING_CORPORA = ("_target_", "corpus", "corpora", "manifest", "test_corpus")  # settings of the data
 _NOTHING = object()
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Test:
+    """The clips a checkpoint is tested on: rows of a collection, and the protocol that result.json records."""
+
+    __test__ = False  # no test class
+
+    config: DictConfig
+    collection: Collection
+    rows: Sequence[int]
+    protocol: Mapping[str, Any]
+
+
 def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> DictConfig:
-    """The config of a checkpoint with other data, or with such changes to its own.
+    """Return the config of a checkpoint with other data, or with changes to its own.
 
     ``trust``: see `utils.safe_instantiate`.
-    Raises: UserError for overrides that are of anything else, or that nothing can be made of.
+    Raises: UserError for overrides that are not of the data, or that cannot be applied.
     """
     data = {"same_speakers": None, **saved.config["data"]}  # which older ones do not have
     config = OmegaConf.create({**saved.config, "data": data})
@@ -39,9 +60,82 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
 
 def _set(config: DictConfig, text: str) -> None:
     name, _, value = text.lstrip("+").partition("=")
-    if not text.startswith("+") and OmegaConf.select(config, name, default=_NOTHING) is _NOTHING:
+    is_open = text.startswith("+") or name.startswith("data.roots.")  # where a corpus lies, whatever it is called
+    if not is_open and OmegaConf.select(config, name, default=_NOTHING) is _NOTHING:
         raise UserError(f"the checkpoint's data have no setting {name}: they have {', '.join(config.data)}")
     try:
         config.merge_with_dotlist([f"{name}={value}"])
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(f"{text} cannot be set: {str(error).splitlines()[0]}") from error
+
+
+def choose_test(saved: Checkpoint, overrides: Sequence[str], *, all_clips: bool, trust: bool = False) -> Test:
+    """Return the clips that overrides ask for: a fold's test, or all clips of a corpus that was not trained on.
+
+    Raises: UserError for overrides that cannot be applied, and for labels that the model does not know.
+    """
+    config = data_config(saved, overrides, trust=trust)
+    data = unsplit_data(config)
+    _check_labels(data.labels, saved.labels)
+    split_was_named = any(text.partition("=")[0].lstrip("+") in ("data.split", "data.fold") for text in overrides)
+    if all_clips or (not split_was_named and not _trained_here(saved, config, data.collection)):
+        return _all_clips(config, data.collection, saved)
+    data.setup()
+    protocol = data.protocol() | {"selection": _selection(saved)}
+    return Test(
+        config=config, collection=data.collection, rows=data.split.test, protocol=_with_training(protocol, saved)
+    )
+
+
+def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
+    unknown = sorted(set(corpus) - set(model))
+    if unknown:
+        raise UserError(
+            f"the model does not know {', '.join(unknown)} (it knows {', '.join(model)}): map the labels of the "
+            f"corpus, with data/label_map=six, or with +data.label_map.{unknown[0]}=drop and a rule for each other"
+        )
+
+
+def _trained_here(saved: Checkpoint, config: DictConfig, collection: Collection) -> bool:
+    """Return whether any of these corpora was trained on; without a record, whether the names are the same."""
+    own = saved.config["data"]
+    if all(config.data.get(key) == own.get(key) for key in _NAMING_CORPORA):
+        return True  # what is in the list now may be something else, and it is split all the same
+    record = TrainingRecord.from_stamp(saved.stamp)
+    if record is None:
+        names = {part.corpus.name for part in collection.parts}
+        return bool(names & set(str(saved.protocol["corpus"]).split("+")))
+    return record.knows(collection)
+
+
+def _all_clips(config: DictConfig, collection: Collection, saved: Checkpoint) -> Test:
+    rows = [row for row, label in enumerate(collection.reference) if label >= 0]
+    nobody = Split(train=(), val=(), test=tuple(rows), speaker_independent=True)
+    protocol = {
+        "corpus": collection.name,
+        "split": ALL,
+        "fold": ALL,
+        "split_hash": nobody.hash(collection.manifest),
+        "speaker_independent": True,
+        **collection.facts,
+        "n_train": saved.protocol["n_train"],
+        "n_val": saved.protocol["n_val"],
+        "n_test": len(rows),
+        "selection": _selection(saved),
+        "trained_on": saved.protocol["corpus"],
+    }
+    return Test(config=config, collection=collection, rows=rows, protocol=protocol)
+
+
+def _with_training(protocol: Mapping[str, Any], saved: Checkpoint) -> dict[str, Any]:
+    """Return the protocol with what the model was trained on, where this is not the test of its own run."""
+    if protocol["split_hash"] == saved.protocol["split_hash"]:
+        return dict(protocol)
+    trained = {"n_train": saved.protocol["n_train"], "n_val": saved.protocol["n_val"]}
+    fold = f"{saved.protocol['corpus']}, {saved.protocol['split']}, fold {saved.protocol['fold']}"
+    return {**protocol, **trained, "trained_on": fold}
+
+
+def _selection(saved: Checkpoint) -> str:
+    apart = saved.protocol["speaker_independent"]
+    return best_by(saved.stamp, speaker_independent=apart) if saved.protocol["n_val"] else LAST

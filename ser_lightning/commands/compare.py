@@ -1,78 +1,91 @@
-"""What `ser compare` does: find runs, compare them, and put the result where it is wanted."""
+"""`ser compare`: rank finished runs and test every pair of them."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from ser_lightning.commands.places import STDOUT
-from ser_lightning.compare.comparison import Comparison
-from ser_lightning.compare.read import collect
+from ser_lightning.commands.options import STDOUT, check_places
+from ser_lightning.commands.output import new_console
 from ser_lightning.utils.files import written_whole
 
+if TYPE_CHECKING:
+    from ser_lightning.compare.comparison import Comparison
 
-def compare_and_deliver(
-    folders: Sequence[str], places: Mapping[str, str], *, separate: bool, to_wandb: bool, console: Console
-) -> None:
-    """Compare what lies in ``folders``.
 
-    Args:
-        places: file names, or ``-``, by kind: csv, json, markdown, html. Without a ``-`` among them, tables are
-            printed.
-        separate: one table for each protocol, instead of a refusal.
+@click.command()
+@click.argument("folders", nargs=-1, required=True, metavar="DIR...")
+@click.option("--separate", is_flag=True, help="One table for each protocol, where there are several.")
+@click.option("--csv", metavar="FILE", help="A row for each group.")
+@click.option("--json", metavar="FILE", help="Everything, with every run and every pair.")
+@click.option("--markdown", metavar="FILE", help="Tables to paste.")
+@click.option("--html", metavar="FILE", help="A page for the browser, in one file.")
+@click.option("--wandb", "to_wandb", is_flag=True, help="Log it to W&B too, from outputs/compare/<date-time>.")
+def compare(folders: tuple[str, ...], separate: bool, to_wandb: bool, **files: str | None) -> None:
+    """Rank finished runs and test every pair of them.
+
+    DIR is the directory of a run, or one that holds such at any depth. Runs that differ in nothing but fold and
+    seed are one group: folds are pooled, seeds averaged. FILE may be - for stdout.
+
+    For example: ser compare outputs/cremad --markdown table.md
     """
-    found = collect([Path(folder) for folder in folders])
-    from ser_lightning.compare.ranking import compare  # after it is known that there is something to compare
+    from ser_lightning.compare.read import collect
 
-    comparisons = compare(found, separate=separate)
+    places = {kind: place for kind, place in files.items() if place is not None}
+    check_places(places)
+    runs = collect([Path(folder) for folder in folders])
+    from ser_lightning.compare.ranking import compare as compare_runs  # after runs are known to be there
+
+    comparisons = compare_runs(runs, separate=separate)
     if STDOUT not in places.values():
         from ser_lightning.compare.tables import print_comparisons
 
-        print_comparisons(comparisons, console)
+        print_comparisons(comparisons, new_console())
     for kind, place in places.items():
         _deliver(kind, place, comparisons)
     if to_wandb:
         _log_to_wandb(comparisons)
 
 
-def _deliver(kind: str, place: str, comparisons: Sequence[Comparison]) -> None:
+def _deliver(kind: str, place: str, comparisons: "Sequence[Comparison]") -> None:
     if kind == "html":
         from ser_lightning.compare.html.page import write_page
 
         write_page(Path(place), comparisons)
     elif place == STDOUT:
-        click.echo(_maker(kind)(comparisons), nl=False)
-        _remark_on(comparisons)
+        click.echo(_writer(kind)(comparisons), nl=False)
+        _print_remarks(comparisons)
         return
     else:
-        text = _maker(kind)(comparisons)
+        text = _writer(kind)(comparisons)
         with written_whole(Path(place)) as file:
             file.write(text)
     click.echo(f"written: {place}", err=True)
 
 
-def _maker(kind: str) -> Callable[[Sequence[Comparison]], str]:
+def _writer(kind: str) -> "Callable[[Sequence[Comparison]], str]":
     from ser_lightning.compare import files
 
-    makers: dict[str, Callable[[Sequence[Comparison]], str]] = {
+    writers: dict[str, Callable[[Sequence[Comparison]], str]] = {
         "csv": files.to_csv,
         "json": files.to_json,
         "markdown": files.to_markdown,
     }
-    return makers[kind]
+    return writers[kind]
 
 
-def _remark_on(comparisons: Sequence[Comparison]) -> None:
-    """On stderr, what stands below the tables otherwise."""
+def _print_remarks(comparisons: "Sequence[Comparison]") -> None:
+    """Print to stderr what otherwise stands below the tables."""
     from ser_lightning.compare.tables import failures, plain
 
-    for line in [*(line for each in comparisons for line in each.warnings), *failures(comparisons)]:
+    warnings = [line for comparison in comparisons for line in comparison.warnings]
+    for line in [*warnings, *failures(comparisons)]:
         click.echo(plain(line), err=True)
 
 
-def _log_to_wandb(comparisons: Sequence[Comparison]) -> None:
+def _log_to_wandb(comparisons: "Sequence[Comparison]") -> None:
     from ser_lightning.tracking.comparison import log_comparisons
 
     run_dir = log_comparisons(comparisons)

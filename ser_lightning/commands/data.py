@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ser_lightning.commands.output import as_json_option, new_console, print_json
+from ser_lightning.commands.options import json_option, overrides_argument
+from ser_lightning.commands.output import new_console, print_json
 from ser_lightning.commands.program import Group
 from ser_lightning.utils.errors import UserError, counted
 
@@ -26,9 +27,8 @@ def data() -> None:
     """
 
 
-_name = click.argument("name")
-_overrides = click.argument("overrides", nargs=-1)
-_root = click.option("--root", metavar="DIR", help="Where the corpus lies: short for data.root=DIR.")
+_name_argument = click.argument("name")
+_root_option = click.option("--root", metavar="DIR", help="Where the corpus lies: short for data.root=DIR.")
 
 
 @data.command("list")
@@ -47,7 +47,7 @@ def list_corpora() -> None:
 
 
 @data.command()
-@_name
+@_name_argument
 @click.option("--to", metavar="DIR", help="Where to put it.")
 @click.option("--jobs", default=8, show_default=True, help="Files fetched at a time.")
 def download(name: str, to: str | None, jobs: int) -> None:
@@ -64,9 +64,9 @@ def download(name: str, to: str | None, jobs: int) -> None:
 
 
 @data.command()
-@_name
-@_overrides
-@_root
+@_name_argument
+@overrides_argument
+@_root_option
 def prepare(name: str, overrides: tuple[str, ...], root: str | None) -> None:
     """Decode a corpus into the cache, as the first run on it would."""
     collection, _ = _unsplit(_config(name, root, overrides))
@@ -79,16 +79,16 @@ def prepare(name: str, overrides: tuple[str, ...], root: str | None) -> None:
 
 
 @data.command()
-@_name
-@_overrides
-@_root
+@_name_argument
+@overrides_argument
+@_root_option
 @click.option("--voices", is_flag=True, help="Compare speakers by a pretrained encoder (extra voices).")
-@as_json_option
+@json_option
 def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool, as_json: bool) -> int:
     """Check a corpus and the chosen split.
 
     Ends with 1 where results would be wrong: unusable files, labels without clips, an empty part or a leak in
-    the chosen split. What only needs a word of caution is a warning. --voices finds one person under two names.
+    the chosen split. Lesser problems are warnings. --voices finds one person under two names.
     """
     config = _config(name, root, (*overrides, "data.on_bad=exclude"))
     from ser_lightning.data.audit.corpus_audit import audit as audit_collection
@@ -104,7 +104,7 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool,
     if any([discard_if_damaged(folder, thorough=True) for folder in folders]):
         collection, rules = _unsplit(config)
     similarity = compare_collection(collection, weights) if weights is not None else None
-    found = audit_collection(
+    report = audit_collection(
         collection,
         rules,
         chosen=config.data.split,
@@ -112,20 +112,20 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool,
         speaker_similarity=similarity,
     )
     if as_json:
-        print_json(found.to_json())
+        print_json(report.to_json())
     else:
-        print_audit(found, new_console())
-    return 0 if found.passed else 1
+        print_audit(report, new_console())
+    return 0 if report.passed else 1
 
 
 @data.command()
-@_name
-@_overrides
-@_root
+@_name_argument
+@overrides_argument
+@_root_option
 @click.option("--split", "only", metavar="NAME", help="One split instead of all of them.")
-@as_json_option
+@json_option
 def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | None, as_json: bool) -> None:
-    """Show every fold: speakers, sex, classes, hash."""
+    """Show the speakers, sexes, classes and hash of every fold."""
     config = _config(name, root, overrides)
     if only is not None and only not in config.data.splits:
         raise UserError(f"there is no split {only} of {name} (known: {', '.join(config.data.splits)})")
@@ -135,15 +135,15 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
 
     collection, rules = _unsplit(config)
     rules = rules if only is None else {only: rules[only]}
-    found = audit_splits(collection.manifest, collection.labels, rules)
+    audited = audit_splits(collection.manifest, collection.labels, rules)
     if as_json:
-        print_json({"schema": SCHEMA, "name": collection.name, "splits": [asdict(split) for split in found]})
+        print_json({"schema": SCHEMA, "name": collection.name, "splits": [asdict(split) for split in audited]})
     else:
-        print_splits(found, collection.labels, new_console())
+        print_splits(audited, collection.labels, new_console())
 
 
 def _about(name: str) -> list[str]:
-    """What can be said of a file in conf/data without opening the corpus."""
+    """Describe a file in conf/data, without opening the corpus."""
     from ser_lightning.data.corpora import load_corpus
     from ser_lightning.training.compose import CONF
 
@@ -152,13 +152,13 @@ def _about(name: str) -> list[str]:
     except ValueError:  # no corpus of its own: the file says what it is
         first = (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
         return [first.lstrip("# ")]
-    how = [f"`ser data download {name}` fetches it"] if corpus.remote else []
+    download = [f"`ser data download {name}` fetches it"] if corpus.remote else []
     return [
         f"{corpus.title}: {corpus.n_clips:,} clips, {corpus.n_speakers} speakers",
         ", ".join(corpus.labels),
         f"licence: {corpus.licence}",
         f"from {corpus.where_to_get}",
-        *how,
+        *download,
     ]
 
 
@@ -186,7 +186,7 @@ def _config(name: str, root: str | None, overrides: tuple[str, ...]) -> "DictCon
 
 
 def _unsplit(config: "DictConfig") -> "tuple[Collection, dict[str, SplitRule]]":
-    """The clips of a config, and its rules for splitting them, the one it chooses first."""
+    """Return the clips of a config, and its rules for splitting them, the chosen one first."""
     from ser_lightning.training.experiment import unsplit_data
 
     module = unsplit_data(config)

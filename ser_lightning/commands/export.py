@@ -1,61 +1,69 @@
-"""What `ser export` does: make the file, compare it with the model, write it, say so."""
+"""`ser export`: write a trained model for other runtimes."""
 
 import logging
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ser_lightning.commands.places import check_places
-from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
+from ser_lightning.commands.options import check_places, checkpoint_argument, trust_option
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import replacing
+
+if TYPE_CHECKING:
+    from ser_lightning.inference.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
-def export_checkpoint(path: str, *, output: str | None, trust: bool = False) -> None:
-    """Write the model of a checkpoint as an ONNX file, by default beside it.
+@click.command()
+@checkpoint_argument
+@click.option("--to", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="The format to write.")
+@click.option("--output", metavar="FILE", help="The file to write; by default beside the checkpoint.")
+@trust_option
+def export(checkpoint: str, to: str, output: str | None, trust: bool) -> None:
+    """Write a trained model for other runtimes, waveforms in, probabilities out.
 
-    Raises: UserError for what cannot be exported, or cannot be written; then nothing is.
+    CKPT is the checkpoint of a run, or the run's directory. The file is compared with PyTorch on clips of many
+    lengths first, and written only if they agree.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(
             f"exporting needs {', '.join(missing)}: pip install -c constraints.txt -e '.[export]' brings them"
         )
-    checkpoint = read_checkpoint(path)
-    _check_kind(checkpoint)
-    place = Path(output).expanduser() if output is not None else checkpoint.path.with_suffix(".onnx")
-    check_places({"output": str(place)})
-    _export(checkpoint, place, trust=trust)
-
-
-def _export(checkpoint: Checkpoint, place: Path, *, trust: bool) -> None:
     from ser_lightning.export.onnx_file import to_onnx
     from ser_lightning.export.parity import CLIP_S, check
+    from ser_lightning.inference.checkpoint import read_checkpoint
     from ser_lightning.inference.recognizer import recognizer
 
-    model = recognizer(checkpoint, trust=trust)
+    saved = read_checkpoint(checkpoint)
+    _check_frontend(saved)
+    place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".onnx")
+    check_places({"output": str(place)})
+    model = recognizer(saved, trust=trust)
     log.info("exporting %s, which takes some ten seconds", model.name)
     content = to_onnx(model)
-    found = check(content, model)
+    parity = check(content, model)
     with replacing(place) as partial:
         partial.write_bytes(content)
     click.echo(f"{model.name}: {place}, {len(content) / 1e6:.1f} MB")
-    click.echo(f"at most {found.difference:.1e} off PyTorch, over {counted(found.n_clips, 'clip')} of 0.01 to 12 s")
     click.echo(
-        f"a clip of {CLIP_S} s takes {found.onnxruntime_ms:.1f} ms in onnxruntime, {found.pytorch_ms:.1f} ms in "
+        f"at most {parity.difference:.1e} off PyTorch, over {counted(parity.n_clips, 'clip')} of 0.01 to 12 s"
+    )
+    click.echo(
+        f"a clip of {CLIP_S} s takes {parity.onnxruntime_ms:.1f} ms in onnxruntime, {parity.pytorch_ms:.1f} ms in "
         "PyTorch, one thread each"
     )
 
 
-def _check_kind(checkpoint: Checkpoint) -> None:
+def _check_frontend(checkpoint: "Checkpoint") -> None:
     model = checkpoint.config["model"]
     if not str(model["frontend"]["_target_"]).endswith(".LogMel"):
         raise UserError(
-            f"{model['name']} cannot be exported: it listens to waveforms, and only networks on log-mel "
+            f"{model['name']} cannot be exported: it takes waveforms, and only networks on log-mel "
             "spectrograms can be"
         )

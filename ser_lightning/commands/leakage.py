@@ -4,20 +4,20 @@ from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST, Leakage
 from ser_lightning.runs.result import Shared
 from ser_lightning.utils.errors import UserError, some
 
-_DID = {TRAIN_TEST: "was trained on", VAL_TEST: "had its epoch chosen on"}
+_USED = {TRAIN_TEST: "was trained on", VAL_TEST: "was selected on"}
+_ALLOWED = "--allow-leakage evaluates it all the same, and marks the result"
 
 
-def check_unseen(leakage: Leakage | None, *, allow: bool) -> bool:
-    """Return whether neither training nor the choice of the epoch had any speaker or sound of the test.
+def check_leakage(leakage: Leakage | None, *, allow: bool) -> bool:
+    """Return whether a test shares neither speakers nor sounds with training and validation.
 
-    ``leakage`` is None for a checkpoint that does not say what it was trained on.
-    Raises: UserError where that is not so, unless ``allow``.
+    ``leakage`` is None where the checkpoint does not record what it was trained on.
+    Raises: UserError for leakage, unless ``allow``.
     """
     if leakage is None:
         if not allow:
             raise UserError(
-                "this checkpoint is older than `ser eval` and does not say whom it was trained on: "
-                "--allow-seen tests it all the same, and marks the result"
+                "this checkpoint is older than `ser eval` and does not say whom it was trained on: " + _ALLOWED
             )
         return False
     for pair in (TRAIN_TEST, VAL_TEST):
@@ -30,11 +30,10 @@ def check_unseen(leakage: Leakage | None, *, allow: bool) -> bool:
 
 
 def _refusal(pair: str, shared: Shared) -> str:
-    speakers = shared.speakers
-    what = f"{shared.n_sounds} of its clips"
-    if speakers:
-        what = f"{len(speakers)} of the test's speakers ({some(speakers)})"
+    what = f"{shared.n_sounds} of the test's clips"
+    if shared.speakers:
+        what = f"{len(shared.speakers)} of the test's speakers ({some(shared.speakers)})"
     return (
-        f"this checkpoint {_DID[pair]} {what}: the result would say nothing about new speakers. Test another fold "
-        "or corpus; --allow-seen tests it all the same, and marks the result"
+        f"this checkpoint {_USED[pair]} {what}: the result would say nothing about new speakers. Test another "
+        f"fold or corpus; {_ALLOWED}"
     )

@@ -1,91 +1,46 @@
-"""What every model costs: trained numbers, multiplications, and speed on this machine."""
+"""`ser models`: measure what models cost."""
 
-import logging
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
-from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
-from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+import click
 
-from ser_lightning.data.batch import Batch
-from ser_lightning.data.corpora import load_corpus
-from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
-from ser_lightning.models.module import EmotionModule
-from ser_lightning.runs.environment import describe
-from ser_lightning.runs.result import Environment
-from ser_lightning.training.compose import compose_config
-from ser_lightning.training.experiment import make_module
-from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.precision import choose_precision
+from ser_lightning.commands.options import json_option
+from ser_lightning.commands.output import new_console, print_json
 
-SCHEMA = 1  # of the JSON
-BATCH_SIZE = 32
-CLIP_S = 2.5  # about the median of CREMA-D
-_ROUNDS = 5  # that a median is of; one more comes before them, to warm up
-_ENOUGH_S = 20.0  # after which a slow model is timed no further
+if TYPE_CHECKING:
+    from rich.console import Console
 
-log = logging.getLogger(__name__)
+    from ser_lightning.bench.model_cost import ModelCost, ModelTable
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelCost:
-    """Of one file in conf/model, for clips of 2.5 s.
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@json_option
+def models(names: tuple[str, ...], as_json: bool) -> None:
+    """Measure what models cost: parameters, multiplications, clips a second on this machine.
 
-    ``macs``: multiplications, each with its addition, in the network's matrix products, convolutions and attention,
-    for one clip in inference, as PyTorch's FLOP counter finds them. Neither the front-end nor element-wise work
-    (norms, activations, the scan of a state-space model) is counted.
-    ``train_clips_per_s``, ``inference_clips_per_s``: from int16 waveforms in memory, front-end and augmentation
-    included, and in training the optimiser's step.
-    ``needs``: why the model could not be made here; the rest is None then.
+    NAME is a file in conf/model; without one, all of them are measured.
     """
+    from ser_lightning.training.compose import check_name, config_names
 
-    name: str
-    parameters: int | None = None
-    macs: int | None = None
-    train_clips_per_s: float | None = None
-    inference_clips_per_s: float | None = None
-    needs: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelTable:
-    """What models cost, and the machine that says so."""
-
-    machine: Environment
-    models: list[ModelCost]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "schema": SCHEMA,
-            "batch_size": BATCH_SIZE,
-            "clip_s": CLIP_S,
-            "machine": self.machine.plain(),
-            "models": [asdict(each) for each in self.models],
-        }
-
-
-def model_table(names: Sequence[str]) -> ModelTable:
-    """Measure these files of conf/model, one after the other, on the GPU if there is one, on batches of noise."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision = choose_precision("auto", device.type)
-    models = []
     for name in names:
-        log.info("measuring %s", name)
-        models.append(_cost(name, device, torch.autocast(device.type, torch.bfloat16, precision == "bf16-mixed")))
-    return ModelTable(machine=describe(device, precision), models=models)
+        check_name("model", name)
+    chosen = names or config_names("model")
+    from ser_lightning.bench.model_cost import model_table  # after the names are known to be right
+
+    table = model_table(chosen)
+    if as_json:
+        print_json(table.to_json())
+    else:
+        print_models(table, new_console())
 
 
-def print_models(table: ModelTable, console: Console) -> None:
-    """Print a row a model, what the columns mean, and what is missing."""
+def print_models(table: "ModelTable", console: "Console") -> None:
+    """Print a row for each model, what the columns mean, and which models need more packages."""
+    from rich.table import Table
+
+    from ser_lightning.bench.model_cost import BATCH_SIZE, CLIP_S, N_TIMED
+
     rows = Table("model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("parameters", "MACs", "training", "inference"):
         rows.add_column(heading, justify="right", no_wrap=True)
@@ -95,7 +50,7 @@ def print_models(table: ModelTable, console: Console) -> None:
     machine = table.machine
     console.print(
         f"\nMACs of one clip of {CLIP_S} s: the network's matrix products, convolutions and attention. Training "
-        f"and inference in clips/s, from waveforms, medians of up to {_ROUNDS} batches of {BATCH_SIZE} such clips: "
+        f"and inference in clips/s, from waveforms, medians of up to {N_TIMED} batches of {BATCH_SIZE} such clips: "
         f"{machine.device}, threads: {machine.threads}, {machine.precision}, "
         f"torch {machine.packages['torch']}."
     )
@@ -104,7 +59,7 @@ def print_models(table: ModelTable, console: Console) -> None:
             console.print(f"{cost.name} needs more: {cost.needs}", soft_wrap=True)
 
 
-def _cells(cost: ModelCost) -> list[str]:
+def _cells(cost: "ModelCost") -> list[str]:
     if cost.needs is not None:
         return ["needs more"]
     return [
@@ -113,93 +68,3 @@ def _cells(cost: ModelCost) -> list[str]:
         f"{cost.train_clips_per_s:,.0f}",
         f"{cost.inference_clips_per_s:,.0f}",
     ]
-
-
-def _cost(name: str, device: torch.device, autocast: torch.autocast) -> ModelCost:
-    torch.manual_seed(0)  # the same noise, and the same random stretches, for every model
-    config = compose_config(f"model={name}")
-    labels = load_corpus(config.data.corpus).labels
-    try:
-        module = make_module(config, labels=labels, sample_rate_hz=SAMPLE_RATE_HZ)
-    except UserError as error:
-        return ModelCost(name=name, needs=str(error))
-    macs = _macs(module)
-    module.to(device)
-    batch = _noise(len(labels), device)
-    return ModelCost(
-        name=name,
-        parameters=module.n_parameters(),
-        macs=macs,
-        train_clips_per_s=_clips_per_s(_training(module, batch, config, autocast), device),
-        inference_clips_per_s=_clips_per_s(_inference(module, batch, autocast), device),
-    )
-
-
-def _macs(module: EmotionModule) -> int:
-    """Multiplications for one clip, on the CPU."""
-    clip = torch.zeros(1, round(CLIP_S * SAMPLE_RATE_HZ), dtype=torch.int16)
-    features, frames = module.frontend(clip, torch.tensor([clip.shape[1]]))
-    # with gradients, and with attention spelt out: the fused kernels are unknown to the counter
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        module.eval().net(features, frames)
-    return counter.get_total_flops() // 2
-
-
-def _noise(n_classes: int, device: torch.device) -> Batch:
-    """As many clips as a batch has, all as long."""
-    n_samples = round(CLIP_S * SAMPLE_RATE_HZ)
-    label = torch.arange(BATCH_SIZE, device=device) % n_classes
-    return Batch(
-        waveform=torch.randint(-8_000, 8_000, (BATCH_SIZE, n_samples), dtype=torch.int16).to(device),
-        lengths=torch.full((BATCH_SIZE,), n_samples, device=device),
-        label=label,
-        target=functional.one_hot(label, n_classes).float(),
-        index=torch.arange(BATCH_SIZE, device=device),
-    )
-
-
-def _training(
-    module: EmotionModule, batch: Batch, config: DictConfig, autocast: torch.autocast
-) -> Callable[[], None]:
-    """A step of the optimiser on this batch."""
-    module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # no trainer listens
-    optimizer = module.make_optimizer()
-    largest = config.trainer.gradient_clip_val
-
-    def step() -> None:
-        module.train()
-        with autocast:
-            loss = module.training_step(batch, 0)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), largest)
-        optimizer.step()
-
-    return step
-
-
-def _inference(module: EmotionModule, batch: Batch, autocast: torch.autocast) -> Callable[[], None]:
-    """The logits of this batch."""
-
-    def step() -> None:
-        with autocast, torch.inference_mode():
-            module.eval()(batch.waveform, batch.lengths)
-
-    return step
-
-
-def _clips_per_s(step: Callable[[], None], device: torch.device) -> float:
-    """By the median of a few steps."""
-    _seconds(step, device)
-    times: list[float] = []
-    while len(times) < _ROUNDS and sum(times) < _ENOUGH_S:
-        times.append(_seconds(step, device))
-    return BATCH_SIZE / statistics.median(times)
-
-
-def _seconds(step: Callable[[], None], device: torch.device) -> float:
-    start = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""How results reach a person or a program."""
+"""The console and the JSON that subcommands print results with."""
 
 import json
 import os
@@ -12,16 +12,14 @@ if TYPE_CHECKING:
 
 _WIDTH = 100  # where stdout is no terminal
 
-as_json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout instead of tables.")
-
 
 def print_json(value: dict[str, Any]) -> None:
-    """On stdout."""
+    """Print plain data to stdout as JSON."""
     click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
 def new_console() -> "Console":
-    """On a terminal as wide as that, else of a width that does not depend on who reads it."""
+    """Return a console on stdout as wide as the terminal, or of a fixed width where there is none."""
     from ser_lightning.utils.terminal import SafeConsole
 
     fixed = not sys.stdout.isatty() and "COLUMNS" not in os.environ

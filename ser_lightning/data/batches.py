@@ -1,14 +1,33 @@
-"""Length-bucketed batches, gathered whole."""
+"""Batches of clips of about one length: what a model is trained and tested on, and waveforms of chosen clips.
+
+N: clips of the set.  B: clips of a batch.  T: samples of its longest clip.  K: classes.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ser_lightning.data.batch import Batch
 from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.prepare.decoding import padded
+from ser_lightning.utils.progress import track
+
+Change = Callable[[int, np.ndarray], np.ndarray]  # row and samples (T,) of a clip -> samples
+_BATCH_SIZE = 32  # where nothing is trained
+
+
+class Batch(NamedTuple):
+    """Clips and what is true of them. Samples travel as int16; ``index`` is the clip's row in the manifest."""
+
+    waveform: Tensor  # (B, T) int16, padded with zeros
+    lengths: Tensor  # (B,) int64, samples
+    label: Tensor  # (B,) int64, the class a clip is tested by; -1 where it can only train
+    target: Tensor  # (B, K) float32, what it is trained as: one class, or shares of several
+    index: Tensor  # type: ignore[assignment]  # (B,) int64; shadows a method of tuple
 
 
 class ClipBatches(Dataset[Batch]):
@@ -88,6 +107,22 @@ class LengthBuckets(Sampler[list[int]]):
     def _in_order(self) -> list[np.ndarray]:
         longest_first = np.argsort(-self._n_samples, kind="stable")
         return np.array_split(longest_first[self._rank :: self._n_ranks], len(self)) if len(self) else []
+
+
+def clip_batches(
+    collection: Collection, rows: Sequence[int], *, what: str, change: Change | None
+) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    """Return rows, their waveforms (B, T) int16 and lengths (B,), batch by batch.
+
+    ``change`` is made to every waveform; ``what`` names the work for the progress bar.
+    """
+    batches = list(LengthBuckets(rows, collection.n_samples, batch_size=_BATCH_SIZE, shuffle=False))
+    for batch in track(batches, what):
+        waveform, lengths = collection.gather(batch)
+        if change is not None:
+            clips = zip(batch, waveform, lengths, strict=True)
+            waveform, lengths = padded([change(row, samples[:length]) for row, samples, length in clips])
+        yield batch, torch.from_numpy(waveform), torch.from_numpy(lengths)
 
 
 def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:

@@ -14,18 +14,18 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ser_lightning.data.batch import Batch
-from ser_lightning.data.batches import ClipBatches, LengthBuckets
+from ser_lightning.data.batches import Batch, ClipBatches, LengthBuckets
 from ser_lightning.data.labelled_clips import Collection
 from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
 from ser_lightning.data.sources import Sources
-from ser_lightning.data.splits.rules import TestedElsewhere
-from ser_lightning.data.splits.split import Split, SplitRule, refuse_empty, split
+from ser_lightning.data.splits.split import Split, SplitRule, TestedElsewhere, refuse_empty, split
 from ser_lightning.utils.errors import UserError, check
 
 _ODD = {
+    "validation_on_training_speakers": "validation is on other clips of a training speaker, %s: its scores say "
+    "little about new speakers",
     "one_validation_speaker": "validation is on one speaker alone, %s: what suits that one chooses the epoch",
     "labels_not_in_train": "no training clip of this fold is %s: that cannot be learnt",
     "labels_not_in_val": "no validation clip of this fold is %s: validation UAR is the mean over the other labels",
@@ -186,7 +186,12 @@ class EmotionDataModule(LightningDataModule):
         absent = {"train": [label for label, none in zip(self.labels, untaught, strict=True) if none]}
         for subset, rows in (("val", self.split.val), ("test", self.split.test)):
             absent[subset] = [label for label, n in self.clips_by_label(subset).items() if rows and not n]
-        kinds = {"one_validation_speaker": validators if len(validators) == 1 else []}
+        trained = {self.manifest[row].speaker for row in self.split.train}
+        known = [who for who in validators if who in trained and self.split.speaker_independent]
+        kinds = {
+            "validation_on_training_speakers": known,
+            "one_validation_speaker": validators if len(validators) == 1 and not known else [],
+        }
         kinds |= {f"labels_not_in_{subset}": labels for subset, labels in absent.items()}
         return {kind: names for kind, names in kinds.items() if names}
 

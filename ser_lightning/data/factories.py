@@ -28,14 +28,21 @@ def user_csv(*, manifest: str | None, **options: Any) -> EmotionDataModule:
 def pooled_corpora(
     *,
     corpora: Sequence[str],
-    roots: Mapping[str, str | None],
+    roots: Mapping[str, str | None] | None = None,
     test_corpus: str | None = None,
     test_root: str | None = None,
     **options: Any,
 ) -> EmotionDataModule:
-    """Several corpora as one; ``roots`` says where each lies, by its name. ``options`` are those of `_module`."""
+    """Return several corpora as one; ``roots`` says where each lies, by its name.
+
+    ``options`` are those of `_module`.
+    Raises: UserError for a root of a corpus that there is not.
+    """
     if not corpora:
         raise UserError("data.corpora is empty: name at least one, as in data.corpora=[cremad,ravdess]")
+    roots = roots or {}
+    for name in roots:
+        _source(name, None, f"data.roots.{name}")
     training = [
         _source(name, roots.get(name), "data.corpora", f"data.roots.{name}", folds=_reads_column(options))
         for name in corpora

@@ -49,6 +49,11 @@ class TrainingRecord:
             same_speakers=stamp.get("same_speakers"),
         )
 
+    @property
+    def validates_on_training_speakers(self) -> bool:
+        """Whether the epoch was chosen on speakers that training had, too."""
+        return bool(self.speakers["train"] & self.speakers["val"])
+
     def knows(self, collection: Collection) -> bool:
         """Return whether a corpus of the collection was trained on."""
         ours = {who.partition(":")[0] for part in self.speakers.values() for who in part} - self.lists.keys()

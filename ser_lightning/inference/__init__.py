@@ -1,4 +1,4 @@
-"""Trained models at work, without Lightning, which takes seconds to import.
+"""Run trained models, without Lightning, which takes seconds to import.
 
 Recordings or clips come in, probabilities go out. Imports `models` and below.
 """

@@ -1,4 +1,4 @@
-"""A checkpoint of ours as it lies in its file: weights, and what must be known to use and to judge them."""
+"""Read a checkpoint of this package: weights, and what is needed to use and to evaluate them."""
 
 import zipfile
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _KEY = "ser_lightning"
 class Checkpoint:
     """``weights`` by name after so many epochs, and the ``stamp``.
 
-    The stamp is plain data: config, labels, sample rate, protocol, who was heard in training, and ``temperature``
+    The stamp is plain data: config, labels, sample rate, protocol, training speakers and clips, and ``temperature``
     where `ser calibrate` found one.
     """
 

@@ -1,4 +1,4 @@
-"""Many recordings through one model: batches across them, answers one by one, a bad file an answer of its own."""
+"""Run a model on many recordings: batches across them, outcomes one by one, a bad file an outcome of its own."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 from ser_lightning.data.prepare.truncation import UnreadableAudio
 from ser_lightning.inference.prediction import NoAnswer, Prediction, Segment, summarised
-from ser_lightning.inference.recognizer import EmotionRecognizer, Voice
+from ser_lightning.inference.recognizer import EmotionRecognizer, Speaker
 from ser_lightning.inference.recordings import STDIN, Recording
 from ser_lightning.inference.windows import Windows
 from ser_lightning.utils.errors import UserError
@@ -18,14 +18,14 @@ from ser_lightning.utils.text import printable
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Of one recording: what was recognised, or why it could not be read."""
+    """The prediction for one recording, or why it could not be read."""
 
     name: str
     prediction: Prediction | None = None
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         if self.prediction is None:
             return {"path": self.name, "error": self.error}
         found = self.prediction
@@ -45,16 +45,18 @@ def predict_all(
     recordings: Sequence[Recording],
     *,
     windows: Windows | None = None,
-    voice: Voice | None = None,
+    speaker: Speaker | None = None,
 ) -> Iterator[Outcome]:
-    """An outcome for each recording, in their order, as soon as it is known.
+    """Yield an outcome for each recording, in their order, as soon as it is there.
 
-    ``voice``: what is known of the one who speaks in all of them.
+    ``speaker``: the one who speaks in all of them, from `fit_speaker`.
 
     Segments are batched across recordings, and read when they are needed: memory does not grow with their length.
     """
     errors: dict[int, str] = {}
-    answers = model.answer(_segments(recordings, windows or Windows(), model.sample_rate_hz, errors), voice=voice)
+    answers = model.answer(
+        _segments(recordings, windows or Windows(), model.sample_rate_hz, errors), speaker=speaker
+    )
     n_told = 0
     for number, group in groupby(answers, key=lambda answer: answer[0]):
         segments = [segment for _, segment in group]
@@ -72,23 +74,23 @@ def predict_all(
         yield _failed(recordings[failed], errors[failed])
 
 
-def known_voice(
+def fit_speaker(
     model: EmotionRecognizer, recordings: Sequence[Recording], *, windows: Windows | None = None
-) -> Voice:
-    """What recordings, all of one speaker, tell of that speaker; what cannot be read tells nothing.
+) -> Speaker:
+    """Estimate the statistics of one speaker from recordings; those that cannot be read are left out.
 
-    Raises: UserError where they are piped in, which cannot be heard twice; and as `EmotionRecognizer.voice_of`.
+    Raises: UserError where they are piped in, which cannot be read twice; and as `EmotionRecognizer.fit_speaker`.
     """
     if any(recording.name == STDIN for recording in recordings):
-        raise UserError("--one-speaker hears recordings twice, and standard input comes once: name a file")
+        raise UserError("--one-speaker reads recordings twice, and standard input comes once: name a file")
     segments = _segments(recordings, windows or Windows(), model.sample_rate_hz, {})
-    return model.voice_of(samples for _, _, samples in segments)
+    return model.fit_speaker_on_clips(samples for _, _, samples in segments)
 
 
 def _segments(
     recordings: Sequence[Recording], windows: Windows, sample_rate_hz: int, errors: dict[int, str]
 ) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(number of the recording, first sample, samples) of each segment; ``errors`` gets what cannot be read."""
+    """Yield (number of the recording, first sample, samples) of each segment; ``errors`` gets unreadable files."""
     for number, recording in enumerate(recordings):
         try:
             for start, samples in windows.cut(recording.blocks(sample_rate_hz), sample_rate_hz):

@@ -1,4 +1,4 @@
-"""What a model answers: by segment, and of a recording.
+"""Predictions of a model, for segments and for a recording.
 
 K: classes.  S: segments.
 """
@@ -63,17 +63,17 @@ class Prediction(Answer):
 
 
 def summarised(segments: Sequence[Segment]) -> Prediction:
-    """Of the segments of a recording, the whole. Overlaps count twice, as often as the network heard them.
+    """Return the prediction of a recording from its segments. Overlaps count as often as the network ran on them.
 
     Raises: NoAnswer where the model's numbers are none.
     """
     assert segments, "a recording has a segment at least"
     if not all(np.isfinite(list(segment.probabilities.values())).all() for segment in segments):
-        raise NoAnswer("the model's answer is no number (NaN): train it anew, or take another checkpoint")
-    heard = [segment for segment in segments if not segment.silent] or segments
-    weight = [segment.end_s - segment.start_s for segment in heard]
-    labels = list(heard[0].probabilities)
-    table = np.array([[segment.probabilities[name] for name in labels] for segment in heard])  # (S, K)
+        raise NoAnswer("the model's output is no number (NaN): train it anew, or take another checkpoint")
+    loud = [segment for segment in segments if not segment.silent] or segments
+    weight = [segment.end_s - segment.start_s for segment in loud]
+    labels = list(loud[0].probabilities)
+    table = np.array([[segment.probabilities[name] for name in labels] for segment in loud])  # (S, K)
     whole = np.average(table, axis=0, weights=weight)
     return Prediction(
         duration_s=segments[-1].end_s,

@@ -1,4 +1,4 @@
-"""A trained model at work: waveforms in, probabilities of emotions out.
+"""Run a trained model: waveforms in, probabilities of emotions out.
 
 B: clips.  C: channels.  T: samples of the longest clip.  K: classes.
 """
@@ -20,6 +20,7 @@ from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.prediction import Prediction, Segment, summarised
 from ser_lightning.inference.windows import Windows
 from ser_lightning.models.frontend import LogMel
+from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.safe_instantiate import make_part
 
@@ -29,11 +30,8 @@ _POOL = 8 * _BATCH  # segments that are sorted by length together
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Voice:
-    """What ``n_clips`` of a speaker told of how they usually sound: ``statistics`` (2, M).
-
-    See `models.speaker_statistics`.
-    """
+class Speaker:
+    """What `EmotionRecognizer.fit_speaker` returns: ``statistics`` (2, M) from ``n_clips`` clips of one speaker."""
 
     statistics: Tensor
     n_clips: int
@@ -47,10 +45,9 @@ class EmotionRecognizer(nn.Module):
         labels: the K emotions, in the order of its outputs.
         sample_rate_hz: of the waveforms that `forward` takes; `predict` takes any rate.
         n_parameters: trained numbers in the network.
-        by_speaker: whether it can make use of other recordings of the speaker, see `voice`.
-        speaker_clips: how many clips of a speaker it knew in its validation and test, None for all.
+        speaker_clips: how many clips a speaker's statistics came from in its validation and test, None for all.
         temperature: what logits are divided by; 1 before calibration.
-        stamp: what else the checkpoint says: config, protocol, who was heard in training.
+        stamp: what else the checkpoint says: config, protocol, training speakers.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, trust: bool = False):
@@ -63,8 +60,7 @@ class EmotionRecognizer(nn.Module):
         self.stamp = checkpoint.stamp
         make = partial(make_part, source=str(checkpoint.path), trust=trust)
         self.frontend = make(model["frontend"], sample_rate_hz=self.sample_rate_hz)
-        self.by_speaker = getattr(self.frontend, "by_speaker", False)
-        self.speaker_clips = model.get("speaker_clips", 1) if self.by_speaker else 1
+        self.speaker_clips = model.get("speaker_clips", 1) if self.speaker_statistics is not None else 1
         shape = {"n_mels": self.frontend.n_mels, "n_classes": len(self.labels)}
         _check_size(model["net"], partial(make, model["net"], **shape), checkpoint)
         net = make(model["net"], **shape)
@@ -75,50 +71,52 @@ class EmotionRecognizer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that it computes on."""
         return next(self.parameters()).device
 
-    def logits(self, waveform: Tensor, lengths: Tensor, voice: Tensor | None = None) -> Tensor:
+    @property
+    def speaker_statistics(self) -> SpeakerStatistics | None:
+        """Those of the training speakers, where it normalises by speaker."""
+        return getattr(self.frontend, "speaker_statistics", None)
+
+    def logits(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:
         """Waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) -> (B, K).
 
-        ``voice`` (B, 2, M): what is known of each clip's speaker, for a model that is `by_speaker`.
+        ``statistics`` (B, 2, M): of each clip's speaker, for a model that normalises by speaker.
         """
-        known = {"voice": voice} if voice is not None else {}
-        return self.net(*self.frontend(waveform, lengths, **known)).float() / self.temperature
+        given = {"statistics": statistics} if statistics is not None else {}
+        return self.net(*self.frontend(waveform, lengths, **given)).float() / self.temperature
 
-    def voice(self, recordings: Iterable[Path | str], *, windows: Windows | None = None) -> Voice:
-        """What audio files, all of one speaker, tell of that speaker; for `predict_file` and `predict`.
+    def fit_speaker(self, recordings: Iterable[Path | str], *, windows: Windows | None = None) -> Speaker:
+        """Estimate the statistics of one speaker from audio files; for `predict_file` and `predict`.
 
-        Raises: UserError for a model that hears each clip by itself, and where nothing is to be heard; ValueError
+        Raises: UserError for a model that does not normalise by speaker, and for nothing but silence; ValueError
             that says what is wrong with a file.
         """
         blocks = (stream_file(Path(path), sample_rate_hz=self.sample_rate_hz) for path in recordings)
         cut = (segment for each in blocks for _, segment in (windows or Windows()).cut(each, self.sample_rate_hz))
-        return self.voice_of(cut)
+        return self.fit_speaker_on_clips(cut)
 
     @torch.inference_mode()
-    def voice_of(self, clips: Iterable[np.ndarray]) -> Voice:
-        """The same for clips (T,) int16 at ``sample_rate_hz``; silent ones tell nothing."""
-        if not self.by_speaker:
-            raise UserError(
-                "this model hears each clip by itself, whoever speaks: it has no use for other recordings"
-            )
-        assert isinstance(self.frontend, LogMel), "by_speaker says so"
-        heard = (clip for clip in clips if peak(clip) >= SILENT_PEAK)
-        moments, frames = [], []
-        while batch := list(islice(heard, _BATCH)):
+    def fit_speaker_on_clips(self, clips: Iterable[np.ndarray]) -> Speaker:
+        """Do the same with clips (T,) int16 at ``sample_rate_hz``; silent ones are left out."""
+        if self.speaker_statistics is None:
+            raise UserError("this model normalises each clip by itself: it has no use for other recordings")
+        assert isinstance(self.frontend, LogMel), "no other front-end has statistics"
+        loud = (clip for clip in clips if peak(clip) >= SILENT_PEAK)
+        parts = []
+        while batch := list(islice(loud, _BATCH)):
             waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(batch))
-            found = self.frontend.moments(waveform, lengths)
-            moments.append(found[0])
-            frames.append(found[1])
-        if not frames:
-            raise UserError("nothing was heard of this speaker: the recordings are silent, or there are none")
-        rows = list(range(sum(map(len, frames))))
-        table = self.frontend.known_voices(torch.cat(moments), torch.cat(frames), [rows], n_clips=None)
-        return Voice(statistics=table[0], n_clips=len(rows))
+            parts.append(self.frontend.moments(waveform, lengths))
+        if not parts:
+            raise UserError("this speaker's recordings are silent, or there are none")
+        moments, frames = (torch.cat(values) for values in zip(*parts, strict=True))
+        rows = range(len(frames))
+        by_clip = self.speaker_statistics.estimate(ClipMoments(moments, frames), [rows], n_clips=None)
+        return Speaker(statistics=by_clip[0], n_clips=len(rows))
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """As `logits`, but probabilities (B, K)."""
+        """Return probabilities (B, K), as `logits` otherwise."""
         return self.logits(waveform, lengths).softmax(-1)
 
     def predict(
@@ -127,43 +125,43 @@ class EmotionRecognizer(nn.Module):
         sample_rate: int,
         *,
         windows: Windows | None = None,
-        voice: Voice | None = None,
+        speaker: Speaker | None = None,
     ) -> Prediction:
-        """What emotion a recording shows, in segments where it is long.
+        """Predict the emotion of a recording, in segments where it is long.
 
         Args:
             waveform: (T,), or (C, T) whose channels are averaged; float in [-1, 1] or int16.
             sample_rate: its samples a second.
             windows: how long recordings are cut; by default 4 s every 2 s, above 6 s.
-            voice: what is known of the speaker, from `voice`.
+            speaker: from `fit_speaker`, of the one who speaks.
 
         Raises: ValueError for what is no waveform: another shape, no samples, NaN, an impossible rate.
         """
         array = waveform.detach().cpu().numpy() if isinstance(waveform, Tensor) else np.asarray(waveform)
         samples = samples_of(array, int(sample_rate), sample_rate_hz=self.sample_rate_hz)
-        return self.predict_blocks([samples], windows=windows, voice=voice)
+        return self.predict_blocks([samples], windows=windows, speaker=speaker)
 
     def predict_file(
-        self, path: Path | str, *, windows: Windows | None = None, voice: Voice | None = None
+        self, path: Path | str, *, windows: Windows | None = None, speaker: Speaker | None = None
     ) -> Prediction:
-        """The same for an audio file, read piece by piece: an hour takes no more memory than a minute.
+        """Do the same for an audio file, read piece by piece: an hour takes no more memory than a minute.
 
         Raises: ValueError that says what is wrong with the file.
         """
         blocks = stream_file(Path(path), sample_rate_hz=self.sample_rate_hz)
-        return self.predict_blocks(blocks, windows=windows, voice=voice)
+        return self.predict_blocks(blocks, windows=windows, speaker=speaker)
 
     def predict_blocks(
-        self, blocks: Iterable[np.ndarray], *, windows: Windows | None = None, voice: Voice | None = None
+        self, blocks: Iterable[np.ndarray], *, windows: Windows | None = None, speaker: Speaker | None = None
     ) -> Prediction:
-        """The same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
+        """Do the same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
         cut = (windows or Windows()).cut(blocks, self.sample_rate_hz)
-        return summarised([segment for _, segment in self.answer(((None, *each) for each in cut), voice=voice)])
+        return summarised([segment for _, segment in self.answer(((None, *each) for each in cut), speaker=speaker)])
 
     def answer(
-        self, cut: "Iterable[tuple[Any, int, np.ndarray]]", *, voice: Voice | None = None
+        self, cut: "Iterable[tuple[Any, int, np.ndarray]]", *, speaker: Speaker | None = None
     ) -> "Iterator[tuple[Any, Segment]]":
-        """Segments as they come, of one recording or of many: (whose, first sample, samples) -> (whose, answer).
+        """Yield a prediction for each segment: (whose, first sample, samples) -> (whose, prediction).
 
         Those of one recording keep their order. Some hundred are in memory at a time.
         """
@@ -173,17 +171,19 @@ class EmotionRecognizer(nn.Module):
             found: dict[int, np.ndarray] = {}
             for first in range(0, len(order), _BATCH):
                 batch = order[first : first + _BATCH]
-                answers = self._probabilities([pool[number][2] for number in batch], voice)
+                answers = self._probabilities([pool[number][2] for number in batch], speaker)
                 found |= dict(zip(batch, answers, strict=True))
             for number, (whose, start, samples) in enumerate(pool):
                 yield whose, self._segment(start, samples, found[number])
 
     @torch.inference_mode()
-    def _probabilities(self, clips: Sequence[np.ndarray], voice: Voice | None) -> np.ndarray:
+    def _probabilities(self, clips: Sequence[np.ndarray], speaker: Speaker | None) -> np.ndarray:
         """(T,) int16 each -> (B, K)."""
         waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(clips))
-        known = voice.statistics.to(self.device).expand(len(clips), -1, -1) if voice is not None else None
-        return self.logits(waveform, lengths, known).softmax(-1).double().cpu().numpy()
+        statistics = None
+        if speaker is not None:
+            statistics = speaker.statistics.to(self.device).expand(len(clips), -1, -1)  # (B, 2, M)
+        return self.logits(waveform, lengths, statistics).softmax(-1).double().cpu().numpy()
 
     def _segment(self, start: int, samples: np.ndarray, probabilities: np.ndarray) -> Segment:
         return Segment(
@@ -196,7 +196,7 @@ class EmotionRecognizer(nn.Module):
 
 
 def load_model(path: Path | str, *, device: str = "cpu", trust: bool = False) -> EmotionRecognizer:
-    """The model in a checkpoint, ready to use: nothing but the file is needed.
+    """Load the model of a checkpoint, ready to use: nothing but the file is needed.
 
     Except under a frozen pretrained model, which is read from where it lay.
 
@@ -211,7 +211,7 @@ def load_model(path: Path | str, *, device: str = "cpu", trust: bool = False) ->
 
 
 def recognizer(checkpoint: Checkpoint, *, device: str = "cpu", trust: bool = False) -> EmotionRecognizer:
-    """The same for a checkpoint that was read."""
+    """Make the model of a checkpoint that was read."""
     place = _device(device)
     return EmotionRecognizer(checkpoint, trust=trust).to(place)
 
@@ -227,7 +227,7 @@ def _device(name: str) -> torch.device:
 
 
 def _check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], checkpoint: Checkpoint) -> None:
-    """Make a network without its memory, to see that it is as large as the weights that are there for it.
+    """Make a network without its memory, to check that it is as large as the weights that are there for it.
 
     Raises: UserError where it is not: what a file claims is bounded by what it holds.
     """
@@ -248,16 +248,17 @@ def _check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], c
     hook = register_module_parameter_registration_hook(count)
     try:
         with torch.device("meta"):
-            claimed = make().state_dict()
+            claimed = make()
     finally:
         hook.remove()
-    shapes = ({name: getattr(value, "shape", None) for name, value in each.items()} for each in (claimed, held))
-    if next(shapes) != next(shapes):
-        raise misfit
+    try:
+        claimed.load_state_dict(held, assign=True)  # names and shapes are compared, nothing is copied
+    except (RuntimeError, LookupError, TypeError) as error:
+        raise misfit from error
 
 
 def _load(module: nn.Module, checkpoint: Checkpoint) -> None:
-    """Give it the weights of front-end and network; others were of the training.
+    """Load the weights of front-end and network; others belong to training.
 
     Raises: UserError where they do not fit.
     """

@@ -1,4 +1,4 @@
-"""What is to be recognised: files, the files of a folder, what comes in on a pipe.
+"""Find the recordings to run a model on: files, the files of a folder, standard input.
 
 T: samples.
 """
@@ -48,7 +48,7 @@ class RawFormat:
 
 
 def find_recordings(places: Sequence[str], *, raw: RawFormat | None = None) -> list[Recording]:
-    """Files as they are named, every file of a folder that may be audio, and ``-`` for standard input.
+    """Return files as they are named, every file of a folder that may be audio, and ``-`` for standard input.
 
     Args:
         raw: what standard input holds; without it, a file in any format.

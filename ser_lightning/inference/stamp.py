@@ -1,4 +1,4 @@
-"""What a checkpoint says beside its weights, held to its form before anything is made of it."""
+"""Check the form of what a checkpoint says beside its weights, before anything is made of it."""
 
 import math
 from typing import Annotated, Any

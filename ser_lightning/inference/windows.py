@@ -1,4 +1,4 @@
-"""A recording of any length in segments of about the length that models are trained on.
+"""Cut a recording of any length into segments of about the length that models are trained on.
 
 T: samples.
 """
@@ -18,7 +18,7 @@ class Windows:
     """How a recording is cut: a window of ``window_s`` every ``hop_s`` seconds.
 
     What remains at the end, and a whole recording, is one segment while it is no longer than one and a half
-    windows: no segment is ever much shorter than half a window, and a clip of a few seconds is heard as it is.
+    windows: no segment is ever much shorter than half a window, and a clip of a few seconds stays as it is.
 
     Raises: UserError for lengths that no recording can be cut by.
     """

@@ -4,7 +4,8 @@ B: clips.  T: samples of the longest clip.  M: mel bins.  F: frames of the longe
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torchaudio
@@ -13,7 +14,8 @@ from torch.nn import functional
 
 from ser_lightning.models.layers.int16 import as_float
 from ser_lightning.models.layers.masking import frame_mask, strided
-from ser_lightning.models.speaker_statistics import known_voices, shrunk, voice_of
+from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
+from ser_lightning.models.state_dicts import rename_keys
 from ser_lightning.utils.errors import UserError, check
 
 _EPS = 1e-6
@@ -39,15 +41,15 @@ class LogMel(nn.Module):
         mel_scale: "htk" or "slaney".
         pad_mode: how a clip goes on beyond its ends, "zeros" or "reflect".
         normalise: over the clip, "standard" (mean 0, standard deviation 1), "min_max" (0 to 1), or "none" (dB); or
-            "speaker": each mel bin by what is known of the speaker (`models.speaker_statistics`), who is otherwise
-            taken for one of whom this clip alone was heard.
+            "speaker": each mel bin by the statistics of the speaker (`models.speaker_statistics`), which come from
+            the clip alone where none are given.
         average_frames: neighbouring frames averaged into one, in dB: less noise, and less to compute for a network.
-        prior_clips: with "speaker", the clips after which a speaker counts as much as the typical one.
+        prior_clips: with "speaker", of `SpeakerStatistics`.
 
     Raises: UserError for a number outside its domain, or filters between whose edges no frequency lies.
 
     Attributes:
-        typical: with "speaker", the typical voice of those who trained, (2, M); it is part of a checkpoint.
+        speaker_statistics: with "speaker", those of the training speakers; else None.
     """
 
     def __init__(
@@ -85,11 +87,8 @@ class LogMel(nn.Module):
         self._average_frames = average_frames
         self._reflect = pad_mode == "reflect"
         self._normalise = normalise
-        self.by_speaker = normalise == "speaker"
-        self.prior_clips = prior_clips
-        self.typical: Tensor
-        if self.by_speaker:
-            self.register_buffer("typical", torch.tensor([[-40.0], [140.0]]).repeat(1, n_mels))
+        by_speaker = normalise == "speaker"
+        self.speaker_statistics = SpeakerStatistics(n_mels, prior_clips=prior_clips) if by_speaker else None
         # a window shorter than the transform lies in its middle; outside it nothing is read
         self._window_samples = window_samples
         window = torch.hann_window(window_samples)
@@ -98,35 +97,40 @@ class LogMel(nn.Module):
         self.register_buffer("window", window, persistent=False)
         self._bands = nn.ModuleList(_Band(filters[:, first : first + _BAND]) for first in range(0, n_mels, _BAND))
 
-    def forward(self, waveform: Tensor, lengths: Tensor, voice: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, T) int16 or float in [-1, 1], and lengths (B,) -> ((B, M, F) float32, frames (B,)); padding is 0.
 
-        ``voice`` (B, 2, M): of each clip's speaker, where features are normalised by it.
+        ``statistics`` (B, 2, M): of each clip's speaker, where features are normalised by them; None takes them
+        from the clip alone.
         """
         with torch.autocast(waveform.device.type, enabled=False):
             decibels, frames = self._spectrogram(waveform, lengths)
-            if self.by_speaker:
-                voice = self.alone(decibels, frames) if voice is None else voice
-                decibels = (decibels - voice[:, :1]) / (voice[:, 1:] + _EPS).sqrt()
+            if self.speaker_statistics is not None:
+                if statistics is None:
+                    statistics = self.speaker_statistics.from_single_clips(_moments(decibels, frames))
+                decibels = (decibels - statistics[:, :1]) / (statistics[:, 1:] + _EPS).sqrt()
             return self._normalised(decibels, frames), frames
 
-    def moments(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Of clips (B, T), (B,): mean and mean square of each mel bin in dB, (B, 2, M), and frames (B,)."""
-        decibels, frames = self._spectrogram(waveform, lengths)
-        return _moments(decibels, frames), frames
+    def moments(self, waveform: Tensor, lengths: Tensor) -> ClipMoments:
+        """Return mean and mean square of each mel bin in dB, and the number of frames, of clips (B, T), (B,)."""
+        return _moments(*self._spectrogram(waveform, lengths))
 
-    def known_voices(
-        self, moments: Tensor, frames: Tensor, speakers: Sequence[Sequence[int]], *, n_clips: int | None
-    ) -> Tensor:
-        """What is known of the speaker of each clip, (N, 2, M): see `speaker_statistics.known_voices`."""
-        return known_voices(
-            moments, frames, speakers, n_clips=n_clips, typical=self.typical, prior_clips=self.prior_clips
-        )
+    @torch.inference_mode()
+    def moments_of_set(self, batches: Iterable[tuple[list[int], Tensor, Tensor]], *, n_clips: int) -> ClipMoments:
+        """Return the moments of a set of N clips from batches of rows, waveforms (B, T) and lengths (B,).
 
-    def alone(self, decibels: Tensor, frames: Tensor) -> Tensor:
-        """Clips (B, F, M) in dB -> the voices (B, 2, M) of speakers of whom no more is known."""
-        one = torch.ones(len(frames), device=frames.device)
-        return shrunk(voice_of(_moments(decibels, frames)), one, self.typical, prior_clips=self.prior_clips)
+        They are on the front-end's device, and 0 for clips that are in no batch.
+        """
+        device = self.window.device
+        moments = torch.zeros(n_clips, 2, self.n_mels, device=device)
+        frames = torch.zeros(n_clips, dtype=torch.int64, device=device)
+        for rows, waveform, lengths in batches:
+            moments[rows], frames[rows] = self.moments(waveform.to(device), lengths.to(device))
+        return ClipMoments(moments, frames)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        rename_keys(state_dict, f"{prefix}typical", f"{prefix}speaker_statistics.typical")
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _spectrogram(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """-> (B, F, M) in dB, frames (B,)."""
@@ -212,10 +216,10 @@ def averaged(decibels: Tensor, frames: Tensor, n_frames: int) -> tuple[Tensor, T
     return sums / counts.clamp_min(1), strided(frames, n_frames)
 
 
-def _moments(decibels: Tensor, frames: Tensor) -> Tensor:
-    """Mean and mean square of each mel bin over a clip's own frames: (B, F, M) -> (B, 2, M)."""
+def _moments(decibels: Tensor, frames: Tensor) -> ClipMoments:
+    """Return the moments over each clip's own frames: (B, F, M), (B,) -> (B, 2, M), (B,)."""
     own = decibels * frame_mask(frames, decibels.shape[1])[:, :, None]
-    return torch.stack([own.sum(1), own.square().sum(1)], dim=1) / frames[:, None, None]
+    return ClipMoments(torch.stack([own.sum(1), own.square().sum(1)], dim=1) / frames[:, None, None], frames)
 
 
 def reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,16 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from ser_lightning.data.batch import Batch
+from ser_lightning.data.batches import Batch
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.gathered_outputs import Outputs
 from ser_lightning.models.nets.arguments import check_arguments, check_memory
+from ser_lightning.models.nets.network import hook
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
-from ser_lightning.models.speaker_statistics import pooled, protocol_of_speakers, typical_voice
+from ser_lightning.models.speaker_statistics import SpeakerStatistics, protocol_entry
 from ser_lightning.utils.errors import UserError, check
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,8 @@ class EmotionModule(LightningModule):
         labels: class names; their number is the network's K.
         sample_rate_hz: of the waveforms.
         frontend: makes a `LogMel` or a `RawWaveform`, given the sample rate.
-        net: makes the network, given ``n_mels`` and ``n_classes``; see ARCHITECTURE for its `forward`.
-        optimizer: makes an optimiser, given parameters; a network may have ``parameter_groups``, each with a share
-            ``lr_scale`` of the learning rate.
+        net: makes the network, given ``n_mels`` and ``n_classes``; see `models.nets.network`.
+        optimizer: makes an optimiser, given parameters.
         scheduler: makes a schedule, given the optimiser, and ``total_steps`` if it takes that: then it goes on at
             every step, else at every epoch.
         augment: used while training.
@@ -49,9 +48,10 @@ class EmotionModule(LightningModule):
             that is taught as shares of several classes by their mean.
         class_counts: (K,) training clips a class, needed for that.
         label_smoothing: share of the target spread over all classes.
-        speaker_clips: where the front-end normalises by speaker: how many clips of a speaker are known when one of
-            theirs is validated or tested, itself among them; None for all. Their labels are not used.
-        speaker_alone: the share of training clips that are heard as if nothing else were known of their speaker.
+        speaker_clips: where the front-end normalises by speaker: how many clips, without labels, the statistics of
+            a validation or test speaker come from, the clip itself among them; None for all.
+        speaker_alone: share of training clips that are normalised by the typical speaker and themselves alone, as
+            at a first recording.
         monitor: the metric that chooses the epoch, which a schedule such as ReduceLROnPlateau follows too.
         monitor_mode: "max" or "min", what is better.
 
@@ -94,17 +94,13 @@ class EmotionModule(LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._label_smoothing = label_smoothing
-        self._speaker_clips = speaker_clips
+        self.speaker_clips = speaker_clips
         self._speaker_alone = speaker_alone
-        if not self.by_speaker and (speaker_clips != 1 or speaker_alone != 0.5):
+        if self.speaker_statistics is None and (speaker_clips != 1 or speaker_alone != 0.5):
             log.warning(
                 "no effect: model.speaker_clips and speaker_alone, without model.frontend.normalise=speaker"
             )
         self._monitor, self._monitor_mode = monitor, monitor_mode
-        self._voices: Tensor | None  # (N, 2, M): what is known of the speaker of each clip
-        self._alone: Tensor | None  # (N, 2, M): the same, had nothing but the clip been heard
-        self.register_buffer("_voices", None, persistent=False)
-        self.register_buffer("_alone", None, persistent=False)
         self.class_weight: Tensor | None
         self.register_buffer("class_weight", _class_weight(class_weights, class_counts), persistent=False)
         self.val_loss = MeanMetric()
@@ -160,52 +156,25 @@ class EmotionModule(LightningModule):
         self.outputs.update(batch.index, self._answer(batch))
 
     def _answer(self, batch: Batch) -> Tensor:
-        """Logits (B, K), from features that were remembered where they were."""
+        """Return logits (B, K), from cached features where there are any."""
         if self._from_store is not None:
             return self._from_store(batch.index)
         return self.net(*self._features(batch.waveform, batch))
 
     def _features(self, waveform: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(B, T) -> (B, M, F), (B,), with what is known of each speaker."""
-        if self._voices is None or self._alone is None:
+        """(B, T) -> (B, M, F), (B,), normalised by the speakers' statistics where these were fitted."""
+        if self.speaker_statistics is None:
             return self.frontend(waveform, batch.lengths)
-        voice, alone = self._voices[batch.index], self._alone[batch.index]  # (B, 2, M)
-        if self.training:
-            unknown = torch.rand(len(voice), 1, 1, device=voice.device) < self._speaker_alone
-            voice = torch.where(unknown, alone, voice)
-        return self.frontend(waveform, batch.lengths, voice)
+        share = self._speaker_alone if self.training else None
+        statistics = self.speaker_statistics.look_up(batch.index, single_clip_share=share)  # (B, 2, M)
+        return self.frontend(waveform, batch.lengths, statistics)
 
     @property
-    def by_speaker(self) -> bool:
-        """Whether the front-end normalises by speaker, so that `meet` must come before training."""
-        return getattr(self.frontend, "by_speaker", False)
+    def speaker_statistics(self) -> SpeakerStatistics | None:
+        """The front-end's, to be fitted before training; None where it does not normalise by speaker."""
+        return getattr(self.frontend, "speaker_statistics", None)
 
-    def meet(
-        self,
-        *,
-        training: Sequence[Sequence[int]],
-        others: Sequence[Sequence[int]],
-        moments: Tensor,
-        frames: Tensor,
-    ) -> None:
-        """Let the front-end know the speakers, from how their clips sound, without labels.
-
-        Args:
-            training: rows of the clips of each speaker who trains.
-            others: of those who validate or test, by part.
-            moments, frames: (N, 2, M), (N,) of all clips, see `LogMel.moments`.
-        """
-        frontend, training = self.frontend, list(training)
-        assert isinstance(frontend, LogMel), "by_speaker says so"
-        frontend.typical.copy_(typical_voice(pooled(moments, frames, training)))
-        known = partial(frontend.known_voices, moments, frames)
-        self._alone = known([*training, *others], n_clips=1)
-        self._voices = known(training, n_clips=None)
-        evaluated = known(others, n_clips=self._speaker_clips)
-        rows = [row for speaker in others for row in speaker]
-        self._voices[rows] = evaluated[rows]
-
-    def remember(
+    def cache_features(
         self,
         rows: Sequence[int],
         *,
@@ -213,21 +182,19 @@ class EmotionModule(LightningModule):
         n_samples: Sequence[int],
         gather: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]],
     ) -> None:
-        """Let a network that makes the same of a clip every time do so once; most have no ``remember`` and learn.
+        """Let the network cache its features of clips, where it does that; see `Network.cache_features`.
 
-        Augmentation then has nothing to work on. ``rows`` are of a manifest, ``hashes`` (of the sound) and
-        ``n_samples`` of all its clips; ``gather`` copies rows into waveforms (B, T) and lengths (B,).
+        ``gather`` copies rows into waveforms (B, T) and lengths (B,).
         """
 
         def features(some: list[int]) -> tuple[Tensor, Tensor]:
             waveform, lengths = (torch.from_numpy(array).to(self.device) for array in gather(some))
             return self.frontend(waveform, lengths)
 
-        remember = getattr(self.net, "remember", None)
-        if remember is not None and remember(features, rows=rows, hashes=hashes, n_samples=n_samples):
-            self._from_store = self.net.forward_stored  # type: ignore[assignment]  # who remembers has it
+        if hook(self.net, "cache_features")(features, rows=rows, hashes=hashes, n_samples=n_samples):
+            self._from_store = hook(self.net, "forward_cached")
             if self.augment.waveform or self.augment.features or self.augment.mixup is not None:
-                log.info("stored features are of clips as they are: augmentation needs model.net.store=false")
+                log.info("cached features are of clips as they are: augmentation needs model.net.store=false")
 
     def configure_optimizers(self) -> Any:
         """Lightning's form of optimiser and schedule. Raises: UserError where these two do not fit."""
@@ -242,8 +209,8 @@ class EmotionModule(LightningModule):
         given = getattr(self._optimizer, "keywords", {})
         check("model.optimizer.", above=0, lr=given.get("lr", 1.0))
         check("model.optimizer.", at_least=0, weight_decay=given.get("weight_decay", 0.0))
-        groups = getattr(self.net, "parameter_groups", None)
-        optimizer = self._optimizer(self.parameters() if groups is None else groups())
+        groups = hook(self.net, "parameter_groups")()
+        optimizer = self._optimizer(self.parameters() if groups is None else groups)
         for group in optimizer.param_groups:
             group["lr"] *= group.get("lr_scale", 1.0)
         return optimizer
@@ -252,29 +219,28 @@ class EmotionModule(LightningModule):
         """Trained numbers in the network."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
-    def facts(self) -> dict[str, Any]:
-        """What result.json says of the model, as plain values."""
-        more = getattr(self.net, "facts", dict)
-        return {"name": self.name, "parameters": self.n_parameters(), **more()}
+    def description(self) -> dict[str, Any]:
+        """Return what result.json says of the model, as plain values."""
+        return {"name": self.name, "parameters": self.n_parameters(), **hook(self.net, "description")()}
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What a result of it depends on beside the clip that is judged."""
-        return protocol_of_speakers(self._speaker_clips) if self.by_speaker else {}
+        """What a result depends on beside the clip that is tested."""
+        return protocol_entry(self.speaker_clips) if self.speaker_statistics is not None else {}
 
     @property
     def contamination(self) -> str | None:
-        """What to say beside results where a network had heard emotional speech before it was trained here."""
-        return getattr(self.net, "contamination", None)
+        """See `Network.contamination`."""
+        return hook(self.net, "contamination")
 
     @property
     def can_be_averaged(self) -> bool:
-        """Whether its weights are worth a running average, which takes their memory twice."""
-        return getattr(self.net, "can_be_averaged", True)
+        """See `Network.can_be_averaged`."""
+        return hook(self.net, "can_be_averaged")
 
-    def rebuild(self) -> dict[str, Any]:
-        """Arguments of the network that a checkpoint's config changes, so that the network can be made from it."""
-        return getattr(self.net, "rebuild", dict)()
+    def checkpoint_arguments(self) -> dict[str, Any]:
+        """See `Network.checkpoint_arguments`."""
+        return hook(self.net, "checkpoint_arguments")()
 
 
 def _class_weight(mode: str | None, counts: Tensor | None) -> Tensor | None:

@@ -19,6 +19,7 @@ class RawWaveform(nn.Module):
     """
 
     n_mels = 1
+    speaker_statistics = None  # samples are not normalised by speaker
 
     def __init__(self, *, sample_rate_hz: int):
         super().__init__()

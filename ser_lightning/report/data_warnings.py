@@ -18,6 +18,10 @@ _WORDS = {  # kind -> of one, and of several
         "speaker in validation: what suits one speaker chose the epoch",
         "speakers in validation",
     ),
+    "validation_on_training_speakers": (
+        "training speaker in validation: its scores say little about new speakers",
+        "training speakers in validation: its scores say little about new speakers",
+    ),
     "labels_not_in_train": ("label without a training clip", "labels without a training clip"),
     "labels_not_in_val": (
         "label without a validation clip, left out of validation UAR",

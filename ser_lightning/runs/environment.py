@@ -19,6 +19,7 @@ _PACKAGES = (
     "wandb",
     "numpy",
     "soundfile",
+    "soxr",
     "transformers",
 )
 

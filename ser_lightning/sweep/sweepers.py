@@ -1,19 +1,21 @@
 """Hydra's sweepers over all combinations and by Optuna, but such as no job can bring down."""
 
+import itertools
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal import core_plugins
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.runs.directory import RunDirectory
@@ -27,26 +29,38 @@ log = logging.getLogger("ser_lightning.sweep")
 
 
 class Grid(Sweeper):
-    """Every combination is a job. What cannot be composed is recorded as a job that failed; the others run."""
+    """Make a job of every combination. One that cannot be composed is recorded as failed, and the others run."""
 
     def __init__(self, *, max_batch_size: int | None = None, params: DictConfig | None = None):
         self._max_batch_size = max_batch_size
-        self._params: Any = params
+        self._params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Put a guard before whichever launcher was chosen."""
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # Hydra reloads it when it starts
+        launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+        self._launcher = _Guard(launcher, hydra_context, config)
+        self._config = config
+        self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
 
-        sweeper = BasicSweeper(self._max_batch_size, self._params)
-        sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        assert sweeper.launcher is not None
-        sweeper.launcher = _Guard(sweeper.launcher, hydra_context, config)
-        sweeper.validate_batch_is_legal = lambda batch: None  # type: ignore[method-assign]  # the guard does
-        self._sweeper = sweeper
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Run the jobs, ``max_batch_size`` at a time. Return what the launcher returned for each batch."""
+        params = [f"{key!s}={value}" for key, value in (self._params or {}).items()]
+        overrides = self._parser.parse_overrides([*params, *arguments])
+        values = {override.get_key_element(): _values(override) for override in overrides}  # the last one counts
+        jobs = list(map(list, itertools.product(*values.values())))
+        n = self._max_batch_size or len(jobs)
+        OmegaConf.save(self._config, Path(self._config.hydra.sweep.dir, "multirun.yaml"))
+        return [self._launcher.launch(jobs[first : first + n], first) for first in range(0, len(jobs), n)]
 
-    def sweep(self, arguments: list[str]) -> Any:
-        """Run the jobs. Returns what the launcher did."""
-        return self._sweeper.sweep(arguments)
+
+def _values(override: Override) -> list[str]:
+    """Return an override for each value that the argument lists."""
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [f"{key}={override.get_value_element_as_str()}"]
+    if not override.is_discrete_sweep():
+        raise HydraException(f"{override.input_line} is no list of values: hydra/sweeper=search takes intervals")
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
 class Search(Sweeper):
@@ -126,10 +140,7 @@ class _Guard(Launcher):
 
 
 def register() -> None:
-    """Make the sweeper known to Hydra, which takes plugins from packages of its own alone: it is shown as one."""
-    module = f"{core_plugins.__name__}.ser_lightning"
-    sys.modules[module] = sys.modules[__name__]
-    core_plugins.ser_lightning = sys.modules[__name__]  # type: ignore[attr-defined]
-    for sweeper in (Grid, Search):
-        sweeper.__module__ = module
-        Plugins.instance().register(sweeper)
+    """Let Hydra find the sweepers in its plugin namespace, which spans every ``hydra_plugins`` on the path."""
+    place = str(Path(__file__).parent / "plugin_path")  # holds nothing else that could be imported
+    if place not in sys.path:
+        sys.path.append(place)

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, WeightAver
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from ser_lightning.data.batch import Batch
+from ser_lightning.data.batches import Batch
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import written_whole
 

@@ -15,10 +15,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from ser_lightning.data.batches import clip_batches
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv
-from ser_lightning.models.clip_moments import clip_moments
+from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.report import console
 from ser_lightning.report.model_card import write_card
@@ -42,7 +43,7 @@ from ser_lightning.training.callbacks import (
 from ser_lightning.training.checkpoints import StayStopped, WholeCheckpoints, to_go_on_from
 from ser_lightning.training.config_types import check_parts
 from ser_lightning.training.resuming import check_same_data
-from ser_lightning.training.test_checkpoint import judge
+from ser_lightning.training.test_checkpoint import evaluate_best
 from ser_lightning.training.trainer import check_callbacks, check_trainer, make_trainer
 from ser_lightning.utils.errors import UserError, cause, check, why
 from ser_lightning.utils.malloc import kept_memory
@@ -52,7 +53,7 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> float | None:
-    """Train, choose, test and judge as ``cfg`` says, leaving everything in ``run``.
+    """Train, choose an epoch and test it as ``cfg`` says, leaving everything in ``run``.
 
     A directory that holds an interrupted run of the same config is gone on with; a finished one is left as it is.
     Returns: the metric that ``cfg.monitor`` names, of the chosen checkpoint; None without a validation set.
@@ -74,21 +75,21 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
 
 
 def make_data(config: DictConfig) -> EmotionDataModule:
-    """The data of a config, prepared and split."""
+    """Return the data of a config, prepared and split."""
     data = unsplit_data(config)
     data.setup()
     return data
 
 
 def unsplit_data(config: DictConfig) -> EmotionDataModule:
-    """The data of a config, neither prepared nor split yet."""
+    """Return the data of a config, neither prepared nor split yet."""
     return _made(config.data)
 
 
 def make_module(
     config: DictConfig, *, labels: Sequence[str], sample_rate_hz: int, class_counts: Tensor | None = None
 ) -> EmotionModule:
-    """The model of a config, for these labels: the one place where the number of classes enters."""
+    """Make the model of a config for these labels: the one place where the number of classes enters."""
     make = _made(config.model)
     check_labels(labels)
     return make(
@@ -100,26 +101,27 @@ def make_module(
     )
 
 
-def meet_speakers(module: EmotionModule, data: EmotionDataModule) -> None:
-    """Let a module that normalises by speaker hear the speakers of every part by themselves."""
-    if not module.by_speaker:
+def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
+    """Estimate the statistics that a module normalises clips by, from the clips of each speaker in each part."""
+    if module.speaker_statistics is None:
         return
-    split = data.split
+    assert isinstance(module.frontend, LogMel), "no other front-end has statistics"
+    split, manifest = data.split, data.manifest
     rows = sorted({*split.train, *split.val, *split.test})
-    moments, frames = clip_moments(module.frontend, data.collection, rows, what="getting to know the speakers")
-    module.meet(
-        training=data.manifest.by_speaker(split.train),
-        others=[*data.manifest.by_speaker(split.val), *data.manifest.by_speaker(split.test)],
-        moments=moments,
-        frames=frames,
+    batches = clip_batches(data.collection, rows, what="speaker statistics", change=None)
+    module.speaker_statistics.fit(
+        module.frontend.moments_of_set(batches, n_clips=len(manifest)),
+        training=manifest.by_speaker(split.train),
+        evaluated=[*manifest.by_speaker(split.val), *manifest.by_speaker(split.test)],
+        n_clips=module.speaker_clips,
     )
 
 
 def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) -> dict[str, Any]:
-    """What a checkpoint carries, so that it can be used, and judged, without its run: plain data."""
-    rebuilding = OmegaConf.create({"model": {"net": module.rebuild()}})
+    """Return what a checkpoint carries to be used and evaluated without its run, as plain data."""
+    arguments = OmegaConf.create({"model": {"net": module.checkpoint_arguments()}})
     return {
-        "config": OmegaConf.to_container(OmegaConf.merge(config, rebuilding), resolve=True),
+        "config": OmegaConf.to_container(OmegaConf.merge(config, arguments), resolve=True),
         "labels": list(data.labels),
         "sample_rate_hz": data.sample_rate_hz,
         "protocol": data.protocol() | module.protocol,
@@ -128,7 +130,7 @@ def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) ->
 
 
 def _made(config: DictConfig) -> Any:
-    """What a config describes. Raises: what its constructor raised, out of Hydra's wrapping."""
+    """Make what a config describes. Raises: what its constructor raised, out of Hydra's wrapping."""
     try:
         return instantiate(config)
     except InstantiationException as error:
@@ -204,27 +206,27 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     own = [clock, history, StampCheckpoints(stamp(config, data, module))]
     trainer = _trainer(config, run, data.protocol(), own, averages=module.can_be_averaged)
     if not config.trainer.get("fast_dev_run"):
-        _remember(trainer, module, data)
-    meet_speakers(module, data)
+        _cache_features(trainer, module, data)
+    fit_speaker_statistics(module, data)
     _fit(trainer, module, data, run)
-    tested, predictions = judge(trainer, module, data, run)
+    facts, predictions = evaluate_best(trainer, module, data, run)
     environment = describe(module.device, str(trainer.precision))
     if trainer.is_global_zero:
         write_predictions(run.predictions, predictions)
         write_json(run.environment, environment.plain())
         write_excluded_csv(run.excluded, data.collection.reports)
     return {
-        **tested,
+        **facts,
         "history": history.columns(),
         "throughput": Throughput(train_clips_per_s=clock.clips_per_s, train_s=round(clock.train_s, 1)),
         "environment": environment,
     }
 
 
-def _remember(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
-    """Let a network that never changes keep what it makes of the clips of this split."""
+def _cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
+    """Let a network whose features never change compute those of this split's clips once."""
     module.to(trainer.strategy.root_device)
-    module.remember(
+    module.cache_features(
         sorted({*data.split.train, *data.split.val, *data.split.test}),
         hashes=data.manifest.column("audio_hash"),
         n_samples=data.collection.n_samples.tolist(),
@@ -266,7 +268,7 @@ def _trainer(
 
 
 def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list[Callback]:
-    """Those of the config that are not switched off."""
+    """Make the callbacks of the config that are not switched off."""
     chosen = [_made(each) for name, each in _wanted(config).items() if averages or name != "average_weights"]
     for callback in chosen:
         if isinstance(callback, ModelCheckpoint):
@@ -275,7 +277,7 @@ def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list
 
 
 def _wanted(config: DictConfig) -> dict[str, DictConfig]:
-    """The callbacks of a config that are not switched off."""
+    """Return the configs of the callbacks that are not switched off."""
     wanted = {str(name): each for name, each in config.callbacks.items() if each is not None}
     average = wanted.get("average_weights")
     if isinstance(average, DictConfig) and average.epochs is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -48,6 +49,8 @@ def _run_directory(resume: str | None, fresh: str) -> str:
 
 
 name_user()
+# data.roots takes any corpus's name: a mapping that stays open where Hydra closes the others, as YAML cannot say
+ConfigStore.instance().store(group="data/roots", name="open", node=DictConfig({}, flags={"struct": False}))
 OmegaConf.register_new_resolver("run_directory", _run_directory, replace=True)
 resolvers.register()
 sweepers.register()

@@ -1,4 +1,4 @@
-"""One look at the test set, with the checkpoint that the validation set chose.
+"""Test the checkpoint that the validation set chose, once.
 
 N: test clips.  K: classes.
 """
@@ -20,14 +20,15 @@ from ser_lightning.runs.result import Epochs, Metrics, Model, Protocol
 from ser_lightning.utils.errors import UserError
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected
+_ON_TRAINING_SPEAKERS = f"{BEST}, on training speakers"
 
 
-def judge(
+def evaluate_best(
     trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory
 ) -> tuple[dict[str, Any], Predictions]:
-    """Load the chosen checkpoint, validate and test it.
+    """Load the best checkpoint, or the last where nothing was validated, then validate and test it.
 
-    Returns: fields of the `Result`, and the test predictions.
+    Returns: what result.json says of it, and the test predictions.
     """
     trainer.loggers = []  # what follows is no epoch: W&B gets it from result.json
     epochs, selection, stamp = _choose(trainer, module, run)
@@ -37,27 +38,41 @@ def judge(
     trainer.test(module, datamodule=data, verbose=False)
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
     tested = rows.tolist()
-    found = evaluate(data.collection.test_clips(tested), logits.numpy(), data.labels)
+    evaluation = evaluate(data.collection.test_clips(tested), logits.numpy(), data.labels)
     shared = _leakage(stamp or data.training_record(), data, rows.tolist())
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:
         protocol["speaker_independent"] = keeps_test_apart(shared)
+    if selection == BEST:
+        protocol["selection"] = best_by(
+            stamp or data.training_record(), speaker_independent=protocol["speaker_independent"]
+        )
     untested = protocol["n_test"] - len(rows)
-    tested_as = {
+    facts = {
         "labels": list(data.labels),
-        "metrics": Metrics(val=validated, test=found.scores),
-        "confusion_matrix": found.confusion_matrix,
-        "subgroups": found.subgroups,
-        "calibration": found.calibration,
+        "metrics": Metrics(val=validated, test=evaluation.scores),
+        "confusion_matrix": evaluation.confusion_matrix,
+        "subgroups": evaluation.subgroups,
+        "calibration": evaluation.calibration,
         **data.collection.result_facts(tested),
         "protocol": Protocol(**protocol),
         "leakage": shared,
         "contamination": module.contamination,
-        "model": Model(**module.facts()),
+        "model": Model(**module.description()),
         "epochs": epochs,
         "warnings": data.warnings() | ({"untested": untested} if untested else {}),
     }
-    return tested_as, found.predictions
+    return facts, evaluation.predictions
+
+
+def best_by(stamp: Mapping[str, Any], *, speaker_independent: bool) -> str:
+    """Say how the epoch was selected by a validation set: on training speakers, though the test is on others?
+
+    Where the test is on training speakers too, ``speaker_independent`` is False, and says more.
+    """
+    record = TrainingRecord.from_stamp(stamp)
+    shared = record is not None and record.validates_on_training_speakers
+    return _ON_TRAINING_SPEAKERS if shared and speaker_independent else BEST
 
 
 def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[int]) -> Leakage | None:
@@ -90,6 +105,5 @@ def _validate(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) 
     trainer.validate(module, datamodule=data, verbose=False)
     values = {name: value.item() for name, value in trainer.callback_metrics.items()}
     recall = {label: values.get(f"val/recall.{label}") for label in data.labels}
-    return Scores(
-        **{name: values[f"val/{name}"] for name in ("uar", "accuracy", "macro_f1", "loss")}, recall=recall
-    )
+    measured = {name: values[f"val/{name}"] for name in ("uar", "accuracy", "macro_f1", "loss")}
+    return Scores(**measured, recall=recall)

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 from conftest import config, make_clip, make_cremad
 from layouts import make_csv
 from rich.console import Console
 
+from ser_lightning.cli import main
 from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.audit.findings import label_findings, speaker_findings
 from ser_lightning.data.audit.folds import audit_splits
@@ -247,6 +249,34 @@ def test_no_part_of_the_chosen_split_may_be_empty(whole):
     text = "split some: no validation clips in fold 2; no test clips in fold 3"
     assert empty([["a"], ["b"], ["c", "d"], ["x"]]) == ("error", text, ())
     assert empty([["a"], ["b"], ["c", "d"], ["x"]], chosen="other") is None
+
+
+@pytest.mark.parametrize(
+    ("speakers", "split", "text"),
+    [
+        (
+            ("1001", "1002"),
+            "actors5",
+            "split actors5: no training clips in fold 0, 4; no validation clips in fold 0",
+        ),
+        (("1001", "1002"), "kfold", "split kfold cannot be made: 5 folds need as many speakers, and there are 2"),
+        (("1001",), "loso", "split loso cannot be made: there is one speaker alone, 1001, and nobody to test on"),
+    ],
+)
+def test_too_few_speakers_for_the_chosen_split_fail(tmp_path, speakers, split, text):
+    root = make_cremad(tmp_path / "corpus", speakers=speakers)
+    ended = CliRunner().invoke(main, ["data", "audit", "cremad", "--root", str(root), f"data.split={split}"])
+    assert ended.exit_code == 1
+    assert text in " ".join(ended.stdout.split())
+
+
+def test_validation_on_the_training_speaker_passes_with_a_warning(tmp_path):
+    result = of_cremad(make_cremad(tmp_path / "corpus", speakers=("1001", "1002")), chosen="loso")
+    finding = found(result, "validation_on_training_speakers")
+    assert result.passed
+    assert (finding.severity, finding.names) == ("warning", ("1001", "1002"))
+    three = of_cremad(make_cremad(tmp_path / "three", speakers=("1001", "1002", "1003")), chosen="loso")
+    assert found(three, finding.kind) is None
 
 
 def test_a_column_without_a_validation_part_promises_none(whole, tmp_path):

@@ -1,4 +1,4 @@
-"""What the corpora's file names say, and what each corpus says of itself."""
+"""What the file names of single corpora say; what holds for all of them is in test_corpus_contract.py."""
 
 from collections import Counter
 from itertools import product
@@ -9,9 +9,6 @@ from ser_lightning.data.corpora import MisnamedFile, load_corpus
 from ser_lightning.data.corpora.corpus import NameFacts
 from ser_lightning.utils.errors import UserError
 
-SHARED_LABELS = {"anger", "disgust", "fear", "happiness", "neutral", "sadness"}
-NAMES = ("cremad", "ravdess", "emodb", "toy")
-
 
 def ravdess_names():
     """Every name of the published set: all combinations, but for a strong neutral."""
@@ -20,22 +17,6 @@ def ravdess_names():
         if not (emotion == 1 and intensity == "02"):
             for actor in range(1, 25):
                 yield f"03-01-{emotion:02d}-{intensity}-{statement}-{repetition}-{actor:02d}"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_labels_are_of_the_shared_vocabulary(name):
-    corpus = load_corpus(name)
-    assert corpus.name == name
-    assert len(set(corpus.labels)) == len(corpus.labels)
-    assert set(corpus.labels) >= SHARED_LABELS
-    assert set(corpus.labels) - SHARED_LABELS <= {"calm", "surprise", "boredom"}
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("text", ["", "holiday_in_rome_1", "1", "a-b-c", "03-01-06-01-02-01-12-x"])
-def test_what_is_of_no_corpus_is_refused_with_an_example(name, text):
-    with pytest.raises(MisnamedFile, match="is not named like"):
-        load_corpus(name).parse(text)
 
 
 def test_ravdess_says_all_it_knows():
@@ -115,16 +96,6 @@ def test_emodb_says_what_is_wrong(name, reason):
         load_corpus("emodb").parse(name)
 
 
-@pytest.mark.parametrize("name", ["cremad", "ravdess", "emodb"])
-def test_what_can_be_downloaded_is_described_safely(name):
-    files = load_corpus(name).remote()
-    assert len({file.path for file in files}) == len(files)
-    for file in files:
-        assert not file.path.startswith("/") and ".." not in file.path
-        assert file.urls and all(url.startswith(("https://", "http://")) for url in file.urls)
-        assert file.digest is None or len(file.digest.split(":")[1]) == 32
-
-
 def test_the_cremad_files_are_its_clips():
     corpus = load_corpus("cremad")
     files = [file for file in corpus.remote() if file.path.startswith("AudioWAV/")]
@@ -162,5 +133,5 @@ def test_the_whole_corpora_are_as_large_as_published():
         "emodb": 535,
     }
     assert sizes["emodb"].clips_by_label["anger"] == 127
-    with pytest.raises(UserError, match="no corpus is called 'cremad_votes': there are cremad, emodb"):
+    with pytest.raises(UserError, match=r"no corpus is called 'cremad_votes': there are .*cremad, .*emodb"):
         load_corpus("cremad_votes")

@@ -604,7 +604,7 @@ def test_the_terminal_gets_a_bar(web, tmp_path, monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     fetch(tmp_path, audio_at(web.serve("/a", page(AUDIO)), size_bytes=None))
-    assert "CREMA-D, 1 of 1 files" in terminal.getvalue()
+    assert "downloading CREMA-D, 1 of 1 file" in terminal.getvalue()
 
 
 def test_the_default_folder(monkeypatch, tmp_path):

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 from conftest import config, names_in
-from layouts import make_csv, make_emodb, make_ravdess, tone
+from layouts import make_csv, make_emodb, make_examples, make_ravdess, tone
 from lightning.pytorch import Trainer
 
 from ser_lightning.data import sources
 from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
+from ser_lightning.data.corpora.corpus import corpus_names
 from ser_lightning.data.prepare import packing
 from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.prepare.scan import scan
@@ -20,6 +21,9 @@ from ser_lightning.training.experiment import make_data, make_module, train, uns
 from ser_lightning.utils.errors import UserError
 
 SMALL = ["model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=1"]
+FROM_EXAMPLES = sorted(
+    {*corpus_names()} - {"cremad", "ravdess", "emodb", "toy"}
+)  # these have a layout of their own
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,8 @@ def places(tmp_path_factory, cremad_root):
     """Overrides that point each config of conf/data to a corpus in its official layout."""
     folder = tmp_path_factory.mktemp("corpora")
     ravdess, emodb = make_ravdess(folder / "ravdess"), make_emodb(folder / "emodb")
-    roots = {"cremad": cremad_root, "ravdess": ravdess, "emodb": emodb}
+    roots = {name: make_examples(folder / name, load_corpus(name)) for name in FROM_EXAMPLES}
+    roots |= {"cremad": cremad_root, "ravdess": ravdess, "emodb": emodb}
     return {
         "toy": [],
         "csv": [f"data.manifest={make_csv(folder / 'mine')}"],
@@ -38,6 +43,8 @@ def places(tmp_path_factory, cremad_root):
 
 def splits_of(corpus):
     """Those that a small corpus has the speakers for; evar names 91 actors, and its test is in test_splits.py."""
+    if corpus in FROM_EXAMPLES:
+        return [config(f"data={corpus}").data.split]
     names = [name for name in config(f"data={corpus}").data.splits if name != "evar"]
     return [name for name in names if name != "file" or corpus == "csv"]
 
@@ -456,6 +463,10 @@ def test_sex_age_and_intensity_have_one_spelling_each(tmp_path):
         (["data=cremad", "data/label_map=six", "data.test_corpus=emodb", "data.test_root={}"], "data.test_root"),
         (["data=pooled", "data.corpora=[ravdess]", "data.roots.ravdess={}"], "data.roots.ravdess"),
         (["data=pooled", "data.test_corpus=emodb", "data.roots.emodb={}"], "data.roots.emodb"),
+        *(
+            (["data=pooled", f"data.corpora=[{name}]", f"data.roots.{name}={{}}"], f"data.roots.{name}")
+            for name in corpus_names()
+        ),
     ],
 )
 def test_a_folder_that_is_not_there_is_named_with_its_setting(places, overrides, setting):
@@ -475,6 +486,7 @@ def test_a_name_that_is_wrong_is_named_with_its_setting(places, tmp_path):
             "^data.test_corpus: ",
         ),
         (["data=pooled", "data.corpora=[emodbb]"], "^data.corpora: no corpus is called 'emodbb'"),
+        (["data=pooled", "data.roots.emodbb=x"], "^data.roots.emodbb: no corpus is called 'emodbb'"),
     ):
         with pytest.raises(UserError, match=said):
             make_data(config(*overrides))

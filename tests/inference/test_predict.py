@@ -189,7 +189,7 @@ def test_stopped_in_the_middle_it_keeps_what_it_has(checkpoint, folder, tmp_path
         time.sleep(5)
 
     handler = signal.getsignal(number)
-    monkeypatch.setattr("ser_lightning.commands.predict.predict_all", stop_after_two)
+    monkeypatch.setattr("ser_lightning.inference.predict.predict_all", stop_after_two)
     place = tmp_path / "answers.csv"
     code, _, errors = ser(checkpoint, folder, "--csv", place)
     assert code == 128 + number and "2 of 6 recordings read" in errors and said in errors
@@ -292,7 +292,7 @@ def test_an_answer_that_is_no_number_is_an_error(checkpoint, folder, tmp_path):
     torch.save(content, tmp_path / "nan.ckpt")
     place = tmp_path / "answers.json"
     code, _, errors = ser(tmp_path / "nan.ckpt", folder / "a good one.wav", "--json", place)
-    assert code == 1 and "a good one.wav: the model's answer is no number (NaN)" in errors
+    assert code == 1 and "a good one.wav: the model's output is no number (NaN)" in errors
     json.loads(place.read_text(), parse_constant=lambda name: pytest.fail(name))
     with pytest.raises(ValueError, match="no number"):
         load_model(tmp_path / "nan.ckpt").predict(noise(1)[:, 0], RATE_HZ)

@@ -6,7 +6,7 @@ from conftest import config, names_in
 from torch import nn
 from torch.nn import functional
 
-from ser_lightning.data.batch import Batch
+from ser_lightning.data.batches import Batch
 from ser_lightning.models.layers.pooling import POOLINGS
 from ser_lightning.training.experiment import make_module
 

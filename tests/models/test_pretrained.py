@@ -1,4 +1,4 @@
-"""Pretrained models: every family against transformers itself, what is stored, what is learnt, what is said."""
+"""Pretrained models: every family against transformers itself, what is cached, what is learnt, what is said."""
 
 import csv
 import json
@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from ser_lightning import load_model
 from ser_lightning.models.nets.pretrained import Pretrained
-from ser_lightning.models.pretrained import store
+from ser_lightning.models.pretrained import feature_cache
 from ser_lightning.models.pretrained.checkpoint import read_encoder
 from ser_lightning.models.pretrained.contamination import contamination
-from ser_lightning.models.pretrained.store import Clip, FeatureStore
-from ser_lightning.models.pretrained.wave_encoder import WaveEncoder
+from ser_lightning.models.pretrained.feature_cache import Clip, FeatureCache
+from ser_lightning.models.pretrained.wav2vec2 import Wav2Vec2Encoder
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import warmup_cosine
 from ser_lightning.runs.directory import RunDirectory
@@ -75,7 +75,7 @@ def test_a_clip_in_a_batch_is_as_transformers_makes_it_alone(family):
         torch.testing.assert_close(own[:, :n_frames], expected[:, :n_frames], atol=2e-5, rtol=0)
 
 
-def test_whisper_hears_a_long_clip_in_windows():
+def test_whisper_encodes_a_long_clip_in_windows():
     encoder, _ = read_encoder(str(tiny_checkpoint("whisper")))
     lengths = torch.tensor([40_001, 16_000, 33])  # 2.5 windows, one, and next to nothing
     waveform = clips(lengths)
@@ -113,8 +113,8 @@ def test_a_clip_context_costs_what_the_clip_lasts(monkeypatch):
 def test_statistics_are_of_a_clips_own_frames():
     lengths = torch.tensor([4_000, 1_500])
     with torch.inference_mode():
-        states, frames = net().listener(clips(lengths), lengths)
-        statistics, ones = net(pooling="statistics").listener(clips(lengths), lengths)
+        states, frames = net().backbone(clips(lengths), lengths)
+        statistics, ones = net(pooling="statistics").backbone(clips(lengths), lengths)
     assert ones.tolist() == [1, 1]
     for own, n_frames, found in zip(states, frames, statistics, strict=True):
         own = own[:, :n_frames]
@@ -123,30 +123,43 @@ def test_statistics_are_of_a_clips_own_frames():
         )
 
 
-def test_a_checkpoint_from_before_there_were_statistics_fits():
+def test_a_checkpoint_from_before_there_were_statistics_fits():  # by the names of today, see below
     held = {key for key in net().state_dict() if not key.startswith("pool.")}
     assert held == {
         "layer_weights",
-        "listener._extra_state",
+        "backbone._extra_state",
         *(f"{layer}.{part}" for layer in ("project", "classify") for part in ("weight", "bias")),
         *(f"norm.{part}" for part in ("running_mean", "running_var", "num_batches_tracked")),
     }
-    assert net("whisper").listener.encoder.context == "window"  # as it was, where a config says nothing of it
+    assert net("whisper").backbone.encoder.context == "window"  # as it was, where a config says nothing of it
+
+
+@pytest.mark.parametrize("mode", ["frozen", "lora", "finetune"])
+def test_a_state_of_an_older_version_loads(mode):
+    torch.manual_seed(0)
+    network = net(mode=mode)
+    older = {re.sub("^backbone", "listener", key): value for key, value in network.state_dict().items()}
+    assert older.keys() != network.state_dict().keys()
+    again = Pretrained(n_mels=1, n_classes=6, name=str(tiny_checkpoint()), mode=mode)
+    again.load_state_dict(older)
+    for key, value in network.state_dict().items():
+        if not key.endswith("_extra_state"):
+            assert torch.equal(again.state_dict()[key], value)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_adapters_learn_in_a_model_that_stays_as_it_is(family):
     network = net(family, mode="lora", pooling="statistics", n_hidden=8).train()
-    before = {key: value.clone() for key, value in network.listener.encoder.state_dict().items()}
+    before = {key: value.clone() for key, value in network.backbone.encoder.state_dict().items()}
     optimizer = torch.optim.SGD([{"params": group["params"]} for group in network.parameter_groups()], lr=0.5)
     for _ in range(2):  # the first step reaches but one of two matrices, as the other is 0
         optimizer.zero_grad()
         loss_of(network).backward()
         optimizer.step()
-    after = network.listener.encoder.state_dict()
+    after = network.backbone.encoder.state_dict()
     changed = {key for key in before if not torch.equal(before[key], after[key])}
     assert changed and all("lora_" in key for key in changed)
-    assert all(parameter.grad.any() for parameter in network.listener.adapters)
+    assert all(parameter.grad.any() for parameter in network.backbone.adapters)
     held = set(network.state_dict())
     assert not any("encoder" in key for key in held) and any("adapters" in key for key in held)
     again = net(family, mode="lora", pooling="statistics", n_hidden=8)
@@ -154,9 +167,9 @@ def test_adapters_learn_in_a_model_that_stays_as_it_is(family):
     with torch.inference_mode():
         learnt = answer(network.eval(), clips(), LENGTHS)
         torch.testing.assert_close(answer(again.eval(), clips(), LENGTHS), learnt)
-        network.listener.merge_adapters()
+        network.backbone.merge_adapters()
         torch.testing.assert_close(answer(network, clips(), LENGTHS), learnt, atol=1e-4, rtol=1e-4)
-    assert not any("lora" in key for key in network.listener.encoder.state_dict())
+    assert not any("lora" in key for key in network.backbone.encoder.state_dict())
 
 
 def test_adapters_for_no_layer_are_named():
@@ -198,13 +211,13 @@ def test_averaged_frames_are_means_of_a_clips_own():
     lengths = torch.tensor([4_000, 1_500])
     with torch.inference_mode():
         (whole, frames), (averaged, fewer) = (
-            net(average_frames=n).listener(clips(lengths), lengths) for n in (1, 4)
+            net(average_frames=n).backbone(clips(lengths), lengths) for n in (1, 4)
         )
     assert (frames.tolist(), fewer.tolist()) == ([12, 4], [3, 1])
     torch.testing.assert_close(averaged[0, :, 1], whole[0, :, 4:8].mean(1))
     lengths = torch.tensor([4_000, 2_000])  # 12 and 6 frames
     with torch.inference_mode():
-        (whole, _), (averaged, _) = (net(average_frames=n).listener(clips(lengths), lengths) for n in (1, 4))
+        (whole, _), (averaged, _) = (net(average_frames=n).backbone(clips(lengths), lengths) for n in (1, 4))
     torch.testing.assert_close(averaged[1, :, 1], whole[1, :, 4:6].mean(1))
 
 
@@ -265,7 +278,7 @@ def test_deeper_layers_learn_more_slowly(family):
     torch.testing.assert_close(rates, [1e-3, 3e-5, 3e-5 * 0.9, 3e-5 * 0.9**2])
     names = {parameter: key for key, parameter in tuned.net.named_parameters()}
     held = [{names[parameter] for parameter in group["params"]} for group in groups]
-    assert not any("listener" in key for key in held[0])
+    assert not any("backbone" in key for key in held[0])
     assert all("layers.1." in key or "layer_norm" in key for key in held[1])
     assert all("layers.0." in key for key in held[2])
     assert any("conv" in key for key in held[3])
@@ -303,7 +316,7 @@ def test_a_single_clip_trains():
     assert not network.norm.running_mean.any()  # it has no statistics to give
 
 
-# what is stored
+# what is cached
 
 
 def states_of(clip):
@@ -312,30 +325,30 @@ def states_of(clip):
 
 
 def stored(folder, some, make=None):
-    heard = []
+    encoded = []
 
-    def listen(batch):
-        heard.extend(clip.audio_hash for clip in batch)
+    def encode(batch):
+        encoded.extend(clip.audio_hash for clip in batch)
         longest = max(clip.n_frames for clip in batch)
         padded = [functional.pad(states_of(clip), (0, 0, 0, longest - clip.n_frames)) for clip in batch]
         return torch.stack(padded), torch.tensor([clip.n_frames for clip in batch])
 
-    kept = FeatureStore(folder, n_layers=3, width=4, title="a model")
-    kept.fill(some, make or listen)
-    return kept, heard
+    kept = FeatureCache(folder, n_layers=3, width=4, title="a model")
+    kept.fill(some, make or encode)
+    return kept, encoded
 
 
 CLIPS = [Clip(row, f"sound{row}", n_samples=320 * (row + 1), n_frames=row + 1) for row in range(9)]
 
 
 def test_what_goes_in_comes_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "_PART_BYTES", 200)
-    monkeypatch.setattr(store, "_BATCH_SAMPLES", 5_000)
+    monkeypatch.setattr(feature_cache, "_PART_BYTES", 200)
+    monkeypatch.setattr(feature_cache, "_BATCH_SAMPLES", 5_000)
     stored(tmp_path / "m", CLIPS[:4])
     twice = Clip(20, "sound3", n_samples=9, n_frames=9)  # the same sound under another name
-    kept, heard = stored(tmp_path / "m", [*CLIPS, twice])
-    assert sorted(heard) == [f"sound{row}" for row in range(4, 9)]
-    reopened = FeatureStore(tmp_path / "m", n_layers=3, width=4, title="")
+    kept, encoded = stored(tmp_path / "m", [*CLIPS, twice])
+    assert sorted(encoded) == [f"sound{row}" for row in range(4, 9)]
+    reopened = FeatureCache(tmp_path / "m", n_layers=3, width=4, title="")
     for layers in ([0, 1, 2], [2], [2, 0]):
         for one in (kept, reopened):
             states, frames = one.gather(["sound3", "sound8", "sound0"], layers)
@@ -348,8 +361,8 @@ def test_what_goes_in_comes_out(tmp_path, monkeypatch):
 
 
 def test_a_broken_filling_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "_PART_BYTES", 200)
-    monkeypatch.setattr(store, "_BATCH_SAMPLES", 2_000)
+    monkeypatch.setattr(feature_cache, "_PART_BYTES", 200)
+    monkeypatch.setattr(feature_cache, "_BATCH_SAMPLES", 2_000)
     first = []
 
     def dies(batch):
@@ -362,28 +375,28 @@ def test_a_broken_filling_goes_on_where_it_was(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         stored(tmp_path / "m", alike, dies)
     assert not list((tmp_path / "m").glob("*.partial"))
-    _, heard = stored(tmp_path / "m", alike)
-    assert set(heard) | set(first) == {clip.audio_hash for clip in alike}
-    assert 0 < len(heard) < 9
+    _, encoded = stored(tmp_path / "m", alike)
+    assert set(encoded) | set(first) == {clip.audio_hash for clip in alike}
+    assert 0 < len(encoded) < 9
 
 
-def test_of_two_that_fill_at_once_one_listens(tmp_path):
-    heard = []
+def test_of_two_that_fill_at_once_one_encodes(tmp_path):
+    encoded = []
 
     def slowly(batch):
         time.sleep(0.2)
-        heard.extend(clip.audio_hash for clip in batch)
+        encoded.extend(clip.audio_hash for clip in batch)
         return torch.stack([states_of(clip) for clip in batch]), torch.tensor([clip.n_frames for clip in batch])
 
     alike = [Clip(row, f"sound{row}", n_samples=960, n_frames=3) for row in range(9)]
     with ThreadPoolExecutor(2) as pool:
         for kept, _ in pool.map(lambda _: stored(tmp_path / "m", alike, slowly), range(2)):
             assert kept.gather(["sound5"], [0])[1].tolist() == [3]
-    assert len(heard) == 9
+    assert len(encoded) == 9
 
 
 def test_no_room_is_said_beforehand(tmp_path, monkeypatch):
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 100))
+    monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 100))
     with pytest.raises(UserError, match=r"SER_CACHE.*average_frames=4.*store=false"):
         stored(tmp_path / "m", CLIPS)
 
@@ -422,26 +435,26 @@ def tiny(home, cremad_root):
 
 
 @pytest.fixture(scope="module")
-def heard():
-    """How long the clips were that the model listened to."""
-    lengths_heard = []
-    listen = WaveEncoder.forward
+def encoded():
+    """How long the clips were that the backbone encoded."""
+    encoded_lengths = []
+    encode = Wav2Vec2Encoder.forward
 
     def counted(self, waveform, lengths):
-        lengths_heard.extend(lengths.tolist())
-        return listen(self, waveform, lengths)
+        encoded_lengths.extend(lengths.tolist())
+        return encode(self, waveform, lengths)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WaveEncoder, "forward", counted)
-        yield lengths_heard
+        patch.setattr(Wav2Vec2Encoder, "forward", counted)
+        yield encoded_lengths
 
 
 @pytest.fixture(scope="module")
-def probe(tiny, home, heard):
-    """A finished run, which has listened to every clip."""
+def probe(tiny, home, encoded):
+    """A finished run, in which every clip was encoded."""
     run = RunDirectory(home / "probe")
     train(tiny(), run)
-    assert len(heard) == 96
+    assert len(encoded) == 96
     return run
 
 
@@ -480,24 +493,24 @@ class PowerCut(Callback):
             raise RuntimeError("power cut")
 
 
-def test_a_broken_probe_goes_on_and_nothing_is_listened_to_twice(tiny, probe, heard, tmp_path, monkeypatch):
-    before = len(heard)
+def test_a_broken_probe_goes_on_and_nothing_is_encoded_twice(tiny, probe, encoded, tmp_path, monkeypatch):
+    before = len(encoded)
     broken = RunDirectory(tmp_path / "broken")
     with monkeypatch.context() as patch:
         patch.setattr(experiment, "progress", PowerCut)
         with pytest.raises(RuntimeError):
             train(tiny(), broken)
     train(tiny(), broken)
-    assert len(heard) == before
+    assert len(encoded) == before
     assert result_of(broken)["metrics"] == result_of(probe)["metrics"]
     assert broken.predictions.read_text() == probe.predictions.read_text()
 
 
-def test_stored_features_teach_as_waveforms_do(tiny, probe, heard, tmp_path):
-    before = len(heard)
+def test_training_on_cached_features_is_as_on_waveforms(tiny, probe, encoded, tmp_path):
+    before = len(encoded)
     live = RunDirectory(tmp_path / "live")
     train(tiny("model.net.store=false"), live)
-    assert len(heard) - before == 2 * (48 + 24) + 24 + 24  # in every epoch, the last validation and the test
+    assert len(encoded) - before == 2 * (48 + 24) + 24 + 24  # in every epoch, the last validation and the test
     losses = [result_of(run)["metrics"]["val"]["loss"] for run in (probe, live)]
     assert losses[0] == pytest.approx(losses[1], abs=2e-2)  # in bf16 where the hardware has it
     assert_alike(predicted(probe), predicted(live), within=2e-2)
@@ -540,10 +553,16 @@ def test_a_tuned_model_needs_nothing_but_its_checkpoint(tiny, home, tmp_path):
     train(cfg, run)
     shutil.rmtree(backbone)
     assert_alike(predicted(run), from_waveforms(run, cfg), within=1e-4)
+    content = torch.load(run.best, weights_only=True)  # as an older version wrote it
+    weights = content["state_dict"]
+    older = {key.replace("net.backbone.", "net.listener."): value for key, value in weights.items()}
+    torch.save({**content, "state_dict": older}, tmp_path / "older.ckpt")
+    (own, same) = (load_model(path).state_dict() for path in (run.best, tmp_path / "older.ckpt"))
+    assert own.keys() == same.keys() and all(torch.equal(own[key], same[key]) for key in own if "_extra" not in key)
     model = load_model(run.best)
-    assert model.net.facts()["pretrained"] == result_of(run)["model"]["pretrained"]
-    assert model.net.facts()["pretrained"]["digest"] == source.digest  # what it began as
-    tuned = model.net.listener.encoder.state_dict()
+    assert model.net.description()["pretrained"] == result_of(run)["model"]["pretrained"]
+    assert model.net.description()["pretrained"]["digest"] == source.digest  # what it began as
+    tuned = model.net.backbone.encoder.state_dict()
     changed = {key for key, value in before.state_dict().items() if not torch.equal(value, tuned[key])}
     assert any("layers.0." in key for key in changed)
     assert not any("feature_extractor" in key for key in changed)
@@ -579,7 +598,7 @@ def test_emotional_pretraining_is_said_with_the_result(tiny, home, tmp_path, cap
         ("superb/wav2vec2-base-superb-ks", ("yes", "no", "up"), None),
     ],
 )
-def test_which_models_have_heard_emotion(name, labels, corpora):
+def test_which_models_were_trained_on_emotional_speech(name, labels, corpora):
     said = contamination(name, labels)
     assert said is None if corpora is None else f"trained on {corpora}" in said or f"{corpora}" in said
 

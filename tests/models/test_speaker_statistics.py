@@ -1,10 +1,10 @@
-"""What is known of speakers: statistics of the right clips, no others, and what they do to features."""
+"""Speaker statistics: estimated from the right clips and no others, shrunk, looked up, and applied to features."""
 
 import pytest
 import torch
 
 from ser_lightning.models.frontend import LogMel
-from ser_lightning.models.speaker_statistics import known_voices, pooled, typical_voice, voice_of
+from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
 
 LENGTHS = torch.tensor([8_000, 6_000, 4_000, 7_000, 5_000, 3_000])
 ANNA, BEN = [0, 2, 4], [1, 3, 5]
@@ -30,63 +30,112 @@ def decibels(of, clip):
     return features[0, :, : int(frames)]
 
 
-def test_a_voice_is_the_mean_and_variance_over_all_frames_of_the_speaker():
-    moments, frames = frontend().moments(clips(), LENGTHS)
-    voices = pooled(moments, frames, [ANNA, BEN])
-    for speaker, voice in zip((ANNA, BEN), voices, strict=True):
-        heard = torch.cat([decibels(clips(), clip) for clip in speaker], dim=1)  # (M, F)
-        torch.testing.assert_close(voice[0], heard.mean(1), atol=1e-3, rtol=1e-4)
-        torch.testing.assert_close(voice[1], heard.var(1, correction=0), atol=2e-2, rtol=1e-3)
+def by_hand():
+    """Three clips of 1, 2 and 1 frames: one mel bin, of mean 0, 6 and 10, and variance 4."""
+    mean = torch.tensor([0.0, 6.0, 10.0])
+    moments = torch.stack([mean, mean.square() + 4], dim=1)[:, :, None]  # (N, 2, M)
+    return ClipMoments(moments, torch.tensor([1, 2, 1]))
 
 
-def test_of_whom_little_was_heard_the_typical_speaker_counts():
-    moments, frames = frontend().moments(clips(), LENGTHS)
-    typical = typical_voice(pooled(moments, frames, [ANNA, BEN]))
-    known = {
-        n_clips: known_voices(moments, frames, [ANNA, BEN], n_clips=n_clips, typical=typical, prior_clips=3.0)
-        for n_clips in (1, 2, 3, None)
-    }
-    torch.testing.assert_close(known[1], 0.25 * voice_of(moments) + 0.75 * typical)
-    everything = pooled(moments, frames, [ANNA])[0]
-    torch.testing.assert_close(known[None][0], 0.5 * everything + 0.5 * typical)
-    assert torch.equal(known[3], known[None])
-    assert torch.equal(known[None][0], known[None][4])  # of one speaker
-    for clip in ANNA:  # itself and one of the two others
-        pairs = [pooled(moments, frames, [[clip, other]])[0] for other in ANNA if other != clip]
-        expected = [0.4 * pair + 0.6 * typical for pair in pairs]
-        assert any(torch.allclose(known[2][clip], each, atol=1e-4) for each in expected)
+def numbers(statistics):
+    """(…, 2, 1) -> [mean, variance] of each clip."""
+    return statistics.squeeze(-1).tolist()
 
 
-def test_features_of_a_known_speaker_are_standardised_over_their_clips():
+def test_statistics_by_hand():
+    statistics = SpeakerStatistics(1, prior_clips=1.0)
+    statistics.fit(by_hand(), training=[[0, 1], [2]], evaluated=[], n_clips=None)
+    # the first speaker: mean (0 + 2·6) / 3 = 4, mean square (4 + 2·40) / 3 = 28, variance 12; the second: 10 and 4
+    assert numbers(statistics.typical) == [7.0, 8.0]
+    # two clips weigh 2 / (2 + 1), one clip 1 / (1 + 1)
+    known = statistics.look_up(torch.tensor([0, 1, 2]))
+    torch.testing.assert_close(known.squeeze(-1), torch.tensor([[5.0, 32 / 3], [5.0, 32 / 3], [8.5, 6.0]]))
+    single = [[3.5, 6.0], [6.5, 6.0], [8.5, 6.0]]
+    assert numbers(statistics.look_up(torch.tensor([0, 1, 2]), single_clip_share=1.0)) == single
+    assert numbers(statistics.from_single_clips(by_hand())) == single
+    assert numbers(statistics.look_up(torch.tensor([2, 0]))) == numbers(known[[2, 0]])
+
+
+def test_evaluated_speakers_do_not_change_the_typical_one():
+    statistics = SpeakerStatistics(1, prior_clips=1.0)
+    statistics.fit(by_hand(), training=[[2]], evaluated=[[0, 1]], n_clips=1)
+    assert numbers(statistics.typical) == [10.0, 4.0]
+    assert numbers(statistics.look_up(torch.tensor([0, 1, 2]))) == [[5.0, 4.0], [8.0, 4.0], [10.0, 4.0]]
+
+
+def test_before_it_is_fitted_there_is_nothing_to_look_up():
+    assert SpeakerStatistics(1, prior_clips=1.0).look_up(torch.tensor([0])) is None
+
+
+def test_moments_are_over_all_frames_of_the_speaker():
     front = frontend(prior_clips=0.0)
-    moments, frames = front.moments(clips(), LENGTHS)
-    voices = front.known_voices(moments, frames, [ANNA, BEN], n_clips=None)
-    features, frames = front(clips(), LENGTHS, voices)
+    known = front.speaker_statistics.estimate(front.moments(clips(), LENGTHS), [ANNA, BEN], n_clips=None)
     for speaker in (ANNA, BEN):
-        heard = torch.cat([features[clip, :, : frames[clip]] for clip in speaker], dim=1)
-        torch.testing.assert_close(heard.mean(1), torch.zeros(20), atol=1e-3, rtol=0)
-        torch.testing.assert_close(heard.std(1, correction=0), torch.ones(20), atol=2e-3, rtol=0)
-    quieter = clips(level=0.1)  # the whole of a recording at another level is the same speaker
-    moments, _ = front.moments(quieter, LENGTHS)
-    again, _ = front(quieter, LENGTHS, front.known_voices(moments, frames, [ANNA, BEN], n_clips=None))
-    torch.testing.assert_close(again, features, atol=2e-3, rtol=1e-3)
+        every = torch.cat([decibels(clips(), clip) for clip in speaker], dim=1)  # (M, F)
+        for clip in speaker:
+            torch.testing.assert_close(known[clip, 0], every.mean(1), atol=1e-3, rtol=1e-4)
+            torch.testing.assert_close(known[clip, 1], every.var(1, correction=0), atol=2e-2, rtol=1e-3)
 
 
-def test_without_a_voice_a_clip_is_all_that_is_known():
+def test_some_clips_of_a_speaker_are_the_clip_itself_and_others():
+    front = frontend(prior_clips=3.0)
+    statistics, moments = front.speaker_statistics, front.moments(clips(), LENGTHS)
+    statistics.fit(moments, training=[ANNA, BEN], evaluated=[], n_clips=None)
+    everything = statistics.estimate(moments, [ANNA, BEN], n_clips=None)
+    assert torch.equal(statistics.estimate(moments, [ANNA, BEN], n_clips=3), everything)
+    two = statistics.estimate(moments, [ANNA, BEN], n_clips=2)
+    for clip in ANNA:  # itself and one of the two others
+        pairs = [[clip, other] for other in ANNA if other != clip]
+        expected = [statistics.estimate(moments, [pair], n_clips=None)[clip] for pair in pairs]
+        assert any(torch.allclose(two[clip], each, atol=1e-4) for each in expected)
+    assert torch.equal(statistics.estimate(moments, [ANNA, BEN], n_clips=2), two)
+
+
+def test_features_are_standardised_over_the_clips_of_a_speaker():
+    front = frontend(prior_clips=0.0)
+    estimate = front.speaker_statistics.estimate
+    statistics = estimate(front.moments(clips(), LENGTHS), [ANNA, BEN], n_clips=None)
+    features, frames = front(clips(), LENGTHS, statistics)
+    for speaker in (ANNA, BEN):
+        every = torch.cat([features[clip, :, : frames[clip]] for clip in speaker], dim=1)
+        torch.testing.assert_close(every.mean(1), torch.zeros(20), atol=1e-3, rtol=0)
+        torch.testing.assert_close(every.std(1, correction=0), torch.ones(20), atol=2e-3, rtol=0)
+    quieter = clips(level=0.1)  # all recordings at another level are the same speaker
+    statistics = estimate(front.moments(quieter, LENGTHS), [ANNA, BEN], n_clips=None)
+    torch.testing.assert_close(front(quieter, LENGTHS, statistics)[0], features, atol=2e-3, rtol=1e-3)
+
+
+def test_without_statistics_they_come_from_the_clip_alone():
     front = frontend()
-    moments, frames = front.moments(clips(), LENGTHS)
-    alone = front.known_voices(moments, frames, [ANNA, BEN], n_clips=1)
-    torch.testing.assert_close(front(clips(), LENGTHS)[0], front(clips(), LENGTHS, alone)[0])
+    single = front.speaker_statistics.from_single_clips(front.moments(clips(), LENGTHS))
+    torch.testing.assert_close(front(clips(), LENGTHS)[0], front(clips(), LENGTHS, single)[0])
     for clip, length in enumerate(LENGTHS.tolist()):  # whatever it is batched with
-        single, n_frames = front(clips()[clip : clip + 1, :length], LENGTHS[clip : clip + 1])
-        torch.testing.assert_close(front(clips(), LENGTHS)[0][clip, :, : int(n_frames)], single[0])
+        alone, n_frames = front(clips()[clip : clip + 1, :length], LENGTHS[clip : clip + 1])
+        torch.testing.assert_close(front(clips(), LENGTHS)[0][clip, :, : int(n_frames)], alone[0])
 
 
 @pytest.mark.parametrize("speakers", [[[0]], [[1, 2]]])
 def test_silence_stays_finite(speakers):
     front = frontend(prior_clips=0.0)
     waveform, lengths = torch.zeros(3, 4_000), torch.tensor([4_000, 1, 3_000])
-    moments, frames = front.moments(waveform, lengths)
-    voices = front.known_voices(moments, frames, speakers, n_clips=None)[speakers[0]]
-    features, _ = front(waveform[speakers[0]], lengths[speakers[0]], voices)
+    moments = front.moments(waveform, lengths)
+    statistics = front.speaker_statistics.estimate(moments, speakers, n_clips=None)[speakers[0]]
+    features, _ = front(waveform[speakers[0]], lengths[speakers[0]], statistics)
     assert features.isfinite().all()
+
+
+def test_a_set_is_made_of_batches_and_clips_of_none_are_zero():
+    front = frontend()
+    rows = [4, 1]
+    found = front.moments_of_set([(rows, clips()[rows], LENGTHS[rows])], n_clips=6)
+    moments, frames = front.moments(clips()[rows], LENGTHS[rows])
+    assert torch.equal(found.moments[rows], moments) and torch.equal(found.frames[rows], frames)
+    assert found.frames.tolist() == [0, int(frames[1]), 0, 0, int(frames[0]), 0]
+
+
+def test_a_state_of_an_older_version_loads():
+    front, state = frontend(), frontend().state_dict()
+    typical = torch.rand(2, 20)
+    assert state.pop("speaker_statistics.typical") is not None and not state
+    torch.nn.ModuleDict({"frontend": front}).load_state_dict({"frontend.typical": typical})
+    assert torch.equal(front.speaker_statistics.typical, typical)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import config, names_in
+from conftest import config, make_cremad, names_in
 from lightning.pytorch import Callback
 from wandb_log import read_run
 
@@ -315,6 +315,24 @@ def test_without_a_validation_set_the_last_epoch_is_tested(tiny, tmp_path):
     assert result["protocol"]["selection"] == "last epoch"
     assert result["protocol"]["speaker_independent"] is False
     assert result["epochs"] == {"trained": 3, "best": 3}
+
+
+def test_of_two_speakers_the_result_says_that_validation_is_on_the_training_speaker(tmp_path):
+    root = make_cremad(tmp_path / "corpus", speakers=("1001", "1002"), sentences=("DFA", "IEO", "TIE"))
+    run = RunDirectory(tmp_path / "run")
+    train(config("data=cremad", f"data.root={root}", "data.split=loso", "logger=none", *SMALL), run)
+    result = json.loads(run.result.read_text())
+    protocol, leakage = result["protocol"], result["leakage"]
+    assert protocol["selection"] == "best validation, on training speakers"
+    assert protocol["speaker_independent"] is True
+    assert [protocol[name] for name in ("n_train", "n_val", "n_test")] == [12, 6, 18]
+    assert leakage["train/test"]["speakers"] == leakage["val/test"]["speakers"] == []
+    assert leakage["train/val"]["speakers"] == ["cremad:1002"]
+    assert result["warnings"]["validation_on_training_speakers"] == 1
+    assert "one_validation_speaker" not in result["warnings"]
+    card = " ".join((run.checkpoints / "model_card.md").read_text().split())
+    assert "Validation shares 1 speaker with training" in card
+    assert "No speaker and no sound of the test is in training or validation" in card
 
 
 def test_early_stopping_by_name(tiny, tmp_path):

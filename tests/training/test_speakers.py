@@ -1,4 +1,4 @@
-"""Models that know more of a speaker than the clip they judge: training, protocol, use."""
+"""Models that normalise by speaker statistics: training, protocol, use."""
 
 import json
 
@@ -9,9 +9,9 @@ from conftest import config, make_clip, make_cremad
 from made_checkpoint import SMALL, make_checkpoint_of
 
 from ser_lightning import cli, load_model
-from ser_lightning.data.batch import Batch
+from ser_lightning.data.batches import Batch
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.training.experiment import make_data, make_module, meet_speakers, train
+from ser_lightning.training.experiment import fit_speaker_statistics, make_data, make_module, train
 from ser_lightning.utils.errors import UserError
 
 BY_SPEAKER = "model.frontend.normalise=speaker"
@@ -23,7 +23,7 @@ def overrides(root):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, cremad_root):
-    """The directory of a run of one epoch, judged on clips alone."""
+    """The directory of a run of one epoch, tested with statistics from the clip alone."""
     run = RunDirectory(tmp_path_factory.mktemp("trained") / "run")
     train(config(*overrides(cremad_root), "trainer.max_epochs=1"), run)
     return run
@@ -34,12 +34,12 @@ def ser(*arguments):
     return done.exit_code, done.stdout, done.stderr
 
 
-def met(root, *more):
+def fitted(root, *more):
     cfg = config(*overrides(root), *more)
     torch.manual_seed(0)
     data = make_data(cfg)
     module = make_module(cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz)
-    meet_speakers(module, data)
+    fit_speaker_statistics(module, data)
     return module, data
 
 
@@ -49,11 +49,11 @@ def batch_of(data, rows):
     return Batch(waveform=waveform, lengths=lengths, label=label, target=label, index=torch.tensor(rows))
 
 
-def test_a_clip_alone_is_judged_by_itself(trained, cremad_root):
+def test_a_tested_clip_is_normalised_by_itself(trained, cremad_root):
     result = trained.read_result().plain()
-    assert "speaker_clips" not in result["protocol"]
+    assert result["protocol"]["speaker_clips"] is None
     model = load_model(trained.path)
-    assert model.by_speaker and model.speaker_clips == 1
+    assert model.speaker_statistics is not None and model.speaker_clips == 1
     name, _, _, _, *answers = trained.predictions.read_text().splitlines()[1].split(",")
     found = model.predict_file(cremad_root / "AudioWAV" / f"{name}.wav")
     assert list(found.probabilities.values()) == pytest.approx([float(text) for text in answers], abs=1e-4)
@@ -88,25 +88,24 @@ def test_a_run_that_knows_its_speakers_says_so(tmp_path, cremad_root):
     assert again["protocol"]["speaker_clips"] == "all"
 
 
-def test_clips_of_the_test_teach_the_model_nothing(tmp_path, cremad_root):
+def test_test_clips_have_no_part_in_the_typical_speaker(tmp_path, cremad_root):
     other = make_cremad(tmp_path / "other")
     for path in (other / "AudioWAV").glob("100[12]_*"):  # who tests in fold 0
         make_clip(path, seed=int(path.stem[3]) + 5_000, seconds=0.5)
-    (ours, data), (theirs, _) = met(cremad_root), met(other)
-    assert torch.equal(ours.frontend.typical, theirs.frontend.typical)
-    test = list(data.split.test)
-    assert not torch.equal(ours._voices[test], theirs._voices[test])
-    training = list(data.split.train)
-    assert torch.equal(ours._voices[training], theirs._voices[training])
+    (ours, data), (theirs, _) = fitted(cremad_root), fitted(other)
+    assert torch.equal(ours.speaker_statistics.typical, theirs.speaker_statistics.typical)
+    for rows, same in ((data.split.test, False), (data.split.train, True)):
+        known = [module.speaker_statistics.look_up(torch.tensor(rows)) for module in (ours, theirs)]
+        assert torch.equal(*known) is same
 
 
-def test_training_hears_some_clips_as_if_they_were_alone(cremad_root):
-    module, data = met(cremad_root, "model.speaker_alone=0.5")
+def test_some_training_clips_are_normalised_by_themselves_alone(cremad_root):
+    module, data = fitted(cremad_root, "model.speaker_alone=0.5")
     rows = list(data.split.train)[:24]
     batch = batch_of(data, rows)
     module.train()
     features, _ = module._features(batch.waveform, batch)
-    known, _ = module.frontend(batch.waveform, batch.lengths, module._voices[rows])
+    known, _ = module.frontend(batch.waveform, batch.lengths, module.speaker_statistics.look_up(batch.index))
     alone, _ = module.frontend(batch.waveform, batch.lengths)
     as_alone = [torch.equal(one, other) for one, other in zip(features, alone, strict=True)]
     as_known = [torch.equal(one, other) for one, other in zip(features, known, strict=True)]
@@ -118,10 +117,10 @@ def test_training_hears_some_clips_as_if_they_were_alone(cremad_root):
 def test_recordings_of_one_speaker_help_each_other(trained, tmp_path, cremad_root):
     clips = sorted((cremad_root / "AudioWAV").glob("1001_*"))
     model = load_model(trained.path)
-    voice = model.voice(clips)
-    assert voice.n_clips == len(clips)
-    with_voice, without = (model.predict_file(clips[0], voice=known) for known in (voice, None))
-    assert with_voice.probabilities != without.probabilities
+    speaker = model.fit_speaker(clips)
+    assert speaker.n_clips == len(clips)
+    fitted_to, unfitted = (model.predict_file(clips[0], speaker=known) for known in (speaker, None))
+    assert fitted_to.probabilities != unfitted.probabilities
     folder = tmp_path / "one"
     folder.mkdir()
     for clip in clips:
@@ -130,28 +129,30 @@ def test_recordings_of_one_speaker_help_each_other(trained, tmp_path, cremad_roo
     assert code == 0, errors
     first = json.loads(out)["recordings"][0]
     for label, share in first["probabilities"].items():
-        assert share == pytest.approx(with_voice.probabilities[label], abs=1e-5)
+        assert share == pytest.approx(fitted_to.probabilities[label], abs=1e-5)
 
 
 def test_what_cannot_be_is_one_line(checkpoint, trained, tmp_path, cremad_root):
     clip = next((cremad_root / "AudioWAV").iterdir())
     for arguments, complaint in (
-        (("predict", checkpoint, clip, "--one-speaker"), "hears each clip by itself"),
-        (("eval", checkpoint, "--speaker-clips", "all"), "hears each clip by itself"),
+        (("predict", checkpoint, clip, "--one-speaker"), "normalises each clip by itself"),
+        (("eval", checkpoint, "--speaker-clips", "all"), "normalises each clip by itself"),
         (("eval", trained.path, "--speaker-clips", "none"), "say all, or a number"),
         (("eval", trained.path, "--speaker-clips", "0"), "say all, or a number"),
         (("predict", trained.path, "-", "--one-speaker"), "standard input comes once"),
     ):
         code, _, errors = ser(*arguments)
         assert code == 1 and complaint in errors and "Traceback" not in errors
-    with pytest.raises(UserError, match="nothing was heard"):
-        load_model(trained.path).voice([])
+    with pytest.raises(UserError, match="silent, or there are none"):
+        load_model(trained.path).fit_speaker([])
     with pytest.raises(UserError, match="speaker_clips=0"):
         make_module(config(BY_SPEAKER, "model.speaker_clips=0"), labels=("a", "b"), sample_rate_hz=16_000)
 
 
 def test_a_checkpoint_carries_the_typical_speaker(trained, tmp_path, cremad_root):
-    module, _ = met(cremad_root)
-    torch.testing.assert_close(load_model(trained.path).frontend.typical, module.frontend.typical)
+    module, _ = fitted(cremad_root)
+    torch.testing.assert_close(
+        load_model(trained.path).speaker_statistics.typical, module.speaker_statistics.typical
+    )
     untaught = load_model(make_checkpoint_of(tmp_path / "new.ckpt", *overrides(cremad_root)))
-    assert not torch.equal(untaught.frontend.typical, module.frontend.typical)
+    assert not torch.equal(untaught.speaker_statistics.typical, module.speaker_statistics.typical)

@@ -144,6 +144,10 @@ def split_findings(split: SplitAudit, *, needs_validation: bool) -> Iterator[Fin
         where = "; ".join(f"no {_EMPTY[part]} clips in fold {some(folds, 12)}" for part, folds in empty.items())
         yield _finding("error", "empty_fold", f"split {split.name}: {where}")
     yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
+    trained = {name for fold in split.folds for name in {*fold.train.speakers} & {*fold.val.speakers}}
+    if split.speaker_independent and trained and not split.empty_parts(needs_validation=False):
+        text = f"split {split.name}: with two speakers, validation is on the one who trains, not on a new one"
+        yield _finding("warning", "validation_on_training_speakers", text, sorted(trained))
     yield from _sentences([split])
 
 

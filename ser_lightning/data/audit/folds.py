@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.splits.split import SUBSETS, Split, SplitRule
+from ser_lightning.data.splits.split import SUBSETS, Split, SplitRule, assign, shared_speakers
 from ser_lightning.utils.errors import UserError
 
 
@@ -42,7 +42,7 @@ class FoldAudit:
 
     @property
     def leaks(self) -> bool:
-        """Whether a voice or a sound is on two sides."""
+        """Whether a speaker or a sound is in two subsets."""
         return bool(self.shared_speakers or self.torn_duplicates)
 
 
@@ -111,11 +111,11 @@ class _Auditor:
         )
 
     def _fold(self, fold: int) -> FoldAudit:
-        parts = self.rule.assign(self.manifest, fold)
+        parts = assign(self.manifest, self.rule, fold)
         indices = {name: self._indices(parts, name) for name in SUBSETS}
         train, val, test = ([self.manifest[index] for index in indices[name]] for name in SUBSETS)
-        voices = [{row.speaker for row in rows} for rows in (train, val, test)]
-        shared = (voices[0] & voices[1]) | (voices[0] & voices[2]) | (voices[1] & voices[2])
+        speakers = [{row.speaker for row in rows} for rows in (train, val, test)]
+        shared = shared_speakers(*speakers)
         readings, trained_readings = _readings(test), _readings(train)
         sentences, trained_sentences = {text for _, text in readings}, {text for _, text in trained_readings}
         split = Split(**indices, speaker_independent=self.rule.speaker_independent)
@@ -126,7 +126,7 @@ class _Auditor:
             val=_subset(val, self.labels),
             test=_subset(test, self.labels),
             shared_speakers=tuple(sorted(shared)),
-            n_trained_speakers=len(voices[0] & voices[2]),
+            n_trained_speakers=len(speakers[0] & speakers[2]),
             n_readings=len(readings),
             n_trained_readings=len(readings & trained_readings),
             n_sentences=len(sentences),

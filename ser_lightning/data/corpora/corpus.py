@@ -67,6 +67,8 @@ class Corpus:
     ``synthesise`` is set where the corpus is made rather than found, and writes it into a folder; ``version``
     is raised whenever it would write something else.
     ``remote`` is set where the corpus can be downloaded, and lists its files.
+    ``examples`` are for the tests: paths below ``audio_folder``, and for each some fields of the `NameFacts` that
+    ``parse`` must return. Every label is there, and as many speakers as the default split needs.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Corpus:
     synthesise: Callable[[Path], None] | None = None
     version: int = 1
     remote: Callable[[], tuple[RemoteFile, ...]] | None = None
+    examples: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:

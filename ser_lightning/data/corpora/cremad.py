@@ -79,4 +79,12 @@ CORPUS = Corpus(
     ),
     licence="Open Database License 1.0, contents under the Database Contents License 1.0",
     remote=remote_files,
+    examples={
+        "1001_DFA_ANG_XX.wav": {"speaker": "1001", "emotion": "anger", "intensity": "unspecified"},
+        "1002_IEO_DIS_LO.wav": {"speaker": "1002", "emotion": "disgust", "intensity": "low"},
+        "1020_IEO_FEA_MD.wav": {"speaker": "1020", "emotion": "fear", "intensity": "medium"},
+        "1034_IEO_HAP_HI.wav": {"speaker": "1034", "emotion": "happiness", "intensity": "high"},
+        "1040_ITH_NEU_X.wav": {"speaker": "1040", "emotion": "neutral", "intensity": "unspecified"},
+        "1091_WSI_SAD_XX.wav": {"speaker": "1091", "emotion": "sadness", "intensity": "unspecified"},
+    },
 )

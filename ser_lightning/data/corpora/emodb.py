@@ -71,4 +71,13 @@ CORPUS = Corpus(
     ),
     licence="free for research; its authors ask for a citation of Burkhardt et al. (2005)",
     remote=_remote,
+    examples={
+        "03a01Wa.wav": {"speaker": "03", "emotion": "anger", "sentence": "a01", "sex": "male", "age": "31"},
+        "08a02La.wav": {"speaker": "08", "emotion": "boredom", "sentence": "a02", "sex": "female", "age": "34"},
+        "09a04Eb.wav": {"speaker": "09", "emotion": "disgust", "sentence": "a04", "sex": "female", "age": "21"},
+        "10a05Aa.wav": {"speaker": "10", "emotion": "fear", "sentence": "a05", "sex": "male", "age": "32"},
+        "11b01Fc.wav": {"speaker": "11", "emotion": "happiness", "sentence": "b01", "sex": "male", "age": "26"},
+        "15b10Ta.wav": {"speaker": "15", "emotion": "sadness", "sentence": "b10", "sex": "male", "age": "25"},
+        "16b03Nd.wav": {"speaker": "16", "emotion": "neutral", "sentence": "b03", "sex": "female", "age": "31"},
+    },
 )

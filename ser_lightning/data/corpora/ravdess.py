@@ -85,4 +85,14 @@ CORPUS = Corpus(
     ),
     licence="Creative Commons Attribution-NonCommercial-ShareAlike 4.0 (CC BY-NC-SA 4.0)",
     remote=_remote,
+    examples={
+        "Actor_01/03-01-01-01-01-01-01.wav": {"speaker": "01", "emotion": "neutral", "intensity": "normal"},
+        "Actor_02/03-01-02-01-02-01-02.wav": {"speaker": "02", "emotion": "calm", "intensity": "normal"},
+        "Actor_12/03-01-03-02-01-01-12.wav": {"speaker": "12", "emotion": "happiness", "intensity": "strong"},
+        "Actor_12/03-01-04-01-02-01-12.wav": {"speaker": "12", "emotion": "sadness", "intensity": "normal"},
+        "Actor_23/03-01-05-02-01-01-23.wav": {"speaker": "23", "emotion": "anger", "intensity": "strong"},
+        "Actor_24/03-01-06-01-02-01-24.wav": {"speaker": "24", "emotion": "fear", "intensity": "normal"},
+        "Actor_07/03-01-07-01-01-01-07.wav": {"speaker": "07", "emotion": "disgust", "intensity": "normal"},
+        "Actor_08/03-01-08-02-02-01-08.wav": {"speaker": "08", "emotion": "surprise", "intensity": "strong"},
+    },
 )

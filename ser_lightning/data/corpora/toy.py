@@ -45,4 +45,12 @@ CORPUS = Corpus(
     where_to_get="nowhere: it is synthesised into the cache",
     licence="MIT, as the program that makes it",
     synthesise=_synthesise,
+    examples={
+        "s01_t1_ANG_1.wav": {"speaker": "s01", "emotion": "anger", "sentence": "t1", "sex": "male"},
+        "s02_t2_DIS_1.wav": {"speaker": "s02", "emotion": "disgust", "sentence": "t2", "sex": "female"},
+        "s03_t1_FEA_1.wav": {"speaker": "s03", "emotion": "fear", "sentence": "t1", "sex": "male"},
+        "s04_t5_HAP_2.wav": {"speaker": "s04", "emotion": "happiness", "sentence": "t5", "sex": "female"},
+        "s23_t1_NEU_1.wav": {"speaker": "s23", "emotion": "neutral", "sentence": "t1", "sex": "male"},
+        "s24_t10_SAD_1.wav": {"speaker": "s24", "emotion": "sadness", "sentence": "t10", "sex": "female"},
+    },
 )

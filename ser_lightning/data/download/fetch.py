@@ -19,11 +19,11 @@ from ser_lightning.data.corpora.corpus import Corpus, RemoteFile
 from ser_lightning.data.download.archive import is_unpacked, unpack
 from ser_lightning.data.download.errors import NotHad, Spoilt, Unreachable
 from ser_lightning.data.download.lfs import read_pointer
-from ser_lightning.data.download.progress import Meter, metered
 from ser_lightning.data.download.transfer import Part, Patience, Transfer
 from ser_lightning.data.download.verify import verify
 from ser_lightning.utils.errors import UserError, counted, some
 from ser_lightning.utils.files import alone
+from ser_lightning.utils.progress import progress
 
 _REASONS = 10  # that a message gives for what is not available
 _HOPELESS = 10  # files in a row that a host fails to give before it is asked no more
@@ -115,13 +115,19 @@ def _alone_in(folder: Path) -> AbstractContextManager[None]:
 
 def _fetch_all(corpus: Corpus, files: list[RemoteFile], folder: Path, jobs: int, patience: Patience) -> None:
     stop, hosts = Event(), _Hosts()
-    with _session(jobs) as session, metered(corpus.title, files) as meter:
-        transfer = Transfer(session=session, patience=patience, meter=meter, stop=stop)
-        fetch = partial(_fetch, transfer=transfer, hosts=hosts, meter=meter, folder=folder)
+    failures: dict[str, str] = {}
+    with _session(jobs) as session, progress(f"downloading {corpus.title}", in_bytes=True) as shown:
+        for file in files:
+            shown.at(file.path, 0, of=file.size_bytes)
+        transfer = Transfer(session=session, patience=patience, progress=shown, stop=stop)
+        fetch = partial(_fetch, transfer=transfer, hosts=hosts, folder=folder)
         pool = ThreadPoolExecutor(jobs)
         try:
             running = {pool.submit(fetch, file): file.path for file in files}
-            failures = {running[future]: future.result() for future in as_completed(running)}
+            for n, future in enumerate(as_completed(running), 1):
+                failures[running[future]] = future.result()
+                n_whole = n - sum(map(bool, failures.values()))
+                shown.advance(0, note=f"{n_whole} of {counted(files, 'file')}")
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -177,7 +183,7 @@ class _Hosts:
                 log.warning("%s failed for %d files in a row, and is left alone: it %s", host, _HOPELESS, error)
 
 
-def _fetch(file: RemoteFile, *, transfer: Transfer, hosts: _Hosts, meter: Meter, folder: Path) -> str:
+def _fetch(file: RemoteFile, *, transfer: Transfer, hosts: _Hosts, folder: Path) -> str:
     """Fetch one file from the first address that gives it. Returns: why none does, or nothing."""
     target = folder / file.path
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +200,6 @@ def _fetch(file: RemoteFile, *, transfer: Transfer, hosts: _Hosts, meter: Meter,
             reasons.append(f"{host} {error}")
         else:
             hosts.had(host)
-            meter.file_done()
             return ""
     return "; ".join(reasons)
 

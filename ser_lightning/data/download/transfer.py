@@ -18,8 +18,8 @@ from urllib3.util import Retry
 from ser_lightning.data.corpora.corpus import RemoteFile
 from ser_lightning.data.download import lfs
 from ser_lightning.data.download.errors import NotHad, Spoilt, Stopped, TryLater, Unreachable
-from ser_lightning.data.download.progress import Meter
 from ser_lightning.data.download.verify import verify
+from ser_lightning.utils.progress import Progress
 
 T = TypeVar("T")
 _CHUNK_BYTES = 1 << 14  # lost at most where the connection breaks
@@ -92,14 +92,14 @@ class Transfer:
     Args:
         session: of `requests`; threads may share it.
         patience: how often to try and how long to wait.
-        meter: is told how many bytes are there.
+        progress: is told how many bytes are there.
         stop: once set, everything under way ends with `Stopped`.
     """
 
-    def __init__(self, *, session: Session, patience: Patience, meter: Meter, stop: Event):
+    def __init__(self, *, session: Session, patience: Patience, progress: Progress, stop: Event):
         self._session = session
         self._patience = patience
-        self._meter = meter
+        self._progress = progress
         self._stop = stop
         self._timeouts_s = (patience.connect_timeout_s, patience.read_timeout_s)
         self._answered = Event()  # set once any host did: a network that then goes away may come back
@@ -188,7 +188,7 @@ class Transfer:
             for chunk in response.iter_content(_CHUNK_BYTES):
                 out.write(chunk)
                 n_bytes += len(chunk)
-                self._meter.at(file.path, n_bytes, of=total)
+                self._progress.at(file.path, n_bytes, of=total)
                 if self._stop.is_set():
                     raise Stopped
                 if file.size_bytes is not None and n_bytes > file.size_bytes + _CHUNK_BYTES:

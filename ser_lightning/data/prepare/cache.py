@@ -32,6 +32,7 @@ from ser_lightning.data.prepare.content_digest import content_hashes, digest_of
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK, padded
 from ser_lightning.data.prepare.packing import PackedSound, decode_into, read_sounds
 from ser_lightning.data.prepare.preparation_report import Report, clipped, duplicate_audio, square_waves
+from ser_lightning.data.prepare.resampling import QUALITY
 from ser_lightning.data.prepare.scan import BadFile, Scan, SourceFile, changed_files, same_name, scan
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.files import cache_root, folder_written_whole
@@ -110,11 +111,7 @@ def pack(corpus: Corpus, found: Scan, *, on_bad: str = "error") -> PackedCorpus:
     if on_bad not in ("error", "exclude"):
         raise UserError(f"data.on_bad={on_bad} is not known: use error or exclude")
     contents = content_hashes(found)
-    key = digest_of(
-        [_FORMAT, SAMPLE_RATE_HZ, _decoder(found), *sorted({contents[file.path] for file in found.files})]
-    )
-    folder = cache_root() / f"sounds-{key}"
-    discard_if_damaged(folder)
+    folder = _folder(found, contents)
     with _written_once(folder) as partial:
         if partial is not None:
             log.info("preparing %s: %d files of %s, once", corpus.title, len(found.files), found.folder)
@@ -131,6 +128,22 @@ def pack(corpus: Corpus, found: Scan, *, on_bad: str = "error") -> PackedCorpus:
     if report.bad and on_bad == "error":
         raise UserError(report.complaint(bad_list(corpus)))
     return PackedCorpus(folder, manifest, report, starts)
+
+
+def _folder(found: Scan, contents: Mapping[str, str]) -> Path:
+    """Return where the packed sounds are or will be, named by all that decides about them; damaged ones are gone.
+
+    Sounds from before soxr did the resampling are taken where none was resampled.
+    """
+    facts = [_FORMAT, SAMPLE_RATE_HZ, _decoder(found), *sorted({contents[file.path] for file in found.files})]
+    before_soxr = cache_root() / f"sounds-{digest_of(facts)}"
+    if before_soxr.is_dir() and not discard_if_damaged(before_soxr):
+        rates = {sound.source_rate_hz for _, sound in read_sounds(before_soxr).values() if not sound.reason}
+        if rates == {SAMPLE_RATE_HZ}:
+            return before_soxr
+    folder = cache_root() / f"sounds-{digest_of(['soxr', QUALITY, *facts])}"
+    discard_if_damaged(folder)
+    return folder
 
 
 def _decoder(found: Scan) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +43,38 @@ class SplitRule(Protocol):
         """Name the subset of every utterance in one of these folds: "train", "val" or "test"."""
 
 
+class TestedElsewhere:
+    """A rule on some corpora, and another corpus for the test: what the rule would test on trains as well."""
+
+    __test__ = False  # no test class, whatever its name begins with
+
+    def __init__(self, rule: SplitRule, *, test_corpus: str):
+        self._rule = rule
+        self._test_corpus = test_corpus
+        self.speaker_independent = rule.speaker_independent
+
+    def folds(self, manifest: Manifest) -> Sequence[int]:
+        """Those of the rule."""
+        return self._rule.folds(self._training(manifest))
+
+    def assign(self, manifest: Manifest, fold: int) -> list[str]:
+        """See the class."""
+        training = self._training(manifest)
+        parts = assign(training, self._rule, fold)
+        train, val, test = (
+            {training[i].speaker for i, part in enumerate(parts) if part == name} for name in SUBSETS
+        )
+        if self.speaker_independent and not shared_speakers(train, val, test):
+            # a speaker who had to train and validate need not: whom the rule would test on trains
+            parts = ["val" if row.speaker in val else "train" for row in training]
+        following = iter(parts)
+        roles = {"train": "train", "val": "val", "test": "train"}
+        return ["test" if row.corpus == self._test_corpus else roles[next(following)] for row in manifest]
+
+    def _training(self, manifest: Manifest) -> Manifest:
+        return Manifest(row for row in manifest if row.corpus != self._test_corpus)
+
+
 def split(manifest: Manifest, rule: SplitRule, fold: int) -> Split:
     """Split ``manifest`` by ``rule``.
 
@@ -51,11 +84,33 @@ def split(manifest: Manifest, rule: SplitRule, fold: int) -> Split:
     if type(fold) is not int or fold not in folds:
         one = f"; choose one, as in data.fold={folds[0]}" if folds else ""
         raise UserError(f"data.fold={fold} is not there: this split has {_in_words(folds)}{one}")
-    parts = rule.assign(manifest, fold)
+    parts = assign(manifest, rule, fold)
     subsets = {name: tuple(index for index, part in enumerate(parts) if part == name) for name in SUBSETS}
     result = Split(**subsets, speaker_independent=rule.speaker_independent)
     _check(result, manifest, fold)
     return result
+
+
+def assign(manifest: Manifest, rule: SplitRule, fold: int) -> list[str]:
+    """Name the subset of every utterance, by ``rule``.
+
+    Raises: UserError where there is one speaker alone, and the rule is to keep speakers apart.
+    """
+    speakers = set(manifest.column("speaker"))
+    if rule.speaker_independent and len(speakers) == 1:
+        raise UserError(
+            f"there is one speaker alone, {speakers.pop()}, and nobody to test on: data.split=random splits the "
+            "clips instead, which says nothing about new speakers"
+        )
+    return rule.assign(manifest, fold)
+
+
+def shared_speakers(train: AbstractSet[str], val: AbstractSet[str], test: AbstractSet[str]) -> set[str]:
+    """Return the speakers that are in more than one subset of a split that should keep them apart.
+
+    Where all but the test is of one speaker, validation has to be on that one, who is not counted.
+    """
+    return set(train & test | val & test | (train & val if len(train | val) > 1 else set()))
 
 
 def refuse_empty(result: Split, fold: int) -> None:
@@ -72,10 +127,8 @@ def _check(result: Split, manifest: Manifest, fold: int) -> None:
     refuse_empty(result, fold)
     assert len(result.train) + len(result.val) + len(result.test) == len(manifest)
     if result.speaker_independent:
-        train, val, test = (
-            {manifest[index].speaker for index in subset} for subset in (result.train, result.val, result.test)
-        )
-        shared = (train & val) | (train & test) | (val & test)
+        subsets = (result.train, result.val, result.test)
+        shared = shared_speakers(*({manifest[index].speaker for index in subset} for subset in subsets))
         if shared:
             raise UserError(
                 f"a speaker-independent split shares speakers between its parts: {some(sorted(shared), 12)}. Give "

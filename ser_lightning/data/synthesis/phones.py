@@ -7,6 +7,8 @@ Klatt (1979), both roughly. All are for an adult male's vocal tract; a speaker s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,33 +27,11 @@ class Phone:
     pause: bool = False
 
 
-def _vowel(f1_hz: float, f2_hz: float, f3_hz: float, duration_s: float) -> tuple[Phone, ...]:
-    return (Phone((f1_hz, f2_hz, f3_hz), duration_s, voicing=1.0, nucleus=True),)
+def _phone(f1_hz: float, f2_hz: float, f3_hz: float, duration_s: float, **targets: Any) -> tuple[Phone, ...]:
+    return (Phone((f1_hz, f2_hz, f3_hz), duration_s, **targets),)
 
 
-def _glide(f1_hz: float, f2_hz: float, f3_hz: float, duration_s: float, voicing: float) -> tuple[Phone, ...]:
-    return (Phone((f1_hz, f2_hz, f3_hz), duration_s, voicing=voicing),)
-
-
-def _fricative(
-    formants_hz: tuple[float, float, float],
-    duration_s: float,
-    *,
-    frication: float,
-    frication_hz: float,
-    width_hz: float = 1500.0,
-    voicing: float = 0.0,
-) -> tuple[Phone, ...]:
-    return (
-        Phone(
-            formants_hz,
-            duration_s,
-            voicing=voicing,
-            frication=frication,
-            frication_hz=frication_hz,
-            frication_width_hz=width_hz,
-        ),
-    )
+_vowel = partial(_phone, voicing=1.0, nucleus=True)
 
 
 def _stop(
@@ -97,20 +77,20 @@ PHONES: dict[str, tuple[Phone, ...]] = {
     "OW": _diphthong(_VOWELS["AO"], _VOWELS["UH"]),
     "AY": _diphthong(_VOWELS["AA"], _VOWELS["IH"]),
     "EY": _diphthong(_VOWELS["EH"], _VOWELS["IY"]),
-    "W": _glide(290, 610, 2150, 0.065, 0.5),
-    "Y": _glide(260, 2070, 3020, 0.065, 0.5),
-    "R": _glide(310, 1060, 1380, 0.065, 0.55),
-    "L": _glide(310, 1050, 2880, 0.065, 0.5),
-    "M": _glide(260, 1100, 2130, 0.065, 0.3),
-    "N": _glide(260, 1400, 2470, 0.060, 0.3),
-    "HH": (Phone((500, 1500, 2500), 0.060, aspiration=0.25),),
-    "F": _fricative((340, 1100, 2080), 0.090, frication=0.12, frication_hz=5500, width_hz=3000),
-    "V": _fricative((220, 1100, 2080), 0.055, frication=0.04, frication_hz=5000, width_hz=3000, voicing=0.35),
-    "TH": _fricative((320, 1290, 2540), 0.080, frication=0.12, frication_hz=6000, width_hz=2500),
-    "DH": _fricative((270, 1290, 2540), 0.045, frication=0.04, frication_hz=5500, width_hz=2500, voicing=0.4),
-    "S": _fricative((320, 1390, 2530), 0.100, frication=0.40, frication_hz=5800, width_hz=1100),
-    "Z": _fricative((240, 1390, 2530), 0.070, frication=0.20, frication_hz=5600, width_hz=1100, voicing=0.3),
-    "SH": _fricative((300, 1840, 2750), 0.100, frication=0.45, frication_hz=3200, width_hz=900),
+    "W": _phone(290, 610, 2150, 0.065, voicing=0.5),
+    "Y": _phone(260, 2070, 3020, 0.065, voicing=0.5),
+    "R": _phone(310, 1060, 1380, 0.065, voicing=0.55),
+    "L": _phone(310, 1050, 2880, 0.065, voicing=0.5),
+    "M": _phone(260, 1100, 2130, 0.065, voicing=0.3),
+    "N": _phone(260, 1400, 2470, 0.060, voicing=0.3),
+    "HH": _phone(500, 1500, 2500, 0.060, aspiration=0.25),
+    "F": _phone(340, 1100, 2080, 0.090, frication=0.12, frication_hz=5500, frication_width_hz=3000),
+    "V": _phone(220, 1100, 2080, 0.055, frication=0.04, frication_hz=5000, frication_width_hz=3000, voicing=0.35),
+    "TH": _phone(320, 1290, 2540, 0.080, frication=0.12, frication_hz=6000, frication_width_hz=2500),
+    "DH": _phone(270, 1290, 2540, 0.045, frication=0.04, frication_hz=5500, frication_width_hz=2500, voicing=0.4),
+    "S": _phone(320, 1390, 2530, 0.100, frication=0.40, frication_hz=5800, frication_width_hz=1100),
+    "Z": _phone(240, 1390, 2530, 0.070, frication=0.20, frication_hz=5600, frication_width_hz=1100, voicing=0.3),
+    "SH": _phone(300, 1840, 2750, 0.100, frication=0.45, frication_hz=3200, frication_width_hz=900),
     "P": _stop((400, 1100, 2150), 0.070, burst_hz=1000, voiced=False),
     "B": _stop((200, 1100, 2150), 0.060, burst_hz=900, voiced=True),
     "T": _stop((400, 1600, 2600), 0.055, burst_hz=4800, voiced=False),

@@ -25,12 +25,8 @@ WINDOW_SAMPLES = 4 * HOP_SAMPLES
 FFT_SAMPLES = 8 * HOP_SAMPLES  # twice the window, so that the tract's ringing does not wrap around
 BIN_HZ = np.arange(FFT_SAMPLES // 2 + 1) * SAMPLE_RATE_HZ / FFT_SAMPLES  # (K,)
 
-HIGH_FORMANTS_HZ = (
-    3500.0,
-    4500.0,
-    5500.0,
-    6500.0,
-)  # F4 and up of a 17.5 cm tube: nearly the same in all vowels
+# F4 and up of a 17.5 cm tube: nearly the same in all vowels
+HIGH_FORMANTS_HZ = (3500.0, 4500.0, 5500.0, 6500.0)
 BANDWIDTHS_HZ = (70.0, 100.0, 150.0, 220.0, 280.0, 350.0, 450.0)
 
 

@@ -1,4 +1,4 @@
-"""A pretrained speech model under a small head: a probe of what it knows, or its fine-tuning.
+"""A small head on a pretrained speech model, which is frozen (a probe), adapted or fine-tuned.
 
 B: clips.  T: samples of the longest clip.  L: layers that are used, what goes into the first one counted as one.
 F: frames of the longest clip.  H: width.  K: classes.
@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_lightning.models.layers.pooling import make_pooling
-from ser_lightning.models.pretrained.listener import Listener
+from ser_lightning.models.nets.network import Network
+from ser_lightning.models.pretrained.backbone import Backbone
+from ser_lightning.models.pretrained.feature_cache import Clip, FeatureCache
 from ser_lightning.models.pretrained.statistics import StatisticsHead, batch_standardised
-from ser_lightning.models.pretrained.store import Clip, FeatureStore
+from ser_lightning.models.state_dicts import rename_keys
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import cache_root
 
 STATISTICS = "statistics"
 
 
-class Pretrained(nn.Module):
+class Pretrained(Network):
     """A head over the layers of a model that is frozen, has adapters, or learns itself.
 
     With the pooling "statistics" it is a `StatisticsHead`: mean and standard deviation of every layer over the
@@ -38,18 +40,16 @@ class Pretrained(nn.Module):
         context: of Whisper: "clip", or "window", 30 s as in its training.
         layers: which are used, from 0; None takes all.
         average_frames: how many neighbouring frames become one.
-        store: keep on disk what a frozen model makes of each clip; see `remember`.
+        store: cache the features of a frozen model on disk; see `cache_features`.
         n_hidden: of the projection, at each frame, or of the `StatisticsHead`; 0: that has none.
         pooling: over time, "statistics" or a name in `layers.pooling.POOLINGS`.
         dropout: before the last layer.
         input_dropout: of the `StatisticsHead`.
         lora_rank, lora_alpha, lora_dropout, lora_targets: of `add_adapters`.
-        freeze_feature_encoder, gradient_checkpointing, architecture: of the `Listener`.
+        freeze_feature_encoder, gradient_checkpointing, architecture: of the `Backbone`.
         backbone_lr_scale: the learning rate of the uppermost layer, or its adapters, over the head's.
         layer_lr_decay: each layer's learning rate over that of the layer above it.
     """
-
-    can_be_averaged = False  # large, and mostly as it was
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Pretrained(nn.Module):
         super().__init__()
         if n_mels != 1:
             raise UserError("a pretrained model takes waveforms: model.frontend must be a RawWaveform")
-        self.listener = Listener(
+        self.backbone = Backbone(
             name=name,
             mode=mode,
             context=context,
@@ -90,15 +90,15 @@ class Pretrained(nn.Module):
             gradient_checkpointing=gradient_checkpointing,
             architecture=architecture,
         )
-        self._layers = _chosen(layers, self.listener.n_layers)
+        self._layers = _chosen(layers, self.backbone.n_layers)
         self._lr_scale, self._lr_decay = backbone_lr_scale, layer_lr_decay
-        self._may_store = store and mode == "frozen"
-        self._store: FeatureStore | None = None
+        self._may_cache = store and mode == "frozen"
+        self._cache: FeatureCache | None = None
         self._hashes: Sequence[str] = ()
         self.head: StatisticsHead | None = None
         if pooling == STATISTICS:
             self.head = StatisticsHead(
-                n_inputs=len(self._layers) * self.listener.width,
+                n_inputs=len(self._layers) * self.backbone.width,
                 n_classes=n_classes,
                 n_hidden=n_hidden,
                 input_dropout=input_dropout,
@@ -106,7 +106,7 @@ class Pretrained(nn.Module):
             )
             return
         self.layer_weights = nn.Parameter(torch.zeros(len(self._layers)))
-        self.project = nn.Linear(self.listener.width, n_hidden)
+        self.project = nn.Linear(self.backbone.width, n_hidden)
         self.pool = make_pooling(pooling, n_hidden)
         self.norm = nn.BatchNorm1d(self.pool.n_outputs, affine=False)
         self.dropout = nn.Dropout(dropout)
@@ -118,7 +118,7 @@ class Pretrained(nn.Module):
 
     def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, T), (B,) -> (B, L, F, H), (B,)."""
-        states, frames = self.listener(features[:, 0], lengths)
+        states, frames = self.backbone(features[:, 0], lengths)
         return states[:, self._layers], frames
 
     def forward_head(self, states: Tensor, frames: Tensor) -> Tensor:
@@ -129,13 +129,13 @@ class Pretrained(nn.Module):
         x = functional.relu(self.project(mixed)).transpose(1, 2)  # (B, n_hidden, F)
         return self.classify(self.dropout(batch_standardised(self.norm, self.pool(x, frames))))
 
-    def forward_stored(self, index: Tensor) -> Tensor:
-        """Rows (B,) of the manifest that was remembered -> logits (B, K)."""
-        assert self._store is not None, "remember() comes first"
-        states, frames = self._store.gather([self._hashes[row] for row in index.tolist()], self._layers)
+    def forward_cached(self, index: Tensor) -> Tensor:
+        """Rows (B,) of clips whose features are cached -> logits (B, K)."""
+        assert self._cache is not None, "cache_features() comes first"
+        states, frames = self._cache.gather([self._hashes[row] for row in index.tolist()], self._layers)
         return self.forward_head(states.to(index.device), frames.to(index.device))
 
-    def remember(
+    def cache_features(
         self,
         make: Callable[[list[int]], tuple[Tensor, Tensor]],
         *,
@@ -143,54 +143,61 @@ class Pretrained(nn.Module):
         hashes: Sequence[str],
         n_samples: Sequence[int],
     ) -> bool:
-        """Have a frozen model listen to these rows of a manifest, once and for good, for `forward_stored`.
+        """Run a frozen model on these clips and keep its features on disk, see `Network.cache_features`.
 
-        ``make`` turns rows into the arguments of `forward`; ``hashes`` and ``n_samples`` are of every row.
-        Returns: False where nothing is to be kept.
         Raises: UserError where the disk has no room.
         """
-        if not self._may_store:
+        if not self._may_cache:
             return False
-        listener = self.listener
-        store = FeatureStore(
-            cache_root() / "features" / listener.cache_name,
-            n_layers=listener.n_layers,
-            width=listener.width,
-            title=listener.source.name,
+        backbone = self.backbone
+        cache = FeatureCache(
+            cache_root() / "features" / backbone.cache_name,
+            n_layers=backbone.n_layers,
+            width=backbone.width,
+            title=backbone.source.name,
         )
-        n_frames = listener.frames(torch.as_tensor(n_samples)).tolist()
+        n_frames = backbone.frames(torch.as_tensor(n_samples)).tolist()
 
-        def heard(clips: list[Clip]) -> tuple[Tensor, Tensor]:
+        def encode(clips: list[Clip]) -> tuple[Tensor, Tensor]:
             features, lengths = make([clip.row for clip in clips])
-            return listener.cached(features[:, 0], lengths)
+            return backbone.features_to_cache(features[:, 0], lengths)
 
-        store.fill([Clip(row, hashes[row], n_samples[row], n_frames[row]) for row in rows], heard)
-        self._store, self._hashes = store, hashes
+        cache.fill([Clip(row, hashes[row], n_samples[row], n_frames[row]) for row in rows], encode)
+        self._cache, self._hashes = cache, hashes
         return True
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The head, then the layers from the top down, each with its share of the learning rate."""
-        head = self.listener.n_layers  # lies above them
+        head = self.backbone.n_layers  # lies above them
         depths: dict[int, list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
             if parameter.requires_grad:
-                depth = self.listener.depth(name) if name.startswith("listener.") else head
+                depth = self.backbone.depth(name) if name.startswith("backbone.") else head
                 depths.setdefault(depth, []).append(parameter)
         scales = {depth: self._lr_scale * self._lr_decay ** (head - 1 - depth) for depth in depths} | {head: 1.0}
         return [{"params": depths[depth], "lr_scale": scales[depth]} for depth in sorted(depths, reverse=True)]
 
     @property
     def contamination(self) -> str | None:
-        """What to say beside results, if the pretraining heard emotional speech."""
-        return self.listener.source.contamination
+        """Say so where it was, or may have been, pretrained on emotional speech."""
+        return self.backbone.source.contamination
 
-    def facts(self) -> dict[str, Any]:
-        """What result.json says of it, as plain values."""
-        return {"pretrained": self.listener.facts()}
+    @property
+    def can_be_averaged(self) -> bool:
+        """No: it is large, and most of its weights stay as they are."""
+        return False
 
-    def rebuild(self) -> dict[str, Any]:
-        """Arguments that a checkpoint changes, so as to be understood alone."""
-        return self.listener.rebuild()
+    def description(self) -> dict[str, Any]:
+        """Return which pretrained model it is, as plain values."""
+        return {"pretrained": self.backbone.description()}
+
+    def checkpoint_arguments(self) -> dict[str, Any]:
+        """Return where the pretrained model lies, or its architecture where a checkpoint holds its weights."""
+        return self.backbone.checkpoint_arguments()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        rename_keys(state_dict, f"{prefix}listener.", f"{prefix}backbone.")
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _mixed(self, states: Tensor) -> Tensor:
         """(B, L, F, H) -> (B, F, H), in 32 bits."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.models.pretrained.contamination import contamination
-from ser_lightning.models.pretrained.wave_encoder import WaveEncoder
-from ser_lightning.models.pretrained.window_encoder import WindowEncoder
+from ser_lightning.models.pretrained.wav2vec2 import Wav2Vec2Encoder
+from ser_lightning.models.pretrained.whisper import WhisperEncoder
 from ser_lightning.models.raw_waveform import RATE_HZ
 from ser_lightning.utils.errors import UserError, first_line
 
@@ -45,7 +45,7 @@ _SETTINGS = """
     """.split()
 _PREPROCESSING = ("do_normalize", "n_fft", "hop_length", "feature_size")
 
-Encoder = WaveEncoder | WindowEncoder
+Encoder = Wav2Vec2Encoder | WhisperEncoder
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ def _made(
 
 def _encoder(config: Any, preprocessor: Any, model: Any, context: str) -> Encoder:
     if config.model_type in WAVES:
-        return WaveEncoder(model, standardise=preprocessor.do_normalize)
-    return WindowEncoder(
+        return Wav2Vec2Encoder(model, standardise=preprocessor.do_normalize)
+    return WhisperEncoder(
         model.get_encoder(),
         mel_filters=preprocessor.mel_filters,
         n_fft=preprocessor.n_fft,

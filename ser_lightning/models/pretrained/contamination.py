@@ -1,4 +1,4 @@
-"""Which pretrained models have heard emotional speech: results on such corpora are not of unseen speakers."""
+"""Tell which pretrained models were trained on emotional speech: their results on it are not of unseen speakers."""
 
 import re
 from collections.abc import Iterable

@@ -13,7 +13,7 @@ from conftest import make_clip, make_cremad
 from layouts import make_csv
 
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.data.prepare import cache, content_digest, packing
+from ser_lightning.data.prepare import cache, content_digest, packing, resampling
 from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.prepare.checksums import damage, write_checksums
 from ser_lightning.data.prepare.decoding import decode
@@ -22,6 +22,7 @@ from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.utils.errors import UserError
 
 CREMAD = load_corpus("cremad")
+NEW = ("soxr", resampling.QUALITY)  # what names of folders depend on since soxr
 
 
 @pytest.fixture
@@ -274,6 +275,18 @@ def test_a_full_disk_leaves_nothing_behind(root, monkeypatch):
             prepare(CREMAD, root)
     left = [path.name for path in cache.cache_root().iterdir() if path.is_dir()]
     assert left == ["digests"]
+
+
+@pytest.mark.parametrize(("rate_hz", "taken"), [(16_000, True), (48_000, False)])
+def test_sounds_from_before_soxr_are_taken_unless_they_were_resampled(root, monkeypatch, rate_hz, taken):
+    for clip in (root / "AudioWAV").glob("*SAD*"):
+        soundfile.write(clip, soundfile.read(clip)[0], rate_hz)
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "digest_of", lambda facts: content_digest.digest_of(f for f in facts if f not in NEW))
+        old = prepare(CREMAD, root).folder
+    now = prepare(CREMAD, root).folder
+    assert (now == old) == taken
+    assert prepare(CREMAD, root).folder == now  # and found again
 
 
 def test_the_report_is_the_same_when_the_sounds_are_in_the_cache(root):

@@ -15,9 +15,8 @@ from ser_lightning.data.splits.rules import (
     SpeakerParts,
     SplitFromFile,
     StratifiedSpeakerFolds,
-    TestedElsewhere,
 )
-from ser_lightning.data.splits.split import split
+from ser_lightning.data.splits.split import TestedElsewhere, split
 from ser_lightning.utils.errors import UserError
 
 
@@ -173,7 +172,9 @@ def test_kfold_is_the_same_everywhere_and_another_by_seed():
 
 
 def test_kfold_needs_speakers():
-    with pytest.raises(UserError, match=r"5 folds need as many speakers, and there are 2.*n_folds"):
+    with pytest.raises(UserError, match=r"5 folds need as many speakers, and there are 3.*n_folds"):
+        split(manifest(["a", "b", "c"]), StratifiedSpeakerFolds(), 0)
+    with pytest.raises(UserError, match=r"5 folds need as many speakers, and there are 2: data\.split=loso"):
         split(manifest(["a", "b"]), StratifiedSpeakerFolds(), 0)
 
 
@@ -270,3 +271,53 @@ def test_another_corpus_can_be_the_test():
     assert {clips[i].speaker for i in parts.test} == {"d"}
     assert {clips[i].speaker for i in parts.val} == {"b"}
     assert {clips[i].speaker for i in parts.train} == {"a", "c"}
+
+
+def read_by(speakers, n_sentences=20):
+    """Every speaker reads every sentence as every emotion."""
+    names = [
+        (who, f"s{n}", emotion) for who in speakers for n in range(n_sentences) for emotion in EMOTIONS.values()
+    ]
+    rows = [(f"{who}_{text}_{emotion}", who, text, emotion) for who, text, emotion in names]
+    return Manifest(
+        Utterance(id=id, path=id, corpus="x", speaker=who, sentence=text, emotion=emotion)
+        for id, who, text, emotion in rows
+    )
+
+
+@pytest.mark.parametrize(("fold", "tested", "trained"), [(0, "a", "b"), (1, "b", "a")])
+def test_of_two_speakers_one_trains_and_validates_on_other_sentences(fold, tested, trained):
+    clips = read_by(["a", "b"])
+    parts = split(clips, LeaveOneSpeakerOut(), fold)
+    assert {clips[i].speaker for i in parts.test} == {tested}
+    assert {clips[i].speaker for i in (*parts.train, *parts.val)} == {trained}
+    assert len(parts.test) == 120 and len(parts.val) == 12
+    assert not {clips[i].sentence for i in parts.train} & {clips[i].sentence for i in parts.val}
+    backwards = Manifest(reversed(clips))
+    assert split(backwards, LeaveOneSpeakerOut(), fold).hash(backwards) == parts.hash(clips)
+
+
+def test_two_speakers_without_sentences_are_split_by_clips_and_one_sentence_alone_trains():
+    clips = manifest(["a", "b"])
+    parts = split(clips, LeaveOneSpeakerOut(), 0)
+    assert (len(parts.train), len(parts.val), len(parts.test)) == (9, 1, 10)
+    parts = split(read_by(["a", "b"], n_sentences=1), LeaveOneSpeakerOut(), 0)
+    assert (len(parts.train), len(parts.val), len(parts.test)) == (6, 0, 6)
+
+
+@pytest.mark.parametrize("name", ["actors5", "kfold", "loso", "evar"])
+def test_one_speaker_is_split_by_random_alone(name):
+    clips = manifest(["1001"])
+    with pytest.raises(UserError, match=r"one speaker alone, 1001, .*data\.split=random"):
+        split(clips, cremad_rule(name), 0)
+    assert len(split(clips, cremad_rule("random"), 0).train) == 7
+
+
+def test_a_corpus_of_two_speakers_trains_on_one_and_validates_on_the_other_where_another_is_the_test():
+    clips = Manifest([*read_by(["a", "b"], 3), *(replace(row, corpus="other") for row in read_by(["c"], 3))])
+    parts = split(clips, TestedElsewhere(LeaveOneSpeakerOut(), test_corpus="other"), 0)
+    assert [{clips[i].speaker for i in part} for part in (parts.train, parts.val, parts.test)] == [
+        {"a"},
+        {"b"},
+        {"c"},
+    ]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from ser_lightning.compare.html.charts.axes import Scale
-from ser_lightning.compare.html.charts.svg import across, element, picture
+from ser_lightning.compare.html.charts.svg import across, element, level, picture, upright
 
 
 def plot(
@@ -30,7 +30,7 @@ def _rows(name: str, scale: Scale, write: Callable[[float], str], height_px: int
     parts = [element("text", name, x=-40, y=-12, class_="name")]
     for tick in scale.ticks:
         y = height(scale, tick, height_px)
-        parts.append(element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid"))
+        parts.append(level(0, 1, y, "grid"))
         parts.append(element("text", write(tick), x=-8, y=y + 4, text_anchor="end"))
     return parts
 
@@ -38,7 +38,7 @@ def _rows(name: str, scale: Scale, write: Callable[[float], str], height_px: int
 def _columns(name: str, scale: Scale, write: Callable[[float], str], height_px: int) -> Sequence[Markup]:
     parts = [element("text", name, x="100%", y=height_px + 36, text_anchor="end", class_="name")]
     for tick in scale.ticks:
-        x = across(scale.share(tick))
-        parts.append(element("line", x1=x, x2=x, y1=height_px, y2=height_px + 4, class_="tick"))
-        parts.append(element("text", write(tick), x=x, y=height_px + 18, text_anchor="middle"))
+        at = scale.share(tick)
+        parts.append(upright(at, "tick", top=height_px, bottom=height_px + 4))
+        parts.append(element("text", write(tick), x=across(at), y=height_px + 18, text_anchor="middle"))
     return parts

@@ -3,11 +3,12 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from markupsafe import Markup
 
 from ser_lightning.compare.html.charts.axes import Scale
-from ser_lightning.compare.html.charts.svg import across, colour, element, mark, picture
+from ser_lightning.compare.html.charts.svg import across, colour, element, level, mark, picture, upright
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report.numbers import interval, percent, points
 from ser_lightning.utils.errors import counted
@@ -35,8 +36,7 @@ def interval_strip(
     known = [(group, name, at) for group, name, at in estimates if at is not None and math.isfinite(at.value)]
     drawn = _grid(scale)
     if reference is not None:
-        x = across(scale.share(reference))
-        drawn.append(element("line", x1=x, x2=x, y1=0, y2="100%", class_="reference"))
+        drawn.append(upright(scale.share(reference), "reference"))
     gap = _ROW_PX / (len(estimates) + 1) if len(estimates) > 1 else _ROW_PX / 2
     for row, (group, name, at) in enumerate(known, start=1):
         drawn += _interval(group, name, at, scale, y=row * gap)
@@ -48,8 +48,8 @@ def _interval(group: int, name: str, at: Estimate, scale: Scale, *, y: float) ->
     tip = f"{name}: {percent(at.value)} ({interval(at)})"
     parts = []
     if math.isfinite(at.low) and math.isfinite(at.high):
-        low, high = across(scale.share(at.low)), across(scale.share(at.high))
-        parts = [element("line", x1=low, x2=high, y1=y, y2=y, class_=f"interval {colour(group)}", data_tip=tip)]
+        ends = scale.share(at.low), scale.share(at.high)
+        parts = [level(*ends, y, f"interval {colour(group)}", data_tip=tip)]
     return [*parts, mark(group, scale.share(at.value), y, tip=tip)]
 
 
@@ -58,21 +58,19 @@ def difference_strip(difference: Estimate | None, limit: float) -> Markup:
     at = difference or Estimate(0.0, 0.0, 0.0)
     if not math.isfinite(at.low):  # too few speakers
         at = Estimate(at.value, at.value, at.value)
-    low, value, high = (across(0.5 + end / (2 * limit)) for end in (at.low, at.value, at.high))
+    low, value, high = (0.5 + end / (2 * limit) for end in (at.low, at.value, at.high))
     y = _ROW_PX / 2
     parts = [
-        element("line", x1="50%", x2="50%", y1=0, y2="100%", class_="zero"),
-        element("line", x1=low, x2=high, y1=y, y2=y, class_="interval"),
-        element("circle", cx=value, cy=y, r=5),
+        upright(0.5, "zero"),
+        level(low, high, y, "interval"),
+        element("circle", cx=across(value), cy=y, r=5),
     ]
-    for end, anchor, side in (
-        (-limit, "start", "second better"),
-        (0.0, "middle", ""),
-        (limit, "end", "first better"),
+    for share, anchor, text in (
+        (0, "start", f"{points(-limit, 0)} second better"),
+        (0.5, "middle", "0"),
+        (1, "end", f"first better {points(limit, 0)}"),
     ):
-        x, text = across(0.5 + end / (2 * limit)), points(end, 0) if end else "0"
-        named = {"start": f"{text} {side}", "middle": text, "end": f"{side} {text}"}[anchor]
-        parts.append(element("text", named, x=x, y=_ROW_PX + 14, text_anchor=anchor))
+        parts.append(element("text", text, x=across(share), y=_ROW_PX + 14, text_anchor=anchor))
     return picture("the difference of UAR with its interval", *parts, height_px=_ROW_PX + 18, class_="strip gap")
 
 
@@ -83,8 +81,6 @@ def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> 
     if ends is None:
         return picture("not known", height_px=_DOTS_PX, class_="strip")
     lowest, middle, highest = ends
-    x = across(scale.share(middle))
-    median = element("line", x1=x, x2=x, y1=3, y2=_DOTS_PX - 3, class_="median")
     dots = [
         element("circle", cx=across(at), cy=y, r=3, data_tip=f"{speaker}: {percent(known[speaker])}")
         for speaker, at, y in _heap({speaker: scale.share(share) for speaker, share in known.items()})
@@ -94,7 +90,7 @@ def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> 
         said,
         *_grid(scale),
         element("g", *dots, class_=f"dots {colour(group)}"),
-        median,
+        upright(scale.share(middle), "median", top=3, bottom=_DOTS_PX - 3),
         height_px=_DOTS_PX,
         class_="strip",
     )
@@ -105,8 +101,7 @@ def spread(by_speaker: Mapping[str, float]) -> tuple[float, float, float] | None
     shares = sorted(share for share in by_speaker.values() if math.isfinite(share))
     if not shares:
         return None
-    half = len(shares) // 2
-    return shares[0], (shares[half] + shares[-half - 1]) / 2, shares[-1]
+    return shares[0], median(shares), shares[-1]
 
 
 def _heap(shares: Mapping[str, float], width: float = 0.011) -> list[tuple[str, float, float]]:
@@ -124,8 +119,4 @@ def _heap(shares: Mapping[str, float], width: float = 0.011) -> list[tuple[str, 
 
 
 def _grid(scale: Scale) -> list[Markup]:
-    lines = []
-    for tick in scale.ticks:
-        x = across(scale.share(tick))
-        lines.append(element("line", x1=x, x2=x, y1=0, y2="100%", class_="grid"))
-    return lines
+    return [upright(scale.share(tick), "grid") for tick in scale.ticks]

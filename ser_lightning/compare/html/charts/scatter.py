@@ -13,7 +13,7 @@ from markupsafe import Markup
 from ser_lightning.compare.comparison import Group
 from ser_lightning.compare.html.charts.axes import even, logarithmic
 from ser_lightning.compare.html.charts.plot import height, plot
-from ser_lightning.compare.html.charts.svg import across, colour, element, mark
+from ser_lightning.compare.html.charts.svg import across, colour, element, mark, upright
 from ser_lightning.report.numbers import interval, percent, shortened
 from ser_lightning.utils.errors import counted
 
@@ -84,12 +84,11 @@ def scatter(
     drawn = []
     for (rank, group, cost), (share, at), text, place in zip(known, spots, texts, places, strict=True):
         tip = f"{group.name}: UAR {percent(group.uar.value)} ({interval(group.uar)}), {write(cost)} {name}"
-        at_x = across(share)
         if math.isfinite(group.uar.low):
             low, high = (height(y, end, _HEIGHT_PX) for end in (group.uar.low, group.uar.high))
-            drawn.append(element("line", x1=at_x, x2=at_x, y1=low, y2=high, class_=f"whisker {colour(rank)}"))
+            drawn.append(upright(share, f"whisker {colour(rank)}", top=low, bottom=high))
         drawn.append(mark(rank, share, at, tip=tip))
-        drawn += _texts(rank, text, place, at_x, at)
+        drawn += _texts(rank, text, place, across(share), at)
     title = f"UAR against {name}: {counted(known, 'model')}"
     return plot(title, *drawn, x=(name, x, write), y=("UAR", y, _whole_percent), height_px=_HEIGHT_PX)
 

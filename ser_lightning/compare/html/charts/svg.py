@@ -41,6 +41,17 @@ def across(share: float) -> str:
     return f"{_number(100 * share)}%"
 
 
+def upright(share: float, class_: str, *, top: float | str = 0, bottom: float | str = "100%") -> Markup:
+    """Draw a line from top to bottom, at a share of the width."""
+    x = across(share)
+    return element("line", x1=x, x2=x, y1=top, y2=bottom, class_=class_)
+
+
+def level(left: float, right: float, y: float, class_: str, **attributes: Any) -> Markup:
+    """Draw a line at a height, from one share of the width to another."""
+    return element("line", x1=across(left), x2=across(right), y1=y, y2=y, class_=class_, **attributes)
+
+
 def colour(group: int) -> str:
     """The class of a group's colour."""
     return f"c{group % N_COLOURS}"

@@ -1,4 +1,4 @@
-"""A pretrained model that listens, frozen or learning, and what is said of it in results and checkpoints.
+"""A pretrained model as the lower part of a network, frozen or trained, and its part of results and checkpoints.
 
 B: clips.  T: samples of the longest clip.  L: layers, what goes into the first one counted as one.
 F: frames of the longest clip.  D: width.
@@ -16,7 +16,7 @@ from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.models.pretrained.adapters import add_adapters, merge_adapters
 from ser_lightning.models.pretrained.checkpoint import read_encoder, remake_encoder
 from ser_lightning.models.pretrained.statistics import layer_statistics
-from ser_lightning.models.pretrained.window_encoder import WindowEncoder
+from ser_lightning.models.pretrained.whisper import WhisperEncoder
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.precision import choose_precision
 
@@ -26,24 +26,24 @@ _FORMAT = 1  # of the cache: raised whenever the same clips would become other f
 MODES = ("frozen", "lora", "finetune")
 
 
-class Listener(nn.Module):
+class Backbone(nn.Module):
     """All layers of a pretrained model, each frame of each layer normalised to mean 0 and variance 1.
 
     Normalised, layers of very different scale can be averaged, and half precision holds the states of every model.
 
     Unless it is fine-tuned, the model is no part of this module's weights, which hold its digest and refuse another
-    model. Frozen, it runs in 32 bits, whatever the rest is trained in, but for what `cached` returns.
+    model. Frozen, it runs in 32 bits, whatever the rest is trained in, but for `features_to_cache`.
 
     Args:
         name: a model on the hub, or the folder of one.
         mode: "frozen", "lora" (adapters learn, and alone are weights of this module) or "finetune".
-        context: of Whisper, one of `window_encoder.CONTEXTS`.
+        context: of Whisper, one of `whisper.CONTEXTS`.
         statistics: return mean and standard deviation over each clip, (B, L, 1, 2D), in place of frames.
         average_frames: how many neighbouring frames become one; the last of a clip may be of fewer.
         adapters: arguments of `add_adapters`.
         freeze_feature_encoder: of one that is fine-tuned: its first convolutions do not learn.
         gradient_checkpointing: of one that learns: compute layers twice rather than keep them in memory.
-        architecture: what `rebuild` said, where weights are about to be loaded; ``name`` is not read then.
+        architecture: what `checkpoint_arguments` returned, where weights will be loaded; ``name`` is not read then.
 
     Raises: UserError where no such model can be had.
     """
@@ -92,17 +92,17 @@ class Listener(nn.Module):
         with torch.no_grad(), torch.autocast(waveform.device.type, enabled=False):
             return self._reduced(*self.encoder(waveform, lengths))
 
-    def cached(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of a frozen model, in the number format of `cache_name`."""
+    def features_to_cache(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Do as `forward` does for a frozen model, in the number format that `cache_name` names."""
         in_bf16 = self._cached_in_bf16
         with torch.no_grad(), torch.autocast(waveform.device.type, torch.bfloat16, enabled=in_bf16):
             return self._reduced(*self.encoder(waveform, lengths))
 
     @property
     def cache_name(self) -> str:
-        """Everything that decides what `cached` returns, but the clip."""
+        """Everything that decides what `features_to_cache` returns, but the clip."""
         parts = [self.source.family, self.source.digest, str(_FORMAT), str(self.average_frames)]
-        if isinstance(self.encoder, WindowEncoder) and self.encoder.context != "window":
+        if isinstance(self.encoder, WhisperEncoder) and self.encoder.context != "window":
             parts.append(self.encoder.context)
         parts += ["statistics"] * self._statistics + ["bf16"] * self._cached_in_bf16
         return "-".join(parts)
@@ -113,12 +113,12 @@ class Listener(nn.Module):
         return choose_precision("auto", device) == "bf16-mixed"
 
     def frames(self, lengths: Tensor) -> Tensor:
-        """F of clips of so many samples."""
+        """Return the number of frames of clips of so many samples."""
         if self._statistics:
             return torch.ones_like(lengths)
         return -(-self.encoder.frames(lengths) // self.average_frames)
 
-    def train(self, mode: bool = True) -> "Listener":
+    def train(self, mode: bool = True) -> "Backbone":
         """Set the adapters too, which are inside a model that is no part of this module, and stays in eval mode."""
         if self._mode == "lora":
             for module in self.encoder.modules():
@@ -127,18 +127,18 @@ class Listener(nn.Module):
         return super().train(mode)
 
     def merge_adapters(self) -> None:
-        """Make a model with adapters one without, that answers the same and no longer learns."""
+        """Turn a model with adapters into a frozen one without, whose outputs are the same."""
         if self._mode == "lora":
             merge_adapters(self.encoder.model)
             self._mode, self._adapted, self.adapters = "frozen", [], nn.ParameterList()
 
     def depth(self, parameter: str) -> int:
-        """How many layers the parameter of that name lies up: 0 before the first, 1 in it, and so on."""
+        """Return the layer, from 1, that holds the parameter of that name; 0 for what lies before the first."""
         _, _, number = parameter.partition("adapters.")
         return self.encoder.depth(self._adapted[int(number)] if number else parameter)
 
-    def facts(self) -> dict[str, Any]:
-        """What results say of it, as plain values."""
+    def description(self) -> dict[str, Any]:
+        """Return what results say of it, as plain values."""
         return {
             "name": self.source.name,
             "family": self.source.family,
@@ -147,8 +147,8 @@ class Listener(nn.Module):
             "parameters": sum(parameter.numel() for parameter in self.encoder.parameters()),
         }
 
-    def rebuild(self) -> dict[str, Any]:
-        """What it is made of again when weights are loaded: a frozen one of where it lies, else all but those."""
+    def checkpoint_arguments(self) -> dict[str, Any]:
+        """Return what it is made from before weights are loaded: its architecture, or its place if it is frozen."""
         return (
             {"architecture": self.source.architecture} if self._mode == "finetune" else {"name": self.source.place}
         )
@@ -167,7 +167,7 @@ class Listener(nn.Module):
                 f"its digest is {self.source.digest}, not {state['digest']}"
             )
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Listener":
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Backbone":
         if self._mode != "finetune":
             self.encoder._apply(fn, recurse)  # to the device; adapters, which are in both, are moved once
         return super()._apply(fn, recurse)

@@ -1,13 +1,13 @@
-"""What a frozen model makes of clips, on disk, by the hash of their sound::
+"""Cache the features of a frozen model on disk, by the hash of each clip's sound::
 
-    <model>/00000/states.f16   (L, F, H) of one clip after another, little-endian float16
+    <model>/00000/states.f16   (L, F, D) of one clip after another, little-endian float16
                   clips.csv    one row a clip, in that order: audio_hash, frames
            /00001/ …
 
 Clips are added a part of some hundred megabytes at a time; a part is whole or not there, and never changes. So a
-broken run goes on where it was, and corpora that share a sound share what was made of it.
+broken run goes on where it was, and corpora that share a sound share its features.
 
-B: clips.  L: layers.  F: frames of the longest clip.  H: width.
+B: clips.  L: layers.  F: frames of the longest clip.  D: width.
 """
 
 import csv
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip to be stored: its row in a manifest, the hash of its sound, its length and that of its features."""
+    """A clip to be encoded: its row in a manifest, the hash of its sound, its length and that of its features."""
 
     row: int
     audio_hash: str
@@ -45,12 +45,12 @@ class Clip:
     n_frames: int
 
 
-class FeatureStore:
-    """Layers of clips, read through memory maps.
+class FeatureCache:
+    """Store the layers of clips, and read them through memory maps.
 
     Args:
         folder: of one model.
-        n_layers, width: L and H.
+        n_layers, width: L and D.
         title: what the model is called when something is said.
     """
 
@@ -67,8 +67,8 @@ class FeatureStore:
     def __reduce__(self):  # type: ignore[no-untyped-def]  # a copy, or another process, opens the maps itself
         return _reopened, self._arguments
 
-    def fill(self, clips: Sequence[Clip], make: Callable[[list[Clip]], tuple[Tensor, Tensor]]) -> None:
-        """Add what is not there yet, as ``make`` makes it: ((B, L, F, H), frames (B,)).
+    def fill(self, clips: Sequence[Clip], encode: Callable[[list[Clip]], tuple[Tensor, Tensor]]) -> None:
+        """Add the clips that are not there yet; ``encode`` returns ((B, L, F, D), frames (B,)) of some.
 
         Of several processes one does it, and the others wait.
         Raises: UserError where there is no room, or no right, to write.
@@ -77,9 +77,9 @@ class FeatureStore:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with self._alone():
+            with self._locked():
                 self._open_parts()
-                self._add(self._lacking(clips), make)
+                self._add(self._lacking(clips), encode)
         except OSError as error:
             raise UserError(
                 f"the features cannot be written to {self._folder} ({error.strerror or error}): "
@@ -87,7 +87,7 @@ class FeatureStore:
             ) from error
 
     def gather(self, hashes: Sequence[str], layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """((B, chosen layers, F, H) float16, zero beyond a clip's end, frames (B,))."""
+        """Return ((B, chosen layers, F, D) float16, zero beyond a clip's end, frames (B,))."""
         frames = [self._places[audio_hash][2] for audio_hash in hashes]
         states = np.zeros((len(hashes), len(layers), max(frames), self._width), dtype="<f2")
         for row, audio_hash in zip(states, hashes, strict=True):
@@ -116,23 +116,23 @@ class FeatureStore:
         lacking = {clip.audio_hash: clip for clip in clips if clip.audio_hash not in self._places}
         return sorted(lacking.values(), key=lambda clip: -clip.n_samples)
 
-    def _alone(self) -> AbstractContextManager[None]:
-        waiting = "waiting for another run, which is reading clips with %s"
+    def _locked(self) -> AbstractContextManager[None]:
+        waiting = "waiting for another run, which is encoding clips with %s"
         return alone(self._folder / ".lock", on_wait=lambda: log.info(waiting, self._title))
 
-    def _add(self, lacking: list[Clip], make: Callable[[list[Clip]], tuple[Tensor, Tensor]]) -> None:
+    def _add(self, lacking: list[Clip], encode: Callable[[list[Clip]], tuple[Tensor, Tensor]]) -> None:
         if not lacking:
             return
         total = self._bytes(lacking)
         log.info(
-            "reading %d clips with %s, once: %s in %s", len(lacking), self._title, _gigabytes(total), self._folder
+            "encoding %d clips with %s, once: %s in %s", len(lacking), self._title, _gigabytes(total), self._folder
         )
         self._check_room(total)
         batches = list(_cut(lacking, lambda batch: batch[0].n_samples * len(batch) > _BATCH_SAMPLES))
-        progress = iter(track(batches, "reading"))
+        progress = iter(track(batches, "encoding"))
         for part in list(_cut(batches, lambda some: sum(map(self._bytes, some)) > _PART_BYTES)):
             with folder_written_whole(self._folder / f"{len(self._maps):05d}") as partial:
-                self._write(partial, islice(progress, len(part)), make)
+                self._write(partial, islice(progress, len(part)), encode)
             self._open_parts()
 
     def _bytes(self, clips: Sequence[Clip]) -> int:
@@ -151,13 +151,13 @@ class FeatureStore:
         self,
         folder: Path,
         batches: Iterator[list[Clip]],
-        make: Callable[[list[Clip]], tuple[Tensor, Tensor]],
+        encode: Callable[[list[Clip]], tuple[Tensor, Tensor]],
     ) -> None:
         table_path = folder / "clips.csv"
         with (folder / "states.f16").open("wb") as data, table_path.open("w", encoding="utf-8") as table:
             table.write("audio_hash,frames\n")
             for batch in batches:
-                states, frames = (tensor.cpu() for tensor in make(batch))
+                states, frames = (tensor.cpu() for tensor in encode(batch))
                 for clip, own, n_frames in zip(batch, states, frames.tolist(), strict=True):
                     data.write(own[:, :n_frames].half().contiguous().numpy().astype("<f2", copy=False).data)
                     table.write(f"{clip.audio_hash},{n_frames}\n")
@@ -166,8 +166,8 @@ class FeatureStore:
                 os.fsync(file.fileno())
 
 
-def _reopened(folder: Path, n_layers: int, width: int, title: str) -> FeatureStore:
-    return FeatureStore(folder, n_layers=n_layers, width=width, title=title)
+def _reopened(folder: Path, n_layers: int, width: int, title: str) -> FeatureCache:
+    return FeatureCache(folder, n_layers=n_layers, width=width, title=title)
 
 
 def _cut(items: Sequence, is_too_much: Callable[[list], bool]) -> Iterator[list]:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from ser_lightning.commands import models as module
-from ser_lightning.commands.models import model_table, print_models
+from ser_lightning.bench import model_cost as module
+from ser_lightning.bench.model_cost import model_table
+from ser_lightning.commands.models import print_models
 from ser_lightning.utils.errors import UserError
 
 # four 3×3 convolutions and the 1×1 shortcut over 80 mel bins and 101 frames, padded to 112
@@ -24,7 +25,7 @@ HAND_COUNTED = {
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
     monkeypatch.setattr(module, "BATCH_SIZE", 2)
-    monkeypatch.setattr(module, "_ROUNDS", 1)
+    monkeypatch.setattr(module, "N_TIMED", 1)
 
 
 def printed(table):
@@ -62,7 +63,7 @@ def test_a_model_that_cannot_be_made_says_what_it_needs(monkeypatch):
 
 def test_a_slow_model_is_not_timed_for_ever(monkeypatch):
     clock = iter(range(0, 1000, 15))
-    monkeypatch.setattr(module, "_ROUNDS", 5)
+    monkeypatch.setattr(module, "N_TIMED", 5)
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     calls = []
     assert module._clips_per_s(lambda: calls.append(1), torch.device("cpu")) == 2 / 15

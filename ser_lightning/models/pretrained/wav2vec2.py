@@ -17,8 +17,8 @@ _LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
 _EPS = 1e-7  # of transformers' own standardisation
 
 
-class WaveEncoder(nn.Module):
-    """What every layer makes of each clip as if the clip were alone in its batch.
+class Wav2Vec2Encoder(nn.Module):
+    """Return the states of every layer for each clip, the same as without the rest of its batch.
 
     Two things of these models would let padding into a clip, and are mended: where the first convolution has a
     group norm, its statistics are those of the clip's own frames; and the convolutions that make positions, of
@@ -66,14 +66,14 @@ class WaveEncoder(nn.Module):
         return states, self._frames
 
     def frames(self, lengths: Tensor) -> Tensor:
-        """Frames of clips of so many samples."""
+        """Return the number of frames of clips of so many samples."""
         lengths = lengths.clamp_min(self._shortest)
         for kernel, stride in self._steps:
             lengths = _after(lengths, kernel, stride)
         return lengths
 
     def depth(self, parameter: str) -> int:
-        """How many layers the parameter of that name lies up: 0 before the first, 1 in it, and so on."""
+        """Return the layer, from 1, that holds the parameter of that name; 0 for what lies before the first."""
         layer = _LAYER.search(parameter)
         if layer:
             return int(layer[1]) + 1

@@ -24,8 +24,8 @@ _POSITIONS_AT_A_TIME = 12_000  # where nothing is learnt: all layers of so many 
 _SILENT_POSITIONS = 10  # 0.2 s of silence that follow a clip: training windows mostly ended in silence
 
 
-class WindowEncoder(nn.Module):
-    """What every layer makes of each clip, in windows of at most 30 s; frames that hold the clip are returned.
+class WhisperEncoder(nn.Module):
+    """Return the states of every layer for each clip, from windows of at most 30 s, without frames beyond its end.
 
     With the context "window", each is padded with silence to 30 s, as in Whisper's training, and the encoder
     attends to the silence too: a short clip costs as much as a whole window. With "clip", a window ends 0.2 s after
@@ -80,11 +80,11 @@ class WindowEncoder(nn.Module):
         return placed.transpose(1, 2).flatten(2, 3)[:, :, :n_frames], frames
 
     def frames(self, lengths: Tensor) -> Tensor:
-        """Frames that hold clips of so many samples."""
+        """Return the number of frames that hold clips of so many samples."""
         return -(-lengths // self._frame_samples)
 
     def depth(self, parameter: str) -> int:
-        """How many layers the parameter of that name lies up: 0 before the first, 1 in it, and so on."""
+        """Return the layer, from 1, that holds the parameter of that name; 0 for what lies before the first."""
         layer = _LAYER.search(parameter)
         if layer:
             return int(layer[1]) + 1

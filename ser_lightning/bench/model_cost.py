@@ -1,0 +1,172 @@
+"""The cost of a model: parameters, multiplications, and speed on this machine."""
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from ser_lightning.data.batches import Batch
+from ser_lightning.data.corpora import load_corpus
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
+from ser_lightning.models.module import EmotionModule
+from ser_lightning.runs.environment import describe
+from ser_lightning.runs.result import Environment
+from ser_lightning.training.compose import compose_config
+from ser_lightning.training.experiment import make_module
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.precision import choose_precision
+
+SCHEMA = 1  # of the JSON
+BATCH_SIZE = 32
+CLIP_S = 2.5  # about the median of CREMA-D
+N_TIMED = 5  # batches that the median is of, after one to warm up
+_ENOUGH_S = 20.0  # after which a slow model is timed no further
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCost:
+    """The cost of one file in conf/model, for clips of 2.5 s.
+
+    ``macs``: multiplications, each with its addition, in the network's matrix products, convolutions and attention,
+    for one clip in inference, as PyTorch's FLOP counter finds them. Neither the front-end nor element-wise work
+    (norms, activations, the scan of a state-space model) is counted.
+    ``train_clips_per_s``, ``inference_clips_per_s``: from int16 waveforms in memory, front-end and augmentation
+    included, and in training the optimiser's step.
+    ``needs``: why the model could not be made here; the rest is None then.
+    """
+
+    name: str
+    parameters: int | None = None
+    macs: int | None = None
+    train_clips_per_s: float | None = None
+    inference_clips_per_s: float | None = None
+    needs: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTable:
+    """The costs of models, and the machine they were measured on."""
+
+    machine: Environment
+    models: list[ModelCost]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "schema": SCHEMA,
+            "batch_size": BATCH_SIZE,
+            "clip_s": CLIP_S,
+            "machine": self.machine.plain(),
+            "models": [asdict(each) for each in self.models],
+        }
+
+
+def model_table(names: Sequence[str]) -> ModelTable:
+    """Measure these files of conf/model, one after the other, on the GPU if there is one, on batches of noise."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = choose_precision("auto", device.type)
+    models = []
+    for name in names:
+        log.info("measuring %s", name)
+        models.append(_cost(name, device, torch.autocast(device.type, torch.bfloat16, precision == "bf16-mixed")))
+    return ModelTable(machine=describe(device, precision), models=models)
+
+
+def _cost(name: str, device: torch.device, autocast: torch.autocast) -> ModelCost:
+    torch.manual_seed(0)  # the same noise, and the same random stretches, for every model
+    config = compose_config(f"model={name}")
+    labels = load_corpus(config.data.corpus).labels
+    try:
+        module = make_module(config, labels=labels, sample_rate_hz=SAMPLE_RATE_HZ)
+    except UserError as error:
+        return ModelCost(name=name, needs=str(error))
+    macs = _macs(module)
+    module.to(device)
+    batch = _noise(len(labels), device)
+    return ModelCost(
+        name=name,
+        parameters=module.n_parameters(),
+        macs=macs,
+        train_clips_per_s=_clips_per_s(_training(module, batch, config, autocast), device),
+        inference_clips_per_s=_clips_per_s(_inference(module, batch, autocast), device),
+    )
+
+
+def _macs(module: EmotionModule) -> int:
+    """Return the multiplications for one clip, counted on the CPU."""
+    clip = torch.zeros(1, round(CLIP_S * SAMPLE_RATE_HZ), dtype=torch.int16)
+    features, frames = module.frontend(clip, torch.tensor([clip.shape[1]]))
+    # with gradients, and with attention spelt out: the fused kernels are unknown to the counter
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        module.eval().net(features, frames)
+    return counter.get_total_flops() // 2
+
+
+def _noise(n_classes: int, device: torch.device) -> Batch:
+    """Return a batch of noise, its clips equally long."""
+    n_samples = round(CLIP_S * SAMPLE_RATE_HZ)
+    label = torch.arange(BATCH_SIZE, device=device) % n_classes
+    return Batch(
+        waveform=torch.randint(-8_000, 8_000, (BATCH_SIZE, n_samples), dtype=torch.int16).to(device),
+        lengths=torch.full((BATCH_SIZE,), n_samples, device=device),
+        label=label,
+        target=functional.one_hot(label, n_classes).float(),
+        index=torch.arange(BATCH_SIZE, device=device),
+    )
+
+
+def _training(
+    module: EmotionModule, batch: Batch, config: DictConfig, autocast: torch.autocast
+) -> Callable[[], None]:
+    """Return a function that makes one step of the optimiser on this batch."""
+    module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # no trainer listens
+    optimizer = module.make_optimizer()
+    largest = config.trainer.gradient_clip_val
+
+    def step() -> None:
+        module.train()
+        with autocast:
+            loss = module.training_step(batch, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), largest)
+        optimizer.step()
+
+    return step
+
+
+def _inference(module: EmotionModule, batch: Batch, autocast: torch.autocast) -> Callable[[], None]:
+    """Return a function that computes the logits of this batch."""
+
+    def step() -> None:
+        with autocast, torch.inference_mode():
+            module.eval()(batch.waveform, batch.lengths)
+
+    return step
+
+
+def _clips_per_s(step: Callable[[], None], device: torch.device) -> float:
+    """Time a few steps and return the median speed."""
+    _seconds(step, device)
+    times: list[float] = []
+    while len(times) < N_TIMED and sum(times) < _ENOUGH_S:
+        times.append(_seconds(step, device))
+    return BATCH_SIZE / statistics.median(times)
+
+
+def _seconds(step: Callable[[], None], device: torch.device) -> float:
+    start = time.perf_counter()
+    step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start

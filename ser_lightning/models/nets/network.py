@@ -1,0 +1,81 @@
+"""What the framework asks of a network beside its `forward`: optional hooks, each with a default.
+
+A network is any `nn.Module` with ``forward(features, lengths) -> logits``. One that needs more derives from
+`Network` and overrides what it needs, or has a method of the same name: the rest is as here.
+
+B: clips of a batch.  T: samples.  M: mel bins.  F: frames.  K: classes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """Base class of a network, with the default of every hook."""
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Features (B, M, F) and lengths (B,) in frames -> logits (B, K)."""
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict[str, Any]] | None:
+        """Return the parameters in groups with learning rates of their own; called when the optimiser is made.
+
+        Each is ``{"params": [...], "lr_scale": share}``, its learning rate being that share of the configured one.
+        None is one group of all parameters.
+        """
+        return None
+
+    def cache_features(
+        self,
+        make: Callable[[list[int]], tuple[Tensor, Tensor]],
+        *,
+        rows: Sequence[int],
+        hashes: Sequence[str],
+        n_samples: Sequence[int],
+    ) -> bool:
+        """Compute once what is the same for a clip in every epoch; called on the device, before training.
+
+        Args:
+            make: turns rows of clips into the arguments of `forward`.
+            rows: of the clips of this split.
+            hashes, n_samples: of every row: the hash of its sound, and its length.
+
+        Returns: whether that was done. If so, `forward_cached` replaces `forward` until the end of the test, and
+            there is nothing for augmentation to change.
+        """
+        return False
+
+    def forward_cached(self, index: Tensor) -> Tensor:
+        """Rows (B,) of clips -> logits (B, K); called after `cache_features` returned True."""
+        raise NotImplementedError
+
+    def description(self) -> dict[str, Any]:
+        """Return what result.json says of the network beside name and number of parameters, as plain values."""
+        return {}
+
+    def checkpoint_arguments(self) -> dict[str, Any]:
+        """Return constructor arguments that replace those of the config in checkpoints; called once it is made.
+
+        For a network that was made from files which need not be there when a checkpoint is loaded.
+        """
+        return {}
+
+    @property
+    def can_be_averaged(self) -> bool:
+        """Whether callbacks.average_weights may keep a running average of the weights, in as much memory again."""
+        return True
+
+    @property
+    def contamination(self) -> str | None:
+        """A sentence beside results where pretraining may have included clips of the test; None where not."""
+        return None
+
+
+_DEFAULTS = Network()
+
+
+def hook(net: nn.Module, name: str) -> Any:
+    """Return a network's hook of that name, or the default of `Network` where a plain module has none."""
+    return getattr(net, name, getattr(_DEFAULTS, name))

@@ -1,0 +1,9 @@
+"""Weights of checkpoints of older versions, by the names of today."""
+
+from typing import Any
+
+
+def rename_keys(state: dict[str, Any], old: str, new: str) -> None:
+    """Replace the beginning ``old`` of keys by ``new``, in place; for a module's ``_load_from_state_dict``."""
+    for key in [key for key in state if key.startswith(old)]:
+        state[new + key.removeprefix(old)] = state.pop(key)

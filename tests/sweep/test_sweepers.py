@@ -1,0 +1,57 @@
+"""The sweeper over all combinations: which jobs it gives the launcher, and in which batches."""
+
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from ser_lightning.sweep import sweepers
+
+
+class Launcher:
+    """Keeps what it is given."""
+
+    def __init__(self):
+        self.batches = []
+
+    def launch(self, jobs, initial_job_idx):
+        self.batches.append((initial_job_idx, [",".join(job) for job in jobs]))
+        return [JobReturn(status=JobStatus.COMPLETED) for _ in jobs]
+
+
+def grid(tmp_path, monkeypatch, **settings):
+    launcher = Launcher()
+    monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *arguments: launcher)
+    hydra = {"sweep": {"dir": str(tmp_path)}, "overrides": {"task": []}, "sweeper": {}}
+    loader = SimpleNamespace(
+        load_sweep_config=lambda *arguments: None,
+        get_group_options=lambda *arguments, **options: [],
+    )
+    sweeper = sweepers.Grid(**settings)
+    sweeper.setup(
+        hydra_context=SimpleNamespace(config_loader=loader),
+        task_function=None,
+        config=OmegaConf.create({"hydra": hydra}),
+    )
+    return sweeper, launcher
+
+
+def test_every_combination_is_a_job_and_batches_are_as_large_as_asked(tmp_path, monkeypatch):
+    sweeper, launcher = grid(
+        tmp_path, monkeypatch, max_batch_size=4, params=OmegaConf.create({"a": "7,8", "b": "x"})
+    )
+    done = sweeper.sweep(["a=range(3)", "c=choice(u,v)"])
+    jobs = [f"a={a},b=x,c={c}" for a in range(3) for c in "uv"]
+    assert launcher.batches == [(0, jobs[:4]), (4, jobs[4:])]
+    assert [len(batch) for batch in done] == [4, 2]
+    assert (tmp_path / "multirun.yaml").is_file()
+
+
+def test_an_interval_is_refused_with_what_takes_one(tmp_path, monkeypatch):
+    sweeper, launcher = grid(tmp_path, monkeypatch)
+    with pytest.raises(HydraException, match=r"lr=interval\(0,1\) is no list of values: hydra/sweeper=search"):
+        sweeper.sweep(["lr=interval(0,1)"])
+    assert launcher.batches == []
