@@ -80,7 +80,7 @@ class EmotionRecognizer(nn.Module):
         return getattr(self.frontend, "speaker_statistics", None)
 
     def logits(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:
-        """Waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) -> (B, K).
+        """Map waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) to (B, K).
 
         ``statistics`` (B, 2, M): of each clip's speaker, for a model that normalises by speaker.
         """
@@ -178,7 +178,7 @@ class EmotionRecognizer(nn.Module):
 
     @torch.inference_mode()
     def _probabilities(self, clips: Sequence[np.ndarray], speaker: Speaker | None) -> np.ndarray:
-        """(T,) int16 each -> (B, K)."""
+        """Return the probabilities (B, K) of clips (T,) int16."""
         waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(clips))
         statistics = None
         if speaker is not None:
