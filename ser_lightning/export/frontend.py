@@ -17,8 +17,8 @@ from ser_lightning.models.layers.masking import frame_mask
 class LogMelByConvolution(LogMel):
     """What `LogMel` makes of waveforms, its spectrum by a convolution with windowed cosines and sines.
 
-    Takes the same arguments; samples beyond a clip's length are not looked at. Where there is nothing to hear but
-    rounding, as between the harmonics of a tone that no noise accompanies, the two round differently.
+    Takes the same arguments; samples beyond a clip's length are not used. Where there is nothing but rounding, as
+    between the harmonics of a tone that no noise accompanies, the two round differently.
     """
 
     def __init__(self, **options: Any):

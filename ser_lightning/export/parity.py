@@ -76,9 +76,9 @@ def probes(seconds: Sequence[float], sample_rate_hz: int, *, padding_s: float = 
     for clip, length in zip(waveform, lengths, strict=True):
         t = np.arange(length) / sample_rate_hz
         pitch_hz, level = random.uniform(80, 300), 10 ** random.uniform(-2, -0.5)
-        voice = sum(np.sin(2 * np.pi * pitch_hz * n * t * (1 + 0.1 * t)) / n for n in range(1, 12))
-        voice = voice * np.sin(2 * np.pi * random.uniform(1, 4) * t) ** 2
-        clip[:length] = level * (voice / 3 + 0.05 * random.standard_normal(length))
+        tone = sum(np.sin(2 * np.pi * pitch_hz * n * t * (1 + 0.1 * t)) / n for n in range(1, 12))
+        tone = tone * np.sin(2 * np.pi * random.uniform(1, 4) * t) ** 2
+        clip[:length] = level * (tone / 3 + 0.05 * random.standard_normal(length))
     return torch.from_numpy(waveform.clip(-1, 1)), torch.tensor(lengths)
 
 

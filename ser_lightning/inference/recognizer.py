@@ -156,9 +156,11 @@ class EmotionRecognizer(nn.Module):
     ) -> Prediction:
         """Do the same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
         cut = (windows or Windows()).cut(blocks, self.sample_rate_hz)
-        return summarised([segment for _, segment in self.answer(((None, *each) for each in cut), speaker=speaker)])
+        return summarised(
+            [segment for _, segment in self.predict_segments(((None, *each) for each in cut), speaker=speaker)]
+        )
 
-    def answer(
+    def predict_segments(
         self, cut: "Iterable[tuple[Any, int, np.ndarray]]", *, speaker: Speaker | None = None
     ) -> "Iterator[tuple[Any, Segment]]":
         """Yield a prediction for each segment: (whose, first sample, samples) -> (whose, prediction).
@@ -171,8 +173,8 @@ class EmotionRecognizer(nn.Module):
             found: dict[int, np.ndarray] = {}
             for first in range(0, len(order), _BATCH):
                 batch = order[first : first + _BATCH]
-                answers = self._probabilities([pool[number][2] for number in batch], speaker)
-                found |= dict(zip(batch, answers, strict=True))
+                probabilities = self._probabilities([pool[number][2] for number in batch], speaker)
+                found |= dict(zip(batch, probabilities, strict=True))
             for number, (whose, start, samples) in enumerate(pool):
                 yield whose, self._segment(start, samples, found[number])
 
