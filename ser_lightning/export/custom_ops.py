@@ -1,8 +1,8 @@
-"""Two operators that a graph takes whole, where PyTorch would unroll time: as they are written, slow.
+"""Define two operators that a graph keeps whole, where PyTorch would unroll time; slow, as they are written.
 
-`translations` says what they are in ONNX.
+`onnx_ops` says what they are in ONNX.
 
-F: frames.  B, in a shape: clips.  C: numbers a frame.  H: units each way.  E: channels.  N: states of each.
+F: frames.  B, C, in a shape: clips, channels.  E: states of each channel.  U: units each way of a GRU.
 """
 
 import torch
@@ -14,14 +14,14 @@ from torch.nn import functional
 def bidirectional_gru(
     x: Tensor, lengths: Tensor, inputs: Tensor, recurrent: Tensor, input_bias: Tensor, recurrent_bias: Tensor
 ) -> Tensor:
-    """A GRU that reads each clip both ways: x (F, B, C), lengths (B,) -> (F, 2, B, H), zero beyond a clip's length.
+    """Run a GRU over each clip both ways: x (F, B, C), lengths (B,) -> (F, 2, B, U), zero beyond a clip's length.
 
     Cho et al., 2014, arXiv 1406.1078, the reset gate on the recurrent product, as in PyTorch.
 
     Args:
-        inputs, recurrent: weights (2, 3H, C) and (2, 3H, H), of the update gate, the reset gate and the candidate,
+        inputs, recurrent: weights (2, 3U, C) and (2, 3U, U), of the update gate, the reset gate and the candidate,
             forwards and backwards.
-        input_bias, recurrent_bias: (2, 3H).
+        input_bias, recurrent_bias: (2, 3U).
     """
     n_frames, n_clips, _ = x.shape
     y = x.new_zeros(n_frames, 2, n_clips, recurrent.shape[2])
@@ -47,11 +47,11 @@ def _(
 
 @torch.library.custom_op("ser_lightning::recurrence", mutates_args=())
 def recurrence(v: Tensor, delta: Tensor, B: Tensor, C: Tensor, A: Tensor) -> Tensor:
-    """h_t = exp(Δ_t A) h_{t-1} + B_t v_t and y_t = C_t · h_t.
+    """Compute h_t = exp(Δ_t A) h_{t-1} + B_t v_t and y_t = C_t · h_t.
 
-    v, Δ (F, B, E), B and C (F, B, N), A (N, E) -> y (F, B, E), as `models.layers.recurrence.Recurrence`.
+    v, Δ (F, B, C), B and C (F, B, E), A (E, C) -> y (F, B, C), as `models.layers.scan_cpu.Recurrence`.
     """
-    state = v.new_zeros(v.shape[1], *A.shape)  # (B, N, E)
+    state = v.new_zeros(v.shape[1], *A.shape)  # (B, E, C)
     y = torch.empty_like(v)
     for frame in range(v.shape[0]):
         decay = (delta[frame, :, None] * A).exp()

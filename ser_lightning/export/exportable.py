@@ -1,6 +1,6 @@
-"""Networks as a graph can hold them: layers that loop over frames are swapped for some that call an operator.
+"""Make a network exportable: layers that loop over frames are replaced by ones that call an operator.
 
-F: frames.  B: clips.  C: numbers a frame.  H: units in each direction.  M: width of the model.  E: channels inside.
+F: frames.  B: clips.  C: channels.  D: width of the model.  E: states of each channel.  U: units each way of a GRU.
 """
 
 from copy import deepcopy
@@ -15,7 +15,7 @@ from ser_lightning.models.layers.mamba import Mamba
 
 
 def exportable(net: nn.Module) -> nn.Module:
-    """A copy of ``net`` that answers the same and can be exported; ``net`` stays as it is."""
+    """Return a copy of ``net`` with the same outputs that can be exported; ``net`` stays as it is."""
     copy = deepcopy(net).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return _swapped(copy)
 
@@ -38,15 +38,15 @@ class _GRU(nn.Module):
     def __init__(self, gru: nn.GRU):
         super().__init__()
         assert gru.num_layers == 1 and gru.bidirectional and gru.batch_first and gru.bias, "as all networks have it"
-        self.inputs = _both_ways(gru, "weight_ih_l0")  # (2, 3H, C)
-        self.recurrent = _both_ways(gru, "weight_hh_l0")  # (2, 3H, H)
-        self.input_bias = _both_ways(gru, "bias_ih_l0")  # (2, 3H)
+        self.inputs = _both_ways(gru, "weight_ih_l0")  # (2, 3U, C)
+        self.recurrent = _both_ways(gru, "weight_hh_l0")  # (2, 3U, U)
+        self.input_bias = _both_ways(gru, "bias_ih_l0")  # (2, 3U)
         self.recurrent_bias = _both_ways(gru, "bias_hh_l0")
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """(B, F, C), (B,) -> (B, F, 2H)."""
+        """Map (B, F, C), (B,) to (B, F, 2U)."""
         weights = (self.inputs, self.recurrent, self.input_bias, self.recurrent_bias)
-        y = bidirectional_gru(x.transpose(0, 1).contiguous(), lengths, *weights)  # (F, 2, B, H)
+        y = bidirectional_gru(x.transpose(0, 1).contiguous(), lengths, *weights)  # (F, 2, B, U)
         return y.permute(2, 0, 1, 3).flatten(2)
 
 
@@ -54,12 +54,12 @@ class _WholeGRU(_GRU):
     """For `nn.GRU` on clips of one length, whose last state is not asked for."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        """(B, F, C) -> (B, F, 2H)."""
+        """Map (B, F, C) to (B, F, 2U)."""
         return super().forward(x, torch.full((x.shape[0],), x.shape[1], device=x.device)), None
 
 
 def _both_ways(gru: nn.GRU, name: str) -> nn.Parameter:
-    """Weights of both directions, the update gate before the reset gate; in PyTorch it is after."""
+    """Stack the weights of both directions, the update gate before the reset gate; in PyTorch it is after."""
     ways = (getattr(gru, name + way).chunk(3) for way in ("", "_reverse"))
     ordered = [torch.cat([update, reset, candidate]) for reset, update, candidate in ways]
     return nn.Parameter(torch.stack(ordered), requires_grad=False)
@@ -71,12 +71,12 @@ class _Mamba(nn.Module):
     def __init__(self, block: Mamba):
         super().__init__()
         self.block = block
-        self.A = nn.Parameter(-block.A_log.exp().t().contiguous(), requires_grad=False)  # (N, E)
+        self.A = nn.Parameter(-block.A_log.exp().t().contiguous(), requires_grad=False)  # (E, C)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(F, B, M) -> (F, B, M)."""
+        """Map (F, B, D) to (F, B, D)."""
         block, n_states = self.block, self.A.shape[0]
-        u, z = block.in_proj(x).chunk(2, dim=-1)  # (F, B, E) each
+        u, z = block.in_proj(x).chunk(2, dim=-1)  # (F, B, C) each
         past = (block.conv1d.kernel_size[0] - 1, 0)
         u = functional.silu(block.conv1d(functional.pad(u.permute(1, 2, 0), past)).permute(2, 0, 1))
         low_rank, B, C = block.x_proj(u).split([block.dt_proj.in_features, n_states, n_states], dim=-1)

@@ -1,4 +1,4 @@
-"""The front-end as a graph can hold it: no Fourier transform, and no step that depends on what the numbers are.
+"""A front-end that can be exported: no Fourier transform, and no step that depends on what the numbers are.
 
 B: clips.  T: samples of the longest clip.  F: frames of the longest clip.
 """
@@ -17,8 +17,8 @@ from ser_lightning.models.layers.masking import frame_mask
 class LogMelByConvolution(LogMel):
     """What `LogMel` makes of waveforms, its spectrum by a convolution with windowed cosines and sines.
 
-    Takes the same arguments; samples beyond a clip's length are not looked at. Where there is nothing to hear but
-    rounding, as between the harmonics of a tone that no noise accompanies, the two round differently.
+    Takes the same arguments; samples beyond a clip's length are not used. Where there is nothing but rounding, as
+    between the harmonics of a tone that no noise accompanies, the two round differently.
     """
 
     def __init__(self, **options: Any):
@@ -45,7 +45,7 @@ class LogMelByConvolution(LogMel):
 
 
 def _waves(window: Tensor, n_fft: int) -> Tensor:
-    """(n_fft + 2, window): the window times the cosine and the sine of each frequency, in turns."""
+    """Return (n_fft + 2, window): the window times the cosine and the sine of each frequency, in turns."""
     parts = torch.arange(n_fft // 2 + 1)[:, None] * torch.arange(len(window)) % n_fft  # of a turn's n_fft
     angle = parts.double() * (2 * math.pi / n_fft)
     return (torch.stack([angle.cos(), angle.sin()], dim=1).flatten(0, 1) * window.double()).float()

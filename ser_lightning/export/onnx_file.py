@@ -1,4 +1,4 @@
-"""A trained model as ONNX: waveforms in, probabilities out.
+"""Write a trained model as ONNX: waveforms in, probabilities out.
 
 B: clips.  T: samples of the longest clip.  K: classes.
 """
@@ -23,7 +23,7 @@ _TRACED_S = (1.3, 0.9, 0.4)  # any lengths would do
 
 
 class _Graph(nn.Module):
-    """What is traced: all that `EmotionRecognizer` does."""
+    """All that `EmotionRecognizer` does, to be traced."""
 
     def __init__(self, model: EmotionRecognizer):
         super().__init__()
@@ -38,12 +38,12 @@ class _Graph(nn.Module):
         self._temperature = model.temperature
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T) float in [-1, 1], (B,) -> (B, K)."""
+        """Map (B, T) float in [-1, 1], (B,) to (B, K)."""
         return (self.net(*self.frontend(waveform, lengths)) / self._temperature).softmax(-1)
 
 
 def to_onnx(model: EmotionRecognizer) -> bytes:
-    """The model as the content of an ONNX file, for batches of any size and clips of any length.
+    """Return the model as the content of an ONNX file, for batches of any size and clips of any length.
 
     Inputs: ``waveform`` (B, T) float32 in [-1, 1] and ``lengths`` (B,) int64; output: ``probabilities`` (B, K).
     Raises: UserError for what cannot be exported.
@@ -77,7 +77,7 @@ def _traced(graph: nn.Module, waveform: Tensor, lengths: Tensor) -> torch.onnx.O
 
 
 def metadata(model: EmotionRecognizer) -> dict[str, str]:
-    """What the file says of itself."""
+    """Return what the file says of itself."""
     n_labels = len(model.labels)
     return {
         "labels": json.dumps(list(model.labels), ensure_ascii=False),
@@ -95,7 +95,7 @@ def metadata(model: EmotionRecognizer) -> dict[str, str]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the exporter's remarks, and with a Transformer that is made of its parts."""
+    """Silence the exporter's remarks, and take a Transformer as made of its parts."""
     logged, fast = logging.root.manager.disable, torch.backends.mha.get_fastpath_enabled()
     logging.disable(logging.CRITICAL)
     torch.backends.mha.set_fastpath_enabled(False)

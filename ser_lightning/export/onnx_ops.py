@@ -1,6 +1,6 @@
-"""What `custom_ops` are in ONNX: needs onnxscript.
+"""Translate `custom_ops` to ONNX; needs onnxscript.
 
-F: frames.  B, in a shape: clips.  C: numbers a frame.  H: units each way.  E: channels.  N: states of each.
+F: frames.  B, C, in a shape: clips, channels.  E: states of each channel.  U: units each way of a GRU.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ assert custom_ops
 def _bidirectional_gru(
     x: Any, lengths: Any, inputs: Any, recurrent: Any, input_bias: Any, recurrent_bias: Any
 ) -> Any:
-    """The number of units is an attribute, so this is run once for each GRU."""
-    bias = op.Concat(input_bias, recurrent_bias, axis=1)  # (2, 6H)
+    """Translate one GRU: the number of units is an attribute, so this is run for each."""
+    bias = op.Concat(input_bias, recurrent_bias, axis=1)  # (2, 6U)
     y, _ = op.GRU(
         x,
         inputs,
@@ -43,7 +43,7 @@ def _recurrence(v: _Cube, delta: _Cube, B: _Cube, C: _Cube, A: _Square) -> _Cube
     first = op.Constant(value_ints=[1])
     last = op.Constant(value_ints=[2])
     shape = op.Concat(op.Shape(v, start=1, end=2), op.Shape(A), axis=0)
-    start = op.Expand(op.Constant(value_float=0.0), shape)  # (B, N, E)
+    start = op.Expand(op.Constant(value_float=0.0), shape)  # (B, E, C)
 
     @graph()
     def step(h, v_t, delta_t, B_t, C_t):  # type: ignore[no-untyped-def]  # types would be taken for shapes

@@ -89,14 +89,14 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def _refuse_swelling(path: Path) -> None:
-    """Raises: ValueError for a file that holds more than lies there: `torch.save` compresses nothing."""
+    """Raise ValueError for a file that holds more than lies there: `torch.save` compresses nothing."""
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
             raise ValueError("it is compressed")
 
 
 def _check_weights(weights: Any, *, source: str, most_bytes: int) -> None:
-    """Raises: UserError for anything but tensors that are wholly there, each alone, and extra states of ours."""
+    """Raise UserError for anything but tensors that are wholly there, each alone, and extra states of ours."""
     changed, n_bytes = f"{source} is no checkpoint of ours, or a changed one", 0
     for name, value in weights.items() if isinstance(weights, dict) else [("state_dict", weights)]:
         if isinstance(value, dict) and str(name).endswith("_extra_state"):

@@ -54,11 +54,11 @@ def predict_all(
     Segments are batched across recordings, and read when they are needed: memory does not grow with their length.
     """
     errors: dict[int, str] = {}
-    answers = model.answer(
+    predicted = model.predict_segments(
         _segments(recordings, windows or Windows(), model.sample_rate_hz, errors), speaker=speaker
     )
     n_told = 0
-    for number, group in groupby(answers, key=lambda answer: answer[0]):
+    for number, group in groupby(predicted, key=lambda pair: pair[0]):
         segments = [segment for _, segment in group]
         for failed in range(n_told, number):
             yield _failed(recordings[failed], errors[failed])

@@ -1,6 +1,6 @@
 """Predictions of a model, for segments and for a recording.
 
-K: classes.  S: segments.
+K: classes.  G: segments.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ def summarised(segments: Sequence[Segment]) -> Prediction:
     loud = [segment for segment in segments if not segment.silent] or segments
     weight = [segment.end_s - segment.start_s for segment in loud]
     labels = list(loud[0].probabilities)
-    table = np.array([[segment.probabilities[name] for name in labels] for segment in loud])  # (S, K)
+    table = np.array([[segment.probabilities[name] for name in labels] for segment in loud])  # (G, K)
     whole = np.average(table, axis=0, weights=weight)
     return Prediction(
         duration_s=segments[-1].end_s,

@@ -80,7 +80,7 @@ class EmotionRecognizer(nn.Module):
         return getattr(self.frontend, "speaker_statistics", None)
 
     def logits(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:
-        """Waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) -> (B, K).
+        """Map waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) to (B, K).
 
         ``statistics`` (B, 2, M): of each clip's speaker, for a model that normalises by speaker.
         """
@@ -156,9 +156,11 @@ class EmotionRecognizer(nn.Module):
     ) -> Prediction:
         """Do the same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
         cut = (windows or Windows()).cut(blocks, self.sample_rate_hz)
-        return summarised([segment for _, segment in self.answer(((None, *each) for each in cut), speaker=speaker)])
+        return summarised(
+            [segment for _, segment in self.predict_segments(((None, *each) for each in cut), speaker=speaker)]
+        )
 
-    def answer(
+    def predict_segments(
         self, cut: "Iterable[tuple[Any, int, np.ndarray]]", *, speaker: Speaker | None = None
     ) -> "Iterator[tuple[Any, Segment]]":
         """Yield a prediction for each segment: (whose, first sample, samples) -> (whose, prediction).
@@ -171,14 +173,14 @@ class EmotionRecognizer(nn.Module):
             found: dict[int, np.ndarray] = {}
             for first in range(0, len(order), _BATCH):
                 batch = order[first : first + _BATCH]
-                answers = self._probabilities([pool[number][2] for number in batch], speaker)
-                found |= dict(zip(batch, answers, strict=True))
+                probabilities = self._probabilities([pool[number][2] for number in batch], speaker)
+                found |= dict(zip(batch, probabilities, strict=True))
             for number, (whose, start, samples) in enumerate(pool):
                 yield whose, self._segment(start, samples, found[number])
 
     @torch.inference_mode()
     def _probabilities(self, clips: Sequence[np.ndarray], speaker: Speaker | None) -> np.ndarray:
-        """(T,) int16 each -> (B, K)."""
+        """Return the probabilities (B, K) of clips (T,) int16."""
         waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(clips))
         statistics = None
         if speaker is not None:

@@ -92,7 +92,7 @@ def _unreadable(name: str, reason: str) -> Recording:
 
 
 def _piped(sample_rate_hz: int) -> Iterator[np.ndarray]:
-    """A file that comes through a pipe: it is put on disk first, as decoders want to seek.
+    """Read a file that comes through a pipe: it is put on disk first, as decoders want to seek.
 
     What begins like no audio is not, and nothing that is longer than ``_MOST_PIPED_BYTES``.
     """

@@ -61,7 +61,7 @@ class _Stamp(_Part):
 
 
 def check_stamp(stamp: Any, *, source: str) -> None:
-    """Raises: UserError that names what is missing or is of another kind."""
+    """Raise UserError that names what is missing or is of another kind."""
     try:
         _Stamp.model_validate(stamp)
     except ValidationError as error:

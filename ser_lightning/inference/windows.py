@@ -31,7 +31,7 @@ class Windows:
             raise UserError(f"windows of {self.window_s} s every {self.hop_s} s: 0 < hop ≤ window is needed")
 
     def cut(self, blocks: Iterable[np.ndarray], sample_rate_hz: int) -> "Iterator[tuple[int, np.ndarray]]":
-        """Blocks (T,) that follow each other -> (first sample, samples (T,)) of each segment, as they come.
+        """Yield (first sample, samples (T,)) of each segment, as they come, from successive blocks (T,).
 
         The same for the same samples, however they are divided into blocks.
         """

@@ -1,4 +1,4 @@
-"""What makes more of the training clips: batched tensor operations, the identity outside training.
+"""Augment training clips by batched tensor operations, which are the identity outside training.
 
 B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
 """
@@ -44,7 +44,7 @@ class TimeStretch(nn.Module):
         self._p = p
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> (B, M, F'), (B,)."""
+        """Map (B, M, F), (B,) to (B, M, F'), (B,)."""
         chance, position = torch.rand(2).tolist()  # on the CPU: it decides a shape
         if not self.training or chance >= self._p:
             return features, frames
@@ -66,7 +66,7 @@ class MelShift(nn.Module):
         self._p = p
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> the same shapes."""
+        """Map (B, M, F), (B,) to the same shapes."""
         if not self.training or torch.rand(()).item() >= self._p:
             return features, frames
         shift = int(torch.randint(-self._max_bins, self._max_bins + 1, ()))
@@ -78,7 +78,7 @@ class ClipTimeStretch(TimeStretch):
     """As `TimeStretch`, each clip at a rate of its own: F becomes the longest of their lengths."""
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> (B, M, F'), (B,)."""
+        """Map (B, M, F), (B,) to (B, M, F'), (B,)."""
         if not self.training:
             return features, frames
         rate = torch.empty(len(features), device=features.device).uniform_(*self._range)
@@ -96,7 +96,7 @@ class ClipMelShift(MelShift):
     """As `MelShift`, each clip by a shift of its own, which need not be whole bins."""
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> the same shapes."""
+        """Map (B, M, F), (B,) to the same shapes."""
         if not self.training:
             return features, frames
         n_clips, n_mels, _ = features.shape
@@ -107,7 +107,7 @@ class ClipMelShift(MelShift):
 
 
 def _between(features: Tensor, position: Tensor, last: Tensor, *, axis: int) -> Tensor:
-    """(B, M, F) read at ``position`` (B, n) between its bins or frames, none beyond ``last`` (B, 1)."""
+    """Interpolate (B, M, F) at ``position`` (B, n) between its bins or frames, none beyond ``last`` (B, 1)."""
     below = position.floor().long()
     above = torch.minimum(below + 1, last)
     share, other = (position - below).unsqueeze(3 - axis), list(features.shape)
@@ -144,7 +144,7 @@ class SpecAugment(nn.Module):
         self._p = p
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> the same shapes."""
+        """Map (B, M, F), (B,) to the same shapes."""
         if not self.training:
             return features, frames
         n_clips, n_mels, n_frames = features.shape
@@ -162,7 +162,7 @@ class SpecAugment(nn.Module):
 
 
 def _bands(n_bands: int, widest: Tensor, extent: Tensor, size: int) -> Tensor:
-    """(B, size) bool: ``n_bands`` random runs a clip, up to ``widest`` (B,) long, within its ``extent`` (B,)."""
+    """Draw ``n_bands`` random runs a clip, up to ``widest`` (B,) long, in its ``extent`` (B,): (B, size) bool."""
     shape = (len(extent), n_bands, 1)
     width = torch.rand(shape, device=extent.device) * widest[:, None, None]
     start = torch.rand(shape, device=extent.device) * (extent[:, None, None] - width)
@@ -181,7 +181,7 @@ class Mixup(nn.Module):
         self._p = p
 
     def forward(self, features: Tensor, frames: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, M, F), (B,), (B, K) -> the same shapes; a blend is as long as the longer of its two."""
+        """Map (B, M, F), (B,), (B, K) to the same shapes; a blend is as long as the longer of its two."""
         if not self.training:
             return features, frames, target
         n_clips = len(features)
@@ -209,7 +209,7 @@ class Augmentation(nn.Module):
         self.mixup = mixup
 
     def on_waveform(self, waveform: Tensor) -> Tensor:
-        """(B, T) -> (B, T); int16 becomes float only where there is something to do."""
+        """Map (B, T) to (B, T); int16 becomes float only where there is something to do."""
         if not self.training or not self.waveform:
             return waveform
         samples = as_float(waveform)
@@ -218,7 +218,7 @@ class Augmentation(nn.Module):
         return samples
 
     def on_features(self, features: Tensor, frames: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, M, F), (B,), (B, K) -> the same, F at will."""
+        """Map (B, M, F), (B,), (B, K) to the same, F at will."""
         if self.training:
             for step in self.features.values():
                 features, frames = step(features, frames)

@@ -1,4 +1,4 @@
-"""Waveforms to log-mel spectrograms, a batch at a time, on the device.
+"""Turn waveforms into log-mel spectrograms, a batch at a time, on the device.
 
 B: clips.  T: samples of the longest clip.  M: mel bins.  F: frames of the longest clip.
 """
@@ -98,7 +98,7 @@ class LogMel(nn.Module):
         self._bands = nn.ModuleList(_Band(filters[:, first : first + _BAND]) for first in range(0, n_mels, _BAND))
 
     def forward(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, T) int16 or float in [-1, 1], and lengths (B,) -> ((B, M, F) float32, frames (B,)); padding is 0.
+        """Map (B, T) int16 or float in [-1, 1], and lengths (B,) to ((B, M, F) float32, frames (B,)); padding is 0.
 
         ``statistics`` (B, 2, M): of each clip's speaker, where features are normalised by them; None takes them
         from the clip alone.
@@ -133,7 +133,7 @@ class LogMel(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _spectrogram(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """-> (B, F, M) in dB, frames (B,)."""
+        """Return (B, F, M) in dB, and frames (B,)."""
         decibels = self._decibels(self._centred(as_float(waveform), lengths))
         frames = lengths // self._hop_samples + 1
         return (decibels, frames) if self._average_frames == 1 else averaged(decibels, frames, self._average_frames)
@@ -156,25 +156,25 @@ class LogMel(nn.Module):
         return padded
 
     def _decibels(self, samples: Tensor) -> Tensor:
-        """(B, T + window) -> (B, F, M) in dB."""
+        """Map (B, T + window) to (B, F, M) in dB."""
         clips_at_a_time = _CHUNK if samples.device.type == "cpu" else len(samples)
         power = torch.cat([self._mel_power(clips) for clips in samples.split(clips_at_a_time)])
         return power.clamp_min_(POWER_FLOOR).log10_().mul_(10)
 
     def _mel_power(self, samples: Tensor) -> Tensor:
-        """(B, T + window) -> (B, F, M)."""
+        """Map (B, T + window) to (B, F, M)."""
         squares = self._squares(samples)
         power = torch.cat([band(squares.flatten(0, 1)) for band in self._bands], dim=1)
         return power.unflatten(0, squares.shape[:2])
 
     def _squares(self, samples: Tensor) -> Tensor:
-        """(B, T + window) -> squares of the spectrum's real and imaginary parts in turns, (B, F, n_fft + 2)."""
+        """Map (B, T + window) to squares of the spectrum's real and imaginary parts in turns, (B, F, n_fft + 2)."""
         frames = samples.unfold(1, self._window_samples, self._hop_samples) * self.window  # (B, F, window)
         spectrum = torch.fft.rfft(frames.flatten(0, 1), n=self._n_fft)  # (B · F, n_fft / 2 + 1)
         return torch.view_as_real(spectrum).square_().flatten(1).unflatten(0, frames.shape[:2])
 
     def _normalised(self, decibels: Tensor, frames: Tensor) -> Tensor:
-        """(B, F, M) -> (B, M, F), by the statistics of a clip's own frames."""
+        """Map (B, F, M) to (B, M, F), by the statistics of a clip's own frames."""
         mask = frame_mask(frames, decibels.shape[1])[:, :, None]  # (B, F, 1)
         if self._normalise == "standard":
             count = (frames * self.n_mels)[:, None, None]
@@ -202,12 +202,12 @@ class _Band(nn.Module):
         self.register_buffer("filters", filters[first:last].repeat_interleave(2, 0), persistent=False)
 
     def forward(self, squares: Tensor) -> Tensor:
-        """Squared real and imaginary parts in turns, (N, n_fft + 2) -> power in each filter (N, filters)."""
+        """Map squared real and imaginary parts in turns (B · F, n_fft + 2) to power by filter (B · F, filters)."""
         return squares[:, self._columns] @ self.filters
 
 
 def averaged(decibels: Tensor, frames: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
-    """(B, F, M), (B,) -> means of every ``n_frames`` (B, F / n_frames, M), (B,); a clip's last may be of fewer."""
+    """Map (B, F, M), (B,) to means of every ``n_frames`` (B, F / n_frames, M), (B,); the last may be of fewer."""
     own = frame_mask(frames, decibels.shape[1])[:, :, None].to(decibels.dtype)  # (B, F, 1)
     whole = (0, 0, 0, -decibels.shape[1] % n_frames)
     sums, counts = (
@@ -223,7 +223,7 @@ def _moments(decibels: Tensor, frames: Tensor) -> ClipMoments:
 
 
 def reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:
-    """What stands at ``position`` (B or 1, N) of clips that are mirrored at their ends, as often as it takes."""
+    """Return samples at ``position`` (B or 1, …) of clips that are mirrored at their ends, as often as needed."""
     period = (2 * (lengths - 1)).clamp_min(1)[:, None]
     folded = position.remainder(period)
     return samples.gather(1, torch.minimum(folded, period - folded).clamp_max(samples.shape[1] - 1))
@@ -232,7 +232,7 @@ def reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:
 def _mel_filters(
     n_frequencies: int, min_hz: float, max_hz: float, n_mels: int, sample_rate_hz: int, mel_scale: str
 ) -> Tensor:
-    """(n_fft / 2 + 1, M)."""
+    """Return the mel filters (n_fft / 2 + 1, M)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of empty filters, which are refused here
         filters = torchaudio.functional.melscale_fbanks(
@@ -248,7 +248,7 @@ def _mel_filters(
 
 
 def _check_work(sample_rate_hz: int, *, n_fft: int, hop_samples: int) -> None:
-    """Raises: UserError where a second of audio would become so many numbers that some minutes fill a memory."""
+    """Raise UserError where a second of audio would become so many numbers that some minutes fill a memory."""
     n_numbers = sample_rate_hz / hop_samples * n_fft
     if n_numbers > _MOST_NUMBERS_PER_S:
         raise UserError(

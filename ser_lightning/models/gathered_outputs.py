@@ -1,4 +1,4 @@
-"""A model's answers to every clip of a subset, brought together from all processes."""
+"""Collect a model's outputs for every clip of a subset, from all processes."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class Outputs(Metric):
         self.logits.append(logits.float())
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """((N,) int64, (N, K) float32)."""
+        """Return rows (N,) int64 and logits (N, K) float32."""
         rows = dim_zero_cat(self.rows)
         order = torch.argsort(rows)
         return rows[order], dim_zero_cat(self.logits)[order]

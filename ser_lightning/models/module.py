@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class EmotionModule(LightningModule):
-    """A network in training: it is given batches of int16 waveforms and answers with logits.
+    """Train a network: batches of int16 waveforms come in, logits go out.
 
     Args:
         name: what the model is called in results.
@@ -45,7 +45,7 @@ class EmotionModule(LightningModule):
             every step, else at every epoch.
         augment: used while training.
         class_weights: "balanced" weighs each clip by the inverse of its class's share of the training clips; one
-            that is taught as shares of several classes by their mean.
+            whose target is shares of several classes, by the mean of their weights.
         class_counts: (K,) training clips a class, needed for that.
         label_smoothing: share of the target spread over all classes.
         speaker_clips: where the front-end normalises by speaker: how many clips, without labels, the statistics of
@@ -109,7 +109,7 @@ class EmotionModule(LightningModule):
         self._from_store: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """Waveforms (B, T), int16 or float in [-1, 1], and lengths (B,) in samples -> logits (B, K)."""
+        """Map waveforms (B, T), int16 or float in [-1, 1], and lengths (B,) in samples to logits (B, K)."""
         return self.net(*self.frontend(waveform, lengths))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -162,7 +162,7 @@ class EmotionModule(LightningModule):
         return self.net(*self._features(batch.waveform, batch))
 
     def _features(self, waveform: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(B, T) -> (B, M, F), (B,), normalised by the speakers' statistics where these were fitted."""
+        """Map (B, T) to (B, M, F), (B,), normalised by the speakers' statistics where these were fitted."""
         if self.speaker_statistics is None:
             return self.frontend(waveform, batch.lengths)
         share = self._speaker_alone if self.training else None
@@ -197,7 +197,7 @@ class EmotionModule(LightningModule):
                 log.info("cached features are of clips as they are: augmentation needs model.net.store=false")
 
     def configure_optimizers(self) -> Any:
-        """Lightning's form of optimiser and schedule. Raises: UserError where these two do not fit."""
+        """Return optimiser and schedule in Lightning's form. Raises: UserError where these two do not fit."""
         optimizer = self.make_optimizer()
         if self._scheduler is None:
             return optimizer
@@ -205,7 +205,7 @@ class EmotionModule(LightningModule):
         return [optimizer], [scheduled(self._scheduler, optimizer, self.trainer, monitor=monitor)]
 
     def make_optimizer(self) -> torch.optim.Optimizer:
-        """The optimiser, each group of parameters at its own share of the learning rate."""
+        """Make the optimiser, each group of parameters at its own share of the learning rate."""
         given = getattr(self._optimizer, "keywords", {})
         check("model.optimizer.", above=0, lr=given.get("lr", 1.0))
         check("model.optimizer.", at_least=0, weight_decay=given.get("weight_decay", 0.0))
@@ -216,7 +216,7 @@ class EmotionModule(LightningModule):
         return optimizer
 
     def n_parameters(self) -> int:
-        """Trained numbers in the network."""
+        """Return how many numbers are trained."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def description(self) -> dict[str, Any]:

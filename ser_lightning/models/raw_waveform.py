@@ -27,5 +27,5 @@ class RawWaveform(nn.Module):
             raise UserError(f"pretrained models take {RATE_HZ} samples a second, and clips have {sample_rate_hz}")
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) int16 or float in [-1, 1], and lengths (B,) -> ((B, 1, T) float32, lengths (B,)); padding is 0."""
+        """Map (B, T) int16 or float in [-1, 1], and lengths (B,) to (B, 1, T) float32 and lengths; padding is 0."""
         return clear_padding(as_float(waveform).float(), lengths)[:, None], lengths

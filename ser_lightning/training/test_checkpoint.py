@@ -86,7 +86,7 @@ def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[i
 def _choose(
     trainer: Trainer, module: EmotionModule, run: RunDirectory
 ) -> tuple[Epochs, str, dict[str, Any] | None]:
-    """Give the module the weights that are to be tested; the last is the stamp of their checkpoint."""
+    """Load the weights that are to be tested; the last value returned is the stamp of their checkpoint."""
     trained = trainer.current_epoch
     for path, selection in ((run.best, BEST), (run.last, LAST)):
         if path.is_file():

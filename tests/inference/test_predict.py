@@ -100,7 +100,7 @@ def test_one_long_recording_is_shown_by_segment(checkpoint, folder):
 
 
 def test_damage_at_the_end_of_a_long_file_is_found(model, tmp_path):
-    """What was heard of it before does not count."""
+    """What was read of it before does not count."""
     path = tmp_path / "late.flac"
     soundfile.write(path, noise(120), RATE_HZ)
     content = bytearray(path.read_bytes())

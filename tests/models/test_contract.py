@@ -59,7 +59,7 @@ def loss_of(module, batch):
 
 
 def unsettle_norms(module):
-    """As after training: batch norms no longer make 0 of 0, so that padding would be seen."""
+    """As after training: batch norms no longer make 0 of 0, so that padding would show."""
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
             nn.init.uniform_(norm.bias, -0.5, 0.5)

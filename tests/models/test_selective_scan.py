@@ -226,7 +226,7 @@ class FakeMamba(nn.Module):
 
 
 def fake_kernels(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False):
-    """What mamba_ssm's kernels are given, (B, E or N, F) in one format, and what they return."""
+    """What mamba_ssm's kernels are given, (B, C or E, F) in one format, and what they return."""
     assert delta_softplus
     assert len({each.dtype for each in (u, delta, B, C, z)}) == 1
     assert A.dtype == D.dtype == delta_bias.dtype == torch.float32

@@ -140,7 +140,7 @@ def test_stopped_early_and_killed_before_the_test_it_is_not_trained_further(tiny
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "judge", killed)
+        patch.setattr(experiment, "evaluate_best", killed)
         with pytest.raises(RuntimeError, match="power cut"):
             train(cfg, broken)
     train(cfg, broken)

@@ -35,7 +35,7 @@ class ConvStack(nn.Module):
         self.stride = 2 ** len(channels)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the maps, and each clip's length (B,) in their frames."""
+        """Return the maps, and each clip's length (B,) in their frames."""
         _, n_mels, n_frames = features.shape
         whole = (0, -n_frames % self.stride, 0, -n_mels % self.stride)
         spectrogram = functional.pad(clear_padding(features, lengths), whole)  # (B, M, F)
@@ -47,12 +47,12 @@ class ConvStack(nn.Module):
         return x, lengths
 
     def n_rows(self, n_mels: int) -> int:
-        """Rows of the output for ``n_mels`` mel bins."""
+        """Return the number of rows of the output for ``n_mels`` mel bins."""
         return -(-n_mels // self.stride)
 
 
 def with_shortcut(conv: nn.Module, x: Tensor, spectrogram: Tensor, shortcut: nn.Linear) -> Tensor:
-    """``conv`` of x (B, C', M / 2, F / 2), plus a 1×1 convolution of stride 2 of the spectrogram (B, M, F).
+    """Add a 1×1 convolution of stride 2 of the spectrogram (B, M, F) to ``conv`` of x (B, C', M / 2, F / 2).
 
     The latter is done as a matrix product, because convolutions of a single channel are slow on a CPU; and both
     biases are added in one pass.

@@ -1,6 +1,6 @@
 """A GRU that reads each clip of a padded batch from its own ends.
 
-B: clips.  F: frames of the longest clip.  C: numbers a frame.  H: units in each direction.
+B: clips.  F: frames of the longest clip.  C: channels.  U: units in each direction.
 """
 
 from torch import Tensor, nn
@@ -8,10 +8,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 class BidirectionalGRU(nn.GRU):
-    """A layer in either direction, joined: (B, F, C) -> (B, F, 2H), zero beyond each clip's length."""
+    """A layer in either direction, joined: (B, F, C) -> (B, F, 2U), zero beyond each clip's length."""
 
     def __init__(self, n_inputs: int, n_units: int):
-        """``n_inputs``: C.  ``n_units``: H."""
+        """``n_inputs``: C.  ``n_units``: U."""
         super().__init__(n_inputs, n_units, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:

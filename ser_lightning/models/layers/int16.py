@@ -1,4 +1,4 @@
-"""Waveforms as they travel, and as models take them.
+"""Convert waveforms from int16, as they are stored and moved, to float, as models take them.
 
 B: clips.  T: samples.
 """
@@ -8,5 +8,5 @@ from torch import Tensor
 
 
 def as_float(waveform: Tensor) -> Tensor:
-    """(B, T) int16, or float in [-1, 1] -> the same as float in [-1, 1], in memory of its own."""
+    """Return waveforms (B, T), int16 or float in [-1, 1], as float in [-1, 1], in memory of their own."""
     return waveform * (1 / 32_768 if waveform.dtype == torch.int16 else 1.0)

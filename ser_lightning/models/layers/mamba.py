@@ -2,7 +2,8 @@
 
 Gu and Dao, "Mamba: linear-time sequence modeling with selective state spaces", 2023, arXiv 2312.00752, figure 3.
 
-F: frames.  B: clips.  M: width of the model.  E: channels inside a block.  N: states of each.  R: rank of Δ.
+F: frames.  B, C, in a shape: clips, channels inside a block.  D: width of the model.  E: states of each channel.
+P: rank of Δ.
 """
 
 import math
@@ -17,15 +18,15 @@ from ser_lightning.models.layers.selective_scan import check_backend, selective_
 
 
 class Mamba(nn.Module):
-    """One block, causal: (F, B, M) -> (F, B, M).
+    """One block, causal: (F, B, D) -> (F, B, D).
 
     Its parameters have the names and shapes of mamba_ssm's `Mamba`: a state_dict of either loads into the other.
 
     Args:
-        d_model: M.
-        d_state: N.
+        d_model: D.
+        d_state: E.
         d_conv: frames that the convolution sees.
-        expand: E / M.
+        expand: C / D.
         backend: of the scan, see `selective_scan`.
     """
 
@@ -33,41 +34,41 @@ class Mamba(nn.Module):
         super().__init__()
         check_backend(backend)
         self._backend = backend
-        n_inner = expand * d_model  # E
-        rank = math.ceil(d_model / 16)  # R
+        n_inner = expand * d_model  # C
+        rank = math.ceil(d_model / 16)  # P
         self._parts = [rank, d_state, d_state]
         self.in_proj = nn.Linear(d_model, 2 * n_inner, bias=False)
         self.conv1d = nn.Conv1d(n_inner, n_inner, d_conv, groups=n_inner)
         self.x_proj = nn.Linear(n_inner, sum(self._parts), bias=False)
         self.dt_proj = nn.Linear(rank, n_inner)
-        self.A_log = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(n_inner, 1))  # (E, N)
+        self.A_log = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(n_inner, 1))  # (C, E)
         self.D = nn.Parameter(torch.ones(n_inner))
         self.out_proj = nn.Linear(n_inner, d_model, bias=False)
         self._start_with_short_and_long_memories()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(F, B, M) -> (F, B, M)."""
-        u, z = self.in_proj(x).chunk(2, dim=-1)  # (F, B, E) each
+        """Map (F, B, D) to (F, B, D)."""
+        u, z = self.in_proj(x).chunk(2, dim=-1)  # (F, B, C) each
         u = functional.silu(causal_convolution(u, self.conv1d))
-        low_rank, B, C = self.x_proj(u).split(self._parts, dim=-1)  # (F, B, R), (F, B, N) twice
-        delta = functional.linear(low_rank, self.dt_proj.weight)  # (F, B, E)
+        low_rank, B, C = self.x_proj(u).split(self._parts, dim=-1)  # (F, B, P), (F, B, E) twice
+        delta = functional.linear(low_rank, self.dt_proj.weight)  # (F, B, C)
         y = selective_scan(u, delta, -self.A_log.exp(), B, C, self.D, z, self.dt_proj.bias, backend=self._backend)
         return self.out_proj(y)
 
     @torch.no_grad()
     def _start_with_short_and_long_memories(self) -> None:
-        """Section 3.6: Δ of a channel begins between 0.001 and 0.1, evenly in its logarithm."""
+        """Draw each channel's first Δ between 0.001 and 0.1, evenly in its logarithm (section 3.6)."""
         nn.init.uniform_(self.dt_proj.weight, -(self._parts[0] ** -0.5), self._parts[0] ** -0.5)
         delta = torch.empty_like(self.dt_proj.bias).uniform_(math.log(0.001), math.log(0.1)).exp()
         self.dt_proj.bias.copy_(delta + torch.log(-torch.expm1(-delta)))  # the inverse of softplus
 
 
 class MambaStack(nn.Module):
-    """Mamba blocks, each normed before and added to what came in: (B, F, M) -> (B, F, M).
+    """Mamba blocks, each normed before and added to what came in: (B, F, D) -> (B, F, D).
 
     Both ways, a layer has a second block that reads each clip from its own last frame to its first, and the two are
     averaged: width and scale stay those of one way. Padding comes after a clip either way, and blocks are causal:
-    none of it is ever seen.
+    no frame depends on it.
 
     Args:
         n_layers: with one block each, two if ``bidirectional``.
@@ -87,7 +88,7 @@ class MambaStack(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """``lengths``: (B,) in frames."""
         order = reversal(lengths, x.shape[1])
-        x = x.transpose(0, 1)  # (F, B, M)
+        x = x.transpose(0, 1)  # (F, B, D)
         for layer in self.layers:
             x = layer(x, order)
         return self.norm(x).transpose(0, 1)
@@ -102,7 +103,7 @@ class _Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, order: Tensor) -> Tensor:
-        """(F, B, M), (F · B,) -> (F, B, M)."""
+        """Map (F, B, D), (F · B,) to (F, B, D)."""
         normed = self.norm(x)
         mixed = self.forwards(normed)
         if self.backwards is not None:
@@ -111,24 +112,24 @@ class _Layer(nn.Module):
 
 
 def reversal(lengths: Tensor, n_frames: int) -> Tensor:
-    """For `reordered`: each clip back to front within its length, padding where it was. (B,) -> (F · B,)."""
+    """Return the order (F · B,) for `reordered` that reverses each clip within its length (B,)."""
     frame = torch.arange(n_frames, device=lengths.device)[:, None]  # (F, 1)
     source = torch.where(frame < lengths, lengths - 1 - frame, frame)  # (F, B)
     return (source * lengths.shape[0] + torch.arange(lengths.shape[0], device=lengths.device)).flatten()
 
 
 def reordered(x: Tensor, order: Tensor) -> Tensor:
-    """``x`` (F, B, …) with its F · B vectors in another order."""
+    """Return ``x`` (F, B, …) with its F · B vectors in another order."""
     return x.flatten(0, 1).index_select(0, order).view_as(x)
 
 
 def causal_convolution(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """What the depthwise ``conv`` makes of ``x`` (F, B, E) with zeros before its first frame, faster on a CPU."""
+    """Apply the depthwise ``conv`` to ``x`` (F, B, C) with zeros before its first frame, faster on a CPU."""
     return _CausalConvolution.apply(x, conv.weight[:, 0].t().contiguous(), conv.bias)
 
 
 class _CausalConvolution(torch.autograd.Function):
-    """y_t = b + Σ_k w_k x_{t - k} for x (F, B, E), w (taps, E), the last tap for the present, and b (E,)."""
+    """y_t = b + Σ_k w_k x_{t - k} for x (F, B, C), w (taps, C), the last tap for the present, and b (C,)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where a clip ends inside a padded batch.
+"""Mask what lies beyond each clip's end in a padded batch.
 
 B: clips.  C: channels.  M: mel bins.  F: frames of the longest clip.
 """
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def frame_mask(lengths: Tensor, n_frames: int) -> Tensor:
-    """(B, F) bool, true on a clip's own frames, for ``lengths`` (B,) and F = ``n_frames``."""
+    """Return (B, F) bool, true on a clip's own frames, for ``lengths`` (B,) and F = ``n_frames``."""
     return torch.arange(n_frames, device=lengths.device) < lengths[:, None]
 
 
@@ -19,14 +19,14 @@ def clear_padding(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def halved(lengths: Tensor, times: int = 1) -> Tensor:
-    """Lengths after ``times`` poolings by two that keep a last odd frame (``ceil_mode``)."""
+    """Return lengths after ``times`` poolings by two that keep a last odd frame (``ceil_mode``)."""
     for _ in range(times):
         lengths = (lengths + 1) // 2
     return lengths
 
 
 def relu_within(x: Tensor, lengths: Tensor) -> Tensor:
-    """ReLU in place, and zero beyond each clip's length; frames are the last axis of ``x`` (B, …, F).
+    """Apply ReLU in place, and zero all beyond each clip's length; frames are the last axis of ``x`` (B, …, F).
 
     The zeros are set behind autograd's back, which spares a pass over the gradient: where the output of a ReLU is
     zero, its gradient is zero already. ``x`` must be nothing that its maker keeps for its own gradient; batch norms
@@ -39,5 +39,5 @@ def relu_within(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def strided(lengths: Tensor, stride: int) -> Tensor:
-    """Lengths in groups of ``stride``, or after a convolution of it that is padded by half its (odd) kernel."""
+    """Return lengths after a convolution of ``stride`` that is padded by half its kernel, or in such groups."""
     return (lengths + stride - 1) // stride

@@ -1,4 +1,4 @@
-"""From a sequence of any length to one vector, over a clip's own frames only.
+"""Pool a sequence of any length to one vector, over a clip's own frames only.
 
 | name | what it keeps of each channel | outputs |
 |---|---|---|
@@ -91,7 +91,7 @@ POOLINGS: dict[str, type[Pooling]] = {
 
 
 def make_pooling(name: str, n_channels: int) -> Pooling:
-    """The pooling head of that name.
+    """Make the pooling head of that name.
 
     Raises: ValueError for a name that is not in `POOLINGS`.
     """

@@ -62,13 +62,13 @@ class ResidualStack(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """As the paper does, by He et al., 2015, arXiv 1502.01852."""
+        """Initialise the weights as the paper does, by He et al., 2015, arXiv 1502.01852."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the maps, and each clip's length (B,) in their frames."""
+        """Return the maps, and each clip's length (B,) in their frames."""
         x = self.stem_norm(self.stem(clear_padding(features, lengths)[:, None]))  # (B, C, M / 2, F / 2)
         lengths = strided(lengths, 2)
         x = relu_within(x, lengths)
@@ -81,7 +81,7 @@ class ResidualStack(nn.Module):
         return x, lengths
 
     def n_rows(self, n_mels: int) -> int:
-        """Rows of the output for ``n_mels`` mel bins."""
+        """Return the number of rows of the output for ``n_mels`` mel bins."""
         return -(-n_mels // self._mel_stride)
 
 

@@ -1,6 +1,6 @@
 """The recurrence inside the selective scan, fast on a CPU: plain PyTorch with a backward of its own.
 
-F: frames.  S: steps of a tile.  B, in a shape: clips.  E: channels.  N: states of each channel.
+F: frames.  P: steps of a tile.  B, C, in a shape: clips, channels.  E: states of each channel.
 """
 
 import math
@@ -24,16 +24,16 @@ _MIN_STEPS = 4  # of a tile, however large the batch: one state in so many is ke
 class Recurrence(torch.autograd.Function):
     """h_t = exp(Δ_t A) h_{t-1} + B_t v_t and y_t = C_t · h_t, for some of the clips and a tile of steps at a time.
 
-    Forward keeps the state before each tile only; backward makes those in between once more. A state is (B, N, E),
-    so that whatever is spread over N, or summed over it or over E, goes along rows of E.
+    Forward keeps the state before each tile only; backward makes those in between once more. A state is (B, E, C),
+    so that whatever is spread over E, or summed over it or over C, goes along rows of C.
     """
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, delta: Tensor, B: Tensor, C: Tensor, A: Tensor) -> Tensor:
-        """v, Δ (F, B, E), B and C (F, B, N), A (N, E) -> y (F, B, E)."""
+        """Return y (F, B, C) of v and Δ (F, B, C), B and C (F, B, E), A (E, C)."""
         plan = ctx.plan = _plan(v, A)
         y = torch.empty_like(v)
-        starts = v.new_empty(-(-len(v) // plan.n_steps), v.shape[1], *A.shape)  # (F / S, B, N, E)
+        starts = v.new_empty(-(-len(v) // plan.n_steps), v.shape[1], *A.shape)  # (F / P, B, E, C)
         starts[0] = 0
         _for_clips(plan, lambda *given: _forward(A, plan.n_steps, *given), v, delta, B, C, starts, y)
         ctx.save_for_backward(v, delta, B, C, A, starts)
@@ -42,7 +42,7 @@ class Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor, ...]:
-        """Of y (F, B, E) -> of v, Δ, B, C and A."""
+        """Turn the gradient of y (F, B, C) into those of v, Δ, B, C and A."""
         plan = ctx.plan
         v, delta, B, C, A, starts = ctx.saved_tensors
         grads = [torch.empty_like(x) for x in (v, delta, B, C)]
@@ -66,9 +66,9 @@ def _forward(
 def _backward(
     A: Tensor, n_steps: int, v: Tensor, delta: Tensor, B: Tensor, C: Tensor, starts: Tensor, *grads: Tensor
 ) -> Tensor:
-    """Given the gradient of y, fill those of v, Δ, B and C and return that of A; e_t stands for Δ_t A."""
+    """Fill the gradients of v, Δ, B and C from that of y, and return that of A; e_t stands for Δ_t A."""
     tile = _Tile(A, n_steps, v)
-    carry, grad_A = torch.zeros_like(starts[0]), torch.zeros_like(A)  # (B, N, E), (N, E)
+    carry, grad_A = torch.zeros_like(starts[0]), torch.zeros_like(A)  # (B, E, C), (E, C)
     spans = tile.spans(v, delta, B, C, *grads)
     for start, span in zip(starts.unbind()[::-1], spans[::-1], strict=True):
         v_s, delta_s, B_s, C_s, grad_y, grad_v, grad_delta, grad_B, grad_C = span
@@ -78,28 +78,28 @@ def _backward(
         grad_v.copy_(_rows(B_s, grad_h))
         grad_B.copy_(_rows(v_s, grad_h.mT))
         carry.copy_(decay.mul_(grad_h)[0])
-        grad_e = decay.mul_(h[:-1])  # (S, B, N, E)
+        grad_e = decay.mul_(h[:-1])  # (P, B, E, C)
         grad_A += torch.mul(grad_e, delta_s[:, :, None], out=grad_h).sum((0, 1))
         grad_delta.copy_(grad_e.mul_(A).sum(2))
     return grad_A
 
 
 class _Tile:
-    """Room for the numbers of S steps, used again for every tile; the last may have fewer."""
+    """Room for the numbers of P steps, used again for every tile; the last may have fewer."""
 
     def __init__(self, A: Tensor, n_steps: int, v: Tensor):
         self._A = A * _LOG2_E  # exp(x) = 2^(x log2 e), which is faster, above all near underflow
         self._n_steps = n_steps
-        per_step = (v.shape[1], *A.shape)  # (B, N, E)
+        per_step = (v.shape[1], *A.shape)  # (B, E, C)
         self._h = v.new_empty(n_steps + 1, *per_step)
         self._decay, self._grad_h = (v.new_empty(n_steps, *per_step) for _ in range(2))
 
     def spans(self, *sequences: Tensor) -> list[tuple[Tensor, ...]]:
-        """Views of each (F, …) sequence, a tuple for every tile."""
+        """Yield views of each (F, …) sequence, a tuple for every tile."""
         return list(zip(*(sequence.split(self._n_steps) for sequence in sequences), strict=True))
 
     def states(self, start: Tensor, v: Tensor, delta: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
-        """The decays (S, B, N, E) and the states (S + 1, B, N, E), ``start`` (B, N, E) the first of them."""
+        """Compute decays (P, B, E, C) and states (P + 1, B, E, C), ``start`` (B, E, C) being the first of them."""
         decay, h = self._decay[: len(v)], self._h[: len(v) + 1]
         torch.mul(delta[:, :, None], self._A, out=decay).exp2_()
         torch.mul(B[..., None], v[:, :, None], out=h[1:])
@@ -109,9 +109,9 @@ class _Tile:
         return decay, h
 
     def state_gradients(self, carry: Tensor, decay: Tensor, C: Tensor, grad_y: Tensor) -> Tensor:
-        """(S, B, N, E): step t has C_t grad_y_t + exp(Δ_{t+1} A) times that of step t + 1.
+        """Return (P, B, E, C): step t has C_t grad_y_t + exp(Δ_{t+1} A) times that of step t + 1.
 
-        ``carry`` (B, N, E) is the second part for the last step, from the tile after this one.
+        ``carry`` (B, E, C) is the second part for the last step, from the tile after this one.
         """
         grad_h = torch.mul(C[..., None], grad_y[:, :, None], out=self._grad_h[: len(decay)])
         grad_h[-1] += carry
@@ -122,7 +122,7 @@ class _Tile:
 
 
 def _rows(weights: Tensor, matrices: Tensor) -> Tensor:
-    """The weighted sum of each matrix's rows: (S, B, R), (S, B, R, Q) -> (S, B, Q)."""
+    """Return the weighted sum of each matrix's rows: (P, B, rows), (P, B, rows, columns) -> (P, B, columns)."""
     return (weights[:, :, None] @ matrices)[:, :, 0]
 
 
@@ -144,7 +144,7 @@ def _plan(v: Tensor, A: Tensor) -> _Plan:
 
 
 def _for_clips(plan: _Plan, action: Callable[..., _T], *sequences: Tensor) -> list[_T]:
-    """What ``action`` returns of a few clips at a time of every (…, B, …) sequence, in threads of our own.
+    """Run ``action`` on a few clips at a time of every (…, B, …) sequence, in threads of our own.
 
     PyTorch's threads would wait for each other after each of some thousand operations. That costs little where the
     machine is idle; where others use it too, nearly all of the time goes into it.
@@ -164,7 +164,7 @@ def _for_clips(plan: _Plan, action: Callable[..., _T], *sequences: Tensor) -> li
 
 @cache
 def _threads(number: int, process: int) -> ThreadPoolExecutor:
-    """Threads of ``process`` in which PyTorch's operations do not spread over further ones."""
+    """Start threads of ``process`` in which PyTorch's operations do not spread over further ones."""
     begun = Barrier(number + 1)
 
     def begin() -> None:

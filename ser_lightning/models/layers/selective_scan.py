@@ -3,7 +3,7 @@
 Gu and Dao, "Mamba: linear-time sequence modeling with selective state spaces", 2023, arXiv 2312.00752, section 3.2,
 whose names A, B, C, D and Δ are kept. Time comes first here, so that a step is one block of memory.
 
-F: frames.  B, in a shape: clips.  E: channels.  N: states of each channel.
+F: frames.  B, C, in a shape: clips, channels.  E: states of each channel.
 """
 
 import logging
@@ -34,16 +34,16 @@ def selective_scan(
     *,
     backend: str = "auto",
 ) -> Tensor:
-    """What `selective_scan_reference` returns, fast, with decay and state in 32 bits at least.
+    """Return what `selective_scan_reference` does, fast, with decay and state in 32 bits at least.
 
     Args:
-        u, delta, z: (F, B, E).
-        A: (E, N), negative.
-        B, C: (F, B, N).
-        D, delta_bias: (E,).
+        u, delta, z: (F, B, C).
+        A: (C, E), negative.
+        B, C: (F, B, E).
+        D, delta_bias: (C,).
         backend: "torch" is the path below; "cuda" is mamba_ssm's, the same numbers from its kernels; "auto" takes
             these where they are installed and the tensors on a GPU.
-    Returns: (F, B, E), in the number format of ``u``.
+    Returns: (F, B, C), in the number format of ``u``.
     Raises: UserError for "cuda" where it cannot be had.
     """
     if _takes_kernels(backend, u.device):
@@ -58,7 +58,7 @@ def selective_scan(
 def selective_scan_reference(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
 ) -> Tensor:
-    """The recurrence as it is written, slow; arguments as for `selective_scan`.
+    """Compute the recurrence as it is written, slowly; arguments as for `selective_scan`.
 
     With Δ = softplus(delta + delta_bias):
 
@@ -69,14 +69,14 @@ def selective_scan_reference(
     state = torch.zeros_like(A)
     y = []
     for u_t, delta_t, B_t, C_t in zip(u, delta, B, C, strict=True):
-        decay = torch.exp(delta_t[..., None] * A)  # (B, E, N)
-        state = decay * state + (delta_t * u_t)[..., None] * B_t[:, None]  # (B, E, N)
-        y.append((state * C_t[:, None]).sum(-1))  # (B, E)
+        decay = torch.exp(delta_t[..., None] * A)  # (B, C, E)
+        state = decay * state + (delta_t * u_t)[..., None] * B_t[:, None]  # (B, C, E)
+        y.append((state * C_t[:, None]).sum(-1))  # (B, C)
     return (torch.stack(y) + D * u) * functional.silu(z)
 
 
 def check_backend(backend: str) -> None:
-    """Raises: UserError for a backend that is not known, or whose kernels are not installed."""
+    """Raise UserError for a backend that is not known, or whose kernels are not installed."""
     if backend not in BACKENDS:
         raise UserError(f"model.net.backend={backend} is not known: use {', '.join(BACKENDS)}")
     if backend == "cuda" and _kernels() is None:
@@ -105,7 +105,7 @@ def _announce(path: str, device: str) -> None:
 
 @cache
 def _kernels() -> Callable[..., Tensor] | None:
-    """mamba_ssm's scan; None where it cannot be imported. Importing takes long: ask only when it would be used."""
+    """Import mamba_ssm's scan, which takes long, only when it would be used; None where it cannot be imported."""
     try:
         from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
     except Exception as error:  # built for another PyTorch, CUDA or Triton, it may raise anything
@@ -118,10 +118,10 @@ def _kernels() -> Callable[..., Tensor] | None:
 def _scan_by_kernels(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
 ) -> Tensor:
-    """As `selective_scan`. The kernels want time last, what varies in time in one format, the rest in 32 bits."""
+    """Run the kernels, which want time last, what varies in time in one format, and the rest in 32 bits."""
     kernels = _kernels()
     assert kernels is not None
     u, delta, B, C, z = (x.to(u.dtype).permute(1, 2, 0).contiguous() for x in (u, delta, B, C, z))  # (B, …, F)
     A, D, delta_bias = (x.float() for x in (A, D, delta_bias))
-    y = kernels(u, delta, A, B, C, D, z=z, delta_bias=delta_bias, delta_softplus=True)  # (B, E, F)
+    y = kernels(u, delta, A, B, C, D, z=z, delta_bias=delta_bias, delta_softplus=True)  # (B, C, F)
     return y.permute(2, 0, 1)

@@ -61,7 +61,7 @@ class _Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, F, D); ``mask`` is true where a frame may be attended to."""
+        """Attend and transform (B, F, D); ``mask`` is true where a frame may be attended to."""
         x = x + self.dropout(self._attended(self.norm1(x), mask))
         return x + self.dropout(self.feedforward(self.norm2(x)))
 
@@ -73,7 +73,7 @@ class _Layer(nn.Module):
 
 
 def sinusoids(n_frames: int, d_model: int, device: torch.device | None = None) -> Tensor:
-    """Positions (F, D): sines in the even columns, cosines in the odd ones (Vaswani et al., section 3.5)."""
+    """Return positions (F, D): sines in the even columns, cosines in the odd ones (Vaswani et al., section 3.5)."""
     position = torch.arange(n_frames, device=device)[:, None]
     frequency = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))
     angle = position * frequency  # (F, D / 2)

@@ -1,4 +1,4 @@
-"""What the numbers that a network is made from may be, by the names that all networks share."""
+"""Check the numbers that a network is made from, by the names that all networks share."""
 
 import os
 from collections.abc import Callable, Sequence

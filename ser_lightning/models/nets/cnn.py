@@ -44,15 +44,15 @@ class CNN(nn.Module):
         self.classify = nn.Linear(self.pool.n_outputs, n_classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F), (B,) frames -> logits (B, K)."""
+        """Map (B, M, F), (B,) frames to logits (B, K)."""
         return self.forward_head(*self.forward_features(features, lengths))
 
     def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> (B, n_hidden, F / 16), (B,)."""
+        """Map (B, M, F), (B,) to (B, n_hidden, F / 16), (B,)."""
         x, lengths = self.stack(features, lengths)  # (B, C, M / 16, F / 16)
         x = x.flatten(1, 2).transpose(1, 2)  # (B, F / 16, C · M / 16)
         return functional.relu(self.project(x)).transpose(1, 2), lengths
 
     def forward_head(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """(B, n_hidden, F / 16), (B,) -> logits (B, K)."""
+        """Map (B, n_hidden, F / 16), (B,) to logits (B, K)."""
         return self.classify(self.dropout(self.pool(x, lengths)))

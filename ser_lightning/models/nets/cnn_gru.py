@@ -1,6 +1,6 @@
 """CNN-GRU: the CNN's convolutions, then a bidirectional GRU over what is left of time.
 
-B: clips.  M: mel bins.  F: frames.  C: channels.  H: units in each direction.  K: classes.
+B: clips.  M: mel bins.  F: frames.  C: channels.  U: units in each direction.  K: classes.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class CNNGRU(nn.Module):
         n_mels, n_classes: M and K.
         channels: of each convolution's output.
         n_projected: inputs of the GRU.
-        n_units: H.
+        n_units: U.
         pooling: over time, a name in `layers.pooling.POOLINGS`.
         dropout: before the last layer.
     """
@@ -47,16 +47,16 @@ class CNNGRU(nn.Module):
         self.classify = nn.Linear(self.pool.n_outputs, n_classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F), (B,) frames -> logits (B, K)."""
+        """Map (B, M, F), (B,) frames to logits (B, K)."""
         return self.forward_head(*self.forward_features(features, lengths))
 
     def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> (B, 2H, F / 16), (B,)."""
+        """Map (B, M, F), (B,) to (B, 2U, F / 16), (B,)."""
         x, lengths = self.stack(features, lengths)  # (B, C, M / 16, F / 16)
         x = x.flatten(1, 2).transpose(1, 2)  # (B, F / 16, C · M / 16)
         x = functional.relu(self.project(x))
         return self.gru(x, lengths).transpose(1, 2), lengths
 
     def forward_head(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """(B, 2H, F / 16), (B,) -> logits (B, K)."""
+        """Map (B, 2U, F / 16), (B,) to logits (B, K)."""
         return self.classify(self.dropout(self.pool(x, lengths)))

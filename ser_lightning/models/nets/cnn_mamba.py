@@ -1,6 +1,6 @@
 """CNN-Mamba: the CNN's convolutions, then Mamba blocks over what is left of time.
 
-B: clips.  M: mel bins.  F: frames.  C: channels.  W: width of the model.  K: classes.
+B: clips.  M: mel bins.  F: frames.  C: channels.  D: width of the model.  K: classes.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class CNNMamba(nn.Module):
     Args:
         n_mels, n_classes: M and K.
         channels: of each convolution's output.
-        d_model: W.
+        d_model: D.
         n_layers, d_state, expand, d_conv, bidirectional, backend: see `nets.mamba.MambaNet`.
         pooling: over time, a name in `layers.pooling.POOLINGS`.
         dropout: of what a layer adds, and before the last layer.
@@ -58,15 +58,15 @@ class CNNMamba(nn.Module):
         self.classify = nn.Linear(self.pool.n_outputs, n_classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F), (B,) frames -> logits (B, K)."""
+        """Map (B, M, F), (B,) frames to logits (B, K)."""
         return self.forward_head(*self.forward_features(features, lengths))
 
     def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> (B, W, F / 16), (B,)."""
+        """Map (B, M, F), (B,) to (B, D, F / 16), (B,)."""
         x, lengths = self.conv(features, lengths)  # (B, C, M / 16, F / 16)
         x = x.flatten(1, 2).transpose(1, 2)  # (B, F / 16, C · M / 16)
         return self.stack(self.project(x), lengths).transpose(1, 2), lengths
 
     def forward_head(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """(B, W, F / 16), (B,) -> logits (B, K)."""
+        """Map (B, D, F / 16), (B,) to logits (B, K)."""
         return self.classify(self.dropout(self.pool(x, lengths)))

@@ -1,6 +1,6 @@
 """Mamba: selective state spaces over the spectrogram's frames.
 
-B: clips.  M: mel bins.  F: frames.  W: width of the model.  S: frames joined in a step.  K: classes.
+B: clips.  M: mel bins.  F: frames.  D: width of the model.  J: frames joined in a step.  K: classes.
 """
 
 from torch import Tensor, nn
@@ -19,13 +19,13 @@ class MambaNet(nn.Module):
 
     Args:
         n_mels, n_classes: M and K.
-        d_model: W.
+        d_model: D.
         n_layers: of the stack, each with a block for either direction.
         d_state: states of each channel.
-        expand: channels inside a block for each of W.
+        expand: channels inside a block for each of D.
         d_conv: steps that a block's convolution sees.
         bidirectional: read each clip from both ends.
-        n_joined: S.
+        n_joined: J.
         backend: of the scan, "auto", "torch" or "cuda"; see `layers.selective_scan`.
         pooling: over time, a name in `layers.pooling.POOLINGS`.
         dropout: of what a layer adds, and before the last layer.
@@ -65,16 +65,16 @@ class MambaNet(nn.Module):
         self.classify = nn.Linear(self.pool.n_outputs, n_classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F), (B,) frames -> logits (B, K)."""
+        """Map (B, M, F), (B,) frames to logits (B, K)."""
         return self.forward_head(*self.forward_features(features, lengths))
 
     def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> (B, W, F / S), (B,); a last step that is not full counts."""
+        """Map (B, M, F), (B,) to (B, D, F / J), (B,); a last step that is not full counts."""
         features = functional.pad(clear_padding(features, lengths), (0, -features.shape[2] % self._n_joined))
-        steps = features.transpose(1, 2).unflatten(1, (-1, self._n_joined)).flatten(2)  # (B, F / S, S · M)
+        steps = features.transpose(1, 2).unflatten(1, (-1, self._n_joined)).flatten(2)  # (B, F / J, J · M)
         lengths = (lengths + self._n_joined - 1) // self._n_joined
         return self.stack(self.project(steps), lengths).transpose(1, 2), lengths
 
     def forward_head(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """(B, W, F / S), (B,) -> logits (B, K)."""
+        """Map (B, D, F / J), (B,) to logits (B, K)."""
         return self.classify(self.dropout(self.pool(x, lengths)))

@@ -16,7 +16,7 @@ class Network(nn.Module):
     """Base class of a network, with the default of every hook."""
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Features (B, M, F) and lengths (B,) in frames -> logits (B, K)."""
+        """Map features (B, M, F) and lengths (B,) in frames to logits (B, K)."""
         raise NotImplementedError
 
     def parameter_groups(self) -> list[dict[str, Any]] | None:
@@ -48,7 +48,7 @@ class Network(nn.Module):
         return False
 
     def forward_cached(self, index: Tensor) -> Tensor:
-        """Rows (B,) of clips -> logits (B, K); called after `cache_features` returned True."""
+        """Map rows (B,) of clips to logits (B, K); called after `cache_features` returned True."""
         raise NotImplementedError
 
     def description(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def _convolutions() -> nn.ModuleList:
 
 
 def _framed(features: Tensor, n_frames: int) -> Tensor:
-    """(B, M, F) -> (B, M, n_frames), cut or padded with zeros."""
+    """Map (B, M, F) to (B, M, n_frames), cut or padded with zeros."""
     return functional.pad(features, (0, n_frames))[:, :, :n_frames]  # whichever it is: no export could branch
 
 
@@ -62,7 +62,7 @@ class NotebookCNN(nn.Module):
         self.head = nn.Sequential(nn.Linear(_CHANNELS[-1], 64), nn.Linear(64, n_classes))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F) -> logits (B, K); ``lengths`` go unused, as they did."""
+        """Map (B, M, F) to logits (B, K); ``lengths`` go unused, as they did."""
         return self.head(self.stack(features).amax((2, 3)))
 
 
@@ -79,7 +79,7 @@ class NotebookCNNGRU(nn.Module):
         self.head = nn.Sequential(nn.Linear(256, 64), nn.Linear(64, n_classes))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F) -> logits (B, K); ``lengths`` go unused, as they did."""
+        """Map (B, M, F) to logits (B, K); ``lengths`` go unused, as they did."""
         x = self.stack(features).flatten(1, 2).transpose(1, 2)  # (B, 10, 256 · M / 16)
         output, _ = self.gru(x)  # (B, 10, 256)
         return self.head(output[:, -1])
@@ -95,7 +95,7 @@ class NotebookResNet18(nn.Module):
         self.classify = nn.Linear(512, n_classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F) -> logits (B, K); ``lengths`` go unused, as they did."""
+        """Map (B, M, F) to logits (B, K); ``lengths`` go unused, as they did."""
         x, _ = self.stack(_framed(features, self._n_frames), torch.full_like(lengths, self._n_frames))
         return self.classify(x.mean((2, 3)))
 
@@ -120,7 +120,7 @@ class NotebookCNNTransformer(nn.Module):
         self.head = nn.Sequential(nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, n_classes))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F) -> logits (B, K); ``lengths`` go unused, as they did."""
+        """Map (B, M, F) to logits (B, K); ``lengths`` go unused, as they did."""
         x = _framed(features, self._n_frames)[:, None]  # (B, 1, M, 160)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = functional.relu(norm(functional.max_pool2d(conv(x), 2)))

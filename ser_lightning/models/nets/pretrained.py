@@ -1,7 +1,7 @@
 """A small head on a pretrained speech model, which is frozen (a probe), adapted or fine-tuned.
 
 B: clips.  T: samples of the longest clip.  L: layers that are used, what goes into the first one counted as one.
-F: frames of the longest clip.  H: width.  K: classes.
+F: frames of the longest clip.  D: width.  K: classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -113,24 +113,24 @@ class Pretrained(Network):
         self.classify = nn.Linear(self.pool.n_outputs, n_classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, 1, T), (B,) samples -> logits (B, K)."""
+        """Map (B, 1, T), (B,) samples to logits (B, K)."""
         return self.forward_head(*self.forward_features(features, lengths))
 
     def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, T), (B,) -> (B, L, F, H), (B,)."""
+        """Map (B, 1, T), (B,) to (B, L, F, D), (B,)."""
         states, frames = self.backbone(features[:, 0], lengths)
         return states[:, self._layers], frames
 
     def forward_head(self, states: Tensor, frames: Tensor) -> Tensor:
-        """(B, L, F, H), (B,) -> logits (B, K); statistics have F 1."""
+        """Map (B, L, F, D), (B,) to logits (B, K); statistics have F 1."""
         if self.head is not None:
             return self.head(states)
-        mixed = self._mixed(states)  # (B, F, H)
+        mixed = self._mixed(states)  # (B, F, D)
         x = functional.relu(self.project(mixed)).transpose(1, 2)  # (B, n_hidden, F)
         return self.classify(self.dropout(batch_standardised(self.norm, self.pool(x, frames))))
 
     def forward_cached(self, index: Tensor) -> Tensor:
-        """Rows (B,) of clips whose features are cached -> logits (B, K)."""
+        """Map rows (B,) of clips whose features are cached to logits (B, K)."""
         assert self._cache is not None, "cache_features() comes first"
         states, frames = self._cache.gather([self._hashes[row] for row in index.tolist()], self._layers)
         return self.forward_head(states.to(index.device), frames.to(index.device))
@@ -167,7 +167,7 @@ class Pretrained(Network):
         return True
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The head, then the layers from the top down, each with its share of the learning rate."""
+        """Return the head, then the layers from the top down, each with its share of the learning rate."""
         head = self.backbone.n_layers  # lies above them
         depths: dict[int, list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
@@ -200,7 +200,7 @@ class Pretrained(Network):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _mixed(self, states: Tensor) -> Tensor:
-        """(B, L, F, H) -> (B, F, H), in 32 bits."""
+        """Map (B, L, F, D) to (B, F, D), in 32 bits."""
         with torch.autocast(states.device.type, enabled=False):
             weights = self.layer_weights.softmax(0).expand(len(states), 1, -1)  # (B, 1, L)
             return weights.bmm(states.flatten(2).float()).view(len(states), *states.shape[2:])

@@ -48,11 +48,11 @@ class ResNet(nn.Module):
         self.classify = nn.Linear(self.pool.n_outputs, n_classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F), (B,) frames -> logits (B, K)."""
+        """Map (B, M, F), (B,) frames to logits (B, K)."""
         return self.forward_head(*self.forward_features(features, lengths))
 
     def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> (B, C, F / 32), (B,); n_hidden in place of C where that is given."""
+        """Map (B, M, F), (B,) to (B, C, F / 32), (B,); n_hidden in place of C where that is given."""
         x, lengths = self.stack(features, lengths)  # (B, C, M / 32, F / 32)
         if self.project is None:
             return x.mean(2), lengths
@@ -60,5 +60,5 @@ class ResNet(nn.Module):
         return functional.relu(self.project(x)).transpose(1, 2), lengths
 
     def forward_head(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """(B, C, F / 32), (B,) -> logits (B, K)."""
+        """Map (B, C, F / 32), (B,) to logits (B, K)."""
         return self.classify(self.dropout(self.pool(x, lengths)))

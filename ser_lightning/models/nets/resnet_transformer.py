@@ -56,15 +56,15 @@ class ResNetTransformer(nn.Module):
         self.classify = nn.Linear(self.pool.n_outputs, n_classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, F), (B,) frames -> logits (B, K)."""
+        """Map (B, M, F), (B,) frames to logits (B, K)."""
         return self.forward_head(*self.forward_features(features, lengths))
 
     def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, M, F), (B,) -> (B, D, F / 16), (B,)."""
+        """Map (B, M, F), (B,) to (B, D, F / 16), (B,)."""
         x, lengths = self.stack(features, lengths)  # (B, C, M / 32, F / 16)
         x = self.project(x.flatten(1, 2).transpose(1, 2))  # (B, F / 16, D)
         return self.encoder(x, lengths).transpose(1, 2), lengths
 
     def forward_head(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """(B, D, F / 16), (B,) -> logits (B, K)."""
+        """Map (B, D, F / 16), (B,) to logits (B, K)."""
         return self.classify(self.dropout(self.pool(x, lengths)))

@@ -86,7 +86,7 @@ class Backbone(nn.Module):
             encoder.keep_no_activations()
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T), (B,) samples -> (B, L, F, D), (B,) frames."""
+        """Map (B, T), (B,) samples to (B, L, F, D), (B,) frames."""
         if self._mode != "frozen":
             return self._reduced(*self.encoder(waveform, lengths))
         with torch.no_grad(), torch.autocast(waveform.device.type, enabled=False):
@@ -119,7 +119,7 @@ class Backbone(nn.Module):
         return -(-self.encoder.frames(lengths) // self.average_frames)
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Set the adapters too, which are inside a model that is no part of this module, and stays in eval mode."""
+        """Set the adapters' mode too: the model around them is no part of this module, and stays in eval mode."""
         if self._mode == "lora":
             for module in self.encoder.modules():
                 if hasattr(module, "lora_dropout"):
@@ -154,11 +154,11 @@ class Backbone(nn.Module):
         )
 
     def get_extra_state(self) -> dict[str, str]:
-        """What a checkpoint says beside the weights: which model this is, or began as."""
+        """Return what a checkpoint says beside the weights: which model this is, or began as."""
         return {"digest": self.source.digest}
 
     def set_extra_state(self, state: dict[str, str]) -> None:
-        """Raises: UserError where a checkpoint was trained on another frozen model than this."""
+        """Raise UserError where a checkpoint was trained on another frozen model than this."""
         if self._mode == "finetune":
             self.source = replace(self.source, digest=state["digest"])
         elif state["digest"] != self.source.digest:
@@ -173,7 +173,7 @@ class Backbone(nn.Module):
         return super()._apply(fn, recurse)
 
     def _reduced(self, states: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, L, F, D), (B,) -> statistics (B, L, 1, 2D), or means of neighbouring frames; normalised first."""
+        """Map (B, L, F, D), (B,) to statistics (B, L, 1, 2D), or means of neighbouring frames; normalised first."""
         states = functional.layer_norm(states.float(), states.shape[-1:])
         if self._statistics:
             return layer_statistics(states, frames)[:, :, None], torch.ones_like(frames)

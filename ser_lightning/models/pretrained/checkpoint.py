@@ -1,4 +1,4 @@
-"""Pretrained speech models from the hub or from a folder, and a line for whatever keeps one from being had."""
+"""Read pretrained speech models from the hub or from a folder, or say in a line why that failed."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ _CLASSES = {  # of transformers, by family: config and preprocessor
 }
 FAMILIES = tuple(_CLASSES)
 
-# Learnt without: masks, dropped layers and adapters would change how many frames and layers there are.
+# Switched off in training: masks, dropped layers and adapters would change how many frames and layers there are.
 _OFF = {
     "apply_spec_augment": False,
     "mask_time_prob": 0.0,
@@ -37,7 +37,7 @@ _OFF = {
     "encoder_layerdrop": 0.0,
     "add_adapter": False,
 }
-# What decides, beside the weights, what a model answers.
+# What decides a model's outputs, beside the weights.
 _SETTINGS = """
     activation_function conv_kernel conv_pos_batch_norm conv_stride do_stable_layer_norm encoder_attention_heads
     feat_extract_activation feat_extract_norm feat_proj_layer_norm hidden_act layer_norm_eps max_bucket_distance
@@ -52,7 +52,7 @@ Encoder = Wav2Vec2Encoder | WhisperEncoder
 class Source:
     """What checkpoints and results say of a pretrained model.
 
-    ``digest`` is of its weights and of what else decides its answers; ``architecture`` is all but the weights, as
+    ``digest`` is of its weights and of what else decides its outputs; ``architecture`` is all but the weights, as
     JSON; ``contamination`` is said where it was trained on emotional speech.
     """
 
@@ -69,7 +69,7 @@ class Source:
 
 
 def read_encoder(name: str | None, *, context: str = "window") -> tuple[Encoder, Source]:
-    """The model of that name on the hub, or in the folder of that name, in 32 bits; ``context`` is of Whisper.
+    """Read the model of that name on the hub, or in the folder of that name, in 32 bits; ``context`` is of Whisper.
 
     Raises: UserError where transformers is not installed, or no such model can be had or used.
     """
@@ -100,7 +100,7 @@ def read_encoder(name: str | None, *, context: str = "window") -> tuple[Encoder,
 
 
 def remake_encoder(name: str | None, architecture: str, *, context: str = "window") -> tuple[Encoder, Source]:
-    """The model that `Source.architecture` describes, with random weights, of the five families alone.
+    """Make the model that `Source.architecture` describes, with random weights, of the five families alone.
 
     A checkpoint may come from anywhere: of its description, that is used which the family's own config knows. The
     digest is the checkpoint's to say.
@@ -123,7 +123,7 @@ def remake_encoder(name: str | None, architecture: str, *, context: str = "windo
 
 
 def _bounded(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a preprocessor that decide its numbers, none so large that a table of them would be."""
+    """Return a preprocessor's settings that decide its numbers, checked to make no large table."""
     numbers = {key: settings[key] for key in _PREPROCESSING if key in settings}
     if any(not isinstance(value, int) or value > _LARGEST_NUMBER for value in numbers.values()):
         raise ValueError("its preprocessor is none of these families'")
@@ -165,7 +165,7 @@ def _encoder(config: Any, preprocessor: Any, model: Any, context: str) -> Encode
 
 
 def _digest(config: Any, preprocessor: Any, encoder: Encoder) -> str:
-    """Weights count without their names, which are not the same in all versions of transformers."""
+    """Hash settings and weights, without their names, which differ between versions of transformers."""
     settings = [(name, _plain(getattr(config, name, None))) for name in _SETTINGS]
     settings += [(name, _plain(getattr(preprocessor, name, None))) for name in _PREPROCESSING]
     facts = [repr(setting) for setting in settings]
@@ -174,7 +174,7 @@ def _digest(config: Any, preprocessor: Any, encoder: Encoder) -> str:
 
 
 def _folder_of(name: str) -> Path | None:
-    """The folder of that name; None where there is none, and the name is one of the hub's."""
+    """Return the folder of that name; None where there is none, and the name is one of the hub's."""
     folder = Path(name).expanduser()
     return folder.resolve() if folder.is_dir() else None
 
@@ -200,7 +200,7 @@ def _library() -> Any:
 
 
 def _read(name: str, what: str, read: Callable[[str], Any]) -> Any:
-    """What ``read`` makes of the model's folder, or of its place on the hub."""
+    """Call ``read`` with the model's folder, or its name on the hub."""
     from safetensors import SafetensorError
 
     folder = _folder_of(name)

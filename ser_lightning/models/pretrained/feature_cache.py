@@ -112,7 +112,7 @@ class FeatureCache:
         return sorted(path for path in self._folder.glob("[0-9]*") if path.name.isdigit())
 
     def _lacking(self, clips: Sequence[Clip]) -> list[Clip]:
-        """One of every sound that is not there, the longest first."""
+        """Return one clip of every sound that is not there, the longest first."""
         lacking = {clip.audio_hash: clip for clip in clips if clip.audio_hash not in self._places}
         return sorted(lacking.values(), key=lambda clip: -clip.n_samples)
 
@@ -171,7 +171,7 @@ def _reopened(folder: Path, n_layers: int, width: int, title: str) -> FeatureCac
 
 
 def _cut(items: Sequence, is_too_much: Callable[[list], bool]) -> Iterator[list]:
-    """Runs of items, each as long as it can be."""
+    """Yield runs of items, each as long as it can be."""
     run: list = []
     for item in items:
         if run and is_too_much([*run, item]):

@@ -51,7 +51,7 @@ class StatisticsHead(nn.Module):
 
 
 def batch_standardised(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
-    """By the batch's statistics; in eval, and for a single clip, which has none, by those of all batches."""
+    """Standardise by the batch's statistics; in eval, and for a single clip, by those of all batches."""
     if len(x) > 1 or not norm.training:
         return norm(x)
     return functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)

@@ -1,7 +1,7 @@
 """wav2vec 2.0, HuBERT, WavLM and data2vec: convolutions over the waveform, then Transformer layers.
 
 B: clips.  T: samples of the longest clip.  L: layers, what goes into the first one counted as one.
-F: frames of the longest clip.  H: width.  C: channels of the convolutions.
+F: frames of the longest clip.  D: width.  C: channels of the convolutions.
 """
 
 import re
@@ -50,7 +50,7 @@ class Wav2Vec2Encoder(nn.Module):
                 module.register_forward_pre_hook(self._clear)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) float, zero beyond ``lengths`` (B,) -> ((B, L, F, H), frames (B,)), at least one a clip."""
+        """Map (B, T) float, zero beyond ``lengths`` (B,) to ((B, L, F, D), frames (B,)), at least one a clip."""
         samples = waveform[:, : int(lengths.max())]
         samples = _standardised(samples, lengths) if self._standardise else samples
         samples = functional.pad(samples, (0, max(0, self._shortest - samples.shape[1])))
@@ -61,7 +61,7 @@ class Wav2Vec2Encoder(nn.Module):
         mask = frame_mask(lengths, samples.shape[1]).long()
         output = self.model(samples, attention_mask=mask, output_hidden_states=True)
         # the last of hidden_states is before or after the last norm, as the version of transformers has it
-        states = torch.stack([*output.hidden_states[:-1], output.last_hidden_state], 1)  # (B, L, F, H)
+        states = torch.stack([*output.hidden_states[:-1], output.last_hidden_state], 1)  # (B, L, F, D)
         assert states.shape[1] == self.n_layers
         return states, self._frames
 
@@ -89,7 +89,7 @@ class Wav2Vec2Encoder(nn.Module):
         self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
     def _clear(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Zeros beyond each clip's end in what goes into a convolution, (B, H, F)."""
+        """Zero what goes into a convolution, (B, D, F), beyond each clip's end."""
         return (clear_padding(inputs[0], self._frames), *inputs[1:])
 
 
@@ -114,19 +114,19 @@ class _OwnFramesNorm(nn.Module):
 
 
 def _standardised(waveform: Tensor, lengths: Tensor) -> Tensor:
-    """Mean 0 and variance 1 over each clip's own samples; padding stays 0."""
+    """Bring each clip's own samples to mean 0 and variance 1; padding stays 0."""
     count = lengths[:, None]
     centred = clear_padding(waveform - waveform.sum(1, keepdim=True) / count, lengths)
     return centred / (centred.square().sum(1, keepdim=True) / count + _EPS).sqrt()
 
 
 def _after(lengths: Tensor, kernel: int, stride: int) -> Tensor:
-    """Lengths after a convolution without padding."""
+    """Return lengths after a convolution without padding."""
     return torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
 
 
 def _receptive_field(steps: list[tuple[int, int]]) -> int:
-    """Samples that one frame needs."""
+    """Return the number of samples that one frame needs."""
     n_samples = 1
     for kernel, stride in reversed(steps):
         n_samples = (n_samples - 1) * stride + kernel

@@ -1,6 +1,6 @@
 """Whisper's encoder: log-mel spectrograms of windows of at most 30 s, then Transformer layers.
 
-B: clips.  T: samples of the longest clip.  N: windows of it.  U: windows that hold anything.  M: mel bins.
+B: clips.  T: samples of the longest clip.  W: windows of it.  U: windows that hold anything.  M: mel bins.
 P: positions of the longest window.  L: layers, what goes into the first one counted as one.
 F: frames of the longest clip.  H: heads.  D: width.
 """
@@ -64,18 +64,18 @@ class WhisperEncoder(nn.Module):
         self.register_buffer("filters", torch.from_numpy(np.float32(mel_filters)), persistent=False)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) float, zero beyond ``lengths`` (B,) -> ((B, L, F, D), frames (B,))."""
+        """Map (B, T) float, zero beyond ``lengths`` (B,) to ((B, L, F, D), frames (B,))."""
         frames = self.frames(lengths)
         n_frames, n_samples = int(frames.max()), int(lengths.max())
         n_windows = -(-n_samples // self._window_samples)
         whole = functional.pad(waveform[:, :n_samples], (0, n_windows * self._window_samples - n_samples))
-        windows = whole.unflatten(1, (n_windows, -1))  # (B, N, samples)
+        windows = whole.unflatten(1, (n_windows, -1))  # (B, W, samples)
         begin = torch.arange(n_windows, device=lengths.device) * self._window_samples
-        used = begin < lengths[:, None]  # (B, N)
+        used = begin < lengths[:, None]  # (B, W)
         positions = self._positions((lengths[:, None] - begin)[used])  # (U,)
         kept = min(n_frames, self._n_positions)
         states = torch.cat(list(self._states(windows[used], positions, kept)))  # (U, L, kept, D)
-        placed = states.new_zeros(*used.shape, *states.shape[1:])  # (B, N, L, kept, D)
+        placed = states.new_zeros(*used.shape, *states.shape[1:])  # (B, W, L, kept, D)
         placed[used] = states
         return placed.transpose(1, 2).flatten(2, 3)[:, :, :n_frames], frames
 
@@ -100,13 +100,13 @@ class WhisperEncoder(nn.Module):
         self._gradient_checkpointing = True
 
     def _positions(self, lengths: Tensor) -> Tensor:
-        """Positions (U,) that windows take which hold so many samples, or as many as they can."""
+        """Return how many positions (U,) windows take which hold so many samples, or as many as they can."""
         if self.context == "window":
             return torch.full_like(lengths, self._n_positions)
         return (self.frames(lengths) + _SILENT_POSITIONS).clamp_max(self._n_positions)
 
     def _states(self, windows: Tensor, positions: Tensor, kept: int) -> Iterator[Tensor]:
-        """Windows (U, samples) a few at a time -> (some, L, kept, D)."""
+        """Encode windows (U, samples) a few at a time to (some, L, kept, D)."""
         n_positions = int(positions.max())
         at_a_time = len(windows) if torch.is_grad_enabled() else max(1, _POSITIONS_AT_A_TIME // n_positions)
         samples = windows[:, : n_positions * self._frame_samples]
@@ -114,7 +114,7 @@ class WhisperEncoder(nn.Module):
             yield self._layers(self._log_mel(some), own, kept)
 
     def _layers(self, mel: Tensor, positions: Tensor, kept: int) -> Tensor:
-        """(U, M, 2P), (U,) -> (U, L, kept, D), the first positions of each layer."""
+        """Map (U, M, 2P), (U,) to (U, L, kept, D), the first positions of each layer."""
         model = self.model
         x = functional.gelu(model.conv1(clear_padding(mel, 2 * positions)))
         x = functional.gelu(model.conv2(clear_padding(x, 2 * positions))).transpose(1, 2)  # (U, P, D)
@@ -133,7 +133,7 @@ class WhisperEncoder(nn.Module):
         return torch.stack([state[:, :kept] for state in states], 1)
 
     def _layer(self, layer: Any, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(U, P, D) -> (U, P, D); transformers' own layers take no mask, and no windows shorter than 30 s."""
+        """Map (U, P, D) to (U, P, D); transformers' own layers take no mask, and no windows shorter than 30 s."""
         attention = layer.self_attn
         normed = layer.self_attn_layer_norm(x)
         q, k, v = (
@@ -145,7 +145,7 @@ class WhisperEncoder(nn.Module):
         return x + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x))))
 
     def _log_mel(self, windows: Tensor) -> Tensor:
-        """(U, samples) -> (U, M, 2P), as Whisper's preprocessor makes them."""
+        """Map (U, samples) to (U, M, 2P), as Whisper's preprocessor makes them."""
         with torch.autocast(windows.device.type, enabled=False):
             spectrum = torch.stft(windows, self._n_fft, self._hop_samples, window=self.window, return_complex=True)
             power = spectrum[..., :-1].abs().square()  # (U, n_fft / 2 + 1, 2P)
