@@ -108,7 +108,7 @@ def _section(comparison: Comparison) -> Iterator[str]:
     yield from _table(
         ["", "model", "UAR", "seeds ±", "accuracy", "macro-F1", "folds×seeds", "parameters"],
         [_cells(rank, group) for rank, group in _ranked(comparison)]
-        + [["", "listeners", percent(comparison.human), *[""] * 5]] * (comparison.human is not None),
+        + [["", "annotators", percent(comparison.human), *[""] * 5]] * (comparison.human is not None),
         names=1,
     )
     if comparison.pairs:

@@ -142,7 +142,7 @@ def _groups(comparison: Comparison, *, wide: bool) -> Table:
             style="bold" if rank == 1 else "",
         )
     if comparison.human is not None:
-        table.add_row("", "listeners", percent(comparison.human), style="dim")
+        table.add_row("", "annotators", percent(comparison.human), style="dim")
     return table
 
 

@@ -1,4 +1,4 @@
-"""Networks as a graph can hold them: layers that loop over frames are swapped for some that call an operator.
+"""Make networks exportable: layers that loop over frames are swapped for some that call an operator.
 
 F: frames.  B: clips.  C: numbers a frame.  H: units in each direction.  M: width of the model.  E: channels inside.
 """
@@ -15,7 +15,7 @@ from ser_lightning.models.layers.mamba import Mamba
 
 
 def exportable(net: nn.Module) -> nn.Module:
-    """A copy of ``net`` that answers the same and can be exported; ``net`` stays as it is."""
+    """Return a copy of ``net`` that gives the same output and can be exported; ``net`` stays as it is."""
     copy = deepcopy(net).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return _swapped(copy)
 

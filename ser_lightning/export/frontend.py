@@ -15,9 +15,9 @@ from ser_lightning.models.layers.masking import frame_mask
 
 
 class LogMelByConvolution(LogMel):
-    """What `LogMel` makes of waveforms, its spectrum by a convolution with windowed cosines and sines.
+    """Computes what `LogMel` does, its spectrum by a convolution with windowed cosines and sines.
 
-    Takes the same arguments; samples beyond a clip's length are not looked at. Where there is nothing to hear but
+    Takes the same arguments; samples beyond a clip's length are not looked at. Where there is nothing but
     rounding, as between the harmonics of a tone that no noise accompanies, the two round differently.
     """
 
@@ -45,7 +45,7 @@ class LogMelByConvolution(LogMel):
 
 
 def _waves(window: Tensor, n_fft: int) -> Tensor:
-    """(n_fft + 2, window): the window times the cosine and the sine of each frequency, in turns."""
+    """Return (n_fft + 2, window): the window times the cosine and the sine of each frequency, in turns."""
     parts = torch.arange(n_fft // 2 + 1)[:, None] * torch.arange(len(window)) % n_fft  # of a turn's n_fft
     angle = parts.double() * (2 * math.pi / n_fft)
     return (torch.stack([angle.cos(), angle.sin()], dim=1).flatten(0, 1) * window.double()).float()

@@ -23,7 +23,7 @@ _TRACED_S = (1.3, 0.9, 0.4)  # any lengths would do
 
 
 class _Graph(nn.Module):
-    """What is traced: all that `EmotionRecognizer` does."""
+    """Does all that `EmotionRecognizer` does, as one module to trace."""
 
     def __init__(self, model: EmotionRecognizer):
         super().__init__()
@@ -43,7 +43,7 @@ class _Graph(nn.Module):
 
 
 def to_onnx(model: EmotionRecognizer) -> bytes:
-    """The model as the content of an ONNX file, for batches of any size and clips of any length.
+    """Return the model as the content of an ONNX file, for batches of any size and clips of any length.
 
     Inputs: ``waveform`` (B, T) float32 in [-1, 1] and ``lengths`` (B,) int64; output: ``probabilities`` (B, K).
     Raises: UserError for what cannot be exported.
@@ -77,7 +77,7 @@ def _traced(graph: nn.Module, waveform: Tensor, lengths: Tensor) -> torch.onnx.O
 
 
 def metadata(model: EmotionRecognizer) -> dict[str, str]:
-    """What the file says of itself."""
+    """Return what the file says of itself."""
     n_labels = len(model.labels)
     return {
         "labels": json.dumps(list(model.labels), ensure_ascii=False),

@@ -346,7 +346,7 @@ def test_synthetic_speech_shared_speakers_and_contamination_cannot_be_missed(tmp
     assert ",no,intended," in to_csv([comparison]) and ",yes,1,cnn" in to_csv([comparison])
 
 
-def test_listeners_stand_beside_the_models(tmp_path):
+def test_annotators_stand_beside_the_models(tmp_path):
     for fold, uar in enumerate((0.4, 0.5)):
         make_run(
             tmp_path / str(fold),
@@ -355,7 +355,7 @@ def test_listeners_stand_beside_the_models(tmp_path):
         )
     comparison = only(tmp_path)
     assert comparison.human == pytest.approx(0.45)
-    assert "listeners" in said([comparison])
+    assert "annotators" in said([comparison])
     make_run(tmp_path / "2", fold=2)
     assert only(tmp_path).human is None
 
