@@ -1,6 +1,7 @@
 """Tables on a terminal: scores by acoustic condition, and by parts of the test clips."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,7 +10,8 @@ from rich.text import Text
 
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.evaluation.subgroups import Slices, lacks_labels
-from ser_lightning.report.table_cells import bracketed, percent, plain
+from ser_lightning.report.numbers import bracketed, percent
+from ser_lightning.report.table_cells import plain
 
 _UNITS = "Per cent; in brackets 95 % intervals by a bootstrap over speakers."
 _PAIRED = "Against clean: difference in UAR, the same speakers under both."
@@ -21,7 +23,11 @@ def robustness_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     for number, row in enumerate(rows):
         if number and row["group"] != rows[number - 1]["group"]:
             table.add_row()
-        cells = (_with_interval(row, "uar"), percent(row["accuracy"]), _with_interval(row, "difference", "+"))
+        cells = (
+            _with_interval(row, "uar"),
+            percent(row["accuracy"], unit=""),
+            _with_interval(row, "difference", signed=True),
+        )
         table.add_row(Text(row["title"]), *cells, style="bold" if number == 0 else "")
     return Group(table, "", Text(f"{_UNITS} {_PAIRED}", style="dim"))
 
@@ -47,18 +53,17 @@ def _slice_cells(row: Mapping[str, Any]) -> list[RenderableType]:
     share, label = min((share, label) for label, share in row["recall"].items() if share is not None)
     return [
         _with_interval(row, "uar"),
-        percent(row["accuracy"]),
+        percent(row["accuracy"], unit=""),
         f"{row['n_clips']:,}",
         str(row["n_speakers"]),
-        Text(f"{plain(label)} ({share:.1%})"),
+        Text(f"{plain(label)} ({percent(share)})"),
     ]
 
 
-def _with_interval(row: Mapping[str, Any], name: str, sign: str = "") -> str:
-    value, bounds = row[name], row[f"{name}_interval"]
-    if value is None:
+def _with_interval(row: Mapping[str, Any], name: str, *, signed: bool = False) -> str:
+    if row[name] is None:
         return ""
-    return bracketed(Estimate(value, *bounds), sign) if bounds else f"{round(100 * value, 1) + 0.0:{sign}.1f}"
+    return bracketed(Estimate(row[name], *(row[f"{name}_interval"] or (nan, nan))), signed=signed)
 
 
 def _table(first: str, *numbers: str) -> Table:
