@@ -1,4 +1,4 @@
-"""How fast: against the notebook's training loop, against the bare training step; the start; the selective scan.
+"""Measure speed: against the notebook's training loop and the bare training step; the start; the selective scan.
 
 ``python -m ser_lightning.bench.__main__ [--cremad DIR]``: all in one process, in turns, on the same clips.
 """
@@ -95,7 +95,7 @@ def _training(data: list[str]) -> Table:
 
 
 def _end_to_end(cfg: DictConfig) -> float:
-    """Clips a second of a whole run, as it would be recorded: data, front-end, training, logging."""
+    """Return clips a second of a whole run, as it would be recorded: data, front-end, training, logging."""
     cfg.trainer.max_epochs = EPOCHS
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         run = RunDirectory(Path(folder))
@@ -106,11 +106,11 @@ def _end_to_end(cfg: DictConfig) -> float:
 
 
 class BareStep:
-    """Front-end, augmentation, network and optimiser on batches that are in memory already, and nothing else."""
+    """Runs front-end, augmentation, network and optimiser on batches that are in memory already, nothing else."""
 
     def __init__(self, cfg: DictConfig, data: EmotionDataModule):
         self._module = make_module(cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz).train()
-        self._module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # no trainer listens
+        self._module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # no trainer logs
         self._optimizer = self._module.make_optimizer()
         self._bf16 = choose_precision(cfg.trainer.precision, "cpu") == "bf16-mixed"
         self._clip = cfg.trainer.gradient_clip_val
@@ -135,7 +135,7 @@ class BareStep:
         self._optimizer.step()
 
     def shares(self) -> dict[str, float]:
-        """How a step's time divides, by timing the parts on the same batches."""
+        """Return how a step's time divides, by timing the parts on the same batches."""
         batches = self._batches[:SHARED_OUT]
         augmentation = self._module.augment
         features = [self._module.frontend(batch.waveform, batch.lengths) for batch in batches]
@@ -152,7 +152,7 @@ class BareStep:
 
 
 def _seconds(action: Callable[[int], object], n: int) -> float:
-    """Median seconds of ``action`` over 0 … n - 1, three times each."""
+    """Return the median seconds of ``action`` over 0 … n - 1, three times each."""
     times = []
     for number in [*range(n)] * 3:
         start = time.perf_counter()
@@ -162,7 +162,7 @@ def _seconds(action: Callable[[int], object], n: int) -> float:
 
 
 def _start() -> Table:
-    """How long `python train.py --cfg job` takes, against importing Lightning."""
+    """Show how long `python train.py --cfg job` takes, against importing Lightning."""
     ours = [sys.executable, str(ROOT / "train.py"), "--cfg", "job"]
     theirs = [sys.executable, "-c", "import lightning"]
     rounds = [(_wall_s(ours), _wall_s(theirs)) for _ in range(START_ROUNDS + 1)][1:]
@@ -180,7 +180,7 @@ def _wall_s(command: list[str]) -> float:
 
 
 def _scan() -> Table:
-    """Forward and backward of the selective scan, 512 channels of 16 states, as three ways do it."""
+    """Time forward and backward of the selective scan, 512 channels of 16 states, as three ways do it."""
     ways = {"ours": "ours, PyTorch", "mambapy": "mambapy's parallel scan", "loop": "the plain loop"}
     runs = {way: run for way in ways if (run := measured(way, SCAN_CLIPS, SCAN_FRAMES)) is not None}
     for warm_up in runs.values():
@@ -198,15 +198,15 @@ def _scan() -> Table:
     for way, aims in (("mambapy", " (aim ≥ 5, memory ≥ 3)"), ("loop", "")):
         if way in runs:
             ratios = _spread([one[way] / one["ours"] for one in rounds], ".1f")
-            mine, theirs = peaks["ours"], peaks[way]
+            ours, theirs = peaks["ours"], peaks[way]
             table.add_row(
-                f"{way} / ours{aims}", *ratios, _number(theirs / mine if mine and theirs else None, ".1f")
+                f"{way} / ours{aims}", *ratios, _number(theirs / ours if ours and theirs else None, ".1f")
             )
     return table
 
 
 def _scan_lengths() -> Table:
-    """That its cost grows as the clips do, and no faster."""
+    """Show that its cost grows as the clips do, and no faster."""
     runs = [measured("ours", LONG_CLIPS, n_frames) for n_frames in LONG_FRAMES]
     rounds = [[run() for run in runs if run is not None] for _ in range(ROUNDS + 1)][1:]
     peaks = peaks_mb("ours", LONG_CLIPS, LONG_FRAMES)
@@ -224,7 +224,7 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _spread(values: list[float], form: str) -> list[str]:
-    """Median, lowest and highest."""
+    """Write median, lowest and highest."""
     return [format(value, form) for value in (statistics.median(values), min(values), max(values))]
 
 

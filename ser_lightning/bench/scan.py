@@ -68,7 +68,7 @@ def mambapys_scan() -> Callable[..., Tensor] | None:
 
 
 def measured(way: str, n_clips: int, n_frames: int) -> Callable[[], float] | None:
-    """What times one run of a way, "ours", "mambapy" or "loop", in seconds; None where that is not installed."""
+    """Return what times one run of a way, "ours", "mambapy" or "loop", in seconds; None if it is not installed."""
     scan = {"ours": lambda: selective_scan, "loop": lambda: selective_scan_reference, "mambapy": mambapys_scan}[
         way
     ]()
@@ -79,7 +79,7 @@ def measured(way: str, n_clips: int, n_frames: int) -> Callable[[], float] | Non
 
 
 def peaks_mb(way: str, n_clips: int, n_frames: Sequence[int]) -> list[float | None]:
-    """What a forward and backward needs beyond its arguments, gradients included; None where Linux is not."""
+    """Return what a forward and backward needs beyond its arguments, with gradients; None where Linux is not."""
     if not Path("/proc/self/clear_refs").exists():
         return [None] * len(n_frames)
     command = [sys.executable, "-m", __spec__.name, way, str(n_clips), *map(str, n_frames)]

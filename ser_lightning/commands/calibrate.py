@@ -129,9 +129,7 @@ def _groups(speakers: Sequence[str]) -> "NDArray[np.int64]":
     return np.array([group[name] for name in speakers], dtype=np.int64)
 
 
-def _print_report(
-    console: "Console", temperature: float, before: "Calibration", after: "Calibration"
-) -> None:
+def _print_report(console: "Console", temperature: float, before: "Calibration", after: "Calibration") -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")

@@ -19,7 +19,8 @@ from ser_lightning.compare.tables import (
     shown_pairs,
 )
 from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.report.table_cells import bracketed, markdown, percent, plain, spread
+from ser_lightning.report.numbers import bracketed, percent, spread
+from ser_lightning.report.table_cells import markdown, plain
 
 SCHEMA = 1  # of the JSON
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -108,7 +109,8 @@ def _section(comparison: Comparison) -> Iterator[str]:
     yield from _table(
         ["", "model", "UAR", "seeds ±", "accuracy", "macro-F1", "folds×seeds", "parameters"],
         [_cells(rank, group) for rank, group in _ranked(comparison)]
-        + [["", "annotators", percent(comparison.annotators), *[""] * 5]] * (comparison.annotators is not None),
+        + [["", "annotators", percent(comparison.annotators, unit=""), *[""] * 5]]
+        * (comparison.annotators is not None),
         names=1,
     )
     if comparison.pairs:
@@ -132,8 +134,8 @@ def _cells(rank: int, group: Group) -> list[str]:
         markdown(group.name),
         bracketed(group.uar),
         spread(group.uar_sd),
-        percent(group.accuracy.value),
-        percent(group.macro_f1),
+        percent(group.accuracy.value, unit=""),
+        percent(group.macro_f1, unit=""),
         markdown(grid_text(group)),
         f"{group.parameters:,}" if group.parameters is not None else "–",
     ]

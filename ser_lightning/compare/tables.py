@@ -1,6 +1,5 @@
 """A comparison for people on a terminal: what was compared under which protocol, the ranking, the pairs."""
 
-import math
 from collections.abc import Iterator, Sequence
 from textwrap import shorten
 
@@ -9,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.compare.comparison import Comparison, Group, Pair
-from ser_lightning.report.numbers import minutes
+from ser_lightning.report.numbers import bracketed, decimal, minutes, p_value, percent, spread
 from ser_lightning.report.protocol import corpora, known_of_speakers, label_source
-from ser_lightning.report.table_cells import bracketed, p_text, percent, plain, spread
+from ser_lightning.report.table_cells import plain
 from ser_lightning.utils.errors import counted
 
 EVERY_PAIR_UP_TO = 8  # groups; of more, each with the first alone
@@ -64,10 +63,10 @@ def pair_cells(comparison: Comparison, pair: Pair) -> list[str]:
     """Who, the difference and its interval, both p, the effect size."""
     return [
         plain(f"{pair.first} − {pair.second}" if _every_pair(comparison) else pair.second),
-        bracketed(pair.difference, "+"),
-        p_text(pair.permutation_holm_p),
-        p_text(pair.mcnemar_holm_p),
-        f"{pair.effect_size:+.2f}" if math.isfinite(pair.effect_size) else "–",
+        bracketed(pair.difference, signed=True),
+        p_value(pair.permutation_holm_p),
+        p_value(pair.mcnemar_holm_p),
+        decimal(pair.effect_size, 2),
     ]
 
 
@@ -135,19 +134,16 @@ def _groups(comparison: Comparison, *, wide: bool) -> Table:
             plain(group.name),
             bracketed(group.uar),
             spread(group.uar_sd),
-            percent(group.accuracy.value),
-            *([percent(group.macro_f1), f"{group.n_clips:,}", str(group.n_speakers), _minutes(group)] * wide),
+            percent(group.accuracy.value, unit=""),
+            *[percent(group.macro_f1, unit=""), f"{group.n_clips:,}", str(group.n_speakers)] * wide,
+            *[minutes(group.minutes)] * wide,
             grid_text(group),
             f"{group.parameters:,}" if group.parameters is not None else "–",
             style="bold" if rank == 1 else "",
         )
     if comparison.annotators is not None:
-        table.add_row("", "annotators", percent(comparison.annotators), style="dim")
+        table.add_row("", "annotators", percent(comparison.annotators, unit=""), style="dim")
     return table
-
-
-def _minutes(group: Group) -> str:
-    return minutes(group.minutes)
 
 
 def _pairs(comparison: Comparison) -> Table:

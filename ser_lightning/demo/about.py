@@ -1,4 +1,4 @@
-"""What is said of the model beside its answers, out of its checkpoint, and of its run where that is at hand."""
+"""Describe the model beside its answers, out of its checkpoint, and of its run where that is at hand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.result import Result
 from ser_lightning.utils.errors import UserError, counted
 
-_CAUTION = "What it hears in a voice says little about how people feel: judge nobody by it."
-_ACTED = f"It learnt from actors. {_CAUTION}"
-_SYNTHETIC = "It was taught synthetic speech, to try the program: what it says of real voices means nothing."
-_CALIBRATED = "Its probabilities are calibrated: of answers that it gives 90%, about nine in ten should be right."
-_UNCALIBRATED = "Its probabilities are not calibrated: of answers that it gives 90%, more or fewer may be right."
+_CAUTION = "What it predicts from speech says little about how people feel: conclude nothing about anybody from it."
+_ACTED = f"It was trained on acted speech. {_CAUTION}"
+_SYNTHETIC = "It was trained on synthetic speech, to try the program: its predictions for real speech mean nothing."
+_CALIBRATED = "Its probabilities are calibrated: of predictions with 90%, about nine in ten should be right."
+_UNCALIBRATED = "Its probabilities are not calibrated: of predictions with 90%, more or fewer may be right."
 
-_ONE_RECORDING = "It compares a voice with how it usually sounds; here a recording is all that it knows of one."
+_ONE_RECORDING = "It normalises by the speaker's statistics, which are taken here from the one recording."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class About:
 
 
 def about(checkpoint: Checkpoint) -> About:
-    """What there is to know before an answer is believed."""
+    """Return what to know before an answer is believed."""
     corpora = _corpora(checkpoint.config.get("data", {}), checkpoint.protocol)
     titles = [corpus.title if isinstance(corpus, Corpus) else corpus for corpus in corpora]
     return About(
@@ -49,7 +49,7 @@ def about(checkpoint: Checkpoint) -> About:
 
 
 def _corpora(data: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[Corpus | str]:
-    """Those it was trained on: ours as they are, others by name."""
+    """Return the corpora it was trained on: ours as they are, others by name."""
     names = [data["corpus"]] if "corpus" in data else list(data.get("corpora", ()))
     return [_corpus(name) for name in names] or [str(protocol["corpus"])]
 
@@ -71,15 +71,15 @@ def _warning(corpora: Sequence[Corpus | str]) -> str:
 def _protocol(protocol: Mapping[str, Any]) -> str:
     fold = protocol.get("fold")
     split = f"Split {protocol['split']}" + (f", fold {fold}" if fold is not None else "")
-    heard = "were not heard in training" if protocol["speaker_independent"] else "were heard in training, too"
-    return f"{split}: taught {counted(protocol['n_train'], 'clip')}; the speakers of its test {heard}."
+    also = "are not in training" if protocol["speaker_independent"] else "are in training, too"
+    return f"{split}: trained on {counted(protocol['n_train'], 'clip')}; the speakers of its test {also}."
 
 
 def _tested(checkpoint: Checkpoint) -> list[str]:
-    """How its test went, where the file still lies in its run's directory."""
+    """Return its UAR in the test, where the file still lies in its run's directory."""
     run = RunDirectory(checkpoint.path.resolve().parent.parent)
     result = run.read_result() if checkpoint.path.resolve() == run.best else None
     if not isinstance(result, Result):
         return []
     uar, chance = percent(result.metrics.test.uar), percent(1 / len(checkpoint.labels))
-    return [f"In its test it knew {uar} of the clips of an emotion, on average; guessing gives {chance}."]
+    return [f"In its test it recognised {uar} of the clips of an emotion, on average; guessing gives {chance}."]

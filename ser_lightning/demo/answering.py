@@ -1,4 +1,4 @@
-"""From a file that somebody gave to everything the page shows of it.
+"""Turn a file into everything that the page shows of it.
 
 T: samples.
 """
@@ -41,13 +41,13 @@ def show(
     folder: Path,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Shown:
-    """Listen to a file.
+    """Predict the emotion of a file and draw it.
 
     Args:
         window_s, hop_s: how a long recording is cut, as in `Windows`.
         folder: where to put pictures, and what is played: a WAV of the model's input, since browsers play few of
             our formats.
-        on_progress: told the share of the recording that has been heard, now and then.
+        on_progress: told the share of the recording that the model was run on, now and then.
     """
     try:
         windows = Windows(window_s=window_s, hop_s=hop_s)
@@ -67,7 +67,7 @@ def show(
 
 
 def _decoded(path: Path, sample_rate_hz: int) -> NDArray[np.int16]:
-    """(T,) samples. However long a file is, no more of it is decoded than the demo takes."""
+    """Return the samples (T,) of a file, of which no more is decoded than the demo takes."""
     samples = bytearray()
     for block in stream_file(path, sample_rate_hz=sample_rate_hz):
         samples += block.data

@@ -1,4 +1,4 @@
-"""What is between the network and Gradio, which, mounted in another app, opens any path and URL that it is sent.
+"""Guard Gradio, which, mounted in another app, opens any path and URL that it is sent.
 
 Only what the demo's page asks for is answered: to a request that came by an address of this server (a page
 elsewhere can have a name of its own point here), from no other page (`Origin`), and with the password where there

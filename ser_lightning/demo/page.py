@@ -1,4 +1,4 @@
-"""The page's layout: what is given on the left, what is answered on the right, one below the other on a phone."""
+"""Lay the page out: inputs on the left, answers on the right, one below the other on a phone."""
 
 import shutil
 import tempfile
@@ -30,7 +30,7 @@ _PROGRESS = gr.Progress()
 
 
 def theme() -> gr.themes.Base:
-    """With the fonts of the machine: nothing is fetched. With the pictures' colours, so that they have no edge."""
+    """Return a theme with the fonts of the machine, so that nothing is fetched, and the colours of the pictures."""
     plain = gr.themes.Base(
         primary_hue="blue",
         neutral_hue="slate",
@@ -48,12 +48,12 @@ def theme() -> gr.themes.Base:
 
 
 def css(n_classes: int) -> str:
-    """The page's style."""
+    """Return the page's style."""
     return words.palette(n_classes) + "\n" + _CSS.read_text(encoding="utf-8")
 
 
 def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
-    """The page of a model."""
+    """Build the page of a model."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=False) as page:
         gr.HTML(words.head(about), elem_classes="head")
         with gr.Row(elem_id="sides"):  # which lies beside which is the style's, so that a phone has its own order
@@ -66,7 +66,7 @@ def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
                 answer, player, picture = _outputs()
         latest = gr.State(None)  # the file that is shown: moving a slider asks again
         turns = Turns()
-        listen = _listener(model, turns)
+        answer_upload = _answers(model, turns)
 
         def leave(request: gr.Request) -> None:
             turns.leave(_visitor(request))
@@ -81,7 +81,7 @@ def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
             (hop.release, latest),
         ):
             event(
-                listen,
+                answer_upload,
                 [source, window, hop],
                 [latest, answer, player, picture],
                 show_progress_on=answer,
@@ -96,10 +96,10 @@ def build_page(model: EmotionRecognizer, about: About) -> gr.Blocks:
     return page
 
 
-def _listener(model: EmotionRecognizer, turns: Turns) -> Callable[..., list[Any]]:
-    """What happens to a file: it becomes the latest one, and what is shown of it."""
+def _answers(model: EmotionRecognizer, turns: Turns) -> Callable[..., list[Any]]:
+    """Return what answers an upload: it gives the latest file and the updates of the outputs."""
 
-    def listen(
+    def answer_upload(
         given: Mapping[str, Any] | None,
         window_s: float,
         hop_s: float,
@@ -112,7 +112,7 @@ def _listener(model: EmotionRecognizer, turns: Turns) -> Callable[..., list[Any]
 
         def tell(share: float) -> None:
             check()
-            progress(share, desc="listening")
+            progress(share, desc="recognising")
 
         try:
             shown = _shown(model, Path(given["path"]), window_s, hop_s, tell)
@@ -121,13 +121,13 @@ def _listener(model: EmotionRecognizer, turns: Turns) -> Callable[..., list[Any]
             return [gr.skip()] * 4
         return [given, *_updates(shown)]
 
-    return listen
+    return answer_upload
 
 
 def _shown(
     model: EmotionRecognizer, upload: Path, window_s: float, hop_s: float, tell: Callable[[float], None]
 ) -> Shown:
-    """What is shown of an upload, in a folder beside it; the one of the answer before is deleted."""
+    """Return what is shown of an upload; its files go into a folder beside it, the older ones are deleted."""
     if not (_SHORTEST_WINDOW_S <= window_s <= _LONGEST_WINDOW_S and _SHORTEST_HOP_S <= hop_s <= _LONGEST_WINDOW_S):
         return Shown(
             answer=words.complaint(
@@ -168,7 +168,7 @@ def _inputs() -> tuple[gr.File, gr.Audio]:
             recorded = gr.Audio(
                 sources=["microphone"],
                 type="filepath",
-                label="your voice",
+                label="your recording",
                 buttons=["download"],  # the other would share a recording on the Hugging Face hub
                 elem_id="microphone",
             )
@@ -184,7 +184,7 @@ def _cut() -> tuple[gr.Slider, gr.Slider]:
             value=usual.window_s,
             step=0.5,
             label="window, s",
-            info="heard at a time",
+            info="of the recording at a time",
         )
         hop = gr.Slider(
             _SHORTEST_HOP_S,
@@ -200,7 +200,7 @@ def _cut() -> tuple[gr.Slider, gr.Slider]:
 def _outputs() -> tuple[gr.HTML, gr.Audio, gr.HTML]:
     answer = gr.HTML(words.HINT, elem_classes="answer", elem_id="answer")
     player = gr.Audio(
-        label="what the model heard",
+        label="the model's input",
         interactive=False,
         visible=False,
         waveform_options=gr.WaveformOptions(show_recording_waveform=False),

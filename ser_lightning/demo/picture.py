@@ -1,4 +1,4 @@
-"""One picture of a recording: waveform, spectrogram and probabilities over time, on one time axis.
+"""Draw a recording: waveform, spectrogram and probabilities over time, on one time axis.
 
 T: samples.  S: segments.  K: classes.
 """
@@ -21,14 +21,14 @@ from ser_lightning.inference.recognizer import Prediction, Segment
 _SIZE = (5.6, 5.4)  # inches: small, so that its writing can be read on a phone
 _PLACE = {"left": 0.11, "right": 0.955, "top": 0.95, "bottom": 0.1, "hspace": 0.22}
 _DPI = 210
-_RANGE_DB = 70  # below the loudest: darker is not seen
+_RANGE_DB = 70  # below the loudest: what is quieter is not drawn
 _QUIETEST_PEAK, _QUIETEST_DB = 0.02, -30  # what is quieter is not made to look like speech
 _NAMED = 0.08  # a share that has room for a name
 _MINUTES_FROM_S = 100
 
 
 def draw(samples: NDArray[np.int16], sample_rate_hz: int, prediction: Prediction, theme: Theme) -> bytes:
-    """(T,) samples and what was said of them -> a PNG."""
+    """Draw samples (T,) and what was predicted of them, as a PNG."""
     figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor=theme.paper)
     FigureCanvasAgg(figure)
     wave, spectrum, shares = figure.subplots(3, sharex=True, height_ratios=(1, 1.7, 1.7), gridspec_kw=_PLACE)
@@ -42,7 +42,7 @@ def draw(samples: NDArray[np.int16], sample_rate_hz: int, prediction: Prediction
 
 
 def borders(segments: Sequence[Segment]) -> list[float]:
-    """S + 1 times in s: each moment belongs to the segment whose middle is nearest."""
+    """Return S + 1 times in s: each moment belongs to the segment whose middle is nearest."""
     middles = [(segment.start_s + segment.end_s) / 2 for segment in segments]
     return [segments[0].start_s, *((a + b) / 2 for a, b in pairwise(middles)), segments[-1].end_s]
 
@@ -75,25 +75,27 @@ def _draw_spectrum(axes: Axes, samples: NDArray[np.int16], sample_rate_hz: int, 
 
 
 def _draw_shares(axes: Axes, prediction: Prediction, theme: Theme) -> None:
-    """Shares of a segment add up to 1: they are stacked, the first class on top, as the bars beside them are."""
+    """Stack the shares of a segment, which add up to 1, the first class on top as in the bars beside them."""
     edges = borders(prediction.segments)
-    heard = np.array([not segment.silent for segment in prediction.segments], float)  # (S,)
+    audible = np.array([not segment.silent for segment in prediction.segments], float)  # (S,)
     table = np.array([list(segment.probabilities.values()) for segment in prediction.segments])  # (S, K)
     tops = 1 - np.concatenate([np.zeros((len(table), 1)), table.cumsum(axis=1)], axis=1)  # (S, K + 1)
     names = list(prediction.probabilities)
     for number in range(len(names)):
         top, bottom = tops[:, number], tops[:, number + 1]
         axes.stairs(
-            np.where(heard > 0, top, 0),
+            np.where(audible > 0, top, 0),
             edges,
-            baseline=np.where(heard > 0, bottom, 0),
+            baseline=np.where(audible > 0, bottom, 0),
             fill=True,
             color=theme.of_class(number, len(names)),
             linewidth=0,
         )
-    axes.stairs(1 - heard, edges, fill=True, facecolor=theme.faint, edgecolor=theme.muted, hatch="//", linewidth=0)
+    axes.stairs(
+        1 - audible, edges, fill=True, facecolor=theme.faint, edgecolor=theme.muted, hatch="//", linewidth=0
+    )
     if prediction.silent:
-        _write(axes, prediction.duration_s / 2, 0.5, "nothing to hear", theme.ink, box=theme.paper)
+        _write(axes, prediction.duration_s / 2, 0.5, "silent", theme.ink, box=theme.paper)
     elif len(prediction.segments) == 1:
         for number, name in enumerate(names):
             if table[0, number] >= _NAMED:
@@ -127,7 +129,7 @@ def _dress(axes: Axes, title: str, theme: Theme) -> None:
 
 
 def _count_time(axes: Axes, duration_s: float, theme: Theme) -> None:
-    """Seconds, or minutes and seconds of what is long."""
+    """Mark seconds, or minutes and seconds of what is long."""
     axes.set_xlim(0, duration_s)
     long = duration_s >= _MINUTES_FROM_S
     steps = [1, 1.5, 3, 6, 10] if long else [1, 2, 5, 10]

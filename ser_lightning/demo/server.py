@@ -1,4 +1,4 @@
-"""A server that sends nothing anywhere and keeps no recording.
+"""Serve the page; nothing is sent anywhere and no recording is kept.
 
 It is for this machine alone, unless another of its addresses is named: then it asks for a password.
 """
@@ -71,7 +71,7 @@ def serve(
         server = make_server(model, about(checkpoint), host=host, bound=bound, password=password or made_up)
         name = socket.gethostname() if local.is_unspecified else host
         address = f"http://[{name}]:{number}/" if ":" in name else f"http://{name}:{number}/"
-        click.echo(f"{model.name} listens at {address} (Ctrl-C ends it)")
+        click.echo(f"{model.name} answers at {address} (Ctrl-C ends it)")
         if made_up is not None:
             click.echo(f"password: {made_up} (with any user name)")
         if open_browser and _has_screen():
@@ -83,7 +83,7 @@ def serve(
 
 @contextmanager
 def listening(port: int | None, host: str = HOST) -> Iterator[socket.socket]:
-    """A socket on which connections wait until somebody answers; 0 is any free port.
+    """Yield a socket on which connections wait until somebody answers; port 0 is any free one.
 
     Raises: UserError where the port cannot be had, or the host is not this machine.
     """
@@ -114,7 +114,7 @@ def listening(port: int | None, host: str = HOST) -> Iterator[socket.socket]:
 
 @contextmanager
 def private() -> Iterator[None]:
-    """A folder for what is uploaded, gone at the end; and Gradio, and what it brings, sends nothing anywhere."""
+    """Keep uploads in a folder that is gone at the end, and Gradio and what it brings from sending anything."""
     with tempfile.TemporaryDirectory(prefix="ser_demo_", ignore_cleanup_errors=True) as folder:
         wanted = {
             "GRADIO_TEMP_DIR": folder,
@@ -143,7 +143,7 @@ def make_server(
     bound: str = HOST,
     password: str | None = None,
 ) -> "uvicorn.Server":
-    """The page of a model behind a server that is not yet running. Takes seconds, which Gradio's import is.
+    """Return the page of a model behind a server that is not yet running; importing Gradio takes seconds.
 
     Args:
         host: as it was named, and ``bound``, the address that this is.
@@ -200,14 +200,14 @@ def make_server(
 
 
 def _tidy_when_told_to_end() -> None:
-    """SIGTERM, and a terminal that is closed, would leave recordings behind."""
+    """Exit at SIGTERM and when the terminal is closed, which would leave recordings behind."""
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, frame: sys.exit(128 + number))
 
 
 def _has_screen() -> bool:
-    """Without one, a browser for the terminal might open."""
+    """Return whether there is a screen: without one, a browser for the terminal might open."""
     return not sys.platform.startswith("linux") or any(
         name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )

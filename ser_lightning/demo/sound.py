@@ -1,4 +1,4 @@
-"""What can be seen of a recording of any length in a picture that is some hundred columns wide.
+"""Reduce a recording of any length to the envelope and spectrogram of a picture some hundred columns wide.
 
 T: samples.  X: columns, evenly spaced in time.  Y: frequencies, evenly spaced from 0 to half the sample rate.
 """
@@ -15,13 +15,13 @@ _FLOOR = 1e-10  # of power: -100 dB
 
 
 def envelope(samples: NDArray[np.int16], n_columns: int = 1200) -> NDArray[np.float64]:
-    """(T,) -> (2, X): the lowest and the highest sample of each column, full scale being 1."""
+    """Return the lowest and the highest sample of each column, full scale being 1: (T,) -> (2, X)."""
     first = np.unique(np.linspace(0, len(samples), n_columns, endpoint=False).astype(np.int64))
     return np.stack([np.minimum.reduceat(samples, first), np.maximum.reduceat(samples, first)]) / _FULL_SCALE
 
 
 def spectrogram(samples: NDArray[np.int16], sample_rate_hz: int, n_columns: int = 900) -> NDArray[np.float64]:
-    """(T,) -> (Y, X): power of a sine's windows in dB, 0 for one of full scale.
+    """Return the power of windows in dB, 0 for a sine of full scale: (T,) -> (Y, X).
 
     Columns of long recordings are the mean of a few windows in them, so that an hour takes no longer than a minute.
     """

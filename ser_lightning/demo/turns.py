@@ -1,4 +1,4 @@
-"""Of what somebody asks in a row, only the last is answered: an hour given by mistake is not waited for."""
+"""Answer only the last request of a visitor: an hour given by mistake is not waited for."""
 
 from collections.abc import Callable
 
@@ -8,21 +8,21 @@ class Superseded(Exception):
 
 
 class Turns:
-    """Whose turn it is, for each visitor apart."""
+    """Keeps whose request is the newest, for each visitor."""
 
     def __init__(self) -> None:
         self._newest: dict[str, object] = {}
 
     def take(self, visitor: str) -> Callable[[], None]:
         """End the turn that this visitor had. Returns: what raises `Superseded` once this one is over, too."""
-        mine = self._newest[visitor] = object()
+        turn = self._newest[visitor] = object()
 
         def check() -> None:
-            if self._newest.get(visitor) is not mine:
+            if self._newest.get(visitor) is not turn:
                 raise Superseded
 
         return check
 
     def leave(self, visitor: str) -> None:
-        """The visitor has gone."""
+        """Forget a visitor who has gone."""
         self._newest.pop(visitor, None)

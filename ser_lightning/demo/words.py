@@ -1,4 +1,4 @@
-"""What the page says, as HTML. Names out of checkpoints and files are text in it, never markup."""
+"""Write what the page says, as HTML. Names out of checkpoints and files are text in it, never markup."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,29 +20,29 @@ _MOST_ROWS = 500
 
 
 def head(about: About) -> Markup:
-    """Title of the page, and whose answers it shows."""
+    """Write the title of the page, and the model that answers."""
     return Markup("<h1>Emotion in speech</h1><p>{}, trained on {}</p>").format(about.name, about.trained_on)
 
 
 def notes(about: About) -> Markup:
-    """What to know before believing an answer."""
+    """Write what to know before believing an answer."""
     facts = Markup("").join(Markup("<p>{}</p>").format(text) for text in about.facts)
     return Markup('<p class="warning">{}</p>').format(about.warning) + facts
 
 
 def complaint(text: str) -> Markup:
-    """What went wrong, in the place of an answer."""
+    """Write what went wrong, in the place of an answer."""
     return Markup('<p class="complaint" role="alert">{}</p>').format(text)
 
 
 def answer(prediction: Prediction) -> Markup:
-    """The emotion and a bar for each, or that there was nothing to hear."""
+    """Write the predicted emotion and a bar for each, or that the recording is silent."""
     if prediction.silent:
         return Markup(
-            '<p class="verdict" role="status">nothing to hear</p>'
+            '<p class="predicted" role="status">silent</p>'
             '<p class="hint">Nothing in it is above −60 dB of full scale: there is no answer.</p>'
         )
-    return Markup('<p class="verdict" role="status">{} <span>{}</span></p><ul class="bars">{}</ul>{}').format(
+    return Markup('<p class="predicted" role="status">{} <span>{}</span></p><ul class="bars">{}</ul>{}').format(
         prediction.label,
         percent(prediction.confidence),
         _bars(prediction.probabilities, prediction.label),
@@ -51,8 +51,8 @@ def answer(prediction: Prediction) -> Markup:
 
 
 def picture(pngs: Mapping[str, Path], prediction: Prediction) -> Markup:
-    """The picture for light and for dark surroundings; the page's style shows one of them."""
-    said = "nothing to hear" if prediction.silent else f"most probable: {prediction.label}"
+    """Write the picture for light and for dark surroundings; the page's style shows one of them."""
+    said = "silent" if prediction.silent else f"most probable: {prediction.label}"
     text = f"Waveform, spectrogram and probabilities over {prediction.duration_s:.1f} s; {said}"
     return Markup("").join(
         Markup('<img class="on-{}" alt="{}" src="gradio_api/file={}">').format(theme, text, quote(png.as_posix()))
@@ -61,7 +61,7 @@ def picture(pngs: Mapping[str, Path], prediction: Prediction) -> Markup:
 
 
 def palette(n_classes: int) -> str:
-    """CSS: the colours of the classes as the pictures have them."""
+    """Write CSS with the colours of the classes as the pictures have them."""
     rules = []
     for selector, theme in ((":root", LIGHT), (".dark", DARK)):
         colours = [f"--class{number}: {theme.of_class(number, n_classes)};" for number in range(n_classes)]
@@ -83,7 +83,7 @@ def _bars(probabilities: Mapping[str, float], best: str) -> Markup:
 def _segments(prediction: Prediction) -> Markup:
     segments = prediction.segments
     silent = sum(segment.silent for segment in segments)
-    left_out = f", without {silent:,} in which there is nothing to hear" if silent else ""
+    left_out = f", without {silent:,} that are silent" if silent else ""
     rest = len(segments) - _MOST_ROWS
     more = Markup("<p>and {:,} more: ser predict lists them all</p>").format(rest) if rest > 0 else ""
     rows = Markup("").join(map(_row, segments[:_MOST_ROWS]))
@@ -94,6 +94,6 @@ def _segments(prediction: Prediction) -> Markup:
 
 def _row(segment: Segment) -> Markup:
     label, share = segment.label, percent(segment.confidence)
-    said = ("nothing to hear", "") if segment.silent else (label, share)
+    said = ("silent", "") if segment.silent else (label, share)
     times = clock(segment.start_s), clock(segment.end_s)
     return Markup("<tr><td>{}–{}</td><td>{}</td><td>{}</td></tr>").format(*times, *said)

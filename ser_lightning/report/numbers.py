@@ -1,4 +1,4 @@
-"""Numbers as the page writes them; page.js has the same for what it fills in."""
+"""Write numbers for people: on the page, whose page.js has the same, on a terminal and in Markdown."""
 
 import json
 import math
@@ -14,20 +14,32 @@ _MINUS = "−"
 _ENDS = " ,(["  # where a word of a setting ends
 
 
-def percent(share: float | None, decimals: int = 1) -> str:
-    """0.6612 → 66.1%."""
-    return f"{share:.{decimals}%}" if _known(share) else MISSING
+def percent(share: float | None, decimals: int = 1, *, unit: str = "%") -> str:
+    """Write 0.6612 as 66.1%; ``unit`` is empty in tables whose legend has it."""
+    return f"{share:.{decimals}%}"[:-1] + unit if _known(share) else MISSING
+
+
+def bracketed(estimate: Estimate, *, signed: bool = False) -> str:
+    """Write an estimate in per cent, without the unit, and its interval behind it where it has one."""
+    ends = [estimate.low, estimate.high] if _known(estimate.low) and _known(estimate.high) else []
+    value, *bounds = (points(at) if signed else percent(at, unit="") for at in (estimate.value, *ends))
+    return f"{value} [{', '.join(bounds)}]" if bounds else value
+
+
+def spread(sd: float | None) -> str:
+    """Write a standard deviation in per cent, without the unit."""
+    return f"± {percent(sd, unit='')}" if _known(sd) else MISSING
 
 
 def interval(estimate: Estimate | None) -> str:
-    """An estimate's interval in per cent."""
+    """Write an estimate's interval in per cent."""
     if estimate is None or not (_known(estimate.low) and _known(estimate.high)):
         return MISSING
     return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}%"
 
 
 def points(share: float | None, decimals: int = 1) -> str:
-    """A difference of two shares in percentage points, always with its sign."""
+    """Write a difference of two shares in percentage points, always with its sign."""
     if not _known(share):
         return MISSING
     text = _signed(100 * share, decimals)
@@ -35,38 +47,38 @@ def points(share: float | None, decimals: int = 1) -> str:
 
 
 def points_interval(difference: Estimate) -> str:
-    """A difference's interval in percentage points."""
+    """Write a difference's interval in percentage points."""
     if not (_known(difference.low) and _known(difference.high)):
         return MISSING
     return f"{points(difference.low)} to {points(difference.high)}"
 
 
 def p_value(p: float | None) -> str:
-    """Three decimals; what is smaller is only that."""
+    """Write three decimals, or that it is smaller."""
     if not _known(p):
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def decimal(value: float | None, decimals: int = 1) -> str:
-    """A plain number."""
+    """Write a plain number."""
     return _signed(value, decimals) if _known(value) else MISSING
 
 
 def count(number: int | None) -> str:
-    """A whole number with separators."""
+    """Write a whole number with separators."""
     return MISSING if number is None else f"{number:,}"
 
 
 def minutes(number: float | None) -> str:
-    """One decimal, and two digits of what is less than a minute."""
+    """Write one decimal, or two digits of what is less than a minute."""
     if not _known(number):
         return MISSING
     return f"{number:.1f}" if number >= 0.95 else f"{number:.2g}"
 
 
 def short(number: float) -> str:
-    """A number for an axis or a narrow column: 1.2 M, 250 k, 40."""
+    """Write a number for an axis or a narrow column: 1.2 M, 250 k, 40."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= 0.9995 * size:
             return f"{number / size:.3g}\u00a0{letter}"
@@ -91,7 +103,7 @@ def shortened(texts: Iterable[str], longest: int) -> dict[str, str]:
 
 
 def _cut(text: str, head: int, longest: int, between_words: bool) -> str:
-    """The first ``head`` letters, and as many of the last as there is room for; fewer, to end ``between_words``."""
+    """Return the first ``head`` letters, and the last for which there is room; fewer, to end ``between_words``."""
     if len(text) <= longest:
         return text
     tail = len(text) - (longest - 1 - head)
@@ -103,7 +115,7 @@ def _cut(text: str, head: int, longest: int, between_words: bool) -> str:
 
 
 def _around_difference(text: str, others: Sequence[str], longest: int) -> str:
-    """Its beginning, and what stands where it first differs from the one that it has most in common with."""
+    """Return its beginning, and what stands where it first differs from the one that it has most in common with."""
     common = max((_n_shared(text, other) for other in others if other != text), default=0)
     lead = longest // 3
     word = re.search(rf"[^\s,(\[=]{{0,{lead}}}$", text[lead : max(lead, common)])
@@ -113,17 +125,17 @@ def _around_difference(text: str, others: Sequence[str], longest: int) -> str:
 
 
 def _n_shared(one: str, other: str) -> int:
-    """How many letters both begin with."""
+    """Count the letters that both begin with."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def setting(value: Any) -> str:
-    """A value of a config, as YAML's users know it."""
+    """Write a value of a config as YAML's users know it."""
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _signed(value: float, decimals: int = 1) -> str:
-    """A real minus sign, and none before what rounds to zero."""
+    """Write a real minus sign, and none before what rounds to zero."""
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if not float(text) else text.replace("-", _MINUS)
 
@@ -133,7 +145,7 @@ def _known(value: float | None) -> TypeGuard[float]:
 
 
 def clock(seconds: float) -> str:
-    """1:02:03.4, without the hours where there are none."""
+    """Write 1:02:03.4, without the hours where there are none."""
     minutes, rest = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"

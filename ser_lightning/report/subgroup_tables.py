@@ -1,15 +1,17 @@
 """Tables on a terminal: scores by acoustic condition, and by parts of the test clips."""
 
 from collections.abc import Sequence
+from math import nan
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.evaluation.part_scores import estimate_of
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.evaluation.records import ConditionScores, PartScores
 from ser_lightning.evaluation.subgroups import Subgroups, lacks_labels
-from ser_lightning.report.table_cells import bracketed, percent, plain
+from ser_lightning.report.numbers import bracketed, percent
+from ser_lightning.report.table_cells import plain
 
 _UNITS = "Per cent; in brackets 95 % intervals by a bootstrap over speakers."
 _PAIRED = "Against clean: difference in UAR, the same speakers under both."
@@ -21,8 +23,11 @@ def robustness_table(rows: Sequence[ConditionScores]) -> RenderableType:
     for number, row in enumerate(rows):
         if number and row.group != rows[number - 1].group:
             table.add_row()
-        difference = _with_interval(row.difference, row.difference_interval, "+")
-        cells = (_with_interval(row.uar, row.uar_interval), percent(row.accuracy), difference)
+        cells = (
+            _with_interval(row.uar, row.uar_interval),
+            percent(row.accuracy, unit=""),
+            _with_interval(row.difference, row.difference_interval, signed=True),
+        )
         table.add_row(Text(row.title), *cells, style="bold" if number == 0 else "")
     return Group(table, "", Text(f"{_UNITS} {_PAIRED}", style="dim"))
 
@@ -48,18 +53,15 @@ def _cells(row: PartScores) -> list[RenderableType]:
     share, label = min((share, label) for label, share in row.recall.items() if share is not None)
     return [
         _with_interval(row.uar, row.uar_interval),
-        percent(row.accuracy),
+        percent(row.accuracy, unit=""),
         f"{row.n_clips:,}",
         str(row.n_speakers),
-        Text(f"{plain(label)} ({share:.1%})"),
+        Text(f"{plain(label)} ({percent(share)})"),
     ]
 
 
-def _with_interval(value: float | None, bounds: Sequence[float] | None, sign: str = "") -> str:
-    if value is None:
-        return ""
-    estimate = estimate_of(value, bounds)
-    return bracketed(estimate, sign) if estimate else f"{round(100 * value, 1) + 0.0:{sign}.1f}"
+def _with_interval(value: float | None, interval: Sequence[float] | None, *, signed: bool = False) -> str:
+    return "" if value is None else bracketed(Estimate(value, *(interval or (nan, nan))), signed=signed)
 
 
 def _table(first: str, *numbers: str) -> Table:

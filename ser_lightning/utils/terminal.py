@@ -1,5 +1,6 @@
 """A console for texts of other people's making: a file's name can hold what moves a terminal's cursor."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,8 +24,20 @@ class SafeConsole(Console):
         return super().render_str(printable(text, lines=True), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render it, every text in it `printable`."""
+        """Render it, every text in it `printable`; outside a terminal no line ends with blanks, as tables' do."""
+        blanks: list[Segment] = []  # that are left out where a line ends with them
         for segment in super().render(renderable, options):
             if segment.control is None:
                 segment = segment._replace(text=printable(segment.text, lines=True))
-            yield segment
+            if segment.control is not None or self.is_terminal:
+                yield segment
+                continue
+            text = re.sub(" +\n", "\n", segment.text)
+            kept = text.rstrip(" ")
+            if kept:
+                yield from () if kept.startswith("\n") else blanks
+                yield segment._replace(text=kept)
+                blanks = []
+            if len(kept) < len(text):
+                blanks.append(segment._replace(text=text[len(kept) :]))
+        yield from blanks

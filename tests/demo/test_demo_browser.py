@@ -121,7 +121,7 @@ def test_a_file_is_answered_with_the_models_numbers_a_picture_and_its_sound(visi
     give(page, path)
     expected = model.predict_file(path)
     assert shares_on(page) == pytest.approx(dict(expected.probabilities), abs=1e-6)
-    assert page.locator("#answer .verdict").inner_text() == f"{expected.label} {expected.confidence:.1%}"
+    assert page.locator("#answer .predicted").inner_text() == f"{expected.label} {expected.confidence:.1%}"
     pictures = page.locator("#picture img:visible")
     assert pictures.count() == 1 and expected.label in pictures.get_attribute("alt")
     assert pictures.evaluate("img => img.decode().then(() => img.naturalWidth)") == 1176
@@ -149,7 +149,7 @@ def test_what_cannot_be_heard_is_said_and_clears_what_was_there(visit, tmp_path)
     page.locator("#answer .hint").wait_for()
     give(page, recording(tmp_path / "silence.wav", 1, loudness=0))
     page.locator("#picture img:visible").wait_for()
-    assert page.locator("#answer .verdict").inner_text() == "nothing to hear"
+    assert page.locator("#answer .predicted").inner_text() == "silent"
     assert page.locator("#answer .bars").count() == 0
 
 

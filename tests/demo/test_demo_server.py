@@ -94,7 +94,7 @@ def test_it_starts_with_a_line_and_ends_without_a_trace(tmp_path, cremad_root, n
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     line = demo.stdout.readline()
-    assert line.startswith("cnn listens at http://127.0.0.1:")
+    assert line.startswith("cnn answers at http://127.0.0.1:")
     address = line.split()[3]
     assert b"gradio" in urllib.request.urlopen(address, timeout=30).read()
     port = int(address.rstrip("/").rpartition(":")[2])
@@ -135,7 +135,7 @@ def stub(monkeypatch, checkpoint):
 def test_this_machine_alone_needs_no_password_and_has_one_where_it_is_given(stub, checkpoint, host):
     code, out, err = ser_demo(checkpoint, "--port", 0, "--host", host)
     assert (code, err) == (0, "") and "password" not in out and stub.made["password"] is None
-    assert out.startswith(f"cnn listens at http://{'[::1]' if host == '::1' else host}:")
+    assert out.startswith(f"cnn answers at http://{'[::1]' if host == '::1' else host}:")
     ser_demo(checkpoint, "--port", 0, "--host", host, "--password", "open sesame")
     assert stub.made["password"] == "open sesame"
 

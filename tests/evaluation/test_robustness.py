@@ -11,6 +11,7 @@ from ser_lightning.data.degrade import CONDITIONS
 from ser_lightning.evaluation.metrics import confusion, scores
 from ser_lightning.evaluation.robustness import ConditionAnswers, robustness
 from ser_lightning.report import forest_plot
+from ser_lightning.report.numbers import points
 from ser_lightning.report.subgroup_figures import draw_robustness
 from ser_lightning.report.subgroup_tables import robustness_table
 
@@ -144,4 +145,4 @@ def test_the_table_fits_a_terminal_with_a_line_a_condition(capsys):
         (line,) = [line for line in lines if line.startswith(row.title + " ")]
         assert f"{100 * row.uar:.1f} [{100 * row.uar_interval[0]:.1f}," in line
         if row.difference is not None:
-            assert f"{100 * row.difference:+.1f} [" in line
+            assert f"{points(row.difference)} [" in line

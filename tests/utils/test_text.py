@@ -51,3 +51,24 @@ def test_a_console_keeps_its_own_colours_and_takes_none_from_a_text():
     SafeConsole(file=out, force_terminal=True, width=60, markup=False).print(table)
     assert "\\x1b[2Jevil" in out.getvalue() and "\x1b[2J" not in out.getvalue()
     assert "\x1b[1mfine" in out.getvalue()
+
+
+def test_lines_of_tables_end_with_no_blanks_but_on_a_terminal():
+    from rich.table import Table
+    from rich.text import Text
+
+    def printed(**options):
+        out = io.StringIO()
+        table = Table("name", "what", "n", box=None, title="of\ntwo lines")
+        table.add_row("a", "long words that are wrapped into lines", "1")
+        table.add_row("b", Text("two \nlines"), "")
+        table.add_row()
+        console = SafeConsole(file=out, width=24, highlight=False, **options)
+        for part in (table, Text("words that are wrapped, too"), "  indented "):
+            console.print(part)
+        return out.getvalue().splitlines()
+
+    stripped, padded = printed(), printed(force_terminal=True, no_color=True, color_system=None)
+    assert stripped == [line.rstrip() for line in stripped]
+    assert stripped == [line.rstrip() for line in padded] and stripped != padded
+    assert "  indented" in stripped and any(line.startswith(" b     two") for line in stripped)

@@ -1,4 +1,4 @@
-"""The page of a comparison: one HTML file that needs nothing beside it, neither network nor JavaScript.
+"""Write the page of a comparison: one HTML file that needs nothing beside it, neither network nor JavaScript.
 
 What came from configs and file names reaches the page through Jinja's and MarkupSafe's escaping alone, and a
 content security policy lets no script run but page.js.
@@ -108,13 +108,13 @@ def _environment() -> Environment:
 
 
 def scale_of(estimates: Iterable[Estimate | None], also: float | None = None) -> axes.Scale:
-    """An axis that holds these intervals, and one more value."""
+    """Return an axis that holds these intervals, and one more value."""
     ends = [end for at in estimates if at is not None for end in (at.low, at.value, at.high)]
     return axes.even([*ends, *([] if also is None else [also])], span=0.1, floor=0, ceiling=1, n_ticks=4)
 
 
 def best_recalls(comparison: Comparison) -> dict[str, float]:
-    """The highest recall of each emotion that any group was tested with."""
+    """Return the highest recall of each emotion that any group was tested with."""
     values = {
         label: [group.recall[label].value for group in comparison.groups if label in group.recall]
         for label in comparison.labels
@@ -123,24 +123,24 @@ def best_recalls(comparison: Comparison) -> dict[str, float]:
 
 
 def speaker_scale(comparison: Comparison) -> axes.Scale:
-    """An axis that holds every speaker's share with every group."""
+    """Return an axis that holds every speaker's share with every group."""
     shares = [share for group in comparison.groups for share in group.by_speaker.values()]
     return axes.even(shares, span=0.2, floor=0, ceiling=1)
 
 
 def speakers_of(comparison: Comparison) -> list[str]:
-    """All speakers, 2 before 10."""
+    """Return all speakers, 2 before 10."""
     speakers = {speaker for group in comparison.groups for speaker in group.by_speaker}
     return sorted(speakers, key=lambda speaker: [(part.zfill(12)) for part in re.split(r"(\d+)", speaker)])
 
 
 def epochs_of(lines: Iterable[curves.Line]) -> list[int]:
-    """Every epoch that one of the lines reaches."""
+    """Return every epoch that one of the lines reaches."""
     return sorted({epoch for line in lines for epoch in line.curve})
 
 
 def thin(values: Sequence[Any], at_most: int) -> list[Any]:
-    """At most so many of the values, evenly, with the first and the last."""
+    """Return at most so many of the values, evenly, with the first and the last."""
     if len(values) <= at_most:
         return list(values)
     return [values[round(number * (len(values) - 1) / (at_most - 1))] for number in range(at_most)]

@@ -1,4 +1,4 @@
-"""Any two groups side by side: what the page shows of the first two, and page.js of all others.  K: labels."""
+"""Compare any two groups: what the page shows of the first two, and page.js of all others.  K: labels."""
 
 import math
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ _STRONG = 0.3  # a difference of confusions that gets the strongest colour
 Cell = tuple[str, float, str]  # text, strength of its colour, and whether the first has more or less
 
 
-def verdicts(comparison: Comparison) -> list[Pair | None]:
-    """What is known of each group against the best, the best first; None for the best itself."""
+def against_best(comparison: Comparison) -> list[Pair | None]:
+    """Return the tests of each group against the best, the best first; None for the best itself."""
     best = comparison.groups[0].name
     by_names = {frozenset((pair.first, pair.second)): pair for pair in comparison.pairs}
     return [by_names.get(frozenset((best, group.name))) for group in comparison.groups]
 
 
 def too_few_speakers(comparison: Comparison) -> bool:
-    """Whether there are pairs and no test over speakers could have told any of them apart."""
+    """Return whether there are pairs and no test over speakers could have told any of them apart."""
     n_tests = len(comparison.pairs)
     return n_tests > 0 and all(n_tests * pair.smallest_p >= SIGNIFICANT for pair in comparison.pairs)
 
 
 def first_pair(comparison: Comparison) -> dict[str, Any]:
-    """The texts and pictures of the two highest groups, as page.js has them for any two."""
+    """Return the texts and pictures of the two highest groups, as page.js has them for any two."""
     first, second = comparison.groups[:2]
     pair = _turned(comparison.pairs, first.name, second.name)
     shown: dict[str, Any] = {"limit": _limit(comparison.pairs), "estimate": pair.difference if pair else None}
@@ -38,7 +38,7 @@ def first_pair(comparison: Comparison) -> dict[str, Any]:
 
 
 def _turned(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
-    """The pair of these two, in this order."""
+    """Return the pair of these two, in this order."""
     for pair in pairs:
         if (pair.first, pair.second) == (first, second):
             return pair
@@ -57,20 +57,20 @@ def _turned(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
 
 
 def _limit(pairs: Sequence[Pair]) -> float:
-    """What the axis of differences reaches on both sides."""
+    """Return what the axis of differences reaches on both sides."""
     gaps = [pair.difference for pair in pairs]
     ends = [abs(end) for gap in gaps for end in (gap.low, gap.value, gap.high) if math.isfinite(end)]
     return math.ceil(100 * max([0.05, *ends])) / 100
 
 
 def _texts(pair: Pair | None) -> dict[str, str]:
-    names = "difference interval verdict permutation permutation_holm mcnemar mcnemar_holm effect only_first"
+    names = "difference interval significance permutation permutation_holm mcnemar mcnemar_holm effect only_first"
     if pair is None:
         return dict.fromkeys([*names.split(), "only_second", "n_clips", "n_speakers"], MISSING)
     return {
         "difference": points(pair.difference.value),
         "interval": points_interval(pair.difference),
-        "verdict": "significant" if pair.permutation_holm_p < SIGNIFICANT else "not significant",
+        "significance": "significant" if pair.permutation_holm_p < SIGNIFICANT else "not significant",
         "permutation": p_value(pair.permutation_p),
         "permutation_holm": p_value(pair.permutation_holm_p),
         "mcnemar": p_value(pair.mcnemar_p),
@@ -92,12 +92,12 @@ def _confusions(first: Group, second: Group) -> dict[str, list[list[Cell]]]:
 
 
 def confusion_cells(group: Group) -> list[list[Cell]]:
-    """(K, K) of a group's confusion matrix, in per cent of each true label."""
+    """Return (K, K) of a group's confusion matrix, in per cent of each true label."""
     return [[_share_cell(share) for share in row] for row in _shares(group)]
 
 
 def _shares(group: Group) -> list[list[float | None]]:
-    """(K, K) shares of each true label; None where it never occurred."""
+    """Return (K, K) shares of each true label; None where it never occurred."""
     return [[clips / sum(row) if sum(row) else None for clips in row] for row in group.confusion]
 
 
@@ -113,7 +113,7 @@ def _difference_cell(one: float | None, two: float | None) -> Cell:
 
 
 def pair_data(comparison: Comparison) -> dict[str, Any]:
-    """What page.js needs to show any two groups: plain numbers, groups by their rank from 0."""
+    """Return what page.js needs to show any two groups: plain numbers, groups by their rank from 0."""
     ranks = {group.name: rank for rank, group in enumerate(comparison.groups)}
     return {
         "groups": [_group_data(group, comparison.labels) for group in comparison.groups],

@@ -1,4 +1,4 @@
-"""A telephone.
+"""Send speech over a telephone line.
 
 T: samples.
 """
@@ -20,7 +20,7 @@ _BAND = butter(6, _BAND_HZ, "bandpass", fs=_LINE_HZ, output="sos")
 
 @dataclass(frozen=True, kw_only=True)
 class Telephone:
-    """What a fixed line lets through: 300 to 3,400 Hz, in 8,000 samples a second of 8 bits each.
+    """Lets through what a fixed line does: 300 to 3,400 Hz, in 8,000 samples a second of 8 bits each.
 
     The codec is that of ITU-T G.711, μ-law.
     """
@@ -37,7 +37,7 @@ def _resampled(samples: Floats, from_hz: int, to_hz: int) -> Floats:
 
 
 def _through_mu_law(samples: Floats) -> Floats:
-    """Encoded and decoded by libsndfile, whose codec is that of G.711; what is beyond full scale is clipped."""
+    """Encode and decode by libsndfile, whose codec is that of G.711; what is beyond full scale is clipped."""
     with io.BytesIO() as line:
         soundfile.write(line, np.clip(samples, -1, 1), _LINE_HZ, format="RAW", subtype="ULAW")
         line.seek(0)

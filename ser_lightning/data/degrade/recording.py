@@ -1,4 +1,4 @@
-"""What a recorder may have done: too quiet, too loud, overdriven, too short.
+"""Degrade a clip as a recorder may: too quiet, too loud, overdriven, too short.
 
 T: samples.
 """
@@ -12,7 +12,7 @@ from ser_lightning.data.degrade.condition import Floats
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """Louder or quieter. What no longer fits into 16 bits is lost, at the top and at the bottom."""
+    """Makes a clip louder or quieter. What no longer fits into 16 bits is lost, at the top and at the bottom."""
 
     gain_db: float
 
@@ -23,7 +23,7 @@ class Gain:
 
 @dataclass(frozen=True, kw_only=True)
 class Clipping:
-    """Overdriven: of the samples that are not zero, the loudest ``share`` is cut to one level."""
+    """Overdrives a clip: of the samples that are not zero, the loudest ``share`` is cut to one level."""
 
     share: float
 
@@ -38,7 +38,7 @@ class Clipping:
 
 @dataclass(frozen=True, kw_only=True)
 class Middle:
-    """Nothing but the middle; a clip that is no longer stays as it is."""
+    """Keeps the middle alone; a clip that is no longer stays as it is."""
 
     duration_s: float
 

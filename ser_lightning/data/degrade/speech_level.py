@@ -19,7 +19,7 @@ _THRESHOLDS = 2.0 ** np.arange(-15, 0)  # (J,), full scale being 1
 
 
 def active_power(samples: Floats, sample_rate_hz: int) -> float:
-    """Mean square of samples (T,) while there is speech in them; of a sound below all thresholds, of everything."""
+    """Return the mean square of (T,) samples while there is speech, or of all if below all thresholds."""
     n_active = _active_samples(samples, sample_rate_hz)  # (J,)
     energy = float(samples @ samples)
     n_active = n_active[n_active > 0]  # of the highest thresholds, that nothing reaches
@@ -31,7 +31,7 @@ def active_power(samples: Floats, sample_rate_hz: int) -> float:
 
 
 def _active_samples(samples: Floats, sample_rate_hz: int) -> np.ndarray:
-    """(T,) -> (J,): how many samples are speech, by each threshold."""
+    """Count the samples that are speech, by each threshold: (T,) -> (J,)."""
     g = math.exp(-1 / (sample_rate_hz * _TIME_CONSTANT_S))
     envelope = lfilter([(1 - g) ** 2], [1, -2 * g, g**2], np.abs(samples))  # smoothed twice
     window = math.ceil(_HANGOVER_S * sample_rate_hz) + 1
@@ -40,7 +40,7 @@ def _active_samples(samples: Floats, sample_rate_hz: int) -> np.ndarray:
 
 
 def _where_it_falls_to(margin_db: float, margins_db: Floats, levels_db: Floats) -> float:
-    """The level (J,) at the first threshold with no more than that margin, between it and the one before."""
+    """Return the level (J,) at the first threshold with no more than that margin, between it and the one before."""
     below = np.flatnonzero(margins_db <= margin_db)
     after = int(below[0]) if below.size else len(margins_db) - 1
     before = max(after - 1, 0)

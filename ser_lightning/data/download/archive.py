@@ -43,7 +43,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def is_unpacked(folder: Path) -> bool:
-    """Whether everything that was once unpacked into ``folder`` is still there."""
+    """Return whether everything that was once unpacked into ``folder`` is still there."""
     try:
         sizes = json.loads(_marker(folder).read_text(encoding="utf-8"))
         return all((folder / path).stat().st_size == size_bytes for path, size_bytes in sizes.items())
@@ -72,7 +72,7 @@ def _extract(archive: Path, into: Path, name: str) -> dict[str, int]:
 
 
 def _checked(infos: list[zipfile.ZipInfo]) -> list[Member]:
-    """The files among ``infos``, and where each wants to go."""
+    """Return the files among ``infos``, and where each wants to go."""
     if sum(info.file_size for info in infos) > _MOST_BYTES:
         raise Spoilt(f"gives an archive that claims to hold more than {_MOST_BYTES // 10**9} GB")
     members = [(_safe_path(info), info) for info in infos if not info.is_dir()]
@@ -97,7 +97,7 @@ def _safe_path(info: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def _below(name: str, members: list[Member]) -> list[Member]:
-    """What is in the topmost folder called ``name``, as seen from there; everything where there is none."""
+    """Return what is in the topmost folder called ``name``, relative to it; everything where there is none."""
     tops = [path.parts[: path.parts.index(name) + 1] for path, _ in members if name in path.parts[:-1]]
     if not tops:
         return members

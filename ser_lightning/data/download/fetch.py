@@ -1,4 +1,4 @@
-"""All the files of a corpus into one folder."""
+"""Download all the files of a corpus into one folder."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def default_folder(corpus: Corpus) -> Path:
-    """``$SER_DATA/NAME``, or the corpus's place in the user's data directory."""
+    """Return ``$SER_DATA/NAME``, or the corpus's place in the user's data directory."""
     given = os.environ.get("SER_DATA")
     root = Path(given).expanduser() if given else user_data_path("ser_lightning") / "corpora"
     return root / corpus.name
@@ -159,7 +159,7 @@ def _session(jobs: int) -> Session:
 
 
 class _Hosts:
-    """Which hosts still serve: one that fails for many files in a row is not waited for thousands of times."""
+    """Keeps which hosts still serve: one that fails for many files in a row is not waited for each time."""
 
     def __init__(self) -> None:
         self._lock = Lock()

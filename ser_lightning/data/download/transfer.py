@@ -1,4 +1,4 @@
-"""One file over HTTP: what is there already is kept, what breaks off is asked for again, what comes is checked."""
+"""Download one file over HTTP: what is there is kept, what breaks off is asked for again, what comes is checked."""
 
 import errno
 import random
@@ -58,11 +58,11 @@ class Part:
         self._origin = target.with_name(f".{target.name}.origin")
 
     def n_bytes(self) -> int:
-        """How much is there."""
+        """Return how much is there."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def version(self, url: str) -> str | None:
-        """What the server at ``url`` called the version that the bytes are of."""
+        """Return what the server at ``url`` called the version that the bytes are of."""
         if not self._origin.exists():
             return None
         origin, _, version = self._origin.read_text(encoding="utf-8").partition("\n")
@@ -239,20 +239,20 @@ def _in_words() -> Iterator[None]:
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    """Whether the name could not be resolved, or no route leads to the host: in the chain of causes."""
+    """Return whether the name could not be resolved, or no route leads to the host: in the chain of causes."""
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     chain = [reason, getattr(reason, "__cause__", None), getattr(reason, "__context__", None)]
     return any(isinstance(each, NameResolutionError) or getattr(each, "errno", None) in _NO_WAY for each in chain)
 
 
 def _short(error: Exception) -> str:
-    """The last thing that an error says, which is where `requests` puts the cause."""
+    """Return the last thing that an error says, which is where `requests` puts the cause."""
     said = re.sub(r"\[Errno -?\d+\] ", "", str(error).rsplit(": ", 1)[-1]).strip("\"')( ")
     return said + ")" * (said.count("(") - said.count(")"))
 
 
 def _continues(response: Response, start: int, part: Part) -> bool:
-    """Whether the body is the rest of the file (or else its whole).
+    """Return whether the body is the rest of the file (or else its whole).
 
     Raises: NotHad where it is neither.
     """
@@ -284,7 +284,7 @@ def _retry_after_s(response: Response) -> float | None:
 
 
 def _total_bytes(response: Response) -> int | None:
-    """The size of the whole file, where the answer says so."""
+    """Return the size of the whole file, where the answer says so."""
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if match is not None:
         return None if match[2] == "*" else int(match[2])
@@ -294,6 +294,6 @@ def _total_bytes(response: Response) -> int | None:
 
 
 def _version(response: Response) -> str | None:
-    """A name of the version that a range can be asked of (RFC 9110, 13.1.5: no weak ones)."""
+    """Return a name of the version that a range can be asked of (RFC 9110, 13.1.5: no weak ones)."""
     tag = response.headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")

@@ -58,17 +58,17 @@ def synthesise_corpus(
     if not 1 <= sentences <= len(SENTENCES):
         raise ValueError(f"cannot speak {sentences} sentences: choose 1 to {len(SENTENCES)}")
     root.mkdir(parents=True, exist_ok=True)
-    voices = [make_speaker(number, seed) for number in range(1, speakers + 1)]
-    for voice, sentence, emotion, take in product(voices, range(1, sentences + 1), EMOTIONS, range(1, takes + 1)):
-        name = f"{voice.id}_t{sentence}_{emotion}_{take}"
-        waveform = synthesise(voice, sentence, emotion, stable_rng(seed, name))
+    cast = [make_speaker(number, seed) for number in range(1, speakers + 1)]
+    for speaker, sentence, emotion, take in product(cast, range(1, sentences + 1), EMOTIONS, range(1, takes + 1)):
+        name = f"{speaker.id}_t{sentence}_{emotion}_{take}"
+        waveform = synthesise(speaker, sentence, emotion, stable_rng(seed, name))
         soundfile.write(root / f"{name}.wav", waveform, SAMPLE_RATE_HZ, subtype="PCM_16")
         if on_clip is not None:
             on_clip()
 
 
 def synthesise(speaker: Speaker, sentence: int, emotion: str, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """One take of a sentence, (T,), at SAMPLE_RATE_HZ and within +-PEAK.
+    """Return one take of a sentence, (T,), at SAMPLE_RATE_HZ and within +-PEAK.
 
     Raises:
         ValueError: there is no such sentence (from 1) or no such emotion.
@@ -92,6 +92,6 @@ def synthesise(speaker: Speaker, sentence: int, emotion: str, rng: np.random.Gen
 
 
 def _room_noise(samples: int, *, dbfs: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Stationary noise falling with frequency, as ventilation does, (samples,)."""
+    """Return stationary noise falling with frequency, as ventilation does, (samples,)."""
     noise = lfilter([1.0], [1.0, -0.9], rng.standard_normal(samples))
     return 10 ** (dbfs / 20) * noise / np.sqrt(np.mean(noise**2))

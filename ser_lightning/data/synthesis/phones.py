@@ -51,7 +51,7 @@ def _stop(
 
 
 def _diphthong(start: tuple[Phone, ...], end: tuple[Phone, ...]) -> tuple[Phone, ...]:
-    """Two vowels in the time of one; only the first is a nucleus, so the pair carries one accent."""
+    """Return two vowels in the time of one; only the first is a nucleus, so the pair carries one accent."""
     first, second = start[0], end[0]
     return (
         replace(first, duration_s=0.6 * first.duration_s),
@@ -115,7 +115,7 @@ SENTENCES: tuple[str, ...] = (
 
 
 def phones_of(sentence: int) -> list[Phone]:
-    """The phones of a sentence, numbered from 1, with stressed nuclei marked.
+    """Return the phones of a sentence, numbered from 1, with stressed nuclei marked.
 
     Raises:
         ValueError: there is no sentence of that number.

@@ -86,7 +86,7 @@ STRENGTH_SPREAD = 0.22
 
 
 def express(emotion: str, rng: np.random.Generator) -> Correlates:
-    """One take of an emotion: neutral, moved towards it by a random strength, each correlate perturbed.
+    """Draw one take of an emotion: neutral, moved towards it by a random strength, each correlate perturbed.
 
     Raises:
         ValueError: the code is not one of EMOTIONS.
@@ -125,7 +125,7 @@ def plan(phones: Sequence[Phone], *, speaker: Speaker, correlates: Correlates, r
 def _lay_out(
     phones: Sequence[Phone], *, rate: float, correlates: Correlates, rng: np.random.Generator
 ) -> tuple[list[Phone], IntArray]:
-    """The phones between two silences, and how many frames each lasts; speech is held within SPEECH_S."""
+    """Return the phones between two silences, and how many frames each lasts; speech is held within SPEECH_S."""
     seconds = np.array([phone.duration_s for phone in phones])
     seconds *= np.where([phone.stressed for phone in phones], 1.15 * correlates.lengthening, 1.0)
     seconds *= np.where([phone.pause for phone in phones], correlates.pause, 1 / (rate * correlates.rate))
@@ -138,7 +138,7 @@ def _lay_out(
 
 
 def _tremor(time_s: FloatArray, *, rng: np.random.Generator) -> FloatArray:
-    """A trembling voice's wave, (N,), within +-1."""
+    """Return a trembling voice's wave, (N,), within +-1."""
     rate_hz = TREMOR_HZ * rng.normal(1, 0.08)
     return np.sin(2 * np.pi * rate_hz * time_s + rng.uniform(0, 2 * np.pi))
 
@@ -151,7 +151,7 @@ def _melody_st(
     scale: float,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Semitones about the speaker's pitch, (N,): a declining phrase, a peak for each accent, an ending.
+    """Return semitones about the speaker's pitch, (N,): a declining phrase, a peak for each accent, an ending.
 
     Fujisaki's (1983) phrase and accent components, drawn plainly, with slow random wander.
     """
@@ -166,7 +166,7 @@ def _melody_st(
 
 
 def _targets(phones: Sequence[Phone], *, speaker: Speaker, correlates: Correlates) -> FloatArray:
-    """Rows of F1, F2, F3, voicing, aspiration, frication, its centre and its width, one for each phone."""
+    """Return rows of F1, F2, F3, voicing, aspiration, frication, its centre and its width, one for each phone."""
     rows = np.array(
         [
             (*p.formants_hz, p.voicing, p.aspiration, p.frication, p.frication_hz, p.frication_width_hz)
@@ -181,7 +181,7 @@ def _targets(phones: Sequence[Phone], *, speaker: Speaker, correlates: Correlate
 
 
 def _smooth(track: FloatArray, *, over_s: float) -> FloatArray:
-    """Triangular smoothing along time: two running means of `over_s`."""
+    """Smooth by a triangle along time: two running means of `over_s`."""
     frames = max(1, round(over_s / FRAME_S))
     once = uniform_filter1d(track, frames, axis=0, mode="nearest")
     return uniform_filter1d(once, frames, axis=0, mode="nearest")

@@ -1,4 +1,4 @@
-"""A voice: glottal pulses and noise through a moving vocal tract (the source-filter model, Fant 1960).
+"""Synthesise a voice: glottal pulses and noise through a moving vocal tract (the source-filter model, Fant 1960).
 
 N control frames of HOP_SAMPLES, T = N * HOP_SAMPLES samples, K bins of the filter's spectrum.
 """
@@ -63,7 +63,7 @@ class Tracks:
 
 
 def make_speaker(number: int, seed: int = 0) -> Speaker:
-    """The speaker of that number, from 1: odd ones are male, even ones female.
+    """Return the speaker of that number, from 1: odd ones are male, even ones female.
 
     Pitch and tract length are spread about the adult means of Peterson & Barney (1952).
 
@@ -101,11 +101,11 @@ def glottal_source(
     creak: float,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
-    """Derivative of the glottal flow, and the flow itself; both (T,).
+    """Return the derivative of the glottal flow, and the flow itself; both (T,).
 
     Rosenberg's (1971) trigonometric pulse, type C. Differencing the sampled flow, in place of sampling its
     derivative, averages the jump at closure over a sample and so keeps aliasing low. Creak weakens every
-    second pulse and shifts it, which is heard as a subharmonic.
+    second pulse and shifts it, which gives a subharmonic.
 
     Args:
         f0_hz: pitch at each sample, (T,).
@@ -140,7 +140,7 @@ def speak(
     creak: float,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """The waveform of the tracks, (T,), at no particular level.
+    """Return the waveform of the tracks, (T,), at no particular level.
 
     Tilt, breathiness, jitter and shimmer come on top of the speaker's own.
     """
@@ -166,18 +166,18 @@ def speak(
 
 
 def _per_sample(track: FloatArray) -> FloatArray:
-    """A control track (N,), held at its frames' centres and drawn straight between: (T,)."""
+    """Interpolate a control track (N,) between its frames' centres: (T,)."""
     position = (np.arange(len(track) * HOP_SAMPLES) - HOP_SAMPLES / 2) / HOP_SAMPLES
     return np.interp(position, np.arange(len(track)), track)
 
 
 def _at_windows(track: FloatArray) -> FloatArray:
-    """A control track (N, ...) as the windows of `_frames` need it: (N + 3, ...)."""
+    """Return a control track (N, ...) as the windows of `_frames` need it: (N + 3, ...)."""
     return np.concatenate([track[:1], track, track[-1:], track[-1:]])
 
 
 def _tract_response(formants_hz: FloatArray, *, scale: float) -> ComplexArray:
-    """Cascade of resonators with unit gain at 0 Hz (Klatt 1980), (N, 3) -> (N + 3, K)."""
+    """Return a cascade of resonators with unit gain at 0 Hz (Klatt 1980), (N, 3) -> (N + 3, K)."""
     low_hz = _at_windows(formants_hz)
     high_hz = np.tile(scale * np.array(HIGH_FORMANTS_HZ), (len(low_hz), 1))
     centres_hz = np.concatenate([low_hz, high_hz], axis=1)  # (N + 3, 7)
@@ -195,13 +195,13 @@ def _tract_response(formants_hz: FloatArray, *, scale: float) -> ComplexArray:
 
 
 def _tilt_response(db_per_octave: float) -> FloatArray:
-    """Straight line in dB over octaves from 500 Hz up, (K,)."""
+    """Return a straight line in dB over octaves from 500 Hz up, (K,)."""
     power = db_per_octave / (20 * np.log10(2))
     return ((np.maximum(BIN_HZ, 500.0) / 500.0) ** power).astype(np.float32)
 
 
 def _frication_response(tracks: Tracks) -> FloatArray:
-    """One broad hump of noise a frame, (N + 3, K)."""
+    """Return one broad hump of noise a frame, (N + 3, K)."""
     centre_hz, width_hz = _at_windows(tracks.frication_hz), _at_windows(tracks.frication_width_hz)
     offset = ((BIN_HZ - centre_hz[:, None]) / width_hz[:, None]).astype(np.float32)
     squared = offset * offset
@@ -209,7 +209,7 @@ def _frication_response(tracks: Tracks) -> FloatArray:
 
 
 def _frames(waveform: FloatArray) -> ComplexArray:
-    """Short-time spectra, (T,) -> (N + 3, K)."""
+    """Return short-time spectra, (T,) -> (N + 3, K)."""
     side = WINDOW_SAMPLES - HOP_SAMPLES
     padded = np.pad(waveform.astype(np.float32), side)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
@@ -218,7 +218,7 @@ def _frames(waveform: FloatArray) -> ComplexArray:
 
 
 def _overlap_add(spectrum: ComplexArray) -> FloatArray:
-    """The inverse of `_frames`, (N + 3, K) -> (T,)."""
+    """Invert `_frames`, (N + 3, K) -> (T,)."""
     hops = FFT_SAMPLES // HOP_SAMPLES
     frames = fft.irfft(spectrum, n=FFT_SAMPLES, axis=1).reshape(len(spectrum), hops, HOP_SAMPLES)
     total = np.zeros((len(spectrum) + hops, HOP_SAMPLES), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""From values to shares of an axis, and round numbers to mark on it."""
+"""Map values to shares of an axis, and round numbers to mark on it."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ class Scale:
     log: bool = False
 
     def share(self, value: float) -> float:
-        """Where on the axis a value lies, 0 to 1; beyond its ends, at the end."""
+        """Return where on the axis a value lies, 0 to 1; beyond its ends, at the end."""
         low, high, at = (math.log(part) if self.log else part for part in (self.low, self.high, value))
         return min(max((at - low) / (high - low), 0.0), 1.0)
 
@@ -28,7 +28,7 @@ def even(
     ceiling: float = math.inf,
     n_ticks: int = 6,
 ) -> Scale:
-    """An even axis around all values with a little air, at least ``span`` long, so that noise does not fill it."""
+    """Return an even axis around all values with a little air; at least ``span`` long, lest noise fill it."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, span]
     low, high = min(finite), max(finite)
     air = max(0.04 * (high - low), (span - (high - low)) / 2)
@@ -37,12 +37,12 @@ def even(
 
 
 def whole() -> Scale:
-    """All of a share's range."""
+    """Return all of a share's range."""
     return Scale(0, 1, (0, 0.25, 0.5, 0.75, 1))
 
 
 def logarithmic(values: Iterable[float]) -> Scale:
-    """A logarithmic axis around all values, which are above 0."""
+    """Return a logarithmic axis around all values, which are above 0."""
     given = list(values)
     low, high = min(given) / 1.25, max(given) * 1.25
     return Scale(low, high, _log_ticks(low, high), log=True)
@@ -57,7 +57,7 @@ def _even_ticks(low: float, high: float, at_most: int) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 10, 100, or where those are few, 1, 2, 5, 10."""
+    """Return 1, 10, 100, or where those are few, 1, 2, 5, 10."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [factor * 10.0**power for power in powers for factor in factors]

@@ -1,4 +1,4 @@
-"""Learning curves: a line per run, or, of many runs, a group's mean within the band of its runs."""
+"""Draw learning curves: a line per run, or, of many runs, a group's mean within the band of its runs."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,13 +31,13 @@ class Line:
 
 
 def are_drawn_alone(groups: Sequence[Group]) -> bool:
-    """Whether every run gets its line: few enough in each group, and in all."""
+    """Return whether every run gets its line: few enough in each group, and in all."""
     most = max(len(group.runs) for group in groups)
     return most <= MAX_RUNS_SHOWN_ALONE and sum(len(group.runs) for group in groups) <= MAX_LINES
 
 
 def curve_of(run: Run, column: str) -> Curve:
-    """What is known of a column, by epoch."""
+    """Return what is known of a column, by epoch."""
     epochs, values = run.history.get("epoch", ()), run.history.get(column, ())
     return {
         int(epoch): value
@@ -47,7 +47,7 @@ def curve_of(run: Run, column: str) -> Curve:
 
 
 def mean_curve(group: Group, column: str) -> Line:
-    """The mean of a group's runs while at least half of them train: a few that go on are not the group."""
+    """Return the mean of a group's runs while at least half of them train: a few that go on are not the group."""
     curves = [curve for run in group.runs if (curve := curve_of(run, column))]
     by_epoch = {
         epoch: [curve[epoch] for curve in curves if epoch in curve] for epoch in sorted(set().union(*curves))
@@ -113,7 +113,7 @@ def _extent(line: Line) -> Iterator[float]:
 
 
 def _within_reason(values: Iterable[float]) -> list[float]:
-    """All values but those far above nearly all others: a loss that ran away must not flatten the rest."""
+    """Return all values but those far above nearly all others: a loss that ran away must not flatten the rest."""
     ordered = sorted(values)
     usual, low = ordered[int(0.98 * (len(ordered) - 1))], ordered[0]
     return [value for value in ordered if value <= low + 1.6 * (usual - low)] or ordered
@@ -135,7 +135,7 @@ def _paths(line: Line, x: Scale, y: Scale) -> Iterator[Markup]:
 
 
 def _thinned(line: Line) -> Curve:
-    """At most so many epochs, evenly, and the last."""
+    """Return at most so many epochs, evenly, and the last."""
     step = math.ceil(len(line.curve) / _MAX_POINTS)
     epochs = list(line.curve)
     kept = {*epochs[::step], epochs[-1], *([line.best] if line.best in line.curve else [])}
@@ -151,5 +151,5 @@ def _best(group: int, line: Line, x: Scale, y: Scale, write: Callable[[float], s
     value = line.curve.get(line.best)
     if value is None:
         return Markup()
-    tip = f"{line.name}: {write(value)} at epoch {line.best}, the best"
+    tip = f"{line.name}: {write(value)} at epoch {line.best}, the best epoch"
     return mark(group, x.share(line.best), height(y, value, height_px), tip=tip)

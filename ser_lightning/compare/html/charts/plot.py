@@ -1,4 +1,4 @@
-"""The frame of a chart with two axes: grid, ticks and their names. Its margins are the style sheet's."""
+"""Draw the frame of a chart with two axes: grid, ticks and their names. Its margins are the style sheet's."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,7 +22,7 @@ def plot(
 
 
 def height(scale: Scale, value: float, height_px: int) -> float:
-    """Where on a chart of this height a value lies, from its top."""
+    """Return where on a chart of this height a value lies, from its top."""
     return height_px * (1 - scale.share(value))
 
 

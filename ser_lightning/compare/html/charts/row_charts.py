@@ -18,7 +18,7 @@ _DOTS_PX = 34
 
 
 def scale_ticks(scale: Scale) -> Markup:
-    """The axis above a column of strips."""
+    """Draw the axis above a column of strips."""
     texts = [
         element("text", percent(tick, 0), x=across(scale.share(tick)), y=11, text_anchor="middle")
         for tick in scale.ticks
@@ -29,7 +29,7 @@ def scale_ticks(scale: Scale) -> Markup:
 def interval_strip(
     estimates: Sequence[tuple[int, str, Estimate | None]], scale: Scale, *, reference: float | None = None
 ) -> Markup:
-    """An interval with its value for each (group, name, estimate), one below the other.
+    """Draw an interval with its value for each (group, name, estimate), one below the other.
 
     ``reference`` is marked through the whole row.
     """
@@ -54,7 +54,7 @@ def _interval(group: int, name: str, at: Estimate, scale: Scale, *, y: float) ->
 
 
 def difference_strip(difference: Estimate | None, limit: float) -> Markup:
-    """A difference with its interval around a line at no difference, from ``-limit`` to ``limit``."""
+    """Draw a difference with its interval around a line at no difference, from ``-limit`` to ``limit``."""
     at = difference or Estimate(0.0, 0.0, 0.0)
     if not math.isfinite(at.low):  # too few speakers
         at = Estimate(at.value, at.value, at.value)
@@ -75,7 +75,7 @@ def difference_strip(difference: Estimate | None, limit: float) -> Markup:
 
 
 def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> Markup:
-    """A dot per speaker at the share that was recognised, equal ones side by side, and a line at the median."""
+    """Draw a dot per speaker at the share that was recognised, equal ones side by side; a line at the median."""
     known = {speaker: share for speaker, share in by_speaker.items() if math.isfinite(share)}
     ends = spread(known)
     if ends is None:
@@ -97,7 +97,7 @@ def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> 
 
 
 def spread(by_speaker: Mapping[str, float]) -> tuple[float, float, float] | None:
-    """Lowest, median and highest share, if any is known."""
+    """Return lowest, median and highest share, if any is known."""
     shares = sorted(share for share in by_speaker.values() if math.isfinite(share))
     if not shares:
         return None
@@ -105,7 +105,7 @@ def spread(by_speaker: Mapping[str, float]) -> tuple[float, float, float] | None
 
 
 def _heap(shares: Mapping[str, float], width: float = 0.011) -> list[tuple[str, float, float]]:
-    """Name, x (0 to 1) and y (pixels): dots that would hide each other move up and down from the middle."""
+    """Return name, x (0 to 1) and y (pixels): dots that would hide each other move up and down from the middle."""
     heaps: dict[int, list[tuple[str, float]]] = defaultdict(list)
     for speaker, share in sorted(shares.items(), key=lambda item: (item[1], item[0])):
         heaps[round(share / width)].append((speaker, share))

@@ -1,4 +1,4 @@
-"""UAR against what a model costs, each point with its name or, where names are too many, with its rank.
+"""Draw UAR against what a model costs, each point with its name or, where names are too many, with its rank.
 
 Names are placed for a chart of a usual width; a narrower one shows ranks instead, which the style sheet chooses.
 """
@@ -94,7 +94,7 @@ def scatter(
 
 
 def _apart(spots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points that would lie on each other, side by side."""
+    """Move points that would lie on each other side by side."""
     step = 2 * _POINT_PX / _WIDTH_PX
     placed: list[tuple[float, float]] = []
     for share, at in spots:
@@ -108,7 +108,7 @@ def _apart(spots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _texts(rank: int, text: str, place: _Place | None, x: str, y: float) -> Iterator[Markup]:
-    """The name where it fits, and the rank for where it does not."""
+    """Write the name where it fits, and the rank for where it does not."""
     if place:
         where = {"x": x, "y": y, "dx": place.dx, "dy": place.dy, "text_anchor": place.anchor}
         yield element("text", text, class_="label wide", **where)
@@ -116,7 +116,7 @@ def _texts(rank: int, text: str, place: _Place | None, x: str, y: float) -> Iter
 
 
 def _place(texts: Sequence[str], spots: Sequence[tuple[float, float]]) -> list[_Place | None]:
-    """Greedily, the best first: a place whose box touches no point, no other text and no edge."""
+    """Choose places greedily, the best first: a place whose box touches no point, no other text and no edge."""
     taken = [_Box(x - _POINT_PX, y - _POINT_PX, x + _POINT_PX, y + _POINT_PX) for x, y in spots]
     places: list[_Place | None] = []
     for text, (x, y) in zip(texts, spots, strict=True):
@@ -132,14 +132,14 @@ def _is_inside(box: _Box) -> bool:
 
 
 def _labels(names: Sequence[str]) -> dict[str, str]:
-    """What to write of each name: settings without their sections, then values alone, and then it is cut."""
+    """Return what to write of each name: settings without their sections, then values alone, and then it is cut."""
     brief: dict[str, str] = {}
     for model in dict.fromkeys(name.partition(" (")[0] for name in names):
-        mine = [name for name in names if name.partition(" (")[0] == model]
+        of_model = [name for name in names if name.partition(" (")[0] == model]
         for left_out in (r"(?!)", r"(?<=[ (])(\w+\.)+(?=\w+=)", r"(?<=[ (])[\w.]+="):
-            tries = [re.sub(left_out, "", name) for name in mine]
+            tries = [re.sub(left_out, "", name) for name in of_model]
             if len(set(tries)) == len(tries):
-                brief |= dict(zip(mine, tries, strict=True))
+                brief |= dict(zip(of_model, tries, strict=True))
             if max(map(len, tries)) <= _MAX_LETTERS:
                 break
     short = shortened(brief.values(), _MAX_LETTERS)

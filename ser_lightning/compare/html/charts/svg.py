@@ -1,4 +1,4 @@
-"""SVG that stretches: positions across are per cent of the width, so that text and marks keep their size.
+"""Write SVG that stretches: positions across are per cent of the width, so that text and marks keep their size.
 
 Colours and strokes are the style sheet's: a group's are those of class ``c0`` to ``c7``, by its rank from 0.
 """
@@ -37,7 +37,7 @@ def picture(title: str, *inside: str, height_px: float, desc: str = "", class_: 
 
 
 def across(share: float) -> str:
-    """A position across, 0 to 1 of the width."""
+    """Return a position across, 0 to 1 of the width."""
     return f"{_number(100 * share)}%"
 
 
@@ -53,7 +53,7 @@ def level(left: float, right: float, y: float, class_: str, **attributes: Any) -
 
 
 def colour(group: int) -> str:
-    """The class of a group's colour."""
+    """Return the class of a group's colour."""
     return f"c{group % N_COLOURS}"
 
 
@@ -66,17 +66,17 @@ def mark(group: int, x: float, y_px: float, *, tip: str | None = None, **attribu
 
 
 def shapes() -> Markup:
-    """What `mark` refers to, once in a page."""
+    """Return what `mark` refers to, once in a page."""
     paths = [element("path", id=f"shape{number}", d=d) for number, d in enumerate(_SHAPES)]
     return element("svg", element("defs", *paths), class_="defs", aria_hidden="true", width=0, height=0)
 
 
 def swatch(group: int) -> Markup:
-    """A group's shape and colour, for legends and names."""
+    """Return a group's shape and colour, for legends and names."""
     shape = element("use", href=f"#shape{group % N_SHAPES}", class_=f"mark {colour(group)}")
     return element("svg", shape, class_="swatch", viewBox="-6 -6 12 12", aria_hidden="true")
 
 
 def _number(value: Any) -> Any:
-    """A float in as few characters as show the same."""
+    """Write a float in as few characters as show the same."""
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value

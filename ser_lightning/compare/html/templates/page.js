@@ -93,7 +93,7 @@
     return {
       difference: points(pair.gap),
       interval: pair.low === null ? MISSING : `${points(pair.low)} to ${points(pair.high)}`,
-      verdict: pair.permHolm !== null && pair.permHolm < significant ? "significant" : "not significant",
+      significance: pair.permHolm !== null && pair.permHolm < significant ? "significant" : "not significant",
       permutation: pValue(pair.perm),
       permutation_holm: pValue(pair.permHolm),
       mcnemar: pValue(pair.mc),
