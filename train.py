@@ -1,4 +1,4 @@
-"""Train and judge a model: ``python train.py model=cnn_gru data=cremad data.root=DIR``; see conf/ and README.md."""
+"""Train and test a model: ``python train.py model=cnn_gru data=cremad data.root=DIR``; see conf/ and README.md."""
 
 import hydra
 from omegaconf import DictConfig

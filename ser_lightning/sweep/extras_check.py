@@ -1,4 +1,4 @@
-"""Launchers and sweepers that the extra ``sweep`` brings, and what to say where it is missing."""
+"""Check that the extra ``sweep`` is installed where a launcher or sweeper needs it."""
 
 import sys
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _PACKAGES = {
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Raises: SystemExit, saying what to install, where the command line asks for what is not there."""
+    """Check the command line's launcher and sweeper. Raises: SystemExit that names what to install."""
     for text in arguments:
         package = _PACKAGES.get(text)
-        if package is not None and not _is_there(f"hydra_plugins.{package}"):
+        if package is not None and not _is_installed(f"hydra_plugins.{package}"):
             sys.exit(f"failed: {text} needs more packages: pip install -c constraints.txt -e '.[sweep]'")
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # not even the package around it

@@ -1,4 +1,4 @@
-"""Before and after a sweep, whichever sweeper makes it."""
+"""What is done before and after a sweep, whichever sweeper makes it."""
 
 import logging
 import os
@@ -27,16 +27,16 @@ _running: Path | None = None  # the sweep that this process is making
 
 
 class Watch(Callback):
-    """Makes the sweep's directory ready, and in the end says how every job went."""
+    """Prepares the sweep's directory, and prints how every job ended."""
 
     def __init__(self, *, varying: Sequence[str] = ()):
-        """Take what differs between the jobs, which their names are made from; it is found when a sweep starts."""
+        """Take the keys that differ between jobs, which name the jobs; they are filled in when a sweep starts."""
         self.varying = varying
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Plan the sweep, and let a search go on where one was begun."""
+        """Plan the sweep, and resume a search where one was begun."""
         global _running
-        listen()
+        log_to_screen()
         sweep = Path(config.hydra.sweep.dir)
         announce_sweep()
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # of joblib, after a signal
@@ -58,10 +58,10 @@ class Watch(Callback):
             )
         _running = sweep
         if search:
-            from ser_lightning.sweep.optuna_resume import go_on
+            from ser_lightning.sweep.optuna_resume import resume_search
 
             with open_dict(config.hydra.sweeper):
-                go_on(config.hydra.sweeper)
+                resume_search(config.hydra.sweeper)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Make the run's directory ready. Raises: SystemExit where it cannot be written."""
@@ -83,12 +83,12 @@ class Watch(Callback):
 
 
 def is_search(sweeper: DictConfig) -> bool:
-    """Whether jobs are chosen by what came out of others, rather than listed beforehand."""
+    """Return whether jobs depend on the results of others, rather than being listed beforehand."""
     return "storage" in sweeper
 
 
 def _say_unless_stopped(problem: threading.ExceptHookArgs) -> None:
-    """Launchers' threads complain of processes that a signal has ended along with this one."""
+    """Print an exception of a launcher's thread, unless a signal has ended its processes along with this one."""
     if signals.received() is None:
         threading.__excepthook__(problem)
 
@@ -107,8 +107,8 @@ def _print_outcomes(sweep: Path) -> bool:
     return print_outcomes(sweep, SafeConsole(highlight=False, markup=False))
 
 
-def listen() -> None:
-    """What sweeps say is shown, in plain words."""
+def log_to_screen() -> None:
+    """Show the log of this package on stderr, in plain words."""
     log = logging.getLogger("ser_lightning")
     if not log.handlers:
         screen = logging.StreamHandler(sys.stderr)

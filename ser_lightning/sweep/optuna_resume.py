@@ -1,4 +1,4 @@
-"""Searches by Optuna, kept in a database of the sweep's directory, that go on where they were stopped."""
+"""Resume a search by Optuna from the database in the sweep's directory."""
 
 import logging
 from pathlib import Path
@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 log = logging.getLogger("ser_lightning.sweep")
 
 
-def go_on(sweeper: DictConfig) -> None:
-    """Change the sweeper's config so that it does what is left: ``n_trials`` are those of the whole search.
+def resume_search(sweeper: DictConfig) -> None:
+    """Change the sweeper's config so that it runs the trials that are left: ``n_trials`` counts the full search.
 
     Trials that were interrupted are tried again, with the same values: their directories hold what was done.
     """

@@ -1,4 +1,4 @@
-"""What the configs of sweeps ask for: the name of a job's directory, and what a machine has for each job."""
+"""Resolvers for the configs of sweeps: the name of a job's directory, and a machine's resources for each job."""
 
 import hashlib
 import os
@@ -23,23 +23,23 @@ def job_name(overrides: Sequence[str], varying: Sequence[str] = ()) -> str:
     varies alone, then the ends of its keys, then both ends of its values. What no directory should be called is
     replaced. A digest keeps apart the names that were changed.
     """
-    said = [text for text in overrides if _key(text) in varying or not _key(text).startswith(_PLACES)]
-    if not said:
+    parts = [text for text in overrides if _key(text) in varying or not _key(text).startswith(_PLACES)]
+    if not parts:
         return "job"
-    whole = ",".join(said)
-    name = as_file_name(whole)
+    full = ",".join(parts)
+    name = as_file_name(full)
     if _too_long(name):
-        said = [text for text in said if _key(text) in varying] or said
-        keys = _shortest_ends([_key(text) for text in said])
-        values = [as_file_name(text.partition("=")[2]) for text in said]
+        parts = [text for text in parts if _key(text) in varying] or parts
+        keys = _shortest_ends([_key(text) for text in parts])
+        values = [as_file_name(text.partition("=")[2]) for text in parts]
         for longest in (_LONGEST, 60, 40, 25, 15, 8, 4):
             pairs = zip(keys, values, strict=True)
             name = ",".join(f"{key}={_cut(value, longest)}" for key, value in pairs)
             if not _too_long(name):
                 break
         name = _cut(name, _LONGEST)
-    if name != whole:
-        name += "-" + hashlib.sha256(whole.encode()).hexdigest()[:8]
+    if name != full:
+        name += "-" + hashlib.sha256(full.encode()).hexdigest()[:8]
     return name
 
 
@@ -80,14 +80,14 @@ def _cut(text: str, longest: int) -> str:
 
 
 def gpus_each() -> int:
-    """GPUs of this machine that a job of it takes: one, or none where there are none."""
+    """Return the GPUs that a job on this machine takes: one, or none where there are none."""
     import torch
 
     return min(1, torch.cuda.device_count())
 
 
 def cores_each() -> int:
-    """Processor cores of this machine that a job of it takes: as many for each GPU, or one."""
+    """Return the cores that a job on this machine takes: an equal share for each GPU, or one."""
     import torch
 
     n_gpus = torch.cuda.device_count()
@@ -95,7 +95,7 @@ def cores_each() -> int:
 
 
 def register() -> None:
-    """Make these known to the configs."""
+    """Register the resolvers with OmegaConf."""
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
     OmegaConf.register_new_resolver("search_direction", direction, replace=True)
     OmegaConf.register_new_resolver("gpus_each", gpus_each, replace=True)

@@ -1,4 +1,4 @@
-"""Hydra's sweepers over all combinations and by Optuna, but such as no job can bring down."""
+"""Sweepers over all combinations and by Optuna, which a failing job does not stop."""
 
 import itertools
 import logging
@@ -64,7 +64,7 @@ def _values(override: Override) -> list[str]:
 
 
 class Search(Sweeper):
-    """Optuna's sweeper: what stops it is said in a line, and the sweep ends in its table all the same."""
+    """Run Optuna's sweeper. An error that stops it is logged in a line, and the sweep still ends in its table."""
 
     def __init__(self, **settings: Any):
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
@@ -88,7 +88,7 @@ class Search(Sweeper):
 
 
 class _Guard(Launcher):
-    """Gives a launcher the jobs that can be composed, and outlives it."""
+    """Gives a launcher the jobs that can be composed, and survives its errors."""
 
     def __init__(self, launcher: Launcher, context: HydraContext, config: DictConfig):
         self._launcher = launcher
@@ -98,12 +98,12 @@ class _Guard(Launcher):
         self.n_finished = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """The launcher is set up already."""
+        """Do nothing: the launcher is set up already."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """As the launcher does, with None for each job that came to nothing, in the same order.
+        """Launch the jobs and return their values in the same order, None for each that failed.
 
-        Jobs that it did not get to are found to be waiting, in the end.
+        Jobs that the launcher did not reach count as waiting.
         """
         by_name = {self._name(overrides): overrides for overrides in job_overrides}
         plan(self.sweep, by_name, overrides=by_name)
@@ -117,11 +117,11 @@ class _Guard(Launcher):
             except Exception as error:
                 log.error("the launcher stopped: %s", error)
         nothing = JobReturn(status=JobStatus.COMPLETED)
-        for number, each in enumerate(done):
-            if each.status != JobStatus.COMPLETED:
-                log.error("a job did not come back: %s", first_line(each._return_value))
+        for number, job in enumerate(done):
+            if job.status != JobStatus.COMPLETED:
+                log.error("a job did not come back: %s", first_line(job._return_value))
                 done[number] = nothing
-        self.n_finished += sum(each.return_value is not None for each in done)
+        self.n_finished += sum(job.return_value is not None for job in done)
         values = iter(done)
         return [next(values, nothing) if is_legal else nothing for is_legal in legal]
 

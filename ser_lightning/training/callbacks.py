@@ -1,4 +1,4 @@
-"""What watches a training: seeds, the clock, the history, the lines that are printed."""
+"""Callbacks of a training: seeds, throughput, history, averaged weights, checkpoints, progress."""
 
 import csv
 import logging
@@ -56,7 +56,7 @@ class Clock(Callback):
 
     @property
     def clips_per_s(self) -> float | None:
-        """Over all epochs so far."""
+        """Return the clips a second over all epochs so far."""
         return round(self._clips / self.train_s, 1) if self.train_s else None
 
     def on_train_batch_end(
@@ -80,11 +80,11 @@ class Clock(Callback):
             pl_module.log("train/clips_per_s", self._epoch_clips / epoch_s)
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been counted."""
+        """Return what has been counted."""
         return {"clips": self._clips, "train_s": self.train_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Count on from there."""
+        """Continue from these counts."""
         self._clips, self.train_s = state_dict["clips"], state_dict["train_s"]
 
 
@@ -123,16 +123,16 @@ class History(Callback):
             writer.writerows(self.rows)
 
     def columns(self) -> dict[str, list[float | None]]:
-        """What a learning curve is drawn from, an entry an epoch; None where there is no number."""
+        """Return the learning curves, an entry for each epoch; None where there is no number."""
         names = [name for name in _CURVES if any(name in row for row in self.rows)]
         return {name: [_finite(row.get(name)) for row in self.rows] for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
+        """Return the rows so far."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from these rows."""
+        """Continue from these rows."""
         self.rows = list(state_dict["rows"])
 
 
@@ -150,18 +150,18 @@ class AverageWeights(WeightAveraging):
             raise UserError(f"callbacks.average_weights.epochs={epochs}: it must be above 0, or null")
         super().__init__(use_buffers=True, avg_fn=self._average)
         self._epochs = epochs
-        self._taken = 1.0  # of the newest weights, at each step
+        self._weight = 1.0  # of the newest weights in the average, at each step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Take some of the newest weights into the average."""
         steps = self._epochs * trainer.num_training_batches / trainer.accumulate_grad_batches
-        self._taken = max(1 / max(1.0, steps), 9 / (10 + trainer.global_step))
+        self._weight = max(1 / max(1.0, steps), 9 / (10 + trainer.global_step))
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the average in place while training; afterwards the chosen checkpoint, which holds one, is judged."""
+        """Put the average in place while training; afterwards the best checkpoint, which holds one, is tested."""
         if trainer.state.fn == TrainerFn.FITTING:
             super().on_validation_epoch_start(trainer, pl_module)
 
@@ -171,11 +171,11 @@ class AverageWeights(WeightAveraging):
             super().on_validation_epoch_end(trainer, pl_module)
 
     def _average(self, average: Tensor, current: Tensor, n_averaged: Tensor) -> Tensor:
-        return average + (current - average) * self._taken  # exactly what it was, where both are the same
+        return average + (current - average) * self._weight  # exactly what it was, where both are the same
 
 
 class FirstCheckpoint(Callback):
-    """Saves a checkpoint before the first step, so that whenever a run is stopped there is one to go on from."""
+    """Saves a checkpoint before the first step, so that a run can be resumed whenever it is stopped."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -198,7 +198,7 @@ class StampCheckpoints(Callback):
 
 
 class MoveCheckpoints(Callback):
-    """Lets a run go on after its directory was moved.
+    """Lets a run resume after its directory was moved.
 
     Lightning forgets which checkpoint was the best one when it finds another directory than it wrote down.
     """
@@ -221,16 +221,16 @@ class MoveCheckpoints(Callback):
 
 
 class PlainProgress(ProgressBar):
-    """A line an epoch, for logs and pipes."""
+    """Logs a line for each epoch, for logs and pipes."""
 
     def disable(self) -> None:
-        """There is no bar to take away."""
+        """Do nothing: there is no bar."""
 
     def enable(self) -> None:
-        """There is no bar to bring back."""
+        """Do nothing: there is no bar."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say how the epoch went."""
+        """Log the epoch's losses, scores and speed."""
         values = {name: value.item() for name, value in trainer.callback_metrics.items()}
         shown = ["train/loss", "val/loss", "val/uar", "val/accuracy"]
         numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
@@ -252,5 +252,5 @@ class RichProgress(RichProgressBar):
 
 
 def progress() -> ProgressBar:
-    """A rich bar on a terminal, plain lines elsewhere."""
+    """Return a progress bar on a terminal, plain lines elsewhere."""
     return RichProgress() if sys.stdout.isatty() else PlainProgress()

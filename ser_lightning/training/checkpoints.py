@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, and which of a run's is gone on from."""
+"""Checkpoints that are written completely or not at all, and the one that a run resumes from."""
 
 import logging
 import zipfile
@@ -17,8 +17,8 @@ from ser_lightning.utils.files import replacing
 log = logging.getLogger(__name__)
 
 
-class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside the one that it replaces.
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside the one that it replaces, then renames it.
 
     Lightning writes to the folder for temporary files and moves from there. Where that is another file system,
     moving is copying over the old checkpoint, and a process that is killed meanwhile leaves neither of them.
@@ -32,10 +32,10 @@ class WholeCheckpoints(TorchCheckpointIO):
             torch.save(checkpoint, file)
 
 
-def to_go_on_from(run: RunDirectory) -> Path | None:
-    """Return the checkpoint that a run goes on from, or None where it begins. Damaged ones are named, and removed.
+def resumable_checkpoint(run: RunDirectory) -> Path | None:
+    """Return the checkpoint that a run resumes from, or None where it begins. Damaged ones are named, and removed.
 
-    After best.ckpt the epochs that followed it are trained once more, with the same seeds and to the same end.
+    After best.ckpt the epochs that followed it are trained again, with the same seeds and the same result.
     """
     damaged = {path: reason for path in (run.last, run.best) if path.is_file() and (reason := _damage(path))}
     for path, reason in damaged.items():
@@ -43,7 +43,7 @@ def to_go_on_from(run: RunDirectory) -> Path | None:
         path.unlink()
     if run.last.is_file():
         return run.last
-    if run.best.is_file() and _is_of_a_whole_epoch(run.best):
+    if run.best.is_file() and _is_of_finished_epoch(run.best):
         log.warning("the epochs after the best one are trained once more")
         return run.best
     if damaged:
@@ -52,7 +52,7 @@ def to_go_on_from(run: RunDirectory) -> Path | None:
 
 
 def _damage(path: Path) -> str:
-    """Return what is wrong with a checkpoint's file; nothing where it is whole."""
+    """Return what is wrong with a checkpoint's file; nothing where it is intact."""
     if not path.stat().st_size:
         return "it is empty"
     try:
@@ -63,8 +63,8 @@ def _damage(path: Path) -> str:
     return f"{torn} in it differs from its checksum" if torn else ""
 
 
-def _is_of_a_whole_epoch(path: Path) -> bool:
-    """Whether nothing of a checkpoint's epoch was left to do; before validation ends, its metrics are not in it."""
+def _is_of_finished_epoch(path: Path) -> bool:
+    """Return whether a checkpoint's epoch was finished; before validation ends, its metrics are not in it."""
     loops = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("loops") or {}
     epochs = loops.get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
     return epochs.get("processed", 0) > 0 and epochs.get("processed") == epochs.get("ready")
@@ -75,8 +75,8 @@ class StayStopped(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop at once: Lightning keeps that a training was stopped in its checkpoint, but does not look there."""
-        stoppers = [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]  # type: ignore[attr-defined]
-        if any(each.stopped_epoch for each in stoppers):
+        stoppers = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
+        if any(stopper.stopped_epoch for stopper in stoppers):
             trainer.should_stop = True
 
     def on_train_batch_start(

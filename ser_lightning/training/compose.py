@@ -12,7 +12,7 @@ from ser_lightning.utils.hydra_errors import in_a_line
 
 
 def compose_config(*overrides: str) -> DictConfig:
-    """What ``python train.py`` with these overrides would be given.
+    """Return the config that ``python train.py`` would get with these overrides.
 
     Raises: UserError for a name or an override that Hydra does not take.
     """
@@ -24,7 +24,7 @@ def compose_config(*overrides: str) -> DictConfig:
 
 
 def config_names(group: str) -> list[str]:
-    """The configs of a group that a person can choose.
+    """Return the names of the configs in a group, without the partial ones.
 
     Raises: UserError where the directory conf/ does not lie beside the package.
     """
@@ -34,7 +34,7 @@ def config_names(group: str) -> list[str]:
 
 
 def check_name(group: str, name: str) -> None:
-    """Raises: UserError where no config of the group has that name; it lists those there are."""
+    """Check that a group has a config of that name. Raises: UserError that lists those there are."""
     names = config_names(group)
     if name not in names:
         guess = did_you_mean(name, names)

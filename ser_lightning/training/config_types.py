@@ -1,4 +1,4 @@
-"""Whether a config's values are what the things it describes take, said before anything is prepared.
+"""Check a config's values against the constructors that take them, before anything is prepared.
 
 Constructors are the schema: their names of arguments and their annotations are read, nothing is called.
 """
@@ -19,20 +19,20 @@ _OURS = ("ser_lightning.", "torch.optim.", "lightning.pytorch.callbacks.")
 
 
 def check_parts(parts: Mapping[str, Any]) -> None:
-    """Check the parts of a resolved config, by what they are called in it. Raises: UserError, see `check_types`."""
+    """Check the parts of a resolved config, by their names in it. Raises: UserError, see `check_types`."""
     for name, part in parts.items():
         if not isinstance(part, DictConfig):
             raise UserError(f"{name}={part} cannot be used: it must be settings of its own or null")
         check_types(cast(dict[str, Any], OmegaConf.to_container(part)), name)
 
 
-def check_types(description: Mapping[str, Any], name: str, each: Any = Any) -> None:
+def check_types(description: Mapping[str, Any], name: str, values: Any = Any) -> None:
     """Refuse values that the constructors named in a description, at any depth, do not take.
 
     Args:
         description: plain data, parts of it with a ``_target_``.
         name: what it is called in the config.
-        each: what its values may be, where it has no ``_target_``.
+        values: the type of its values, where it has no ``_target_``.
 
     Raises: UserError that names the setting, its value and what it must be.
     """
@@ -45,23 +45,23 @@ def check_types(description: Mapping[str, Any], name: str, each: Any = Any) -> N
         if takes and key not in takes and "**" not in takes:
             guess = did_you_mean(key, takes)
             raise UserError(f"{setting}={value} has no effect: {target} takes no {key}{guess}")
-        expected = takes.get(key, Any if takes else each)
+        expected = takes.get(key, Any if takes else values)
         if isinstance(value, Mapping):
             check_types(value, setting, _values(expected))
         elif not _fits(value, expected):
-            wanted = " or ".join(dict.fromkeys(_said(expected)))
+            wanted = " or ".join(dict.fromkeys(_described(expected)))
             raise UserError(f"{setting}={'null' if value is None else value} cannot be used: it must be {wanted}")
 
 
 def _values(expected: Any) -> Any:
-    """What the values of a mapping may be, where an argument is one."""
+    """Return the type of the values of a mapping, where an argument is one."""
     options = get_args(expected) if get_origin(expected) in (Union, types.UnionType) else (expected,)
-    inside = [get_args(each) for each in options if get_origin(each) in (Mapping, dict)]
+    inside = [get_args(option) for option in options if get_origin(option) in (Mapping, dict)]
     return inside[0][1] if inside else Any
 
 
 def _parameters(target: str) -> dict[str, Any]:
-    """The arguments of what a config names, by name, with what they may be; ``**`` where it takes any."""
+    """Return the arguments of what a config names, with their types; ``**`` where it takes any."""
     if not target.startswith(_OURS):
         return {}
     make = get_object(target)
@@ -69,15 +69,17 @@ def _parameters(target: str) -> dict[str, Any]:
         hints = get_type_hints(inspect.getattr_static(make, "__init__") if isinstance(make, type) else make)
     except (NameError, TypeError):  # names that are imported for a type checker alone
         hints = {}
-    found = inspect.signature(make).parameters.values()
-    return {"**" if each.kind is each.VAR_KEYWORD else each.name: hints.get(each.name, Any) for each in found}
+    return {
+        "**" if argument.kind is argument.VAR_KEYWORD else name: hints.get(name, Any)
+        for name, argument in inspect.signature(make).parameters.items()
+    }
 
 
 def _fits(value: Any, expected: Any) -> bool:
-    """Whether a plain value, which is no description of another part, may be given."""
+    """Return whether a plain value, which describes no other part, is of the expected type."""
     origin, inside = get_origin(expected), get_args(expected)
     if origin in (Union, types.UnionType):
-        return any(_fits(value, each) for each in inside)
+        return any(_fits(value, option) for option in inside)
     if origin is Literal:
         return value in inside
     if expected in (None, type(None)):
@@ -90,7 +92,7 @@ def _fits(value: Any, expected: Any) -> bool:
         return isinstance(value, str)
     if _is_list(origin or expected):
         items = inside[:1] if inside and (origin is not tuple or inside[-1:] == (...,)) else ()
-        return isinstance(value, list) and all(_fits(each, kind) for kind in items for each in value)
+        return isinstance(value, list) and all(_fits(item, kind) for kind in items for item in value)
     return not _is_part(expected)
 
 
@@ -99,18 +101,19 @@ def _is_list(kind: Any) -> bool:
 
 
 def _is_part(expected: Any) -> bool:
-    """Whether it is something that only a description with a ``_target_``, or other settings, can make."""
+    """Return whether only a description with a ``_target_``, or other settings, can make it."""
     kind = get_origin(expected) or expected
     return kind in (Callable, Mapping, dict) or (
         isinstance(kind, type) and kind.__module__.startswith(("ser_lightning.", "torch"))
     )
 
 
-def _said(expected: Any) -> Iterator[str]:
+def _described(expected: Any) -> Iterator[str]:
+    """Yield the expected types in words."""
     origin, inside = get_origin(expected), get_args(expected)
     if origin in (Union, types.UnionType):
-        for each in inside:
-            yield from _said(each)
+        for option in inside:
+            yield from _described(option)
     elif origin is Literal:
         yield from map(str, inside)
     elif expected in (None, type(None)):
@@ -118,7 +121,7 @@ def _said(expected: Any) -> Iterator[str]:
     elif expected in _PLAIN:
         yield _PLAIN[expected]
     elif _is_list(origin or expected):
-        kinds = " or ".join(said for each in inside[:1] for said in _said(each))
+        kinds = " or ".join(text for item in inside[:1] for text in _described(item))
         yield f"a list, each item {kinds}" if kinds else "a list"
     elif expected is not Tensor:
         yield "settings of its own"

@@ -40,7 +40,7 @@ from ser_lightning.training.callbacks import (
     StampCheckpoints,
     progress,
 )
-from ser_lightning.training.checkpoints import StayStopped, WholeCheckpoints, to_go_on_from
+from ser_lightning.training.checkpoints import AtomicCheckpoints, StayStopped, resumable_checkpoint
 from ser_lightning.training.config_types import check_parts
 from ser_lightning.training.resuming import check_same_data
 from ser_lightning.training.test_checkpoint import evaluate_best
@@ -55,13 +55,13 @@ log = logging.getLogger(__name__)
 def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> float | None:
     """Train, choose an epoch and test it as ``cfg`` says, leaving everything in ``run``.
 
-    A directory that holds an interrupted run of the same config is gone on with; a finished one is left as it is.
-    Returns: the metric that ``cfg.monitor`` names, of the chosen checkpoint; None without a validation set.
+    An interrupted run of the same config in that directory is resumed; a finished one is left as it is.
+    Returns: the metric that ``cfg.monitor`` names, of the best checkpoint; None without a validation set.
     Raises: whatever went wrong, after writing it to result.json; UserError for what a person can mend.
     """
-    if not _is_first_process():
+    if getattr(rank_zero_only, "rank", 0) != 0:  # another process of a distributed training
         config = run.agree_on(cfg, overrides)
-        return monitored(_run(config, run)["metrics"], config.monitor.metric)
+        return monitored(_train_and_test(config, run)["metrics"], config.monitor.metric)
     with run.claimed():
         config = run.agree_on(cfg, overrides)
         result = run.read_result()
@@ -69,7 +69,7 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
             log.info("this run is finished already")
             console.print_summary(run.path)
         else:
-            result = _recorded(config, run)
+            result = _run_and_record(config, run)
             console.print_summary(run.path, data_warnings_said=True)
         return monitored(result.metrics, config.monitor.metric)
 
@@ -137,12 +137,8 @@ def _made(config: DictConfig) -> Any:
         raise cause(error) from None
 
 
-def _is_first_process() -> bool:
-    return getattr(rank_zero_only, "rank", 0) == 0
-
-
-def _recorded(config: DictConfig, run: RunDirectory) -> Result:
-    """Run, and leave in the directory how that ended, whichever way."""
+def _run_and_record(config: DictConfig, run: RunDirectory) -> Result:
+    """Train and test, and record the result or the failure in the directory."""
     started = time.perf_counter()
 
     def facts() -> dict[str, Any]:
@@ -154,7 +150,7 @@ def _recorded(config: DictConfig, run: RunDirectory) -> Result:
         }
 
     try:
-        result = Result(**_run(config, run), **facts())
+        result = Result(**_train_and_test(config, run), **facts())
         _illustrate(run, result)
         write_record(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
         wandb_run.finish(exit_code=0)
@@ -169,7 +165,7 @@ def _recorded(config: DictConfig, run: RunDirectory) -> Result:
 
 
 def _illustrate(run: RunDirectory, result: Result | Failure) -> None:
-    """Make pictures, the card, and the entry in W&B. What cannot be drawn is said, and costs nobody a result."""
+    """Make figures, the model card, and the entry in W&B. A figure that fails is logged; the result stays."""
     try:
         console.finish(run.path, result)
         if isinstance(result, Result) and run.last.is_file():
@@ -182,18 +178,9 @@ def _illustrate(run: RunDirectory, result: Result | Failure) -> None:
     wandb_run.log_result(wandb_run.current_run(), run.path, result)
 
 
-def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
-    """Train and test. Returns fields of the `Result`."""
-    check("", whole=True, at_least=0, at_most=2**32 - 1, seed=config.seed)
-    callbacks = {f"callbacks.{name}": part for name, part in _wanted(config).items()}
-    check_parts({"model": config.model, "data": config.data, **callbacks})
-    if not is_file_name(str(config.model.name)):
-        raise UserError(f"model.name={config.model.name} cannot be used: folders are called so; leave out / and \\")
-    check_monitor(config)
-    check_callbacks(_wanted(config))
-    check_trainer(config)
-    for part in (config.model, *callbacks.values()):
-        _made(part)  # what it is not made of is said before anything is prepared
+def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
+    """Train, and test the best checkpoint. Return fields of the `Result`."""
+    _check_config(config)
     seed_everything(config.seed, verbose=False)
     data = unsplit_data(config)
     check_validation(config, data.listed_clips("val"))  # before anything is decoded
@@ -203,12 +190,16 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
     clock, history = Clock(), History(run.metrics)
-    own = [clock, history, StampCheckpoints(stamp(config, data, module))]
-    trainer = _trainer(config, run, data.protocol(), own, averages=module.can_be_averaged)
+    trainer = _trainer(config, run, data, module, [clock, history])
     if not config.trainer.get("fast_dev_run"):
         _cache_features(trainer, module, data)
     fit_speaker_statistics(module, data)
-    _fit(trainer, module, data, run)
+    checkpoint = resumable_checkpoint(run)
+    if checkpoint is not None:
+        check_same_data(torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"], data)
+        log.info("going on from %s", checkpoint)
+    with kept_memory():
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     facts, predictions = evaluate_best(trainer, module, data, run)
     environment = describe(module.device, str(trainer.precision))
     if trainer.is_global_zero:
@@ -223,6 +214,21 @@ def _run(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     }
 
 
+def _check_config(config: DictConfig) -> None:
+    """Refuse what cannot work before any audio is read. Raises: UserError that names the setting."""
+    check("", whole=True, at_least=0, at_most=2**32 - 1, seed=config.seed)
+    callbacks = _callback_configs(config)
+    named = {f"callbacks.{name}": part for name, part in callbacks.items()}
+    check_parts({"model": config.model, "data": config.data, **named})
+    if not is_file_name(str(config.model.name)):
+        raise UserError(f"model.name={config.model.name} cannot be used: folders are called so; leave out / and \\")
+    check_monitor(config)
+    check_callbacks(callbacks)
+    check_trainer(config)
+    for part in (config.model, *callbacks.values()):
+        _made(part)  # constructors check their arguments
+
+
 def _cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
     """Let a network whose features never change compute those of this split's clips once."""
     module.to(trainer.strategy.root_device)
@@ -235,6 +241,7 @@ def _cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataMo
 
 
 def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) -> WandbLogger | None:
+    """Make the W&B logger, where one is asked for."""
     make = instantiate(config.logger).get("wandb")
     if make is None or config.trainer.get("fast_dev_run"):
         return None
@@ -250,10 +257,22 @@ def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) 
 
 
 def _trainer(
-    config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any], own: list[Callback], *, averages: bool
+    config: DictConfig, run: RunDirectory, data: EmotionDataModule, module: EmotionModule, meters: list[Callback]
 ) -> Trainer:
-    callbacks = [SeedEpochs(config.seed), *own, MoveCheckpoints(run.checkpoints)]
-    callbacks += _callbacks(config, run, averages=averages)
+    """Make the trainer, with our callbacks and those of the config."""
+    callbacks = [
+        SeedEpochs(config.seed),
+        *meters,
+        StampCheckpoints(stamp(config, data, module)),
+        MoveCheckpoints(run.checkpoints),
+    ]
+    for name, part in _callback_configs(config).items():
+        if name == "average_weights" and not module.can_be_averaged:
+            continue
+        callback = _made(part)
+        if isinstance(callback, ModelCheckpoint):
+            callback.dirpath = str(run.checkpoints)
+        callbacks.append(callback)
     if not config.trainer.get("fast_dev_run"):
         callbacks += [FirstCheckpoint(run.last), StayStopped()]
     if config.trainer.get("enable_progress_bar", True):
@@ -261,34 +280,16 @@ def _trainer(
     return make_trainer(
         config,
         callbacks=callbacks,
-        logger=_logger(config, run, protocol) or False,
-        plugins=[*(config.trainer.get("plugins") or ()), WholeCheckpoints()],
+        logger=_logger(config, run, data.protocol()) or False,
+        plugins=[*(config.trainer.get("plugins") or ()), AtomicCheckpoints()],
         default_root_dir=str(run.path),
     )
 
 
-def _callbacks(config: DictConfig, run: RunDirectory, *, averages: bool) -> list[Callback]:
-    """Make the callbacks of the config that are not switched off."""
-    chosen = [_made(each) for name, each in _wanted(config).items() if averages or name != "average_weights"]
-    for callback in chosen:
-        if isinstance(callback, ModelCheckpoint):
-            callback.dirpath = str(run.checkpoints)
-    return chosen
-
-
-def _wanted(config: DictConfig) -> dict[str, DictConfig]:
+def _callback_configs(config: DictConfig) -> dict[str, DictConfig]:
     """Return the configs of the callbacks that are not switched off."""
-    wanted = {str(name): each for name, each in config.callbacks.items() if each is not None}
-    average = wanted.get("average_weights")
+    configs = {str(name): part for name, part in config.callbacks.items() if part is not None}
+    average = configs.get("average_weights")
     if isinstance(average, DictConfig) and average.epochs is None:
-        del wanted["average_weights"]
-    return wanted
-
-
-def _fit(trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory) -> None:
-    checkpoint = to_go_on_from(run)
-    if checkpoint is not None:
-        check_same_data(torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"], data)
-        log.info("going on from %s", checkpoint)
-    with kept_memory():
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        del configs["average_weights"]
+    return configs

@@ -1,4 +1,4 @@
-"""From the command line to a run: where it goes, what is said on the way, and how a failure ends.
+"""From the command line to a run: its directory, its log, and its exit status.
 
 Nothing heavy is imported until a job runs, so that help and ``--cfg job`` answer at once.
 """
@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.runs.directory import RunDirectory, check_resumed_alone
 from ser_lightning.sweep import extras_check, hydra_callback, resolvers, sweepers
-from ser_lightning.sweep.hydra_callback import is_search, listen
+from ser_lightning.sweep.hydra_callback import is_search, log_to_screen
 from ser_lightning.sweep.job import end_with_sweep, run_apart
 from ser_lightning.utils import signals
 from ser_lightning.utils.command_line import assignment, readable, train_command
@@ -37,10 +37,10 @@ log = logging.getLogger("ser_lightning")
 
 
 def _run_directory(resume: str | None, fresh: str) -> str:
-    """What ``${run_directory:RESUME,FRESH}`` in the config stands for."""
+    """Return what ``${run_directory:RESUME,FRESH}`` in the config stands for."""
     if resume is None:
         return fresh
-    if not has_content(RunDirectory(Path(resume)).config):  # said before Hydra makes the folder
+    if not has_content(RunDirectory(Path(resume)).config):  # checked before Hydra makes the folder
         sys.exit(f"failed: resume={resume} holds no run: there is no config.yaml in it, or an empty one")
     strange = [path for path in Path(resume).rglob("*") if path.exists() and not (path.is_file() or path.is_dir())]
     if strange:  # a log that is a pipe would be waited for
@@ -74,7 +74,7 @@ def accept_dashes() -> None:
 def start(main: Callable[[], None]) -> None:
     """Run Hydra's ``main`` on the command line.
 
-    What Hydra cannot compose ends in a line of ours, a sweep that is stopped in its table.
+    A config that Hydra cannot compose ends in one line, a sweep that is stopped in its table.
     """
     signals.catch()
     accept_dashes()
@@ -120,22 +120,22 @@ def run_job(cfg: DictConfig) -> float | None:
     if hydra.mode == RunMode.MULTIRUN:
         return _run_apart(cfg, run)
     end_with_sweep()
-    _pin(run)
-    _speak(run)
+    _fix_directory(run)
+    _set_up_logging(run)
     try:
         from ser_lightning.training.experiment import train
 
-        _hush_lightning()
+        _redirect_lightning_log()
         return train(cfg, run, HydraConfig.get().overrides.task)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        _explain(error, run)
+        _log_failure(error, run)
         sys.exit(128 + (signals.received() or signal.SIGINT) if is_interrupt(error) else 1)
 
 
 def _run_apart(cfg: DictConfig, run: RunDirectory) -> float | None:
     hydra = HydraConfig.get()
     search = is_search(hydra.sweeper)
-    listen()
+    log_to_screen()
     return run_apart(
         cfg,
         run,
@@ -147,15 +147,15 @@ def _run_apart(cfg: DictConfig, run: RunDirectory) -> float | None:
     )
 
 
-def _pin(run: RunDirectory) -> None:
-    """Processes that are started for this job are told its directory, not the rule that made the name."""
+def _fix_directory(run: RunDirectory) -> None:
+    """Give processes that are started for this job its directory, not the rule that made the name."""
     hydra: Any = HydraConfig.get()
     with read_write(hydra):
         hydra.run.dir = str(run.path)
 
 
-def _speak(run: RunDirectory) -> None:
-    """Ours to the screen in plain words; everything, warnings of libraries too, to the run's log."""
+def _set_up_logging(run: RunDirectory) -> None:
+    """Log this package to the screen in plain words, and everything, warnings too, to the run's log."""
     print_what_can_be_printed()
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # of a terminal that was closed, or a disk that is full
@@ -179,8 +179,8 @@ class _Printable(logging.Formatter):
         return printable(super().format(record), lines=True)
 
 
-def _hush_lightning() -> None:
-    """Lightning brings handlers of its own: what it says goes to the log like everybody's."""
+def _redirect_lightning_log() -> None:
+    """Send Lightning's messages to the log in place of its own handlers."""
     for name in (
         "lightning",
         "lightning.pytorch",
@@ -192,13 +192,13 @@ def _hush_lightning() -> None:
         logger.propagate = True
 
 
-def _explain(error: BaseException, run: RunDirectory) -> None:
+def _log_failure(error: BaseException, run: RunDirectory) -> None:
     log.error("%s: %s", "stopped" if is_interrupt(error) else "failed", why(error))
     if not (isinstance(cause(error), UserError) or is_interrupt(error)):
-        logging.getLogger("traceback").error("the whole of it:", exc_info=error)  # to the file alone
+        logging.getLogger("traceback").error("full traceback:", exc_info=error)  # to the file alone
         log.info("the details are in %s", run.log)
     command = train_command(assignment("resume", run.path))
     if run.last.is_file() and has_content(run.metrics):  # else there is but the one from before the first step
-        log.info("to go on from the last whole epoch: %s", command)
+        log.info("to resume from the last finished epoch: %s", command)
     elif is_interrupt(error) and has_content(run.config):
-        log.info("to begin it again: %s", command)
+        log.info("to start it again: %s", command)

@@ -1,4 +1,4 @@
-"""Whether a run that goes on has the data that it began with."""
+"""Check that a resumed run has the data that it began with."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ _FACTS = ("label_source", "label_map", "test_corpus")  # of the protocol
 
 
 def check_same_data(stamp: Mapping[str, Any], data: EmotionDataModule) -> None:
-    """Compare today's data with those that a checkpoint's stamp tells of: split, labels, speakers and sounds.
+    """Compare today's data with those that a checkpoint's stamp records: split, labels, speakers and sounds.
 
     Where the files lie makes no difference.
     Raises: UserError that names what differs.
@@ -42,24 +42,24 @@ def _differences(stamp: Mapping[str, Any], data: EmotionDataModule) -> Iterator[
         yield "clips have other labels, speakers or sounds"
 
 
-def _moved(heard: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]:
-    """Speakers and clips that are in another part than they were, and sounds that are gone.
+def _moved(trained: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]:
+    """Yield speakers and clips that changed part of the split, and sounds that are gone.
 
-    Who was in the test before is not in the stamp.
+    The stamp does not record who was in the test.
     """
     rows_now = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
     people, manifest = data.collection.people, data.manifest
     now = {part: {people[row] for row in rows} for part, rows in rows_now.items()}
     changed = {
         who: f"{was or 'test or none'} → {_parts(now, who) or 'none'}"
-        for who in sorted(set().union(*now.values(), *(heard[part]["speakers"] for part in heard)))
-        if (was := _parts({part: heard[part]["speakers"] for part in heard}, who))
-        != _parts({part: now[part] for part in heard}, who)
+        for who in sorted(set().union(*now.values(), *(trained[part]["speakers"] for part in trained)))
+        if (was := _parts({part: trained[part]["speakers"] for part in trained}, who))
+        != _parts({part: now[part] for part in trained}, who)
     }
     if changed:
         yield f"speakers changed part: {some([f'{who} ({how})' for who, how in changed.items()])}"
     sounds = {part: {manifest[row].audio_hash for row in rows} for part, rows in rows_now.items()}
-    clips = {part: set(heard[part]["clips"]) for part in heard}
+    clips = {part: set(trained[part]["clips"]) for part in trained}
     before = set().union(*clips.values())
     elsewhere = [
         manifest[row].id

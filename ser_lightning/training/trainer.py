@@ -1,4 +1,4 @@
-"""Lightning's Trainer as conf/trainer says, and what is refused of that before anything is prepared."""
+"""Make Lightning's Trainer from conf/trainer, and refuse what cannot work before anything is prepared."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _FILENAME = re.compile(r"(?!\.)(?:[\w=.-]|\{(?:epoch|step)\})+")  # of a checkpo
 
 
 def make_trainer(config: DictConfig, **options: Any) -> Trainer:
-    """The trainer of a config; ``options`` are Lightning's, beside those of ``config.trainer``."""
+    """Make the trainer of a config; ``options`` are Lightning's, beside those of ``config.trainer``."""
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
     return instantiate(config.trainer, _partial_=True)(precision=precision, **options)
 
@@ -55,7 +55,7 @@ def _check_checkpoint(name: str, callback: Mapping[str, Any]) -> None:
 
 
 def _n_devices(asked: Any) -> int:
-    """How many are asked for, as a number, a text that is one, or a list of their numbers; 0 for auto and all."""
+    """Return how many devices are asked for, by number, text or list; 0 for auto and all."""
     if isinstance(asked, str):
         return int(asked) if asked.isdecimal() else asked.count(",") + ("," in asked)
     return asked if isinstance(asked, int) else len(asked or ())
@@ -85,8 +85,8 @@ def check_trainer(config: DictConfig) -> None:
     on_gpus = asked.accelerator in ("gpu", "cuda", "auto") and n_gpus
     most = n_gpus if on_gpus else max(_MOST_PROCESSES, os.cpu_count() or 1)
     if _n_devices(asked.devices) > most:
-        found = f"torch finds {n_gpus} here" if on_gpus else f"this machine has room for {most} processes"
-        raise UserError(f"trainer.devices={asked.devices}: {found}; ask for no more than that")
+        limit = f"torch finds {n_gpus} here" if on_gpus else f"this machine has room for {most} processes"
+        raise UserError(f"trainer.devices={asked.devices}: {limit}; ask for no more than that")
     if asked.get("num_nodes") is not None:
         check("trainer.", whole=True, at_least=1, at_most=10_000, num_nodes=asked.num_nodes)
     try:

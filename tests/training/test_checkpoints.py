@@ -11,7 +11,7 @@ from lightning.pytorch import Callback
 
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training import checkpoints, experiment
-from ser_lightning.training.checkpoints import WholeCheckpoints, to_go_on_from
+from ser_lightning.training.checkpoints import AtomicCheckpoints, resumable_checkpoint
 from ser_lightning.training.experiment import train
 from ser_lightning.utils.errors import UserError
 
@@ -94,7 +94,7 @@ def test_the_best_checkpoint_of_half_an_epoch_is_not_gone_on_from(tiny, tmp_path
     run = RunDirectory(tmp_path)
     break_off(cfg, run, monkeypatch, epoch=2)
     tear(run.last, 0)
-    assert to_go_on_from(run) is None
+    assert resumable_checkpoint(run) is None
 
 
 def test_what_killed_writers_left_is_removed(tiny, tmp_path):
@@ -112,7 +112,7 @@ def test_what_killed_writers_left_is_removed(tiny, tmp_path):
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
+    AtomicCheckpoints().save_checkpoint({"epoch": 1}, path)
 
     class Full:
         def write(self, data):
@@ -124,7 +124,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     real = torch.save
     monkeypatch.setattr(checkpoints.torch, "save", lambda content, file: real(content, Full()))
     with pytest.raises(UserError, match=r"no room left for .*last\.ckpt"):
-        WholeCheckpoints().save_checkpoint({"epoch": 2, "weights": torch.zeros(1000)}, path)
+        AtomicCheckpoints().save_checkpoint({"epoch": 2, "weights": torch.zeros(1000)}, path)
     monkeypatch.undo()
     assert torch.load(path, weights_only=True) == {"epoch": 1}
     assert [each.name for each in tmp_path.iterdir()] == ["last.ckpt"]

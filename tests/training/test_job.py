@@ -17,7 +17,7 @@ from conftest import ROOT, config, make_cremad
 from ser_lightning import load_model
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training.experiment import make_data, train
-from ser_lightning.training.job import _explain
+from ser_lightning.training.job import _log_failure
 from ser_lightning.utils.errors import UserError
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "logger=none")
@@ -94,11 +94,11 @@ def test_what_failed_before_a_whole_epoch_is_not_told_to_be_gone_on_with(tmp_pat
     run_dir.checkpoints.mkdir()
     run_dir.last.write_bytes(b"from before the first step")
     with caplog.at_level("INFO", logger="ser_lightning"):
-        _explain(UserError("no"), run_dir)
+        _log_failure(UserError("no"), run_dir)
         assert caplog.messages == ["failed: no"]
         run_dir.metrics.write_text("epoch\n1\n")
-        _explain(UserError("no"), run_dir)
-    assert "to go on from the last whole epoch" in caplog.messages[-1]
+        _log_failure(UserError("no"), run_dir)
+    assert "to resume from the last finished epoch" in caplog.messages[-1]
 
 
 def test_what_a_sweep_agent_of_wandb_types_are_overrides(tmp_path):
