@@ -12,8 +12,8 @@ import yaml
 
 from ser_lightning.evaluation import bootstrap, significance
 from ser_lightning.evaluation.metrics import confusion, scores
-from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.runs.predictions import write_predictions
+from ser_lightning.tasks.predictions import Predictions
 
 LABELS = ("anger", "fear", "neutral")
 CLIPS_PER_SPEAKER = 12

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.evaluation.metrics import confusion, scores
-from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.runs.predictions import write_predictions
+from ser_lightning.tasks.predictions import Predictions
 
 LABELS = ("anger", "fear", "neutral")
 TRUE = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]

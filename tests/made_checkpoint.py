@@ -15,6 +15,6 @@ def make_checkpoint_of(path: Path, *overrides: str, seed: int = 0) -> Path:
     cfg = config(*overrides)
     torch.manual_seed(seed)
     data = make_data(cfg)
-    module = make_module(cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz)
+    module = make_module(cfg, task=data.task, sample_rate_hz=data.sample_rate_hz)
     torch.save({"state_dict": module.state_dict(), "ser_lightning": stamp(cfg, data, module)}, path)
     return path

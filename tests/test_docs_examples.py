@@ -13,6 +13,7 @@ from conftest import ROOT
 from ser_lightning.data import corpora
 from ser_lightning.models import nets
 from ser_lightning.models.layers.pooling import POOLINGS
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import make_data
 
@@ -84,6 +85,8 @@ def test_the_example_of_a_network_keeps_the_contract(example, tmp_path, pooling)
     for each in names if pooling == "attentive" else ["test_padding_does_not_change_the_answer"]:
         torch.manual_seed(0)
         check = getattr(tests, each)
-        module = tests.make_module(tests.model_config(name), labels=tests.LABELS, sample_rate_hz=tests.RATE_HZ)
+        module = tests.make_module(
+            tests.model_config(name), task=Classification(tests.LABELS), sample_rate_hz=tests.RATE_HZ
+        )
         given = {"name": name, "module": module, "tmp_path": tmp_path}
         check(**{key: given[key] for key in inspect.signature(check).parameters})

@@ -109,7 +109,7 @@ class BareStep:
     """Runs front-end, augmentation, network and optimiser on batches that are in memory already, nothing else."""
 
     def __init__(self, cfg: DictConfig, data: EmotionDataModule):
-        self._module = make_module(cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz).train()
+        self._module = make_module(cfg, task=data.task, sample_rate_hz=data.sample_rate_hz).train()
         self._module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # no trainer logs
         self._optimizer = self._module.make_optimizer()
         self._bf16 = choose_precision(cfg.trainer.precision, "cpu") == "bf16-mixed"
@@ -139,7 +139,7 @@ class BareStep:
         batches = self._batches[:SHARED_OUT]
         augmentation = self._module.augment
         features = [self._module.frontend(batch.waveform, batch.lengths) for batch in batches]
-        targets = [functional.one_hot(batch.label, len(self._module.labels)).float() for batch in batches]
+        targets = [functional.one_hot(batch.label, self._module.task.n_outputs).float() for batch in batches]
         whole = _seconds(lambda number: self._step(batches[number]), len(batches))
         front_end = _seconds(lambda n: self._module.frontend(batches[n].waveform, batches[n].lengths), len(batches))
         augment = _seconds(

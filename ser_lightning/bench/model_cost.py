@@ -19,6 +19,7 @@ from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.environment import describe
 from ser_lightning.runs.result import Environment
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import make_module
 from ser_lightning.utils.errors import UserError
@@ -85,14 +86,14 @@ def model_table(names: Sequence[str]) -> ModelTable:
 def _cost(name: str, device: torch.device, autocast: torch.autocast) -> ModelCost:
     torch.manual_seed(0)  # the same noise, and the same random stretches, for every model
     config = compose_config(f"model={name}")
-    labels = load_corpus(config.data.corpus).labels
+    task = Classification(tuple(load_corpus(config.data.corpus).labels))
     try:
-        module = make_module(config, labels=labels, sample_rate_hz=SAMPLE_RATE_HZ)
+        module = make_module(config, task=task, sample_rate_hz=SAMPLE_RATE_HZ)
     except UserError as error:
         return ModelCost(name=name, needs=str(error))
     macs = _macs(module)
     module.to(device)
-    batch = _noise(len(labels), device)
+    batch = _noise(task.n_outputs, device)
     return ModelCost(
         name=name,
         parameters=module.n_parameters(),

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from ser_lightning.data.batches import Change
     from ser_lightning.data.degrade import Condition
     from ser_lightning.data.manifest import Manifest
-    from ser_lightning.evaluation.predictions import Predictions
     from ser_lightning.evaluation.records import ConditionScores
     from ser_lightning.inference.checkpoint import Checkpoint
     from ser_lightning.inference.recognizer import EmotionRecognizer
     from ser_lightning.runs.directory import RunDirectory
+    from ser_lightning.tasks.predictions import Predictions
 
 
 @click.command("eval")
@@ -74,7 +74,6 @@ def evaluate(
     from ser_lightning.commands.leakage import check_leakage
     from ser_lightning.data.leakage import TrainingRecord
     from ser_lightning.data.prepare.preparation_report import write_excluded_csv
-    from ser_lightning.evaluation.evaluate import evaluate as evaluate_logits
     from ser_lightning.inference.checkpoint import read_checkpoint
     from ser_lightning.inference.over_collection import logits_of
     from ser_lightning.inference.recognizer import recognizer
@@ -97,7 +96,7 @@ def evaluate(
     if speaker_clips_text is not None:
         model.speaker_clips = _speaker_clips(speaker_clips_text, model)
     logits = logits_of(model, test.collection, test.rows, what="test clips")
-    evaluation = evaluate_logits(test.collection.test_clips(test.rows), logits, model.labels)
+    evaluation = saved.task.evaluate(test.collection.test_clips(test.rows), logits)
     robustness = _robustness(model, test, evaluation.predictions) if with_robustness else []
     run.path.mkdir(parents=True, exist_ok=True)
     write_config(run.config, test.config)

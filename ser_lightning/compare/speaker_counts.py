@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.compare.grid import Cell, Runs
-from ser_lightning.evaluation.metrics import Counts, by_speaker
+from ser_lightning.evaluation.metrics import Counts
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import UserError
 
@@ -30,7 +30,8 @@ class Clips:
     """
 
     def __init__(self, runs: Sequence[FinishedRun]):
-        self.labels: list[str] = runs[0].result.labels
+        self._task = runs[0].result.predicts
+        self.labels = self._task.labels
         self.speakers = sorted({name for run in runs for name in run.speakers})
         numbers = {name: number for number, name in enumerate(self.speakers)}
         self._speaker = {run.path: np.array([numbers[name] for name in run.speakers], np.int64) for run in runs}
@@ -58,7 +59,7 @@ class Clips:
 
     def _count(self, run: FinishedRun, rows: NDArray[np.int64]) -> Counts:
         speakers = self._speaker[run.path][rows]
-        return by_speaker(speakers, run.labels[rows], run.predicted[rows], len(self.speakers), len(self.labels))
+        return self._task.sums_by_speaker(run.labels[rows], run.predicted[rows], speakers, len(self.speakers))
 
 
 def _agreed(runs: Sequence[FinishedRun]) -> bool:

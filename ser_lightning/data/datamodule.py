@@ -21,6 +21,7 @@ from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
 from ser_lightning.data.sources import Sources
 from ser_lightning.data.splits.split import Split, SplitRule, TestedElsewhere, refuse_empty, split
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.utils.errors import UserError, check
 
 _ODD = {
@@ -150,6 +151,11 @@ class EmotionDataModule(LightningDataModule):
         )
         refuse_empty(parts, self._fold)
         return parts
+
+    @property
+    def task(self) -> Classification:
+        """What is predicted of these clips."""
+        return Classification(self.labels)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ser_lightning.inference.stamp import check_stamp
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import replacing
 from ser_lightning.utils.safe_instantiate import with_current_names
@@ -30,6 +31,11 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     epoch: int
     stamp: Mapping[str, Any]
+
+    @property
+    def task(self) -> Classification:
+        """What it predicts."""
+        return Classification(self.labels)
 
     @property
     def labels(self) -> tuple[str, ...]:

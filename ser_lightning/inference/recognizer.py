@@ -61,7 +61,7 @@ class EmotionRecognizer(nn.Module):
         make = partial(make_part, source=str(checkpoint.path), trust=trust)
         self.frontend = make(model["frontend"], sample_rate_hz=self.sample_rate_hz)
         self.speaker_clips = model.get("speaker_clips", 1) if self.speaker_statistics is not None else 1
-        shape = {"n_mels": self.frontend.n_mels, "n_classes": len(self.labels)}
+        shape = {"n_mels": self.frontend.n_mels, "n_classes": checkpoint.task.n_outputs}
         _check_size(model["net"], partial(make, model["net"], **shape), checkpoint)
         net = make(model["net"], **shape)
         self.net = net.to(memory_format=torch.channels_last)

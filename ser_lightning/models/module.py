@@ -11,13 +11,9 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ser_lightning.data.batches import Batch
-from ser_lightning.evaluation.metrics import scores
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.gathered_outputs import Outputs
@@ -26,7 +22,8 @@ from ser_lightning.models.nets.network import hook
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
 from ser_lightning.models.speaker_statistics import SpeakerStatistics, protocol_entry
-from ser_lightning.utils.errors import UserError, check
+from ser_lightning.tasks.classification import Classification
+from ser_lightning.utils.errors import check
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +33,7 @@ class EmotionModule(LightningModule):
 
     Args:
         name: what the model is called in results.
-        labels: class names; their number is the network's K.
+        task: what is predicted; it provides the network's K, the loss and the metrics.
         sample_rate_hz: of the waveforms.
         frontend: makes a `LogMel` or a `RawWaveform`, given the sample rate.
         net: makes the network, given ``n_mels`` and ``n_classes``; see `models.nets.network`.
@@ -62,7 +59,7 @@ class EmotionModule(LightningModule):
         self,
         *,
         name: str,
-        labels: Sequence[str],
+        task: Classification,
         sample_rate_hz: int,
         frontend: Callable[..., LogMel | RawWaveform],
         net: Callable[..., nn.Module],
@@ -78,22 +75,20 @@ class EmotionModule(LightningModule):
         monitor_mode: str = "max",
     ):
         super().__init__()
-        check("model.", at_least=0, below=1, label_smoothing=label_smoothing)
         check("model.", at_least=0, at_most=1, speaker_alone=speaker_alone)
         if speaker_clips is not None:
             check("model.", whole=True, at_least=1, speaker_clips=speaker_clips)
         check_arguments(net)
         self.name = name
-        self.labels = tuple(labels)
+        self.task = task
         self.frontend = frontend(sample_rate_hz=sample_rate_hz)
         self.augment = augment or Augmentation()
-        shape = {"n_mels": self.frontend.n_mels, "n_classes": len(self.labels)}
+        shape = {"n_mels": self.frontend.n_mels, "n_classes": task.n_outputs}
         check_memory(net, **shape)
         network = net(**shape)
         self.net: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = optimizer
         self._scheduler = scheduler
-        self._label_smoothing = label_smoothing
         self.speaker_clips = speaker_clips
         self._speaker_alone = speaker_alone
         if self.speaker_statistics is None and (speaker_clips != 1 or speaker_alone != 0.5):
@@ -101,64 +96,47 @@ class EmotionModule(LightningModule):
                 "no effect: model.speaker_clips and speaker_alone, without model.frontend.normalise=speaker"
             )
         self._monitor, self._monitor_mode = monitor, monitor_mode
-        self.class_weight: Tensor | None
-        self.register_buffer("class_weight", _class_weight(class_weights, class_counts), persistent=False)
-        self.val_loss = MeanMetric()
-        self.val_confusion = MulticlassConfusionMatrix(len(self.labels))
+        self.loss = task.make_loss(
+            class_weights=class_weights, class_counts=class_counts, label_smoothing=label_smoothing
+        )
+        self.validation = task.make_metrics()
         self.outputs = Outputs()
-        self._from_store: Callable[[Tensor], Tensor] | None = None
+        self._forward_cached: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Map waveforms (B, T), int16 or float in [-1, 1], and lengths (B,) in samples to logits (B, K)."""
         return self.net(*self.frontend(waveform, lengths))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The loss of an augmented batch."""
-        if self._from_store is None:
+        """Return the loss of an augmented batch."""
+        if self._forward_cached is None:
             features, frames = self._features(self.augment.on_waveform(batch.waveform), batch)
             features, frames, target = self.augment.on_features(features, frames, batch.target)
             logits = self.net(features, frames)
         else:
-            logits, target = self._from_store(batch.index), batch.target
-        loss = self._loss(logits, target, smoothing=self._label_smoothing)
+            logits, target = self._forward_cached(batch.index), batch.target
+        loss = self.loss(logits, target)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.label))
         return loss
 
-    def _loss(self, logits: Tensor, target: Tensor, *, smoothing: float = 0.0) -> Tensor:
-        if self.class_weight is None:
-            return functional.cross_entropy(logits.float(), target, label_smoothing=smoothing)
-        # torch's own weight multiplies the smoothed target: every clip then teaches a rare class, with its weight
-        # (https://github.com/pytorch/pytorch/issues/104776)
-        each = functional.cross_entropy(logits.float(), target, label_smoothing=smoothing, reduction="none")  # (B,)
-        return (each * (target @ self.class_weight)).mean()
-
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Collect what the epoch's metrics are made of."""
-        logits = self._answer(batch).float()
-        self.val_loss.update(functional.cross_entropy(logits, batch.label), len(batch.label))
-        self.val_confusion.update(logits, batch.label)
+        """Collect what the epoch's metrics are computed from."""
+        self.validation.update(self._logits(batch), batch.label)
 
     def on_validation_epoch_end(self) -> None:
-        """Log loss, UAR, accuracy, macro-F1 and recall by label."""
-        values = scores(self.val_confusion.compute().cpu().numpy(), self.labels)
-        self.log_dict(
-            {f"val/{key}": getattr(values, key) for key in ("uar", "accuracy", "macro_f1")}, prog_bar=True
-        )
-        self.log("val/loss", self.val_loss.compute())
-        self.log_dict(
-            {f"val/recall.{label}": recall for label, recall in values.recall.items() if recall is not None}
-        )
-        self.val_loss.reset()
-        self.val_confusion.reset()
+        """Log the task's metrics."""
+        for name, value in self.validation.compute().items():
+            self.log(f"val/{name}", value, prog_bar=name in self.task.metrics and name != "loss")
+        self.validation.reset()
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
-        """Collect logits; `outputs` holds them, from all processes, once testing is over."""
-        self.outputs.update(batch.index, self._answer(batch))
+        """Collect logits. `outputs` holds them, from all processes, once testing is over."""
+        self.outputs.update(batch.index, self._logits(batch))
 
-    def _answer(self, batch: Batch) -> Tensor:
+    def _logits(self, batch: Batch) -> Tensor:
         """Return logits (B, K), from cached features where there are any."""
-        if self._from_store is not None:
-            return self._from_store(batch.index)
+        if self._forward_cached is not None:
+            return self._forward_cached(batch.index)
         return self.net(*self._features(batch.waveform, batch))
 
     def _features(self, waveform: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -192,7 +170,7 @@ class EmotionModule(LightningModule):
             return self.frontend(waveform, lengths)
 
         if hook(self.net, "cache_features")(features, rows=rows, hashes=hashes, n_samples=n_samples):
-            self._from_store = hook(self.net, "forward_cached")
+            self._forward_cached = hook(self.net, "forward_cached")
             if self.augment.waveform or self.augment.features or self.augment.mixup is not None:
                 log.info("cached features are of clips as they are: augmentation needs model.net.store=false")
 
@@ -241,12 +219,3 @@ class EmotionModule(LightningModule):
     def checkpoint_arguments(self) -> dict[str, Any]:
         """See `Network.checkpoint_arguments`."""
         return hook(self.net, "checkpoint_arguments")()
-
-
-def _class_weight(mode: str | None, counts: Tensor | None) -> Tensor | None:
-    if mode is None:
-        return None
-    if mode != "balanced" or counts is None:
-        raise UserError(f"model.class_weights={mode} is not known: use balanced or null")
-    taught = counts > 0  # what no clip trains has no weight, and no share in the mean, which is 1 over the clips
-    return torch.where(taught, counts.sum() / (taught.sum() * counts.where(taught, 1)), 0.0)

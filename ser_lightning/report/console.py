@@ -13,13 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.report.data_warnings import data_warnings
-from ser_lightning.report.figures import draw_confusion, draw_curves, read_history
+from ser_lightning.report.figures import draw_curves, read_history
 from ser_lightning.report.leakage import about_test, about_validation, is_unknown
 from ser_lightning.report.protocol import SYNTHETIC, corpora, known_of_speakers
-from ser_lightning.report.reliability import draw_reliability
-from ser_lightning.report.subgroup_figures import draw_robustness, draw_subgroups
 from ser_lightning.report.subgroup_tables import robustness_table, subgroups_table
 from ser_lightning.report.table_cells import confused_with
+from ser_lightning.report.task_figures import draw_figure
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.result import Annotators, Failure, Metrics, Result
 from ser_lightning.utils.errors import UserError, counted
@@ -36,14 +35,8 @@ def finish(run_dir: Path, result: Result | Failure | None = None) -> None:
     result = _read_result(run_dir) if result is None else result
     words = {"title": _title(result, run_dir), "subtitle": "\n".join(_subtitle(result))}
     if isinstance(result, Result):
-        draw_confusion(run_dir / "confusion.png", matrix=result.confusion_matrix, labels=result.labels, **words)
-        if result.calibration is not None:
-            draw_reliability(run_dir / "reliability.png", curves={"test": result.calibration}, **words)
-        if result.subgroups:
-            uar = result.metrics.test.uar
-            draw_subgroups(run_dir / "subgroups.png", result.subgroups, uar=uar, **words)
-        if result.robustness:
-            draw_robustness(run_dir / "robustness.png", result.robustness, **words)
+        for name in result.predicts.figures:
+            draw_figure(name, run_dir / f"{name}.png", result, **words)
     history = read_history(run_dir / "metrics.csv") if (run_dir / "metrics.csv").exists() else []
     if history:
         best = result.epochs.best if isinstance(result, Result) else None

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.evaluation.metrics import confusion
-from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.predictions import read_predictions
 from ser_lightning.runs.result import Failure, Result, read_record
+from ser_lightning.tasks.predictions import Predictions
 from ser_lightning.utils.errors import first_line
 from ser_lightning.utils.files import has_content, read_settings
 from ser_lightning.utils.safe_instantiate import with_current_names

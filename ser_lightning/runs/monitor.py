@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.utils.errors import UserError
 
 if TYPE_CHECKING:
     from ser_lightning.runs.result import Metrics
 
-_BETTER = {"uar": "max", "accuracy": "max", "macro_f1": "max", "loss": "min", "recall": "max"}  # of val/…
 _FOLLOWERS = ("early_stopping", "best_checkpoint")
 
 
@@ -21,15 +21,15 @@ def direction(metric: str, mode: str) -> str:
     """
     subset, _, name = metric.partition("/")
     kind, _, label = name.partition(".")
-    if subset != "val" or kind not in _BETTER or bool(label) != (kind == "recall"):
-        known = ", ".join(f"val/{each}" for each in _BETTER if each != "recall")
+    if subset != "val" or kind not in Classification.metrics or bool(label) != (kind == "recall"):
+        known = ", ".join(f"val/{each}" for each in Classification.metrics if each != "recall")
         raise UserError(
             f"monitor.metric={metric} cannot be monitored: the validation set chooses, by {known} or "
             "val/recall.LABEL"
         )
-    if mode != _BETTER[kind]:
+    if mode != Classification.metrics[kind]:
         raise UserError(
-            f"monitor.mode={mode} does not fit monitor.metric={metric}: set monitor.mode={_BETTER[kind]}"
+            f"monitor.mode={mode} does not fit monitor.metric={metric}: set monitor.mode={Classification.metrics[kind]}"
         )
     return "minimize" if mode == "min" else "maximize"
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from ser_lightning.evaluation.records import Calibration, ConditionScores, PartScores, Scores
 from ser_lightning.runs.directory import write_json
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.files import read_text
 from ser_lightning.utils.records import Count, Number, Positive, Record, Share, fault_of
@@ -170,6 +171,11 @@ class Result(Record):
     config: str
     overrides: list[str] | None = None
     seconds: Positive | None = None
+
+    @property
+    def predicts(self) -> Classification:
+        """The task that it is a result of."""
+        return Classification(tuple(self.labels))
 
 
 class Failure(Record):

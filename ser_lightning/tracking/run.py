@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ser_lightning.runs.predictions import read_predictions
 from ser_lightning.runs.result import Failure, Result, read_record
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.tracking.environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
 from ser_lightning.utils.files import has_content, read_text, written_whole
 from ser_lightning.utils.text import is_file_name
@@ -230,7 +231,7 @@ def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None
 def _pictures(run_dir: Path) -> dict[str, Any]:
     import wandb
 
-    names = ("confusion", "curves", "reliability", "subgroups", "robustness")
+    names = ("curves", *Classification.figures)
     return {
         f"figures/{name}": wandb.Image(str(run_dir / f"{name}.png"))
         for name in names

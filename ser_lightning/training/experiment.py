@@ -29,6 +29,7 @@ from ser_lightning.runs.monitor import check_monitor, check_validation, monitore
 from ser_lightning.runs.predictions import write_predictions
 from ser_lightning.runs.result import Failure, Result, Throughput, write_record
 from ser_lightning.sweep.job import sweep_name
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.tracking import run as wandb_run
 from ser_lightning.tracking.environment import wanted_group, wanted_tags
 from ser_lightning.training.callbacks import (
@@ -87,13 +88,13 @@ def unsplit_data(config: DictConfig) -> EmotionDataModule:
 
 
 def make_module(
-    config: DictConfig, *, labels: Sequence[str], sample_rate_hz: int, class_counts: Tensor | None = None
+    config: DictConfig, *, task: Classification, sample_rate_hz: int, class_counts: Tensor | None = None
 ) -> EmotionModule:
-    """Make the model of a config for these labels: the one place where the number of classes enters."""
+    """Make the model of a config for a task: the one place where the number of classes enters."""
     make = _made(config.model)
-    check_labels(labels)
+    check_labels(task.labels)
     return make(
-        labels=labels,
+        task=task,
         sample_rate_hz=sample_rate_hz,
         class_counts=class_counts,
         monitor=config.monitor.metric,
@@ -187,7 +188,7 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     data.setup()
     check_validation(config, data.clips_by_label("val"))
     module = make_module(
-        config, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
+        config, task=data.task, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
     clock, history = Clock(), History(run.metrics)
     trainer = _trainer(config, run, data, module, [clock, history])

@@ -11,12 +11,11 @@ from lightning.pytorch import Trainer
 
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart
-from ser_lightning.evaluation.evaluate import evaluate
-from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.evaluation.records import Scores
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.result import Epochs, Metrics, Model, Protocol
+from ser_lightning.tasks.predictions import Predictions
 from ser_lightning.utils.errors import UserError
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected
@@ -38,7 +37,7 @@ def evaluate_best(
     trainer.test(module, datamodule=data, verbose=False)
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
     tested = rows.tolist()
-    evaluation = evaluate(data.collection.test_clips(tested), logits.numpy(), data.labels)
+    evaluation = data.task.evaluate(data.collection.test_clips(tested), logits.numpy())
     shared = _leakage(stamp or data.training_record(), data, rows.tolist())
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:

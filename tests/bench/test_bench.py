@@ -22,7 +22,7 @@ def data(cremad_root):
 
 def test_our_preprocessing_of_the_notebook_is_the_notebooks(data):
     clips = NotebookClips(data)
-    module = make_module(config("model=notebook_cnn"), labels=data.labels, sample_rate_hz=data.sample_rate_hz)
+    module = make_module(config("model=notebook_cnn"), task=data.task, sample_rate_hz=data.sample_rate_hz)
     batch = data._loader(data.split.train[:5], batch_size=5).dataset[list(data.split.train[:5])]
     features, frames = module.frontend(batch.waveform, batch.lengths)
     for number, n_frames in enumerate(frames):

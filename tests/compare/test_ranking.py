@@ -16,8 +16,8 @@ from ser_lightning.compare.ranking import compare
 from ser_lightning.compare.read import collect
 from ser_lightning.compare.tables import failures, print_comparisons
 from ser_lightning.evaluation.metrics import confusion, scores
-from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.runs.predictions import write_predictions
+from ser_lightning.tasks.predictions import Predictions
 from ser_lightning.utils.errors import UserError
 
 

@@ -63,9 +63,7 @@ def test_every_corpus_trains_under_every_split(places, corpus, split):
     data = make_data(cfg)
     assert data.split.speaker_independent is (split != "random")
     assert data.split.val
-    module = make_module(
-        cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
-    )
+    module = make_module(cfg, task=data.task, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts())
     trainer = Trainer(
         fast_dev_run=True, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
     )

@@ -12,6 +12,7 @@ from ser_lightning.export.frontend import LogMelByConvolution
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.layers.mamba import Mamba
 from ser_lightning.models.layers.selective_scan import selective_scan_reference
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.experiment import make_module
 
 RATE_HZ = 16_000
@@ -50,7 +51,9 @@ def test_the_front_end_is_log_mel(name):
 @pytest.mark.parametrize("name", [name for name in names_in("model") if name != "pretrained"])
 def test_a_network_that_can_be_exported_answers_the_same(name):
     torch.manual_seed(0)
-    net = make_module(config(f"model={name}"), labels=("calm", "upset"), sample_rate_hz=RATE_HZ).net.eval()
+    net = make_module(
+        config(f"model={name}"), task=Classification(("calm", "upset")), sample_rate_hz=RATE_HZ
+    ).net.eval()
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.5, 0.5)

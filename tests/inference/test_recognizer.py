@@ -14,6 +14,7 @@ import ser_lightning
 from ser_lightning import Windows, load_model
 from ser_lightning.data.prepare.decoding import decode, samples_of, stream_file
 from ser_lightning.inference.checkpoint import read_checkpoint
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.experiment import make_module
 from ser_lightning.utils.errors import UserError
 
@@ -32,7 +33,7 @@ def test_what_is_public_comes_with_the_package_and_nothing_else_does():
 
 def test_the_answer_is_the_training_modules(checkpoint, model, cremad_root):
     cfg = config("data=cremad", f"data.root={cremad_root}", *SMALL)
-    module = make_module(cfg, labels=model.labels, sample_rate_hz=RATE_HZ).eval()
+    module = make_module(cfg, task=Classification(model.labels), sample_rate_hz=RATE_HZ).eval()
     module.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
     waveform, lengths = torch.randn(3, 16_000) / 10, torch.tensor([16_000, 9_000, 4_000])
     with torch.no_grad():

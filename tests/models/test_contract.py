@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from ser_lightning.data.batches import Batch
 from ser_lightning.models.layers.pooling import POOLINGS
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.experiment import make_module
 
 LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
@@ -33,7 +34,7 @@ def model_config(name, *overrides):
 @pytest.fixture
 def module(name):
     torch.manual_seed(0)
-    return make_module(model_config(name), labels=LABELS, sample_rate_hz=RATE_HZ)
+    return make_module(model_config(name), task=Classification(LABELS), sample_rate_hz=RATE_HZ)
 
 
 def clips(lengths=LENGTHS, extra=0):
@@ -68,7 +69,7 @@ def unsettle_norms(module):
 
 def test_the_number_of_classes_is_that_of_the_labels(module, name):
     assert module.eval()(clips(), LENGTHS).shape == (4, 6)
-    two = make_module(model_config(name), labels=("calm", "upset"), sample_rate_hz=RATE_HZ)
+    two = make_module(model_config(name), task=Classification(("calm", "upset")), sample_rate_hz=RATE_HZ)
     assert two.eval()(clips(), LENGTHS).shape == (4, 2)
 
 
@@ -118,7 +119,7 @@ def test_one_batch_can_be_learnt_by_heart(name):
     for key in cfg.model.net:
         if "dropout" in key:
             cfg.model.net[key] = 0.0
-    module = make_module(cfg, labels=LABELS, sample_rate_hz=RATE_HZ).train()
+    module = make_module(cfg, task=Classification(LABELS), sample_rate_hz=RATE_HZ).train()
     lengths = torch.randint(8_000, 16_000, (12,), generator=torch.Generator().manual_seed(2))
     batch = batch_of(clips(lengths), lengths, torch.arange(12) % 6)
     optimizer = torch.optim.AdamW(module.parameters(), lr=cfg.model.optimizer.lr)
@@ -147,7 +148,7 @@ def test_bf16_is_close_to_32_bit(module):
 def test_weights_survive_the_disk(module, name, tmp_path):
     torch.save(module.state_dict(), tmp_path / "weights.pt")
     torch.manual_seed(99)
-    other = make_module(model_config(name), labels=LABELS, sample_rate_hz=RATE_HZ)
+    other = make_module(model_config(name), task=Classification(LABELS), sample_rate_hz=RATE_HZ)
     other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     with torch.inference_mode():
         assert torch.equal(other.eval()(clips(), LENGTHS), module.eval()(clips(), LENGTHS))

@@ -11,6 +11,7 @@ from ser_lightning.models.layers.convolution import ConvStack
 from ser_lightning.models.layers.masking import frame_mask, halved
 from ser_lightning.models.layers.pooling import POOLINGS, AttentiveStatisticsPooling, make_pooling
 from ser_lightning.models.nets.notebook import NotebookCNN
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.experiment import make_module
 from ser_lightning.utils.errors import UserError
 
@@ -19,13 +20,13 @@ COUNTS = torch.tensor([10, 30, 60])
 
 
 def module(*overrides, counts=COUNTS):
-    return make_module(config(*overrides), labels=LABELS, sample_rate_hz=16_000, class_counts=counts)
+    return make_module(config(*overrides), task=Classification(LABELS), sample_rate_hz=16_000, class_counts=counts)
 
 
 def test_balanced_weights_count_every_class_alike():
-    weight = module("model.class_weights=balanced").class_weight
+    weight = module("model.class_weights=balanced").loss.class_weight
     torch.testing.assert_close(weight * COUNTS, torch.full((3,), 100 / 3))
-    assert module().class_weight is None
+    assert module().loss.class_weight is None
     with pytest.raises(UserError, match="balanced or null"):
         module("model.class_weights=balancd")
 
@@ -34,10 +35,12 @@ def test_label_smoothing_and_weights_reach_the_loss():
     logits = torch.tensor([[2.0, -1.0, 0.0], [0.0, 1.0, 1.0]])
     target = functional.one_hot(torch.tensor([0, 2]), 3).float()
     weighted = module("model.class_weights=balanced")
-    expected = functional.cross_entropy(logits, torch.tensor([0, 2]), weighted.class_weight, reduction="sum") / 2
-    torch.testing.assert_close(weighted._loss(logits, target), expected)
+    expected = (
+        functional.cross_entropy(logits, torch.tensor([0, 2]), weighted.loss.class_weight, reduction="sum") / 2
+    )
+    torch.testing.assert_close(weighted.loss(logits, target), expected)
     smoothed = -(torch.tensor([[0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3]]) * logits[:1].log_softmax(1)).sum()
-    torch.testing.assert_close(module()._loss(logits[:1], target[:1], smoothing=0.1), smoothed)
+    torch.testing.assert_close(module("model.label_smoothing=0.1").loss(logits[:1], target[:1]), smoothed)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_label_smoothing_and_weights_reach_the_loss():
 def test_schedules_by_step_and_by_epoch(scheduler, interval):
     cfg = config()
     cfg.model.scheduler = OmegaConf.create(scheduler)
-    made = make_module(cfg, labels=LABELS, sample_rate_hz=16_000)
+    made = make_module(cfg, task=Classification(LABELS), sample_rate_hz=16_000)
     made.trainer = type("Trainer", (), {"estimated_stepping_batches": 100})()
     _, (schedule,) = made.configure_optimizers()
     assert schedule["interval"] == interval
@@ -146,22 +149,22 @@ def test_a_weight_weighs_the_clip_and_not_its_smoothed_target():
     weighted = module("model.class_weights=balanced", counts=torch.tensor([1.0, 9.0, 90.0]))
     weights = torch.tensor([100 / 3, 100 / 27, 100 / 270, 100 / 270])
     alone = functional.cross_entropy(logits, target, label_smoothing=0.1, reduction="none")
-    torch.testing.assert_close(weighted._loss(logits, target, smoothing=0.1), (weights * alone).mean())
+    torch.testing.assert_close(smoothed.loss(logits, target), (weights * alone).mean())
     mixed = torch.tensor([[0.25, 0.75, 0.0]])
     weight = 0.25 * 100 / 3 + 0.75 * 100 / 27
     expected = weight * functional.cross_entropy(logits[:1], mixed)
-    torch.testing.assert_close(weighted._loss(logits[:1], mixed), expected)
+    torch.testing.assert_close(weighted.loss(logits[:1], mixed), expected)
 
 
 def test_a_class_that_no_clip_trains_has_no_weight_and_shares_of_votes_count():
-    weight = module("model.class_weights=balanced", counts=torch.tensor([0.0, 0.5, 3.5])).class_weight
+    weight = module("model.class_weights=balanced", counts=torch.tensor([0.0, 0.5, 3.5])).loss.class_weight
     torch.testing.assert_close(weight, torch.tensor([0.0, 4.0, 4 / 7]))
 
 
 def scheduled(*overrides, scheduler):
     cfg = config(*overrides)
     cfg.model.scheduler = OmegaConf.create({"_partial_": True, **scheduler})
-    made = make_module(cfg, labels=LABELS, sample_rate_hz=16_000)
+    made = make_module(cfg, task=Classification(LABELS), sample_rate_hz=16_000)
     made.trainer = type("Trainer", (), {"estimated_stepping_batches": 100})()
     return made.configure_optimizers()[1][0]
 

@@ -6,6 +6,7 @@ from conftest import config
 from torch import nn
 
 from ser_lightning.models.nets.network import Network, hook
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.experiment import make_module
 
 
@@ -59,7 +60,7 @@ class Derived(Network):
 def module(kind):
     cfg = config("model.optimizer.lr=0.1")
     cfg.model.net = {"_target_": f"{__name__}.{kind.__name__}", "_partial_": True}
-    return make_module(cfg, labels=("a", "b", "c"), sample_rate_hz=16_000).eval()
+    return make_module(cfg, task=Classification(("a", "b", "c")), sample_rate_hz=16_000).eval()
 
 
 def cache(made):

@@ -25,6 +25,7 @@ from ser_lightning.models.pretrained.wav2vec2 import Wav2Vec2Encoder
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import warmup_cosine
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training import experiment
 from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.utils.errors import UserError
@@ -263,7 +264,7 @@ def test_checkpointed_gradients_are_the_same(family):
 
 def module(*overrides, family="wav2vec2"):
     cfg = config("model=pretrained", f"model.net.name={tiny_checkpoint(family)}", *overrides)
-    made = make_module(cfg, labels=("a", "b", "c"), sample_rate_hz=RATE_HZ)
+    made = make_module(cfg, task=Classification(("a", "b", "c")), sample_rate_hz=RATE_HZ)
     made.trainer = type("Trainer", (), {"estimated_stepping_batches": 100})()
     return made
 

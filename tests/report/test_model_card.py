@@ -8,9 +8,9 @@ import yaml
 from finished_run import GUESS, LABELS, TRUE, make_predictions, make_run
 
 from ser_lightning.evaluation import bootstrap, metrics
-from ser_lightning.evaluation.predictions import Predictions
 from ser_lightning.report.model_card import code, write_card
 from ser_lightning.runs.predictions import write_predictions
+from ser_lightning.tasks.predictions import Predictions
 from ser_lightning.utils.errors import UserError
 
 CONFIG = {

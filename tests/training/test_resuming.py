@@ -67,7 +67,7 @@ def begun(tmp_path):
     def stamp_of_today(*overrides):
         cfg = config("data=csv", f"data.manifest={listed}", *SMALL, "data.split=loso", *overrides)
         data = make_data(cfg)
-        module = experiment.make_module(cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz)
+        module = experiment.make_module(cfg, task=data.task, sample_rate_hz=data.sample_rate_hz)
         return experiment.stamp(cfg, data, module), data
 
     return listed, stamp_of_today

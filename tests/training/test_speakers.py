@@ -11,6 +11,7 @@ from made_checkpoint import SMALL, make_checkpoint_of
 from ser_lightning import cli, load_model
 from ser_lightning.data.batches import Batch
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.experiment import fit_speaker_statistics, make_data, make_module, train
 from ser_lightning.utils.errors import UserError
 
@@ -38,7 +39,7 @@ def fitted(root, *more):
     cfg = config(*overrides(root), *more)
     torch.manual_seed(0)
     data = make_data(cfg)
-    module = make_module(cfg, labels=data.labels, sample_rate_hz=data.sample_rate_hz)
+    module = make_module(cfg, task=data.task, sample_rate_hz=data.sample_rate_hz)
     fit_speaker_statistics(module, data)
     return module, data
 
@@ -146,7 +147,9 @@ def test_what_cannot_be_is_one_line(checkpoint, trained, tmp_path, cremad_root):
     with pytest.raises(UserError, match="silent, or there are none"):
         load_model(trained.path).fit_speaker([])
     with pytest.raises(UserError, match="speaker_clips=0"):
-        make_module(config(BY_SPEAKER, "model.speaker_clips=0"), labels=("a", "b"), sample_rate_hz=16_000)
+        make_module(
+            config(BY_SPEAKER, "model.speaker_clips=0"), task=Classification(("a", "b")), sample_rate_hz=16_000
+        )
 
 
 def test_a_checkpoint_carries_the_typical_speaker(trained, tmp_path, cremad_root):

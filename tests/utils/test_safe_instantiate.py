@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 
 from ser_lightning import cli, load_model
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.training.job import _run_directory
 from ser_lightning.utils.errors import UserError
@@ -195,7 +196,7 @@ def test_lists_and_tables_have_a_size(tmp_path):
 )
 def test_a_network_that_fits_no_memory_is_refused_in_a_line(override):
     with pytest.raises(UserError, match=r"model\.net: this network takes .* GB or more to train"):
-        make_module(config(override), labels=("a", "b"), sample_rate_hz=16_000)
+        make_module(config(override), task=Classification(("a", "b")), sample_rate_hz=16_000)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""Classification: a clip has one of K labels.
+
+N: clips.  K: labels.  S: speakers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at
+from ser_lightning.evaluation.metrics import Counts, by_speaker, confusion, scores
+from ser_lightning.evaluation.records import Calibration, Scores
+from ser_lightning.evaluation.subgroups import Subgroups, subgroups
+from ser_lightning.tasks.predictions import Predictions
+from ser_lightning.tasks.task import Task, TestClips
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ser_lightning.tasks.classification_modules import ClassificationLoss, ClassificationMetrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a model's answers are worth. ``confusion_matrix`` (K, K) counts clips, rows the true label."""
+
+    scores: Scores
+    confusion_matrix: list[list[int]]
+    subgroups: Subgroups
+    calibration: Calibration
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """One of ``labels`` for each clip, in the order of the network's outputs."""
+
+    labels: tuple[str, ...]
+
+    name: ClassVar[str] = "classification"
+    headline: ClassVar[str] = "uar"
+    metrics: ClassVar[Mapping[str, str]] = {
+        "uar": "max",
+        "accuracy": "max",
+        "macro_f1": "max",
+        "loss": "min",
+        "recall": "max",
+    }
+    figures: ClassVar[tuple[str, ...]] = ("confusion", "reliability", "subgroups", "robustness")
+
+    @property
+    def n_outputs(self) -> int:
+        """K."""
+        return len(self.labels)
+
+    def make_loss(  # type: ignore[override]
+        self,
+        *,
+        class_weights: str | None = None,
+        class_counts: "Tensor | None" = None,
+        label_smoothing: float = 0.0,
+    ) -> "ClassificationLoss":
+        """Return cross-entropy; the settings are those of `EmotionModule`."""
+        from ser_lightning.tasks.classification_modules import ClassificationLoss
+
+        return ClassificationLoss(
+            class_weights=class_weights, class_counts=class_counts, label_smoothing=label_smoothing
+        )
+
+    def make_metrics(self) -> "ClassificationMetrics":
+        """Return UAR, accuracy, macro-F1, loss, and recall by label, of a validation set."""
+        from ser_lightning.tasks.classification_modules import ClassificationMetrics
+
+        return ClassificationMetrics(self.labels)
+
+    def evaluate(self, clips: TestClips, outputs: NDArray) -> Evaluation:
+        """Evaluate logits (N, K), in the order of the clips; every clip's emotion is one of the labels."""
+        logits = outputs.astype(np.float64)
+        predictions = Predictions(
+            ids=clips.ids,
+            speakers=clips.speakers,
+            labels=np.array([self.labels.index(emotion) for emotion in clips.emotions], dtype=np.int64),
+            probabilities=probabilities_at(logits, 1.0),
+            names=self.labels,
+        )
+        matrix = confusion(predictions.labels, predictions.predicted, self.n_outputs)
+        return Evaluation(
+            scores=scores(matrix, self.labels).model_copy(update={"loss": nll(logits, predictions.labels)}),
+            confusion_matrix=matrix.tolist(),
+            subgroups=subgroups(
+                labels=predictions.labels,
+                predicted=predictions.predicted,
+                speakers=clips.speakers,
+                columns=clips.columns,
+                names=self.labels,
+            ),
+            calibration=calibration(predictions.probabilities, predictions.labels),
+            predictions=predictions,
+        )
+
+    def sums_by_speaker(self, truth: NDArray, predicted: NDArray, speakers: NDArray, n_speakers: int) -> Counts:
+        """Return a confusion matrix for each speaker (S, K, K), rows the true label."""
+        return by_speaker(speakers, truth, predicted, n_speakers, self.n_outputs)

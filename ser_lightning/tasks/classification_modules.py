@@ -1,0 +1,87 @@
+"""The loss and the validation metrics of classification.
+
+B: clips of a batch.  K: labels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from ser_lightning.evaluation.metrics import scores
+from ser_lightning.utils.errors import UserError, check
+
+
+class ClassificationLoss(nn.Module):
+    """Cross-entropy of logits (B, K) with targets (B, K), shares of labels.
+
+    Args:
+        class_weights: "balanced" weighs each clip by the inverse of its class's share of the training clips; a clip
+            whose target is shares of several classes by their mean.
+        class_counts: (K,) training clips of each class, needed for that.
+        label_smoothing: share of the target that is spread over all classes.
+
+    Raises: UserError for a value outside its domain.
+    """
+
+    def __init__(self, *, class_weights: str | None, class_counts: Tensor | None, label_smoothing: float):
+        super().__init__()
+        check("model.", at_least=0, below=1, label_smoothing=label_smoothing)
+        self._label_smoothing = label_smoothing
+        self.class_weight: Tensor | None
+        self.register_buffer("class_weight", _class_weight(class_weights, class_counts), persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Map logits (B, K) and targets (B, K) to the mean loss."""
+        if self.class_weight is None:
+            return functional.cross_entropy(logits.float(), target, label_smoothing=self._label_smoothing)
+        # torch's own weight multiplies the smoothed target: every clip then has a share in a rare class, with its
+        # weight (https://github.com/pytorch/pytorch/issues/104776)
+        by_clip = functional.cross_entropy(
+            logits.float(), target, label_smoothing=self._label_smoothing, reduction="none"
+        )  # (B,)
+        return (by_clip * (target @ self.class_weight)).mean()
+
+
+class ClassificationMetrics(nn.Module):
+    """Loss, UAR, accuracy, macro-F1 and recall by label, from all processes."""
+
+    def __init__(self, labels: Sequence[str]):
+        super().__init__()
+        self._labels = labels
+        self.loss = MeanMetric()
+        self.confusion = MulticlassConfusionMatrix(len(labels))
+
+    def update(self, logits: Tensor, label: Tensor) -> None:
+        """Add logits (B, K) and true labels (B,)."""
+        self.loss.update(functional.cross_entropy(logits.float(), label), len(label))
+        self.confusion.update(logits.float(), label)
+
+    def compute(self) -> dict[str, float | Tensor]:
+        """Return values by name; the recall of a label that no clip has is left out."""
+        found = scores(self.confusion.compute().cpu().numpy(), self._labels)
+        values: dict[str, float | Tensor] = {
+            "uar": found.uar,
+            "accuracy": found.accuracy,
+            "macro_f1": found.macro_f1 or 0.0,
+            "loss": self.loss.compute(),
+        }
+        recall = {f"recall.{label}": share for label, share in found.recall.items() if share is not None}
+        return values | recall
+
+    def reset(self) -> None:
+        """Forget what was added."""
+        self.loss.reset()
+        self.confusion.reset()
+
+
+def _class_weight(mode: str | None, counts: Tensor | None) -> Tensor | None:
+    if mode is None:
+        return None
+    if mode != "balanced" or counts is None:
+        raise UserError(f"model.class_weights={mode} is not known: use balanced or null")
+    trained = counts > 0  # what no clip trains has no weight, and no share in the mean, which is 1 over the clips
+    return torch.where(trained, counts.sum() / (trained.sum() * counts.where(trained, 1)), 0.0)
