@@ -89,23 +89,23 @@ def evaluate(
     record = TrainingRecord.from_stamp(saved.stamp)
     leakage = None
     if record is not None:
-        leakage = record.leakage(test.collection, test.rows, same_speakers=test.collection.same_speakers)
+        leakage = record.leakage(test.clips, test.rows, same_speakers=test.clips.same_speakers)
     allowed = check_leakage(leakage, allow=allow_leakage)
     run = _directory(to, test, saved)
     model = recognizer(saved, device=device, trust=trust)
     if speaker_clips_text is not None:
         model.speaker_clips = _speaker_clips(speaker_clips_text, model)
-    logits = logits_of(model, test.collection, test.rows, what="test clips")
-    evaluation = evaluate_logits(test.collection.test_clips(test.rows), logits, model.labels)
+    logits = logits_of(model, test.clips, test.rows, what="test clips")
+    evaluation = evaluate_logits(test.clips.test_clips(test.rows), logits, model.labels)
     robustness = {"robustness": _robustness(model, test, evaluation.predictions)} if with_robustness else {}
     run.path.mkdir(parents=True, exist_ok=True)
     write_config(run.config, test.config)
     write_predictions(run.predictions, evaluation.predictions)
-    write_excluded_csv(run.excluded, test.collection.reports)
+    write_excluded_csv(run.excluded, test.clips.reports)
     result = {
         "metrics": {"val": None, "test": evaluation.scores},
         **evaluation.facts,
-        **test.collection.result_facts(test.rows),
+        **test.clips.result_facts(test.rows),
         **_about(saved, model, test, allowed),
         "leakage": leakage_to_json(leakage) if leakage is not None else None,
         **robustness,
@@ -138,13 +138,13 @@ def _robustness(model: "EmotionRecognizer", test: "Test", clean: "Predictions") 
     from ser_lightning.evaluation.robustness import Heard, robustness
     from ser_lightning.inference.over_collection import logits_of
 
-    manifest, tested = test.collection.manifest, []
+    manifest, tested = test.clips.manifest, []
     for name, condition in CONDITIONS.items():
         if condition.change is None:
             predicted = clean.predicted
         else:
             logits = logits_of(
-                model, test.collection, test.rows, what=condition.title, change=_change(manifest, condition)
+                model, test.clips, test.rows, what=condition.title, change=_change(manifest, condition)
             )
             predicted = logits.argmax(axis=1).astype(np.int64)
         tested.append(Heard(condition=name, title=condition.title, group=condition.group, predicted=predicted))
@@ -190,7 +190,7 @@ def _about(
         "seed": saved.config["seed"],
         "epochs": {"trained": saved.epoch, "chosen": saved.epoch},
         "config": RunDirectory(Path()).config.name,
-        "warnings": test.collection.warnings(),
+        "warnings": test.clips.warnings(),
         "checkpoint": {
             "path": str(saved.path.absolute()),
             "sha256": hashlib.sha256(saved.path.read_bytes()).hexdigest(),

@@ -1,4 +1,4 @@
-"""Data modules by what conf/data says: the arguments of these functions are its keys."""
+"""Makes data modules of what conf/data says: the arguments of these functions are its keys."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

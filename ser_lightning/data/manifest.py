@@ -1,4 +1,4 @@
-"""Who says what, how, and where it lies: one row an utterance."""
+"""The manifest: one row an utterance, with speaker, emotion, sentence and file."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""A user's own corpus: a CSV that lists the files, what each conveys, and who speaks."""
+"""Reads a user's own corpus: a CSV with the path, emotion and speaker of each clip."""
 
 import os
 import posixpath

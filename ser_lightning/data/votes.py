@@ -1,4 +1,4 @@
-"""What listeners heard: votes for emotions by clip, and how well people do on the very clips a model is tested on.
+"""Annotators' votes by clip, and how well people do on the clips that a model is tested on.
 
 N: clips.  K: classes.
 """
@@ -37,12 +37,12 @@ def winners(table: np.ndarray) -> np.ndarray:
 
 
 def human_scores(table: np.ndarray, labels: np.ndarray, names: Sequence[str], *, counted: bool) -> dict[str, Any]:
-    """How often people hear the label: ``listener``, one at a time, where votes were counted; and ``majority``.
+    """Return scores of people: ``listener``, one annotator at a time, where votes were counted; and ``majority``.
 
     ``table`` (N, K) votes, ``labels`` (N,) classes. A tied majority is shared out among those who tie.
     """
-    heard = table.sum(axis=1) > 0
-    table, labels = table[heard], labels[heard]
+    voted = table.sum(axis=1) > 0
+    table, labels = table[voted], labels[voted]
     if not len(table):
         return {}
     best = (table == table.max(axis=1, keepdims=True)).astype(np.float64)
@@ -53,5 +53,5 @@ def human_scores(table: np.ndarray, labels: np.ndarray, names: Sequence[str], *,
 def _scores(votes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, float]:
     matrix = np.zeros((len(names), len(names)))
     np.add.at(matrix, labels, votes)
-    judged = scores(matrix, names)
-    return {"uar": judged["uar"], "accuracy": judged["accuracy"]}
+    of_people = scores(matrix, names)
+    return {"uar": of_people["uar"], "accuracy": of_people["accuracy"]}

@@ -36,7 +36,7 @@ def evaluate_best(
     trainer.test(module, datamodule=data, verbose=False)
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
     tested = rows.tolist()
-    evaluation = evaluate(data.collection.test_clips(tested), logits.numpy(), data.labels)
+    evaluation = evaluate(data.clips.test_clips(tested), logits.numpy(), data.labels)
     shared = _leakage(stamp or data.training_record(), data, rows.tolist())
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:
@@ -49,7 +49,7 @@ def evaluate_best(
     facts = {
         "metrics": {"val": validated, "test": evaluation.scores},
         **evaluation.facts,
-        **data.collection.result_facts(tested),
+        **data.clips.result_facts(tested),
         "protocol": protocol,
         "leakage": leakage_to_json(shared) if shared is not None else None,
         "contamination": module.contamination,
@@ -75,7 +75,7 @@ def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[i
     record = TrainingRecord.from_stamp(stamp)
     if record is None:
         return None
-    return record.leakage(data.collection, rows, same_speakers=data.collection.same_speakers)
+    return record.leakage(data.clips, rows, same_speakers=data.clips.same_speakers)
 
 
 def _choose(

@@ -99,12 +99,12 @@ def test_pooled_corpora_share_their_labels(places):
     assert data.labels == ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
     assert data.protocol()["corpus"] == "cremad+ravdess+emodb"
     assert data.protocol()["label_map"]["calm"] == "drop"
-    assert data.collection.warnings()["left_out_by_label"] == 7 * 2 + 5
+    assert data.clips.warnings()["left_out_by_label"] == 7 * 2 + 5
     assert {name.split(":")[0] for name in data.manifest.column("speaker")} == {"cremad", "ravdess", "emodb"}
     assert len(set(data.manifest.column("id"))) == len(data.manifest)
     for batch in data.train_dataloader():
         for clip, length, row in zip(batch.waveform, batch.lengths, batch.index.tolist(), strict=True):
-            part = next(p for p in data.collection.parts if p.corpus.name == data.manifest[row].corpus)
+            part = next(p for p in data.clips.parts if p.corpus.name == data.manifest[row].corpus)
             here = part.packed.manifest.column("id").index(data.manifest[row].id.split(":")[1])
             expected, _ = part.packed.gather([here])
             assert (clip[:length].numpy() == expected[0]).all()
@@ -160,7 +160,7 @@ def test_corpora_are_joined_by_rules_alone(places):
         make_data(config(*pool))
     data = make_data(config(*pool, "data.label_map.calm=neutral", "+data.label_map.upset=anger"))
     assert data.protocol()["corpus"] == "emodb+my"
-    with pytest.raises(UserError, match="no corpus is called 'emodbb': there are cremad, emodb, ravdess, toy"):
+    with pytest.raises(UserError, match=f"no corpus is called 'emodbb': there are {', '.join(corpus_names())}"):
         make_data(config("data=pooled", "data.corpora=[emodbb]"))
     with pytest.raises(UserError, match="boredom, which no training clip is"):
         make_data(

@@ -1,4 +1,4 @@
-"""What a person ought to know of a corpus before believing a result on it, each thing in a sentence."""
+"""The findings of an audit: errors, warnings and notes, a sentence each."""
 
 import statistics
 from collections import Counter
@@ -126,7 +126,7 @@ def label_findings(
     for label, names in lacking.items():
         yield _finding("note", "speaker_without_label", f"{counted(names, 'speaker')} without {label}", names)
     if n_left_out:
-        text = f"{counted(n_left_out, 'clip')} left out: the label map drops them, or listeners did not agree"
+        text = f"{counted(n_left_out, 'clip')} left out: the label map drops them, or annotators did not agree"
         yield _finding("note", "left_out_by_label", text)
     if n_unlabelled:
         yield _finding("note", "unlabelled", f"{counted(n_unlabelled, 'clip')} without a majority: they only train")
@@ -166,12 +166,12 @@ def _broken_promise(split: SplitAudit) -> Iterator[Finding]:
 
 def _declared_leak(split: SplitAudit) -> Iterator[Finding]:
     parts = []
-    if split.hears_test_speakers:
+    if split.shares_test_speakers:
         worst = max(split.folds, key=lambda fold: (fold.n_trained_speakers, fold.n_trained_readings))
-        heard = f"{worst.n_trained_speakers} of {len(worst.test.speakers)} test speakers also train"
+        shared = f"{worst.n_trained_speakers} of {len(worst.test.speakers)} test speakers also train"
         if worst.n_readings:
-            heard += f", and so do {worst.n_trained_readings:,} of {worst.n_readings:,} of their sentences"
-        parts.append(heard)
+            shared += f", and so do {worst.n_trained_readings:,} of {worst.n_readings:,} of their sentences"
+        parts.append(shared)
     elif any(fold.shared_speakers for fold in split.folds):
         parts.append("speakers are shared outside the test set")
     n_torn = len({ids for fold in split.folds for ids in fold.torn_duplicates})

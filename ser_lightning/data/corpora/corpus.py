@@ -1,4 +1,4 @@
-"""What the corpus engine needs to know of a corpus."""
+"""The description of a corpus that the package works from, and how one is loaded by its name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ class Corpus:
     ``n_speakers`` and ``clips_by_label`` are of the whole corpus; the keys of the latter, in order, are its labels.
     ``audio_folder`` is looked for under the root; without it the root itself is taken for the audio folder.
     ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; a corpus with a ``listing``
-    needs none. ``read_votes`` gives what listeners heard, out of the corpus's own tables under its root.
+    needs none. ``read_votes`` reads annotators' votes, out of the corpus's own tables under its root.
     ``synthesise`` is set where the corpus is made rather than found, and writes it into a folder; ``version``
     is raised whenever it would write something else.
     ``remote`` is set where the corpus can be downloaded, and lists its files.

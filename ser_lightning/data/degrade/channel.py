@@ -1,4 +1,4 @@
-"""A telephone.
+"""A telephone line as a condition.
 
 T: samples.
 """

@@ -27,7 +27,7 @@ class Change(Protocol):
 class Condition:
     """A ``change`` with a name for files, a title for people, and the group that it is shown in.
 
-    Without a change, clips are heard as they are.
+    Without a change, clips stay as they are.
     """
 
     name: str

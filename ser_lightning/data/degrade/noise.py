@@ -1,4 +1,4 @@
-"""Noise beside the speech.
+"""Noise added to speech as a condition.
 
 T: samples.  K: bins of a spectrum.
 """

@@ -1,4 +1,4 @@
-"""What a recorder may have done: too quiet, too loud, overdriven, too short.
+"""Faults of a recorder as conditions: too quiet, too loud, overdriven, too short.
 
 T: samples.
 """

@@ -1,4 +1,4 @@
-"""A room around the speaker.
+"""Reverberation of a room as a condition.
 
 T: samples.  R: samples of the room's response.
 """
@@ -16,7 +16,7 @@ class Room:
     """Reverberation, every clip in a room of its own, as loud as before; it ends where the clip does.
 
     The room is Gaussian noise whose energy falls by 60 dB in ``rt60_s`` (Polack, La transmission de l'énergie
-    sonore dans les salles, 1988). The listener is at the critical distance, where as much energy comes from the
+    sonore dans les salles, 1988). The microphone is at the critical distance, where as much energy comes from the
     room as from the speaker (Kuttruff, Room Acoustics, chapter 5).
     """
 
@@ -24,9 +24,9 @@ class Room:
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
         """(T,) -> (T,)"""
-        heard = oaconvolve(samples, self.response(sample_rate_hz, random))[: len(samples)]
-        before, after = np.sum(samples**2), np.sum(heard**2)
-        return within_full_scale(heard * np.sqrt(before / after)) if after else samples
+        reverberant = oaconvolve(samples, self.response(sample_rate_hz, random))[: len(samples)]
+        before, after = np.sum(samples**2), np.sum(reverberant**2)
+        return within_full_scale(reverberant * np.sqrt(before / after)) if after else samples
 
     def response(self, sample_rate_hz: int, random: np.random.Generator) -> Floats:
         """(R,): the direct sound, then as much energy from everywhere."""

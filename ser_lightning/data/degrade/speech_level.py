@@ -1,4 +1,4 @@
-"""How loud speech is while somebody speaks: the active speech level of ITU-T P.56 (2011), method B.
+"""The active speech level, how loud speech is without its pauses (ITU-T P.56, 2011, method B).
 
 Pauses, of which clips have more or less, would lower a mean over everything, and noise set by it with them.
 T: samples.  J: thresholds.

@@ -1,4 +1,4 @@
-"""All the files of a corpus into one folder."""
+"""Downloads all files of a corpus into one folder."""
 
 import logging
 import os

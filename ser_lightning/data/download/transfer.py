@@ -1,4 +1,4 @@
-"""One file over HTTP: what is there already is kept, what breaks off is asked for again, what comes is checked."""
+"""Fetches one file over HTTP: goes on where it broke off, tries again, and checks what comes."""
 
 import errno
 import random

@@ -1,4 +1,4 @@
-"""Whether a file on disk is the one that was published."""
+"""Checks whether a file on disk is the one that was published."""
 
 import hashlib
 from pathlib import Path

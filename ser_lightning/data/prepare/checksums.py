@@ -1,4 +1,4 @@
-"""Whether a packed corpus is still what was packed: sizes and checksums of its files, the samples' by block.
+"""Checks that a packed corpus is what was packed: sizes and checksums of files, the samples' by block.
 
 A cache on a failing disk, cut short or half of zeros, would train without a word, and to other numbers.
 """

@@ -1,4 +1,4 @@
-"""What phones and browsers record, AAC and its like: decoded by PyAV, or by an ffmpeg that is installed.
+"""Decodes what phones and browsers record, AAC and its like, by PyAV or an installed ffmpeg.
 
 T: frames.  C: channels.
 """

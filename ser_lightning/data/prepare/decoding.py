@@ -173,7 +173,7 @@ class _FlatTops:
 
     def __init__(self, channels: int, *, top: float, limit: float):
         self.n = 0
-        self._tail = np.zeros((4, channels))  # two frames that were judged, and two that wait for the next two
+        self._tail = np.zeros((4, channels))  # two frames that were compared, and two that wait for the next two
         self._top, self._limit = top, limit
 
     def watch(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""What preparation found: files that cannot be used, and clips that can but look wrong."""
+"""Reports what preparation found: files that cannot be used, and clips that look wrong."""
 
 import csv
 from collections import defaultdict

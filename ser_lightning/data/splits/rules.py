@@ -162,7 +162,7 @@ class StratifiedSpeakerFolds:
 
 
 class RandomClips:
-    """Clips at random: speakers are on both sides, so this measures recognition of voices already heard.
+    """Clips at random: speakers are on both sides, so this measures recognition of training speakers.
 
     Fold k tests on the k-th of ``n_folds`` equal parts; ``val_fraction`` of the rest validates (0: no validation
     set). The order is that of a hash of seed and id: no generator, the same everywhere.

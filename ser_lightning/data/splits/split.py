@@ -1,4 +1,4 @@
-"""Who trains, who chooses, who is tested: three disjoint subsets, by a rule that is held to its word."""
+"""Splits clips into train, validation and test by a rule, and checks that it keeps speakers apart as declared."""
 
 import hashlib
 from collections.abc import Sequence
