@@ -168,15 +168,15 @@ class EmotionDataModule(LightningDataModule):
         return self._split
 
     def class_counts(self) -> Tensor:
-        """Training clips a label, (K,) float; a clip that is taught as shares of several counts as those shares."""
+        """Count training clips by label, (K,) float; a clip trained as shares of several counts as these."""
         return torch.from_numpy(self.clips.target[list(self.split.train)]).sum(0)
 
     def clips_by_label(self, subset: str) -> dict[str, int]:
-        """How many clips of "train", "val" or "test" each label has, the labels that none has included."""
+        """Count clips of "train", "val" or "test" by label, labels without any included."""
         return _by_label(self.clips, getattr(self.split, subset))
 
     def warnings(self) -> dict[str, int]:
-        """How many of each oddity the clips and the split show; what is odd of the split is logged by `setup`."""
+        """Count warnings of each kind, of the clips and of the split; those of the split are logged by `setup`."""
         return self.clips.warnings() | {kind: len(names) for kind, names in self._odd_parts().items()}
 
     def _odd_parts(self) -> dict[str, list[str]]:
@@ -196,7 +196,7 @@ class EmotionDataModule(LightningDataModule):
         return {kind: names for kind, names in kinds.items() if names}
 
     def protocol(self) -> dict[str, Any]:
-        """What a result on this data was measured on, as plain values."""
+        """Return the protocol of a result on this data, as plain values."""
         record = TrainingRecord.from_stamp(self.training_record())
         assert record is not None
         leakage = record.leakage(self.clips, self.split.test, same_speakers=self.clips.same_speakers)
@@ -213,7 +213,7 @@ class EmotionDataModule(LightningDataModule):
         }
 
     def training_record(self) -> dict[str, Any]:
-        """Who and what trains and validates, as plain values: what a checkpoint's stamp says of it.
+        """Return which speakers and sounds train and validate, as plain values for a checkpoint's stamp.
 
         ``heard`` has the speakers, with their corpus's name, and hashes of the clips' sound, silent
         ones left out: silence is nobody's. ``contents`` has a digest of each part: sounds, speakers, labels.
@@ -241,15 +241,15 @@ class EmotionDataModule(LightningDataModule):
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches of the training clips."""
+        """Return shuffled batches of the training clips."""
         return self._loader(self.split.train, self._batch_size, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """Batches of the validation clips; none where the protocol has no validation set."""
+        """Return batches of the validation clips; none where the protocol has no validation set."""
         return self._loader(self.split.val, self._eval_batch_size) if self.split.val else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the test clips."""
+        """Return batches of the test clips."""
         return self._loader(self.split.test, self._eval_batch_size)
 
     def _loader(self, rows: tuple[int, ...], batch_size: int, *, shuffle: bool = False) -> DataLoader[Batch]:

@@ -145,7 +145,7 @@ class LabelledClips:
         return tuple(part.packed.report for part in self.parts)
 
     def warnings(self) -> dict[str, int]:
-        """How many clips show each oddity."""
+        """Count clips with a warning, by kind."""
         counts: dict[str, int] = {}
         for report in self.reports:
             for kind, count in report.warnings().items():
@@ -154,7 +154,7 @@ class LabelledClips:
         return counts | ({"left_out_by_label": unlabelled} if unlabelled else {})
 
     def test_clips(self, indices: Sequence[int]) -> TestClips:
-        """What is known of some clips, for their evaluation."""
+        """Return what an evaluation needs to know of these clips."""
         clips = [self.manifest[index] for index in indices]
         return TestClips(
             ids=[clip.id for clip in clips],
@@ -170,18 +170,18 @@ class LabelledClips:
         )
 
     def result_facts(self, indices: Sequence[int]) -> dict[str, Any]:
-        """What result.json says of clips that were tested, beside the scores."""
+        """Return what result.json says of clips that were tested, beside the scores."""
         return {"human": self.human_scores(indices), "synthetic": self.synthetic, "corpora": self.about()}
 
     def about(self) -> list[dict[str, str]]:
-        """What result.json says of each corpus."""
+        """Return what result.json says of each corpus."""
         return [
             {"name": one.name, "title": one.title, "licence": one.licence, "source": one.where_to_get}
             for one in (part.corpus for part in self.parts)
         ]
 
     def file(self, index: int) -> Path:
-        """Where a clip's own file lies."""
+        """Return the path of a clip's own file."""
         return Path(self.parts[self._part[index]].packed.report.folder) / self.manifest[index].path
 
     def gather(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -199,7 +199,7 @@ class LabelledClips:
         return waveform, lengths
 
     def human_scores(self, indices: Sequence[int]) -> dict[str, Any] | None:
-        """How well listeners do on these clips; None where any of them is of a corpus without votes."""
+        """Return scores of annotators on these clips; None where any is of a corpus without votes."""
         rows = np.asarray(indices)
         parts = {int(number) for number in self._part[rows]}
         part = self.parts[parts.pop()] if len(parts) == 1 else None

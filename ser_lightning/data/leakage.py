@@ -98,12 +98,12 @@ class TrainingRecord:
                 f"{some(open_question)} of this list: the model was trained on speakers of these names in another "
                 "list. If they are the same people, add data.same_speakers=yes; if not, data.same_speakers=no"
             )
-        found = {
+        with_test = {
             f"{part}/test": Shared(speakers=tuple(sorted(known[part] | unsure[part])), n_sounds=n_sounds[part])
             for part in self.speakers
             if self.speakers[part]
         }
-        return found | self._train_val()
+        return with_test | self._train_val()
 
     def _called_alike(
         self, corpus: str, speaker: str, digest: str | None, same_speakers: bool | None

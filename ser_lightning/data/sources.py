@@ -48,10 +48,10 @@ class Source:
     def _is_there(self, root: Path) -> bool:
         """Whether as many files of sound are there as there should be, whatever they are."""
         try:
-            found = scan(self.corpus, root)
+            scanned = scan(self.corpus, root)
         except UserError:
             return False
-        sounds = [file for file in found.files if file.size_bytes > _POINTER_BYTES]
+        sounds = [file for file in scanned.files if file.size_bytes > _POINTER_BYTES]
         return len(sounds) >= self.corpus.n_clips
 
 

@@ -24,13 +24,13 @@ class Votes:
     source: str
 
     def table(self, ids: Sequence[str], n_classes: int) -> np.ndarray:
-        """(N, K) float64 votes; zeros for a clip that has none."""
+        """Return (N, K) float64 votes; zeros for a clip that has none."""
         none = (0,) * n_classes
         return np.array([self.by_clip.get(id, none) for id in ids], dtype=np.float64).reshape(-1, n_classes)
 
 
 def winners(table: np.ndarray) -> np.ndarray:
-    """(N, K) votes -> (N,) int64: the class with the most, or -1 where two have as many, or nobody voted."""
+    """Return the class with most of (N, K) votes, (N,) int64; -1 for a tie, and where nobody voted."""
     most = table.max(axis=1, keepdims=True)
     alone = ((table == most).sum(axis=1) == 1) & (most[:, 0] > 0)
     return np.where(alone, table.argmax(axis=1), -1)

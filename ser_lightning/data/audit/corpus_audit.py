@@ -93,7 +93,7 @@ class Audit:
     speaker_similarity: SpeakerSimilarity | None = None
 
     def of(self, severity: Severity) -> list[Finding]:
-        """The findings of one severity."""
+        """Return the findings of one severity."""
         return [finding for finding in self.findings if finding.severity == severity]
 
     @property

@@ -51,7 +51,7 @@ class Duplicate:
 
 
 def file_findings(reports: Sequence[Report]) -> Iterator[Finding]:
-    """Files that could not be used, clips that are not there, files that were counted once."""
+    """Yield findings on files that cannot be used, missing clips, and files that were counted once."""
     bad = [each for report in reports for each in report.bad]
     by_reason: dict[str, list[str]] = {}
     for each in bad:
@@ -72,7 +72,7 @@ def file_findings(reports: Sequence[Report]) -> Iterator[Finding]:
 
 
 def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Finding]:
-    """Clips that can be decoded and yet are suspect."""
+    """Yield findings on clips that can be decoded and yet look wrong."""
     if silent:
         yield _finding("warning", "silent", counted(silent, "silent clip"), silent)
     flat = clipped(manifest)
@@ -87,7 +87,7 @@ def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Find
 
 
 def speaker_findings(manifest: Manifest) -> Iterator[Finding]:
-    """Speakers with a clip or two where others of the corpus have many: a misspelt name, more often than not."""
+    """Yield findings on speakers with a clip or two where others have many: misspelt names, mostly."""
     for corpus in dict.fromkeys(manifest.column("corpus")):
         clips_of = Counter(row.speaker for row in manifest if row.corpus == corpus)
         usual = statistics.median([n_clips for n_clips in clips_of.values() if n_clips > FEW_CLIPS] or [0])
@@ -99,7 +99,7 @@ def speaker_findings(manifest: Manifest) -> Iterator[Finding]:
 
 
 def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:
-    """The same sound under more than one name."""
+    """Yield findings on sounds that are there under more than one name."""
     contradictory = [str(one) for one in duplicates if one.contradictory]
     if contradictory:
         text = f"{counted(contradictory, 'sound')} with more than one label"
@@ -116,7 +116,7 @@ def label_findings(
     n_left_out: int,
     n_unlabelled: int,
 ) -> Iterator[Finding]:
-    """Labels that nobody, or not everybody, conveys, and clips that have none."""
+    """Yield findings on labels that nobody, or not everybody, conveys, and on clips without a label."""
     if len(clips_of) < 2:
         yield _finding("error", "single_label", f"{', '.join(clips_of)} is the only label: nothing is told apart")
     absent = [label for label, n_clips in clips_of.items() if not n_clips]

@@ -85,7 +85,7 @@ def audit_splits(
 
 
 def by_sex(rows: Iterable[Utterance]) -> dict[str, int]:
-    """How many of each sex."""
+    """Return how many clips are of each sex."""
     return dict(sorted(Counter(row.sex or "unknown" for row in rows).items()))
 
 

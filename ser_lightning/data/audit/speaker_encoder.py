@@ -60,7 +60,7 @@ class SpeakerEncoder(nn.Module):
 
     @torch.inference_mode()
     def embed(self, waveform: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Int16 samples (B, T), padded with zeros, none of them silent throughout, and lengths (B,) -> (B, D)."""
+        """Embed int16 samples (B, T), padded with zeros, none silent throughout, of lengths (B,): (B, D)."""
         starts = [window_starts(int(length)) for length in lengths]
         clip_of = torch.tensor([clip for clip, own in enumerate(starts) for _ in own])  # (W,)
         n_frames = max(own[-1] for own in starts) + _WINDOW_FRAMES
@@ -82,7 +82,7 @@ class SpeakerEncoder(nn.Module):
 
 
 def window_starts(n_samples: int) -> list[int]:
-    """The first frame of each window over a clip; the last window may reach beyond its end."""
+    """Return the first frame of each window over a clip; the last window may reach beyond its end."""
     n_frames = math.ceil((n_samples + 1) / _HOP_SAMPLES)
     starts = list(range(0, max(1, n_frames - _WINDOW_FRAMES + _STEP_FRAMES + 1), _STEP_FRAMES))
     covered = (n_samples / _HOP_SAMPLES - starts[-1]) / _WINDOW_FRAMES
@@ -90,7 +90,7 @@ def window_starts(n_samples: int) -> list[int]:
 
 
 def weights_file() -> Path:
-    """The encoder's weights in the installed package.
+    """Return the encoder's weights in the installed package.
 
     Raises: UserError where it is not installed.
     """

@@ -89,7 +89,7 @@ def similarity_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAud
 
 
 def similarity_table(similarity: SpeakerSimilarity) -> Iterator[RenderableType]:
-    """How alike halves of a speaker are, and different speakers, and the nearest of these."""
+    """Yield a table of similarities within and between speakers, and the most similar pairs."""
     yield Text("speakers compared by embeddings: 1 is one person, whatever the number of clips", style="bold")
     if similarity.halves is not None and similarity.different is not None:
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")

@@ -98,7 +98,7 @@ class Corpus:
 
 
 def load_corpus(name: str) -> Corpus:
-    """The corpus of that name: the ``CORPUS`` of the module ``ser_lightning.data.corpora.<name>``.
+    """Return the corpus of that name: the ``CORPUS`` of the module ``ser_lightning.data.corpora.<name>``.
 
     Raises: UserError where there is none.
     """
@@ -112,7 +112,7 @@ def load_corpus(name: str) -> Corpus:
 
 
 def corpus_names() -> list[str]:
-    """The corpora there are, by name."""
+    """Return the names of all corpora, in alphabetical order."""
     folder = Path(__file__).parent
     names = sorted(module.name for module in iter_modules([str(folder)]))
     return [name for name in names if hasattr(import_module(f"{__package__}.{name}"), "CORPUS")]

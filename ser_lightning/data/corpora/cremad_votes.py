@@ -20,7 +20,7 @@ _FOLDERS = ("processedResults", ".", "../processedResults", "..")  # the root ma
 
 
 def read_votes(root: Path | None, given: Path | None, *, id_of: Callable[[str], str]) -> Votes | None:
-    """Votes out of the table ``given``, or out of the first of the corpus's tables found by ``root``, else None.
+    """Read votes out of the table ``given``, or else the first of the corpus's tables by ``root``, if there is one.
 
     ``id_of`` makes a clip's id of the file name in a table.
     Raises: UserError for a table that is none of the two.

@@ -19,7 +19,7 @@ _THRESHOLDS = 2.0 ** np.arange(-15, 0)  # (J,), full scale being 1
 
 
 def active_power(samples: Floats, sample_rate_hz: int) -> float:
-    """Mean square of samples (T,) while there is speech in them; of a sound below all thresholds, of everything."""
+    """Return the mean square of samples (T,) during speech; of a sound below all thresholds, of everything."""
     n_active = _active_samples(samples, sample_rate_hz)  # (J,)
     energy = float(samples @ samples)
     n_active = n_active[n_active > 0]  # of the highest thresholds, that nothing reaches

@@ -43,7 +43,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def is_unpacked(folder: Path) -> bool:
-    """Whether everything that was once unpacked into ``folder`` is still there."""
+    """Return whether everything that was once unpacked into ``folder`` is still there."""
     try:
         sizes = json.loads(_marker(folder).read_text(encoding="utf-8"))
         return all((folder / path).stat().st_size == size_bytes for path, size_bytes in sizes.items())

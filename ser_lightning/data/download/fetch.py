@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def default_folder(corpus: Corpus) -> Path:
-    """``$SER_DATA/NAME``, or the corpus's place in the user's data directory."""
+    """Return ``$SER_DATA/NAME``, or the corpus's place in the user's data directory."""
     given = os.environ.get("SER_DATA")
     root = Path(given).expanduser() if given else user_data_path("ser_lightning") / "corpora"
     return root / corpus.name

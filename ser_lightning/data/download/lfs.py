@@ -30,14 +30,14 @@ class Pointer:
 
 
 def read_pointer(path: Path) -> Pointer | None:
-    """The pointer that the file at ``path`` is, or None where it is something else."""
+    """Return the pointer that the file at ``path`` is, or None where it is something else."""
     with path.open("rb") as file:
         match = _POINTER.fullmatch(file.read(_MAX_BYTES + 1))
     return Pointer(sha256=match[1].decode(), size_bytes=int(match[2])) if match else None
 
 
 def batch_address(url: str) -> str | None:
-    """Where the repository of ``url`` answers for its large files; None for an address of no known form."""
+    """Return where the repository of ``url`` answers for its large files; None for an address of no known form."""
     if github := _GITHUB.match(url):
         return f"https://github.com/{github[1]}.git/info/lfs/objects/batch"
     if gitlab := _GITLAB.match(url):
@@ -46,13 +46,13 @@ def batch_address(url: str) -> str | None:
 
 
 def batch_request(pointer: Pointer) -> dict[str, Any]:
-    """What to ask there."""
+    """Return what to ask there."""
     wanted = {"oid": pointer.sha256, "size": pointer.size_bytes}
     return {"operation": "download", "transfers": ["basic"], "objects": [wanted]}
 
 
 def download_address(answer: bytes) -> tuple[str, dict[str, str]]:
-    """The address of the large file, and the headers to send there, out of the answer.
+    """Return the address of the large file, and the headers to send there, out of the answer.
 
     Raises: NotHad where the answer has none, with the server's reason.
     """

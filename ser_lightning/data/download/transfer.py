@@ -58,11 +58,11 @@ class Part:
         self._origin = target.with_name(f".{target.name}.origin")
 
     def n_bytes(self) -> int:
-        """How much is there."""
+        """Return how many bytes are there."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def version(self, url: str) -> str | None:
-        """What the server at ``url`` called the version that the bytes are of."""
+        """Return what the server at ``url`` called the version that the bytes are of."""
         if not self._origin.exists():
             return None
         origin, _, version = self._origin.read_text(encoding="utf-8").partition("\n")
@@ -247,8 +247,8 @@ def _is_unreachable(error: BaseException) -> bool:
 
 def _short(error: Exception) -> str:
     """The last thing that an error says, which is where `requests` puts the cause."""
-    said = re.sub(r"\[Errno -?\d+\] ", "", str(error).rsplit(": ", 1)[-1]).strip("\"')( ")
-    return said + ")" * (said.count("(") - said.count(")"))
+    reason = re.sub(r"\[Errno -?\d+\] ", "", str(error).rsplit(": ", 1)[-1]).strip("\"')( ")
+    return reason + ")" * (reason.count("(") - reason.count(")"))
 
 
 def _continues(response: Response, start: int, part: Part) -> bool:
