@@ -45,8 +45,8 @@ def test_no_class_count_and_no_sample_rate_is_written_in_a_config():
 
 def test_synthetic_speech_is_made_once_and_called_synthetic(capsys):
     data = make_data(config())
-    assert data.collection.synthetic
+    assert data.clips.synthetic
     assert len(data.manifest) == 720
     assert len(set(data.manifest.column("speaker"))) == 24
-    assert data.collection.warnings() == {}
+    assert data.clips.warnings() == {}
     assert min(row.duration_s for row in data.manifest) > 0.5

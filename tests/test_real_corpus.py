@@ -11,7 +11,7 @@ from conftest import config
 
 from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.audit.speaker_encoder import weights_file
-from ser_lightning.data.audit.speakers import compare_collection
+from ser_lightning.data.audit.speakers import compare_clips_by_speaker
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.runs.directory import RunDirectory
@@ -62,8 +62,8 @@ def compared(*overrides):
     except UserError:
         pytest.skip("the weights of Resemblyzer are not installed")
     module = unsplit_data(config(*overrides))
-    similarity = compare_collection(module.collection, weights)
-    return audit(module.collection, module.rules, chosen="kfold", speaker_similarity=similarity)
+    similarity = compare_clips_by_speaker(module.clips, weights)
+    return audit(module.clips, module.rules, chosen="kfold", speaker_similarity=similarity)
 
 
 def test_every_actor_is_told_from_the_others(overrides):

@@ -24,7 +24,7 @@ class NotebookClips(Dataset[tuple[Tensor, int]]):
     """The training clips, one by one: decode, mel spectrogram, 160 frames. Items: (1, 128, 160) and the label."""
 
     def __init__(self, data: EmotionDataModule):
-        self._files = [data.collection.file(row) for row in data.split.train]
+        self._files = [data.clips.file(row) for row in data.split.train]
         self._labels = [data.labels.index(data.manifest[row].emotion) for row in data.split.train]
         self._mel = torchaudio.transforms.MelSpectrogram(16_000, n_fft=2048, hop_length=512, n_mels=128)
 

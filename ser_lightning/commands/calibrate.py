@@ -105,7 +105,7 @@ def _validation_logits(
         raise UserError("this protocol has no validation set, and on its test nothing may be fitted")
     record = TrainingRecord.from_stamp(saved.stamp)
     if record is not None:
-        shared = record.leakage(data.collection, rows, same_speakers=data.collection.same_speakers)
+        shared = record.leakage(data.clips, rows, same_speakers=data.clips.same_speakers)
         if shared[TRAIN_TEST]:  # of these clips, on which the temperature is tested
             if not shared.get(TRAIN_VAL):
                 raise UserError(
@@ -113,7 +113,7 @@ def _validation_logits(
                 )
             log.warning("speakers are shared with training: on new ones it will be over-confident")
     model = recognizer(saved, device=device, trust=trust)
-    logits = logits_of(model, data.collection, rows, what="validation clips").astype(np.float64) * model.temperature
+    logits = logits_of(model, data.clips, rows, what="validation clips").astype(np.float64) * model.temperature
     clips = [data.manifest[row] for row in rows]
     labels = np.array([model.labels.index(clip.emotion) for clip in clips], dtype=np.int64)
     return logits, labels, [clip.speaker for clip in clips]

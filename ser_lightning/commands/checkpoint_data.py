@@ -8,7 +8,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.leakage import TrainingRecord
 from ser_lightning.data.splits.split import Split
 from ser_lightning.inference.checkpoint import Checkpoint
@@ -25,12 +25,12 @@ _NOTHING = object()
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Test:
-    """The clips a checkpoint is tested on: rows of a collection, and the protocol that result.json records."""
+    """The clips a checkpoint is tested on: rows of labelled clips, and the protocol that result.json records."""
 
     __test__ = False  # no test class
 
     config: DictConfig
-    collection: Collection
+    clips: LabelledClips
     rows: Sequence[int]
     protocol: Mapping[str, Any]
 
@@ -78,13 +78,11 @@ def choose_test(saved: Checkpoint, overrides: Sequence[str], *, all_clips: bool,
     data = unsplit_data(config)
     _check_labels(data.labels, saved.labels)
     split_was_named = any(text.partition("=")[0].lstrip("+") in ("data.split", "data.fold") for text in overrides)
-    if all_clips or (not split_was_named and not _trained_here(saved, config, data.collection)):
-        return _all_clips(config, data.collection, saved)
+    if all_clips or (not split_was_named and not _trained_here(saved, config, data.clips)):
+        return _all_clips(config, data.clips, saved)
     data.setup()
     protocol = data.protocol() | {"selection": _selection(saved)}
-    return Test(
-        config=config, collection=data.collection, rows=data.split.test, protocol=_with_training(protocol, saved)
-    )
+    return Test(config=config, clips=data.clips, rows=data.split.test, protocol=_with_training(protocol, saved))
 
 
 def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
@@ -96,35 +94,35 @@ def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
         )
 
 
-def _trained_here(saved: Checkpoint, config: DictConfig, collection: Collection) -> bool:
+def _trained_here(saved: Checkpoint, config: DictConfig, clips: LabelledClips) -> bool:
     """Return whether any of these corpora was trained on; without a record, whether the names are the same."""
     own = saved.config["data"]
     if all(config.data.get(key) == own.get(key) for key in _NAMING_CORPORA):
         return True  # what is in the list now may be something else, and it is split all the same
     record = TrainingRecord.from_stamp(saved.stamp)
     if record is None:
-        names = {part.corpus.name for part in collection.parts}
+        names = {part.corpus.name for part in clips.parts}
         return bool(names & set(str(saved.protocol["corpus"]).split("+")))
-    return record.knows(collection)
+    return record.has_corpus_of(clips)
 
 
-def _all_clips(config: DictConfig, collection: Collection, saved: Checkpoint) -> Test:
-    rows = [row for row, label in enumerate(collection.reference) if label >= 0]
+def _all_clips(config: DictConfig, clips: LabelledClips, saved: Checkpoint) -> Test:
+    rows = [row for row, label in enumerate(clips.reference) if label >= 0]
     nobody = Split(train=(), val=(), test=tuple(rows), speaker_independent=True)
     protocol = {
-        "corpus": collection.name,
+        "corpus": clips.name,
         "split": ALL,
         "fold": ALL,
-        "split_hash": nobody.hash(collection.manifest),
+        "split_hash": nobody.hash(clips.manifest),
         "speaker_independent": True,
-        **collection.facts,
+        **clips.facts,
         "n_train": saved.protocol["n_train"],
         "n_val": saved.protocol["n_val"],
         "n_test": len(rows),
         "selection": _selection(saved),
         "trained_on": saved.protocol["corpus"],
     }
-    return Test(config=config, collection=collection, rows=rows, protocol=protocol)
+    return Test(config=config, clips=clips, rows=rows, protocol=protocol)
 
 
 def _with_training(protocol: Mapping[str, Any], saved: Checkpoint) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ser_lightning.data.corpora import Corpus
-    from ser_lightning.data.labelled_clips import Collection
+    from ser_lightning.data.labelled_clips import LabelledClips
     from ser_lightning.data.splits.split import SplitRule
 
 
@@ -69,43 +69,43 @@ def download(name: str, to: str | None, jobs: int) -> None:
 @_root_option
 def prepare(name: str, overrides: tuple[str, ...], root: str | None) -> None:
     """Decode a corpus into the cache, as the first run on it would."""
-    collection, _ = _unsplit(_config(name, root, overrides))
-    n_speakers = len(set(collection.manifest.column("speaker")))
-    for report in collection.reports:
+    clips, _ = _unsplit(_config(name, root, overrides))
+    n_speakers = len(set(clips.manifest.column("speaker")))
+    for report in clips.reports:
         for line in report.lines():
             click.echo(line, err=True)
-    n_clips = len(collection.manifest)
-    click.echo(f"{collection.title}: {counted(n_clips, 'clip')} of {counted(n_speakers, 'speaker')} ready")
+    n_clips = len(clips.manifest)
+    click.echo(f"{clips.title}: {counted(n_clips, 'clip')} of {counted(n_speakers, 'speaker')} ready")
 
 
 @data.command()
 @_name_argument
 @overrides_argument
 @_root_option
-@click.option("--voices", is_flag=True, help="Compare speakers by a pretrained encoder (extra voices).")
+@click.option("--voices", is_flag=True, help="Compare speakers by embeddings: finds one person under two names.")
 @json_option
 def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool, as_json: bool) -> int:
     """Check a corpus and the chosen split.
 
     Ends with 1 where results would be wrong: unusable files, labels without clips, an empty part or a leak in
-    the chosen split. Lesser problems are warnings. --voices finds one person under two names.
+    the chosen split. Lesser problems are warnings.
     """
     config = _config(name, root, (*overrides, "data.on_bad=exclude"))
-    from ser_lightning.data.audit.corpus_audit import audit as audit_collection
+    from ser_lightning.data.audit.corpus_audit import audit as audit_clips
     from ser_lightning.data.audit.speaker_encoder import weights_file
-    from ser_lightning.data.audit.speakers import compare_collection
+    from ser_lightning.data.audit.speakers import compare_clips_by_speaker
     from ser_lightning.data.audit.tables import print_audit
     from ser_lightning.data.prepare.cache import discard_if_damaged
     from ser_lightning.runs.monitor import needing_validation
 
     weights = weights_file() if voices else None  # a missing one is said before a corpus is decoded
-    collection, rules = _unsplit(config)
-    folders = {part.packed.folder for part in collection.parts if part.packed.folder is not None}
+    clips, rules = _unsplit(config)
+    folders = {part.packed.folder for part in clips.parts if part.packed.folder is not None}
     if any([discard_if_damaged(folder, thorough=True) for folder in folders]):
-        collection, rules = _unsplit(config)
-    similarity = compare_collection(collection, weights) if weights is not None else None
-    report = audit_collection(
-        collection,
+        clips, rules = _unsplit(config)
+    similarity = compare_clips_by_speaker(clips, weights) if weights is not None else None
+    report = audit_clips(
+        clips,
         rules,
         chosen=config.data.split,
         needs_validation=bool(needing_validation(config)),
@@ -133,13 +133,13 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
     from ser_lightning.data.audit.folds import audit_splits
     from ser_lightning.data.audit.tables import print_splits
 
-    collection, rules = _unsplit(config)
+    clips, rules = _unsplit(config)
     rules = rules if only is None else {only: rules[only]}
-    audited = audit_splits(collection.manifest, collection.labels, rules)
+    audited = audit_splits(clips.manifest, clips.labels, rules)
     if as_json:
-        print_json({"schema": SCHEMA, "name": collection.name, "splits": [asdict(split) for split in audited]})
+        print_json({"schema": SCHEMA, "name": clips.name, "splits": [asdict(split) for split in audited]})
     else:
-        print_splits(audited, collection.labels, new_console())
+        print_splits(audited, clips.labels, new_console())
 
 
 def _about(name: str) -> list[str]:
@@ -185,10 +185,10 @@ def _config(name: str, root: str | None, overrides: tuple[str, ...]) -> "DictCon
     return config
 
 
-def _unsplit(config: "DictConfig") -> "tuple[Collection, dict[str, SplitRule]]":
+def _unsplit(config: "DictConfig") -> "tuple[LabelledClips, dict[str, SplitRule]]":
     """Return the clips of a config, and its rules for splitting them, the chosen one first."""
     from ser_lightning.training.experiment import unsplit_data
 
     module = unsplit_data(config)
     chosen = config.data.split
-    return module.collection, {chosen: module.rules[chosen], **module.rules}
+    return module.clips, {chosen: module.rules[chosen], **module.rules}

@@ -89,19 +89,19 @@ def evaluate(
     record = TrainingRecord.from_stamp(saved.stamp)
     leakage = None
     if record is not None:
-        leakage = record.leakage(test.collection, test.rows, same_speakers=test.collection.same_speakers)
+        leakage = record.leakage(test.clips, test.rows, same_speakers=test.clips.same_speakers)
     is_unseen = check_leakage(leakage, allow=allow_leakage)
     run = _directory(to, test, saved)
     model = recognizer(saved, device=device, trust=trust)
     if speaker_clips_text is not None:
         model.speaker_clips = _speaker_clips(speaker_clips_text, model)
-    logits = logits_of(model, test.collection, test.rows, what="test clips")
-    evaluation = saved.task.evaluate(test.collection.test_clips(test.rows), logits)
+    logits = logits_of(model, test.clips, test.rows, what="test clips")
+    evaluation = saved.task.evaluate(test.clips.test_clips(test.rows), logits)
     robustness = _robustness(model, test, evaluation.predictions) if with_robustness else []
     run.path.mkdir(parents=True, exist_ok=True)
     write_config(run.config, test.config)
     write_predictions(run.predictions, evaluation.predictions)
-    write_excluded_csv(run.excluded, test.collection.reports)
+    write_excluded_csv(run.excluded, test.clips.reports)
     result = Result(
         labels=list(model.labels),
         metrics=Metrics(test=evaluation.scores),
@@ -109,7 +109,7 @@ def evaluate(
         subgroups=evaluation.subgroups,
         calibration=evaluation.calibration,
         robustness=robustness,
-        **test.collection.result_facts(test.rows),
+        **test.clips.result_facts(test.rows),
         **_about(saved, model, test, is_unseen=is_unseen),
         leakage=dict(leakage) if leakage is not None else None,
         seconds=round(time.perf_counter() - started, 1),
@@ -140,13 +140,13 @@ def _robustness(model: "EmotionRecognizer", test: "Test", clean: "Predictions") 
     from ser_lightning.evaluation.robustness import ConditionAnswers, robustness
     from ser_lightning.inference.over_collection import logits_of
 
-    manifest, tested = test.collection.manifest, []
+    manifest, tested = test.clips.manifest, []
     for name, condition in CONDITIONS.items():
         if condition.change is None:
             predicted = clean.predicted
         else:
             logits = logits_of(
-                model, test.collection, test.rows, what=condition.title, change=_change(manifest, condition)
+                model, test.clips, test.rows, what=condition.title, change=_change(manifest, condition)
             )
             predicted = logits.argmax(axis=1).astype(np.int64)
         tested.append(
@@ -193,7 +193,7 @@ def _about(saved: "Checkpoint", model: "EmotionRecognizer", test: "Test", *, is_
         "seed": saved.config["seed"],
         "epochs": Epochs(trained=saved.epoch, best=saved.epoch),
         "config": RunDirectory(Path()).config.name,
-        "warnings": test.collection.warnings(),
+        "warnings": test.clips.warnings(),
         "checkpoint": TestedCheckpoint(
             path=str(saved.path.absolute()),
             sha256=hashlib.sha256(saved.path.read_bytes()).hexdigest(),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.prepare.decoding import padded
 from ser_lightning.utils.progress import track
 
@@ -31,15 +31,15 @@ class Batch(NamedTuple):
 
 
 class ClipBatches(Dataset[Batch]):
-    """Indexed by a list of a collection's clips; an item is a whole `Batch`."""
+    """Labelled clips, indexed by a list of rows; an item is a whole `Batch`."""
 
-    def __init__(self, collection: Collection):
-        self._collection = collection
-        self._labels = torch.from_numpy(collection.reference)  # (N,)
-        self._targets = torch.from_numpy(collection.target)  # (N, K)
+    def __init__(self, clips: LabelledClips):
+        self._clips = clips
+        self._labels = torch.from_numpy(clips.reference)  # (N,)
+        self._targets = torch.from_numpy(clips.target)  # (N, K)
 
     def __getitem__(self, rows: Sequence[int]) -> Batch:
-        waveform, lengths = self._collection.gather(rows)
+        waveform, lengths = self._clips.gather(rows)
         index = torch.as_tensor(rows)
         return Batch(
             waveform=torch.from_numpy(waveform),
@@ -110,18 +110,18 @@ class LengthBuckets(Sampler[list[int]]):
 
 
 def clip_batches(
-    collection: Collection, rows: Sequence[int], *, what: str, change: Change | None
+    clips: LabelledClips, rows: Sequence[int], *, what: str, change: Change | None
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
     """Return rows, their waveforms (B, T) int16 and lengths (B,), batch by batch.
 
     ``change`` is made to every waveform; ``what`` names the work for the progress bar.
     """
-    batches = list(LengthBuckets(rows, collection.n_samples, batch_size=_BATCH_SIZE, shuffle=False))
+    batches = list(LengthBuckets(rows, clips.n_samples, batch_size=_BATCH_SIZE, shuffle=False))
     for batch in track(batches, what):
-        waveform, lengths = collection.gather(batch)
+        waveform, lengths = clips.gather(batch)
         if change is not None:
-            clips = zip(batch, waveform, lengths, strict=True)
-            waveform, lengths = padded([change(row, samples[:length]) for row, samples, length in clips])
+            unchanged = zip(batch, waveform, lengths, strict=True)
+            waveform, lengths = padded([change(row, samples[:length]) for row, samples, length in unchanged])
         yield batch, torch.from_numpy(waveform), torch.from_numpy(lengths)
 
 

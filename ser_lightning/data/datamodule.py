@@ -1,4 +1,4 @@
-"""A collection of clips, a split and a fold as a LightningDataModule of `Batch`es."""
+"""Serves labelled clips, a split and a fold as a LightningDataModule of `Batch`es."""
 
 import hashlib
 import logging
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ser_lightning.data.batches import Batch, ClipBatches, LengthBuckets
-from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
@@ -91,12 +91,12 @@ class EmotionDataModule(LightningDataModule):
         self._split: Split | None = None
 
     @cached_property
-    def collection(self) -> Collection:
+    def clips(self) -> LabelledClips:
         """The clips, prepared when they are first asked for."""
         return self._sources.open()
 
     @cached_property
-    def _listed(self) -> Collection:
+    def _listed(self) -> LabelledClips:
         """The clips as file names and lists describe them, before any is decoded."""
         return self._sources.listed()
 
@@ -125,29 +125,29 @@ class EmotionDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Decode the corpora into the cache, where that has not been done."""
-        _ = self.collection
+        _ = self.clips
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache and split it; doing so again costs nothing."""
         if self._split is not None:
             return
-        if "collection" not in self.__dict__:  # what cannot be split is not decoded
+        if "clips" not in self.__dict__:  # what cannot be split is not decoded
             _ = self._listed_split
-        self._split = self._split_of(self.collection)
-        for part in self.collection.parts:
+        self._split = self._split_of(self.clips)
+        for part in self.clips.parts:
             for line in part.packed.report.lines():
                 log.warning("%s: %s", part.corpus.title, line)
         for kind, names in self._odd_parts().items():
             log.warning(_ODD[kind], ", ".join(names))
 
-    def _split_of(self, collection: Collection) -> Split:
-        """Without the clips that nothing can be tested by: they may train."""
-        whole = split(collection.manifest, self.rules[self._split_name], self._fold)
-        known = collection.reference >= 0
+    def _split_of(self, clips: LabelledClips) -> Split:
+        """Split clips; those without a label to test by may only train."""
+        parts = split(clips.manifest, self.rules[self._split_name], self._fold)
+        known = clips.reference >= 0
         parts = replace(
-            whole,
-            val=tuple(row for row in whole.val if known[row]),
-            test=tuple(row for row in whole.test if known[row]),
+            parts,
+            val=tuple(row for row in parts.val if known[row]),
+            test=tuple(row for row in parts.test if known[row]),
         )
         refuse_empty(parts, self._fold)
         return parts
@@ -160,12 +160,12 @@ class EmotionDataModule(LightningDataModule):
     @property
     def labels(self) -> tuple[str, ...]:
         """The K class names."""
-        return self.collection.labels
+        return self.clips.labels
 
     @property
     def manifest(self) -> Manifest:
         """Every clip; a batch's ``index`` points into it."""
-        return self.collection.manifest
+        return self.clips.manifest
 
     @property
     def split(self) -> Split:
@@ -174,16 +174,16 @@ class EmotionDataModule(LightningDataModule):
         return self._split
 
     def class_counts(self) -> Tensor:
-        """Training clips a label, (K,) float; a clip that is taught as shares of several counts as those shares."""
-        return torch.from_numpy(self.collection.target[list(self.split.train)]).sum(0)
+        """Count training clips by label, (K,) float; a clip trained as shares of several counts as these."""
+        return torch.from_numpy(self.clips.target[list(self.split.train)]).sum(0)
 
     def clips_by_label(self, subset: str) -> dict[str, int]:
-        """How many clips of "train", "val" or "test" each label has, the labels that none has included."""
-        return _by_label(self.collection, getattr(self.split, subset))
+        """Count clips of "train", "val" or "test" by label, labels without any included."""
+        return _by_label(self.clips, getattr(self.split, subset))
 
     def warnings(self) -> dict[str, int]:
-        """How many of each oddity the clips and the split show; what is odd of the split is logged by `setup`."""
-        return self.collection.warnings() | {kind: len(names) for kind, names in self._odd_parts().items()}
+        """Count warnings of each kind, of the clips and of the split; those of the split are logged by `setup`."""
+        return self.clips.warnings() | {kind: len(names) for kind, names in self._odd_parts().items()}
 
     def _odd_parts(self) -> dict[str, list[str]]:
         """Who or what makes a split odd, by kind of warning."""
@@ -202,24 +202,24 @@ class EmotionDataModule(LightningDataModule):
         return {kind: names for kind, names in kinds.items() if names}
 
     def protocol(self) -> dict[str, Any]:
-        """What a result on this data was measured on, as plain values."""
+        """Return the protocol of a result on this data, as plain values."""
         record = TrainingRecord.from_stamp(self.training_record())
         assert record is not None
-        leakage = record.leakage(self.collection, self.split.test, same_speakers=self.collection.same_speakers)
+        leakage = record.leakage(self.clips, self.split.test, same_speakers=self.clips.same_speakers)
         return {
-            "corpus": self.collection.name,
+            "corpus": self.clips.name,
             "split": self._split_name,
             "fold": self._fold,
             "split_hash": self.split.hash(self.manifest),
             "speaker_independent": keeps_test_apart(leakage),
-            **self.collection.facts,
+            **self.clips.facts,
             "n_train": len(self.split.train),
             "n_val": len(self.split.val),
             "n_test": len(self.split.test),
         }
 
     def training_record(self) -> dict[str, Any]:
-        """Who and what trains and validates, as plain values: what a checkpoint's stamp says of it.
+        """Return which speakers and sounds train and validate, as plain values for a checkpoint's stamp.
 
         ``heard`` has the speakers, with their corpus's name, and hashes of the clips' sound, silent
         ones left out: silence is nobody's. ``contents`` has a digest of each part: sounds, speakers, labels.
@@ -228,13 +228,13 @@ class EmotionDataModule(LightningDataModule):
         return {
             "heard": {
                 subset: {
-                    "speakers": sorted({self.collection.people[row] for row in parts[subset]}),
+                    "speakers": sorted({self.clips.people[row] for row in parts[subset]}),
                     "clips": sorted({clip.audio_hash for clip in self._sounding(parts[subset])}),
                 }
                 for subset in ("train", "val")
             },
-            "lists": self.collection.lists,
-            "same_speakers": self.collection.same_speakers,
+            "lists": self.clips.lists,
+            "same_speakers": self.clips.same_speakers,
             "contents": {subset: self._digest(rows) for subset, rows in parts.items()},
         }
 
@@ -242,26 +242,26 @@ class EmotionDataModule(LightningDataModule):
         return (self.manifest[row] for row in rows if self.manifest[row].peak >= SILENT_PEAK)
 
     def _digest(self, rows: Sequence[int]) -> str:
-        clips = ((self.manifest[row], self.collection.people[row], self.collection.target[row]) for row in rows)
-        lines = sorted(f"{clip.audio_hash} {who} {target.tolist()}\n" for clip, who, target in clips)
+        of_rows = ((self.manifest[row], self.clips.people[row], self.clips.target[row]) for row in rows)
+        lines = sorted(f"{clip.audio_hash} {who} {target.tolist()}\n" for clip, who, target in of_rows)
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches of the training clips."""
+        """Return shuffled batches of the training clips."""
         return self._loader(self.split.train, self._batch_size, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """Batches of the validation clips; none where the protocol has no validation set."""
+        """Return batches of the validation clips; none where the protocol has no validation set."""
         return self._loader(self.split.val, self._eval_batch_size) if self.split.val else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the test clips."""
+        """Return batches of the test clips."""
         return self._loader(self.split.test, self._eval_batch_size)
 
     def _loader(self, rows: tuple[int, ...], batch_size: int, *, shuffle: bool = False) -> DataLoader[Batch]:
         sampler = LengthBuckets(
             rows,
-            self.collection.n_samples,
+            self.clips.n_samples,
             batch_size=batch_size,
             shuffle=shuffle,
             pool_batches=self._pool_batches,
@@ -271,7 +271,7 @@ class EmotionDataModule(LightningDataModule):
         )
         sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         return DataLoader(
-            ClipBatches(self.collection),
+            ClipBatches(self.clips),
             sampler=sampler,
             batch_size=None,  # the dataset makes whole batches
             num_workers=self._num_workers,
@@ -280,6 +280,6 @@ class EmotionDataModule(LightningDataModule):
         )
 
 
-def _by_label(collection: Collection, rows: Sequence[int]) -> dict[str, int]:
-    counts = Counter(collection.manifest[row].emotion for row in rows)
-    return {label: counts[label] for label in collection.labels}
+def _by_label(clips: LabelledClips, rows: Sequence[int]) -> dict[str, int]:
+    counts = Counter(clips.manifest[row].emotion for row in rows)
+    return {label: counts[label] for label in clips.labels}

@@ -1,4 +1,4 @@
-"""Data modules by what conf/data says: the arguments of these functions are its keys."""
+"""Makes data modules of what conf/data says: the arguments of these functions are its keys."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +13,12 @@ from ser_lightning.utils.errors import UserError
 
 
 def one_corpus(*, corpus: str, root: str | None = None, **options: Any) -> EmotionDataModule:
-    """A corpus of ours by its name; ``options`` are those of `_module`."""
+    """Make the data module of a corpus by its name; ``options`` are those of `_module`."""
     return _module([_source(corpus, root, "data.corpus", "data.root")], **options)
 
 
 def user_csv(*, manifest: str | None, **options: Any) -> EmotionDataModule:
-    """A user's own corpus, listed in a CSV; ``options`` are those of `_module`."""
+    """Make the data module of a user's CSV; ``options`` are those of `_module`."""
     if manifest is None:
         raise UserError("data=csv needs data.manifest=FILE, a CSV with the columns path, emotion, speaker")
     source = _source(manifest, None, "data.manifest", is_list=True, folds=_reads_column(options))

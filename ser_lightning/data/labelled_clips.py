@@ -25,7 +25,7 @@ from ser_lightning.tasks.task import TestClips
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One corpus of a collection: its clips, how each is labelled, and what listeners heard, if that is known."""
+    """The clips of one corpus, how each is labelled, and what annotators voted for, if that is known."""
 
     corpus: Corpus
     packed: PackedCorpus
@@ -38,27 +38,27 @@ class Part:
         return np.flatnonzero(self.labelling.keep)
 
 
-class Collection:
-    """What a data module serves: a manifest, a target for each of its clips, and their samples.
+class LabelledClips:
+    """Clips that are trained or tested on: a manifest, a target for each clip, and the samples.
 
     Clip ids and speakers carry the corpus's name (``cremad:1001``) where several corpora are split, and in a corpus
     that is for the test alone, so that none is taken for another. Where speakers of the same name in users' lists
     are the same people, all of them carry the name of the first of these lists. An utterance's ``emotion`` is the
-    label that it is judged by.
+    label that it is tested by.
 
     Args:
         parts: the corpora.
         labels: the K class names.
         facts: what the protocol of a result says of the labels.
         test_corpus: the name of the part that is for the test alone, if there is one.
-        same_speakers: whether speakers of the same name in users' lists are the same people; None: nobody said.
+        same_speakers: whether speakers of the same name in users' lists are the same people; None: not known.
 
     Attributes:
         manifest: the N clips; every index below points into it.
         people: the N speakers, each with the corpus's name.
         n_samples: (N,) int64.
-        target: (N, K) float32, what a clip is taught as.
-        reference: (N,) int64, the class a clip is judged by, -1 where it can only train.
+        target: (N, K) float32, what a clip is trained as.
+        reference: (N,) int64, the class a clip is tested by, -1 where it can only train.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Collection:
         return tuple(part.packed.report for part in self.parts)
 
     def warnings(self) -> dict[str, int]:
-        """How many clips show each oddity."""
+        """Count clips with a warning, by kind."""
         counts: dict[str, int] = {}
         for report in self.reports:
             for kind, count in report.warnings().items():
@@ -155,7 +155,7 @@ class Collection:
         return counts | ({"left_out_by_label": unlabelled} if unlabelled else {})
 
     def test_clips(self, indices: Sequence[int]) -> TestClips:
-        """What is known of some clips, for their evaluation."""
+        """Return what an evaluation needs to know of these clips."""
         clips = [self.manifest[index] for index in indices]
         return TestClips(
             ids=[clip.id for clip in clips],
@@ -186,7 +186,7 @@ class Collection:
         ]
 
     def file(self, index: int) -> Path:
-        """Where a clip's own file lies."""
+        """Return the path of a clip's own file."""
         return Path(self.parts[self._part[index]].packed.report.folder) / self.manifest[index].path
 
     def gather(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -197,10 +197,10 @@ class Collection:
         lengths = self.n_samples[rows]
         waveform = np.zeros((len(rows), int(lengths.max())), dtype=np.int16)  # (B, T)
         for number, part in enumerate(self.parts):
-            mine = np.flatnonzero(self._part[rows] == number)
-            if len(mine):
-                clips, _ = part.packed.gather(self._row[rows[mine]])
-                waveform[mine, : clips.shape[1]] = clips
+            places = np.flatnonzero(self._part[rows] == number)  # in the batch, of clips of this part
+            if len(places):
+                clips, _ = part.packed.gather(self._row[rows[places]])
+                waveform[places, : clips.shape[1]] = clips
         return waveform, lengths
 
     def annotator_scores(self, indices: Sequence[int]) -> Annotators | None:

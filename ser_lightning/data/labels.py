@@ -1,4 +1,4 @@
-"""From what corpora call their clips to what a model is taught: label maps, listeners' votes.
+"""Labels of clips: from a corpus's emotions, by a label map, or by annotators' votes.
 
 N: clips.  K: classes.
 """
@@ -20,10 +20,10 @@ LABEL_SOURCES = ("intended", "voice_votes", "voice_soft")
 
 @dataclass(frozen=True)
 class Labelling:
-    """What clips are taught as.
+    """The labels of clips, for training and for the test.
 
     ``keep`` (N,) bool, false for a clip that has no label at all; ``target`` (N, K) float32, each row's sum 1 where
-    kept; ``reference`` (N,) int64, the class it is judged by, -1 where there is none and it can only train.
+    kept; ``reference`` (N,) int64, the class it is tested by, -1 where there is none and it can only train.
     """
 
     keep: np.ndarray
@@ -66,7 +66,7 @@ def read_label_map(given: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def map_emotions(emotions: Sequence[str], label_map: Mapping[str, str], *, corpus: str) -> list[str | None]:
-    """The joint label of each clip; None for one that is dropped.
+    """Return the joint label of each clip; None for one that is dropped.
 
     Raises: UserError that lists every emotion without a rule.
     """
@@ -81,13 +81,13 @@ def map_emotions(emotions: Sequence[str], label_map: Mapping[str, str], *, corpu
 
 
 def by_intention(emotions: Sequence[str | None], labels: Sequence[str]) -> Labelling:
-    """Each clip is what its speaker meant to convey."""
+    """Label each clip by what its speaker meant to convey."""
     reference = np.array([-1 if name is None else labels.index(name) for name in emotions], dtype=np.int64)
     return Labelling(keep=reference >= 0, target=_one_hot(reference, len(labels)), reference=reference)
 
 
 def by_votes(votes: Votes, ids: Sequence[str], labels: Sequence[str], *, soft: bool) -> Labelling:
-    """Each clip is what most listeners heard; ``soft``: it is taught as the shares of their votes.
+    """Label each clip by the majority of annotators; ``soft``: it is trained on the shares of their votes.
 
     A tie has no majority: such a clip is left out, or, soft, kept for training alone.
     Raises: UserError where shares are asked for and votes were not counted.

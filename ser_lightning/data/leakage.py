@@ -1,4 +1,4 @@
-"""What the parts of a split share, by comparison with what a checkpoint was trained on: speakers and sounds.
+"""Compares the parts of a split with what a checkpoint was trained on: shared speakers and sounds.
 
 A speaker is known by name and corpus, or, in users' lists, by name and contents of the list; a sound by the hash
 of its samples, whoever is said to speak.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ser_lightning.data.corpora.corpus import corpus_names
-from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.runs.result import Shared
@@ -54,29 +54,29 @@ class TrainingRecord:
         """Whether the epoch was chosen on speakers that training had, too."""
         return bool(self.speakers["train"] & self.speakers["val"])
 
-    def knows(self, collection: Collection) -> bool:
-        """Return whether a corpus of the collection was trained on."""
+    def has_corpus_of(self, clips: LabelledClips) -> bool:
+        """Return whether a corpus of these clips was trained on."""
         ours = {who.partition(":")[0] for part in self.speakers.values() for who in part} - self.lists.keys()
-        corpora = {part.corpus.name for part in collection.parts} - collection.lists.keys()
-        return bool(ours & corpora or set(self.lists.values()) & set(collection.lists.values()))
+        corpora = {part.corpus.name for part in clips.parts} - clips.lists.keys()
+        return bool(ours & corpora or set(self.lists.values()) & set(clips.lists.values()))
 
-    def leakage(self, collection: Collection, rows: Sequence[int], *, same_speakers: bool | None) -> Leakage:
+    def leakage(self, clips: LabelledClips, rows: Sequence[int], *, same_speakers: bool | None) -> Leakage:
         """Compare the clips of a test, and the validation set, with what was trained on.
 
         Args:
-            collection: with the clips.
-            rows: of the test, in its manifest.
-            same_speakers: whether speakers of the same name in another list are the same people; None: nobody said.
+            clips: those of which some were tested.
+            rows: of the test, in their manifest.
+            same_speakers: whether speakers of the same name in another list are the same people; None: not known.
 
-        Raises: UserError where nobody said, and everything depends on that.
+        Raises: UserError where that is not known, and everything depends on it.
         """
-        clips = [collection.manifest[row] for row in rows]
-        sounds = {clip.audio_hash for clip in clips if clip.peak >= SILENT_PEAK}  # silence is nobody's
-        names = {collection.origin(row): collection.manifest[row].speaker for row in rows}
+        tested = [clips.manifest[row] for row in rows]
+        sounds = {clip.audio_hash for clip in tested if clip.peak >= SILENT_PEAK}  # silence is nobody's
+        names = {clips.origin(row): clips.manifest[row].speaker for row in rows}
         known = {part: set[str]() for part in self.speakers}
         unsure = {part: set[str]() for part in self.speakers}
         for (corpus, speaker), name in names.items():
-            alike, same = self._called_alike(corpus, speaker, collection.lists.get(corpus), same_speakers)
+            alike, same = self._called_alike(corpus, speaker, clips.lists.get(corpus), same_speakers)
             if same is not False:
                 for part, speakers in self.speakers.items():
                     if alike & speakers:
@@ -88,17 +88,17 @@ class TrainingRecord:
                 f"{some(open_question)} of this list: the model was trained on speakers of these names in another "
                 "list. If they are the same people, add data.same_speakers=yes; if not, data.same_speakers=no"
             )
-        found = {
+        with_test = {
             f"{part}/test": Shared(speakers=sorted(known[part] | unsure[part]), n_sounds=n_sounds[part])
             for part in self.speakers
             if self.speakers[part]
         }
-        return found | self._train_val()
+        return with_test | self._train_val()
 
     def _called_alike(
         self, corpus: str, speaker: str, digest: str | None, same_speakers: bool | None
     ) -> tuple[set[str], bool | None]:
-        """Whom of the record a speaker might be, and whether that is so; None: nobody said.
+        """Whom of the record a speaker might be, and whether that is so; None: not known.
 
         ``digest`` is that of the corpus where it is a user's list.
         """

@@ -1,4 +1,4 @@
-"""Who says what, how, and where it lies: one row an utterance."""
+"""The manifest: one row an utterance, with speaker, emotion, sentence and file."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -55,18 +55,18 @@ class Manifest(Sequence[Utterance]):
         return self._rows[index]
 
     def column(self, name: str) -> list[str]:
-        """One field or property of every utterance, in order."""
+        """Return one field or property of every utterance, in order."""
         return [getattr(row, name) for row in self._rows]
 
     def same_sound(self) -> list[list[int]]:
-        """Rows whose decoded samples are the same, bit for bit: a list each, in the manifest's order."""
+        """Return rows whose decoded samples are the same, bit for bit: a list each, in the manifest's order."""
         groups = defaultdict(list)
         for index, row in enumerate(self):
             groups[row.audio_hash].append(index)
         return [group for group in groups.values() if len(group) > 1]
 
     def by_speaker(self, rows: Iterable[int]) -> list[list[int]]:
-        """Rows by who speaks: a list each, in the order given."""
+        """Return rows by who speaks: a list each, in the order given."""
         groups = defaultdict(list)
         for row in rows:
             groups[self._rows[row].speaker].append(row)

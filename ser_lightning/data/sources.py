@@ -1,4 +1,4 @@
-"""Which corpora are opened, where they lie, and how their labels are joined."""
+"""Opens the corpora that are asked for, and joins their labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any
 
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.download import default_folder, download
-from ser_lightning.data.labelled_clips import Collection, Part
+from ser_lightning.data.labelled_clips import LabelledClips, Part
 from ser_lightning.data.labels import (
     LABEL_SOURCES,
     Labelling,
@@ -48,10 +48,10 @@ class Source:
     def _is_there(self, root: Path) -> bool:
         """Whether as many files of sound are there as there should be, whatever they are."""
         try:
-            found = scan(self.corpus, root)
+            scanned = scan(self.corpus, root)
         except UserError:
             return False
-        sounds = [file for file in found.files if file.size_bytes > _POINTER_BYTES]
+        sounds = [file for file in scanned.files if file.size_bytes > _POINTER_BYTES]
         return len(sounds) >= self.corpus.n_clips
 
 
@@ -62,7 +62,7 @@ class Sources:
         training: corpora that are split.
         test: one that is only tested on; then the test folds of the others train.
         label_map: joint label by a corpus's own, or "drop"; needed for more than one corpus.
-        labels: "intended", or "voice_votes" or "voice_soft" where a corpus has listeners' votes.
+        labels: "intended", or "voice_votes" or "voice_soft" where a corpus has annotators' votes.
         votes: table of votes; None: looked for beside the corpus.
         on_bad: "error" or "exclude", for files that cannot be used.
         fetch: download what is not there.
@@ -107,11 +107,11 @@ class Sources:
     def _found(self) -> list[Scan]:
         return [source.find(fetch=self._fetch) for source in self._all]
 
-    def listed(self) -> Collection:
+    def listed(self) -> LabelledClips:
         """Label what file names and lists say, before anything is decoded. Raises: as `open`."""
         return self._labelled([undecoded(each.corpus, found) for each, found in self._with_files()])
 
-    def open(self) -> Collection:
+    def open(self) -> LabelledClips:
         """Prepare what is not prepared, and label it. Raises: UserError for what a person can mend."""
         return self._labelled([pack(each.corpus, found, on_bad=self._on_bad) for each, found in self._with_files()])
 
@@ -125,10 +125,10 @@ class Sources:
     def _with_files(self) -> Iterator[tuple[Source, Scan]]:
         return zip(self._all, self._found, strict=True)
 
-    def _labelled(self, packed: Sequence[PackedCorpus]) -> Collection:
+    def _labelled(self, packed: Sequence[PackedCorpus]) -> LabelledClips:
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
         check_labels(labels, fewest=1)
-        return Collection(
+        return LabelledClips(
             parts=parts,
             labels=labels,
             facts=self._facts(),
@@ -148,7 +148,7 @@ class Sources:
             labelling = by_intention(emotions, labels)
         elif votes is None:
             raise UserError(
-                f"data.labels={self._label_source} needs listeners' votes, and none are found for {corpus.title}: "
+                f"data.labels={self._label_source} needs annotators' votes, and none are found for {corpus.title}: "
                 "point to its table with data.votes=FILE (for CREMA-D, processedResults/tabulatedVotes.csv)"
             )
         else:
@@ -237,5 +237,5 @@ def _check(sources: Sequence[Source], labels: str, label_map: Mapping[str, str])
         )
     if label_map and labels != "intended":
         raise UserError(
-            f"data.labels={labels} cannot be used with a label map: listeners voted on the corpus's own"
+            f"data.labels={labels} cannot be used with a label map: annotators voted on the corpus's own"
         )

@@ -1,4 +1,4 @@
-"""What is one name: speakers, emotions, sentences, folds, ids and columns, however a list or a file spells them."""
+"""Normalises names of speakers, emotions, sentences, folds and columns, and finds two spellings of one."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""A user's own corpus: a CSV that lists the files, what each conveys, and who speaks."""
+"""Reads a user's own corpus: a CSV with the path, emotion and speaker of each clip."""
 
 import os
 import posixpath
@@ -28,7 +28,7 @@ _DECIMAL_COMMA = re.compile(r"(\d+),(\d+)")
 
 
 def read_csv_corpus(path: Path, *, folds: bool = False) -> Corpus:
-    """The corpus that a CSV describes.
+    """Return the corpus that a CSV describes.
 
     The columns ``path``, ``emotion`` and ``speaker`` are needed; ``sentence``, ``sex``, ``age`` in years,
     ``intensity`` and ``fold`` are read where they are there, others are left alone. Relative paths begin at the

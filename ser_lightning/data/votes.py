@@ -1,4 +1,4 @@
-"""Annotators' votes for emotions by clip, and how well people do on the very clips a model is tested on.
+"""Annotators' votes by clip, and how well people do on the clips that a model is tested on.
 
 N: clips.  K: classes.
 """
@@ -24,13 +24,13 @@ class Votes:
     source: str
 
     def table(self, ids: Sequence[str], n_classes: int) -> np.ndarray:
-        """(N, K) float64 votes; zeros for a clip that has none."""
+        """Return (N, K) float64 votes; zeros for a clip that has none."""
         none = (0,) * n_classes
         return np.array([self.by_clip.get(id, none) for id in ids], dtype=np.float64).reshape(-1, n_classes)
 
 
 def winners(table: np.ndarray) -> np.ndarray:
-    """(N, K) votes -> (N,) int64: the class with the most, or -1 where two have as many, or nobody voted."""
+    """Return the class with most of (N, K) votes, (N,) int64; -1 for a tie, and where nobody voted."""
     most = table.max(axis=1, keepdims=True)
     alone = ((table == most).sum(axis=1) == 1) & (most[:, 0] > 0)
     return np.where(alone, table.argmax(axis=1), -1)
@@ -43,8 +43,8 @@ def annotator_scores(
 
     ``table`` (N, K) votes, ``labels`` (N,) classes. A tied majority is shared out among those who tie.
     """
-    heard = table.sum(axis=1) > 0
-    table, labels = table[heard], labels[heard]
+    voted = table.sum(axis=1) > 0
+    table, labels = table[voted], labels[voted]
     if not len(table):
         return None
     best = (table == table.max(axis=1, keepdims=True)).astype(np.float64)

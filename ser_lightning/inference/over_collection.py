@@ -1,4 +1,4 @@
-"""Run a trained model on the clips of a collection.
+"""Run a trained model on the labelled clips.
 
 N: clips.  B: clips of a batch.  T: samples.  K: classes.
 """
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ser_lightning.data.batches import Change, clip_batches
-from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.utils.errors import UserError
@@ -18,7 +18,7 @@ from ser_lightning.utils.errors import UserError
 @torch.inference_mode()
 def logits_of(
     model: EmotionRecognizer,
-    collection: Collection,
+    clips: LabelledClips,
     rows: Sequence[int],
     *,
     what: str,
@@ -35,14 +35,14 @@ def logits_of(
     statistics = None
     if model.speaker_clips != 1:
         assert isinstance(model.frontend, LogMel) and model.speaker_statistics is not None
-        batches = clip_batches(collection, rows, what=f"{what}: speaker statistics", change=change)
+        batches = clip_batches(clips, rows, what=f"{what}: speaker statistics", change=change)
         statistics = model.speaker_statistics.estimate(  # (N, 2, M)
-            model.frontend.moments_of_set(batches, n_clips=len(collection.manifest)),
-            collection.manifest.by_speaker(rows),
+            model.frontend.moments_of_set(batches, n_clips=len(clips.manifest)),
+            clips.manifest.by_speaker(rows),
             n_clips=model.speaker_clips,
         )
     found: dict[int, np.ndarray] = {}
-    for batch, waveform, lengths in clip_batches(collection, rows, what=what, change=change):
+    for batch, waveform, lengths in clip_batches(clips, rows, what=what, change=change):
         of_speakers = statistics[batch] if statistics is not None else None
         of_batch = model.logits(waveform.to(model.device), lengths.to(model.device), of_speakers)
         found |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))

@@ -29,7 +29,8 @@ def direction(metric: str, mode: str) -> str:
         )
     if mode != Classification.metrics[kind]:
         raise UserError(
-            f"monitor.mode={mode} does not fit monitor.metric={metric}: set monitor.mode={Classification.metrics[kind]}"
+            f"monitor.mode={mode} does not fit monitor.metric={metric}: "
+            f"set monitor.mode={Classification.metrics[kind]}"
         )
     return "minimize" if mode == "min" else "maximize"
 

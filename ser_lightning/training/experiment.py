@@ -109,7 +109,7 @@ def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> No
     assert isinstance(module.frontend, LogMel), "no other front-end has statistics"
     split, manifest = data.split, data.manifest
     rows = sorted({*split.train, *split.val, *split.test})
-    batches = clip_batches(data.collection, rows, what="speaker statistics", change=None)
+    batches = clip_batches(data.clips, rows, what="speaker statistics", change=None)
     module.speaker_statistics.fit(
         module.frontend.moments_of_set(batches, n_clips=len(manifest)),
         training=manifest.by_speaker(split.train),
@@ -206,7 +206,7 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     if trainer.is_global_zero:
         write_predictions(run.predictions, predictions)
         write_json(run.environment, environment.plain())
-        write_excluded_csv(run.excluded, data.collection.reports)
+        write_excluded_csv(run.excluded, data.clips.reports)
     return {
         **facts,
         "history": history.columns(),
@@ -236,8 +236,8 @@ def _cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataMo
     module.cache_features(
         sorted({*data.split.train, *data.split.val, *data.split.test}),
         hashes=data.manifest.column("audio_hash"),
-        n_samples=data.collection.n_samples.tolist(),
-        gather=data.collection.gather,
+        n_samples=data.clips.n_samples.tolist(),
+        gather=data.clips.gather,
     )
 
 

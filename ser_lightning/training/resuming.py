@@ -48,7 +48,7 @@ def _moved(trained: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]
     The stamp does not record who was in the test.
     """
     rows_now = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
-    people, manifest = data.collection.people, data.manifest
+    people, manifest = data.clips.people, data.manifest
     now = {part: {people[row] for row in rows} for part, rows in rows_now.items()}
     changed = {
         who: f"{was or 'test or none'} → {_parts(now, who) or 'none'}"

@@ -37,7 +37,7 @@ def evaluate_best(
     trainer.test(module, datamodule=data, verbose=False)
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
     tested = rows.tolist()
-    evaluation = data.task.evaluate(data.collection.test_clips(tested), logits.numpy())
+    evaluation = data.task.evaluate(data.clips.test_clips(tested), logits.numpy())
     shared = _leakage(stamp or data.training_record(), data, rows.tolist())
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:
@@ -53,7 +53,7 @@ def evaluate_best(
         "confusion_matrix": evaluation.confusion_matrix,
         "subgroups": evaluation.subgroups,
         "calibration": evaluation.calibration,
-        **data.collection.result_facts(tested),
+        **data.clips.result_facts(tested),
         "protocol": Protocol(**protocol),
         "leakage": shared,
         "contamination": module.contamination,
@@ -79,7 +79,7 @@ def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[i
     record = TrainingRecord.from_stamp(stamp)
     if record is None:
         return None
-    return record.leakage(data.collection, rows, same_speakers=data.collection.same_speakers)
+    return record.leakage(data.clips, rows, same_speakers=data.clips.same_speakers)
 
 
 def _choose(

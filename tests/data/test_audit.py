@@ -31,7 +31,7 @@ GIVEN = os.environ.get("SER_TEST_CREMAD")
 
 def looked_over(*overrides, rules=None, chosen="actors5", **options):
     module = unsplit_data(config(*overrides, "data.on_bad=exclude"))
-    return audit(module.collection, module.rules if rules is None else rules, chosen=chosen, **options)
+    return audit(module.clips, module.rules if rules is None else rules, chosen=chosen, **options)
 
 
 def of_cremad(root, **options):
@@ -233,10 +233,10 @@ def test_the_chosen_split_must_be_possible(whole, root):
 
 
 def test_no_part_of_the_chosen_split_may_be_empty(whole):
-    collection = unsplit_data(config("data=csv", f"data.manifest={whole}")).collection
+    clips = unsplit_data(config("data=csv", f"data.manifest={whole}")).clips
 
     def empty(folds, chosen="some"):
-        result = audit(collection, {"some": SpeakerFolds(folds=folds)}, chosen=chosen)
+        result = audit(clips, {"some": SpeakerFolds(folds=folds)}, chosen=chosen)
         assert result.passed is not any(finding.severity == "error" for finding in result.findings)
         finding = found(result, "empty_fold") or found(result, "no_split")
         return finding and (finding.severity, finding.text, finding.names)
@@ -427,9 +427,7 @@ def test_the_trouble_of_cremad_is_named_and_passes():
         "1017_IWW_ANG_XX (anger) = 1017_IWW_FEA_XX (fear)",
     )
     assert found(result, "duplicates") is None
-    speakers = {
-        row.speaker for row in unsplit_data(config("data=cremad", f"data.root={GIVEN}")).collection.manifest
-    }
+    speakers = {row.speaker for row in unsplit_data(config("data=cremad", f"data.root={GIVEN}")).clips.manifest}
     n = len(speakers)
     random = of_cremad(Path(str(GIVEN)).resolve(), chosen="random")
     assert f"{n} of {n} test speakers also train" in found(random, "shared_speakers").text

@@ -101,7 +101,7 @@ def test_the_protocol_says_what_was_measured_on(datamodule):
     assert protocol["speaker_independent"] is True
     assert (protocol["n_train"], protocol["n_val"], protocol["n_test"]) == (48, 24, 24)
     assert datamodule.class_counts().tolist() == [8] * 6
-    assert datamodule.collection.warnings() == {"missing": 7442 - 96}
+    assert datamodule.clips.warnings() == {"missing": 7442 - 96}
 
 
 @pytest.mark.parametrize(

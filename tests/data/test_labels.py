@@ -107,10 +107,10 @@ def test_a_corpus_is_taught_what_listeners_heard(cremad_root, voted, labels, n_c
     assert len(data.manifest) == n_clips
     assert data.protocol()["label_source"] == labels
     assert data.protocol()["n_test"] == n_test  # without the four ties on fear
-    assert data.collection.warnings().get("left_out_by_label", 0) == 96 - n_clips
+    assert data.clips.warnings().get("left_out_by_label", 0) == 96 - n_clips
     batch = next(iter(data.train_dataloader()))
     assert batch.target.sum(1).tolist() == pytest.approx([1.0] * len(batch.target))
-    annotators = data.collection.annotator_scores(data.split.test)
+    annotators = data.clips.annotator_scores(data.split.test)
     assert annotators.majority is None
     assert 0.6 < annotators.single.uar < 1.0
 

@@ -38,9 +38,9 @@ def record_of(data):
 
 def compared(data, other, same_speakers=None):
     """All of another list against what ``data`` trains."""
-    collection = unsplit_data(config("data=csv", f"data.manifest={other}")).collection
-    rows = range(len(collection.manifest))
-    return record_of(data).leakage(collection, rows, same_speakers=same_speakers)
+    clips = unsplit_data(config("data=csv", f"data.manifest={other}")).clips
+    rows = range(len(clips.manifest))
+    return record_of(data).leakage(clips, rows, same_speakers=same_speakers)
 
 
 def test_each_pair_of_parts_is_told_apart(tmp_path):
@@ -50,7 +50,7 @@ def test_each_pair_of_parts_is_told_apart(tmp_path):
     lines += ["clips/3.wav,calm,YAF,test"]
     path.write_text("\n".join(lines))
     data = data_of(path, "data.split=file", "data.splits.file.speaker_independent=false")
-    found = record_of(data).leakage(data.collection, data.split.test, same_speakers=None)
+    found = record_of(data).leakage(data.clips, data.split.test, same_speakers=None)
     oaf = Shared(speakers=["my:OAF"], n_sounds=0)
     assert found == {"train/test": NOTHING, "val/test": NOTHING, "train/val": oaf}
     assert keeps_test_apart(found) and data.protocol()["speaker_independent"] is True
@@ -89,11 +89,11 @@ def test_a_spelling_that_differs_by_case_or_zeros_is_the_same_question(tmp_path,
 def test_a_list_is_known_by_its_contents(tmp_path):
     data = data_of(listed(tmp_path / "one"))
     renamed = listed(tmp_path / "renamed", name="another_name.csv")  # the same sounds, elsewhere
-    collection = unsplit_data(config("data=csv", f"data.manifest={renamed}")).collection
-    assert record_of(data).knows(collection)
+    clips = unsplit_data(config("data=csv", f"data.manifest={renamed}")).clips
+    assert record_of(data).has_corpus_of(clips)
     assert len(compared(data, renamed)["train/test"].speakers) == 3  # no question: it is the same list
     unrelated = listed(tmp_path / "unrelated", sound=0.3, called="q")  # of the same file name
-    assert not record_of(data).knows(unsplit_data(config("data=csv", f"data.manifest={unrelated}")).collection)
+    assert not record_of(data).has_corpus_of(unsplit_data(config("data=csv", f"data.manifest={unrelated}")).clips)
 
 
 def test_sounds_count_whatever_the_answer_is(tmp_path):
@@ -107,22 +107,22 @@ def test_sounds_count_whatever_the_answer_is(tmp_path):
 
 def test_a_list_that_is_called_like_a_corpus_is_none_of_its_speakers(tmp_path, cremad_root):
     path = listed(tmp_path, name="cremad.csv", called="100")  # 1001, 1002 ...
-    corpus = unsplit_data(config("data=cremad", f"data.root={cremad_root}")).collection
+    corpus = unsplit_data(config("data=cremad", f"data.root={cremad_root}")).clips
     found = record_of(data_of(path)).leakage(corpus, range(len(corpus.manifest)), same_speakers=None)
     assert keeps_test_apart(found)
-    assert not record_of(data_of(path)).knows(corpus)
+    assert not record_of(data_of(path)).has_corpus_of(corpus)
 
 
 def test_records_of_older_checkpoints_are_read(tmp_path, cremad_root):
     data = data_of(listed(tmp_path / "one"))
     older = {"heard": data.training_record()["heard"]}
-    collection = unsplit_data(config("data=csv", f"data.manifest={listed(tmp_path / 'two', sound=0.3)}")).collection
+    clips = unsplit_data(config("data=csv", f"data.manifest={listed(tmp_path / 'two', sound=0.3)}")).clips
     with pytest.raises(UserError, match=r"data\.same_speakers=yes"):
-        TrainingRecord.from_stamp(older).leakage(collection, range(10), same_speakers=None)
+        TrainingRecord.from_stamp(older).leakage(clips, range(10), same_speakers=None)
     assert TrainingRecord.from_stamp({"labels": []}) is None
     cremad = make_data(config("data=cremad", f"data.root={cremad_root}"))
     record = TrainingRecord.from_stamp({"heard": cremad.training_record()["heard"]})
-    found = record.leakage(cremad.collection, cremad.split.train, same_speakers=None)
+    found = record.leakage(cremad.clips, cremad.split.train, same_speakers=None)
     assert len(found["train/test"].speakers) == 4 and found["train/test"].n_sounds == 48
 
 

@@ -33,8 +33,8 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def collection(cremad_root):
-    return unsplit_data(config("data=cremad", f"data.root={cremad_root}")).collection
+def clips(cremad_root):
+    return unsplit_data(config("data=cremad", f"data.root={cremad_root}")).clips
 
 
 @pytest.fixture
@@ -87,19 +87,19 @@ def test_it_computes_what_the_package_does():
         assert embedding[list(expected)] == pytest.approx(list(expected.values()), abs=2e-5)
 
 
-def test_clips_are_embedded_once(collection, weights, own_cache, monkeypatch):
+def test_clips_are_embedded_once(clips, weights, own_cache, monkeypatch):
     rows = [5, 3, 80]
-    first = embed_clips(collection, rows, weights)
+    first = embed_clips(clips, rows, weights)
     assert first.shape == (3, WIDTH)
-    more = embed_clips(collection, [80, *range(10)], weights)
+    more = embed_clips(clips, [80, *range(10)], weights)
     assert np.array_equal(more[[6, 4, 0]], first)
     monkeypatch.setattr(speaker_encoder, "load_encoder", None)
-    assert np.array_equal(embed_clips(collection, rows, weights), first)
+    assert np.array_equal(embed_clips(clips, rows, weights), first)
     (store,) = (own_cache / "speaker_embeddings").glob("*.npz")
     monkeypatch.undo()
     monkeypatch.setenv("SER_CACHE", str(own_cache))
     store.write_bytes(store.read_bytes()[:1000])
-    assert np.array_equal(embed_clips(collection, rows, weights), first)
+    assert np.array_equal(embed_clips(clips, rows, weights), first)
 
 
 def test_batches_hold_every_clip_and_little_padding():
@@ -109,11 +109,11 @@ def test_batches_hold_every_clip_and_little_padding():
     assert all(len(batch) == 1 or len(batch) * int(batch[-1]) <= 600 * 16_000 for batch in batches)
 
 
-def test_a_cache_that_cannot_be_written_is_one_line(collection, weights, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_one_line(clips, weights, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SER_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match=r"cannot be written .* set SER_CACHE to a directory"):
-        embed_clips(collection, [0], weights)
+        embed_clips(clips, [0], weights)
 
 
 @pytest.mark.parametrize("content", [b"", b"something", None])

@@ -146,7 +146,9 @@ def test_the_notebooks_cnn_may_be_given_clips_as_long_as_they_are(n_frames):
 def test_a_weight_weighs_the_clip_and_not_its_smoothed_target():
     """A rare class has no part in the loss of a clip of another; https://github.com/pytorch/pytorch/issues/104776."""
     logits, target = torch.randn(4, 3), torch.eye(3)[[0, 1, 2, 2]]
-    weighted = module("model.class_weights=balanced", counts=torch.tensor([1.0, 9.0, 90.0]))
+    counts = torch.tensor([1.0, 9.0, 90.0])
+    weighted = module("model.class_weights=balanced", counts=counts)
+    smoothed = module("model.class_weights=balanced", "model.label_smoothing=0.1", counts=counts)
     weights = torch.tensor([100 / 3, 100 / 27, 100 / 270, 100 / 270])
     alone = functional.cross_entropy(logits, target, label_smoothing=0.1, reduction="none")
     torch.testing.assert_close(smoothed.loss(logits, target), (weights * alone).mean())

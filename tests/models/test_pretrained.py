@@ -474,7 +474,7 @@ def from_waveforms(run, cfg):
     """The same of a checkpoint that is given waveforms."""
     data, model = make_data(cfg), load_model(run.best)
     rows = list(data.split.test)
-    waveform, lengths = (torch.from_numpy(array) for array in data.collection.gather(rows))
+    waveform, lengths = (torch.from_numpy(array) for array in data.clips.gather(rows))
     with torch.inference_mode():
         probabilities = model(waveform, lengths).tolist()
     return {data.manifest[row].id: values for row, values in zip(rows, probabilities, strict=True)}

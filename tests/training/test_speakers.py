@@ -45,7 +45,7 @@ def fitted(root, *more):
 
 
 def batch_of(data, rows):
-    waveform, lengths = (torch.from_numpy(array) for array in data.collection.gather(rows))
+    waveform, lengths = (torch.from_numpy(array) for array in data.clips.gather(rows))
     label = torch.zeros(len(rows), dtype=torch.int64)
     return Batch(waveform=waveform, lengths=lengths, label=label, target=label, index=torch.tensor(rows))
 

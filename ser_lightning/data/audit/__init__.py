@@ -1,1 +1,1 @@
-"""Looks a corpus and its splits over: what is there, what is suspect, what leaks."""
+"""Audits a corpus and its splits: what is there, what looks wrong, what leaks from training into the test."""

@@ -1,6 +1,6 @@
-"""An audit of a corpus: what is there against what should be, what looks wrong, and what its splits let through.
+"""Audits a corpus: what is there against what should be, what looks wrong, and how its splits leak.
 
-It lists and never stops, so it takes a collection that was opened without its unusable files.
+It lists and never stops, so it takes clips that were opened without the unusable files.
 """
 
 import statistics
@@ -24,7 +24,7 @@ from ser_lightning.data.audit.findings import (
 from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex
 from ser_lightning.data.audit.speaker_similarity import SpeakerSimilarity
 from ser_lightning.data.audit.speakers import similarity_findings
-from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.labels import DROP
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.spelling import loose_key
@@ -73,7 +73,7 @@ class SourceFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """All that was found out about one collection and its splits."""
+    """All that was found out about labelled clips and their splits."""
 
     name: str
     title: str
@@ -93,7 +93,7 @@ class Audit:
     speaker_similarity: SpeakerSimilarity | None = None
 
     def of(self, severity: Severity) -> list[Finding]:
-        """The findings of one severity."""
+        """Return the findings of one severity."""
         return [finding for finding in self.findings if finding.severity == severity]
 
     @property
@@ -102,12 +102,12 @@ class Audit:
         return not self.of("error")
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain values, the verdict first."""
+        """Return everything as plain values, ``passed`` first."""
         return {"schema": SCHEMA, "passed": self.passed, **asdict(self)}
 
 
 def audit(
-    collection: Collection,
+    clips: LabelledClips,
     rules: Mapping[str, SplitRule],
     *,
     chosen: str,
@@ -119,13 +119,13 @@ def audit(
     ``needs_validation``: a run could not do without a validation set.
     Raises: UserError where there is no clip to look at.
     """
-    manifest, reports = collection.manifest, collection.reports
+    manifest, reports = clips.manifest, clips.reports
     if not len(manifest):
-        raise UserError(f"no clip of {collection.title} has a label: look at data.label_map")
-    expected = _Expected.of(collection)
-    labels = _audit_labels(manifest, collection.labels, expected.clips_by_label)
+        raise UserError(f"no clip of {clips.title} has a label: look at data.label_map")
+    expected = _Expected.of(clips)
+    labels = _audit_labels(manifest, clips.labels, expected.clips_by_label)
     duplicates = tuple(_duplicate(manifest, group) for group in manifest.same_sound())
-    splits = audit_splits(manifest, collection.labels, rules)
+    splits = audit_splits(manifest, clips.labels, rules)
     own = [split for split in splits if split.name == chosen]
     clips_of = Counter(row.speaker for row in manifest)
     findings = chain(
@@ -133,19 +133,19 @@ def audit(
         label_findings(
             {name: each.clips.found for name, each in labels.items()},
             {name: each.speakers_without for name, each in labels.items()},
-            n_left_out=collection.warnings().get("left_out_by_label", 0),
+            n_left_out=clips.warnings().get("left_out_by_label", 0),
             n_unlabelled=manifest.column("emotion").count(""),
         ),
         speaker_findings(manifest),
-        clip_findings(manifest, silent=_silent(collection)),
+        clip_findings(manifest, silent=_silent(clips)),
         duplicate_findings(duplicates),
         *(split_findings(split, needs_validation=needs_validation) for split in own),
         similarity_findings(speaker_similarity, own) if speaker_similarity is not None else (),
     )
     return Audit(
-        name=collection.name,
-        title=collection.title,
-        synthetic=collection.synthetic,
+        name=clips.name,
+        title=clips.title,
+        synthetic=clips.synthetic,
         folders=tuple(report.folder for report in reports),
         clips=Count(found=len(manifest), expected=expected.n_clips),
         speakers=Count(found=len(clips_of), expected=expected.n_speakers),
@@ -164,21 +164,21 @@ def audit(
 
 @dataclass(frozen=True, kw_only=True)
 class _Expected:
-    """What a whole collection would hold; None, or no label, where that is not known."""
+    """What complete corpora would hold; None, or no label, where that is not known."""
 
     n_clips: int | None
     n_speakers: int
     clips_by_label: Mapping[str, int]
 
     @classmethod
-    def of(cls, collection: Collection) -> "_Expected":
-        corpora = [part.corpus for part in collection.parts]
-        joined = [corpus.listing for corpus in corpora if corpus.listing is not None and collection.same_speakers]
+    def of(cls, clips: LabelledClips) -> "_Expected":
+        corpora = [part.corpus for part in clips.parts]
+        joined = [corpus.listing for corpus in corpora if corpus.listing is not None and clips.same_speakers]
         n_speakers = sum(corpus.n_speakers for corpus in corpora if corpus.listing not in joined)
         n_speakers += len({loose_key(facts.speaker) for listing in joined for facts in listing.files.values()})
-        if collection.facts.get("label_source", "intended") != "intended":  # listeners decide how many
+        if clips.facts.get("label_source", "intended") != "intended":  # annotators decide how many
             return cls(n_clips=None, n_speakers=n_speakers, clips_by_label={})
-        label_map = collection.facts.get("label_map") or {}
+        label_map = clips.facts.get("label_map") or {}
         clips_by_label: Counter[str] = Counter()
         for corpus in corpora:
             for emotion, n_clips in corpus.clips_by_label.items():
@@ -187,10 +187,10 @@ class _Expected:
         return cls(n_clips=sum(clips_by_label.values()), n_speakers=n_speakers, clips_by_label=clips_by_label)
 
 
-def _silent(collection: Collection) -> list[str]:
-    """Ids in the collection, where a corpus's own report may say them shorter."""
-    silent = {(part.corpus.name, id) for part in collection.parts for id in part.packed.report.silent}
-    return [row.id for row in collection.manifest if (row.corpus, row.id.removeprefix(f"{row.corpus}:")) in silent]
+def _silent(clips: LabelledClips) -> list[str]:
+    """Return ids of silent clips as the manifest has them; a corpus's own report may say them shorter."""
+    silent = {(part.corpus.name, id) for part in clips.parts for id in part.packed.report.silent}
+    return [row.id for row in clips.manifest if (row.corpus, row.id.removeprefix(f"{row.corpus}:")) in silent]
 
 
 def _audit_labels(manifest: Manifest, labels: Sequence[str], expected: Mapping[str, int]) -> dict[str, LabelAudit]:

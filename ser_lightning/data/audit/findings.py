@@ -1,4 +1,4 @@
-"""What a person ought to know of a corpus before believing a result on it, each thing in a sentence."""
+"""The findings of an audit: errors, warnings and notes, a sentence each."""
 
 import statistics
 from collections import Counter
@@ -51,7 +51,7 @@ class Duplicate:
 
 
 def file_findings(reports: Sequence[Report]) -> Iterator[Finding]:
-    """Files that could not be used, clips that are not there, files that were counted once."""
+    """Yield findings on files that cannot be used, missing clips, and files that were counted once."""
     bad = [each for report in reports for each in report.bad]
     by_reason: dict[str, list[str]] = {}
     for each in bad:
@@ -72,7 +72,7 @@ def file_findings(reports: Sequence[Report]) -> Iterator[Finding]:
 
 
 def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Finding]:
-    """Clips that can be decoded and yet are suspect."""
+    """Yield findings on clips that can be decoded and yet look wrong."""
     if silent:
         yield _finding("warning", "silent", counted(silent, "silent clip"), silent)
     flat = clipped(manifest)
@@ -87,7 +87,7 @@ def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Find
 
 
 def speaker_findings(manifest: Manifest) -> Iterator[Finding]:
-    """Speakers with a clip or two where others of the corpus have many: a misspelt name, more often than not."""
+    """Yield findings on speakers with a clip or two where others have many: misspelt names, mostly."""
     for corpus in dict.fromkeys(manifest.column("corpus")):
         clips_of = Counter(row.speaker for row in manifest if row.corpus == corpus)
         usual = statistics.median([n_clips for n_clips in clips_of.values() if n_clips > FEW_CLIPS] or [0])
@@ -99,7 +99,7 @@ def speaker_findings(manifest: Manifest) -> Iterator[Finding]:
 
 
 def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:
-    """The same sound under more than one name."""
+    """Yield findings on sounds that are there under more than one name."""
     contradictory = [str(one) for one in duplicates if one.contradictory]
     if contradictory:
         text = f"{counted(contradictory, 'sound')} with more than one label"
@@ -116,7 +116,7 @@ def label_findings(
     n_left_out: int,
     n_unlabelled: int,
 ) -> Iterator[Finding]:
-    """Labels that nobody, or not everybody, conveys, and clips that have none."""
+    """Yield findings on labels that nobody, or not everybody, conveys, and on clips without a label."""
     if len(clips_of) < 2:
         yield _finding("error", "single_label", f"{', '.join(clips_of)} is the only label: nothing is told apart")
     absent = [label for label, n_clips in clips_of.items() if not n_clips]
@@ -126,7 +126,7 @@ def label_findings(
     for label, names in lacking.items():
         yield _finding("note", "speaker_without_label", f"{counted(names, 'speaker')} without {label}", names)
     if n_left_out:
-        text = f"{counted(n_left_out, 'clip')} left out: the label map drops them, or listeners did not agree"
+        text = f"{counted(n_left_out, 'clip')} left out: the label map drops them, or annotators did not agree"
         yield _finding("note", "left_out_by_label", text)
     if n_unlabelled:
         yield _finding("note", "unlabelled", f"{counted(n_unlabelled, 'clip')} without a majority: they only train")
@@ -166,12 +166,12 @@ def _broken_promise(split: SplitAudit) -> Iterator[Finding]:
 
 def _declared_leak(split: SplitAudit) -> Iterator[Finding]:
     parts = []
-    if split.hears_test_speakers:
+    if split.shares_test_speakers:
         worst = max(split.folds, key=lambda fold: (fold.n_trained_speakers, fold.n_trained_readings))
-        heard = f"{worst.n_trained_speakers} of {len(worst.test.speakers)} test speakers also train"
+        shared = f"{worst.n_trained_speakers} of {len(worst.test.speakers)} test speakers also train"
         if worst.n_readings:
-            heard += f", and so do {worst.n_trained_readings:,} of {worst.n_readings:,} of their sentences"
-        parts.append(heard)
+            shared += f", and so do {worst.n_trained_readings:,} of {worst.n_readings:,} of their sentences"
+        parts.append(shared)
     elif any(fold.shared_speakers for fold in split.folds):
         parts.append("speakers are shared outside the test set")
     n_torn = len({ids for fold in split.folds for ids in fold.torn_duplicates})

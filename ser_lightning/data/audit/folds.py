@@ -1,4 +1,4 @@
-"""What every fold of a split is made of, and what crosses its borders."""
+"""Counts clips and speakers in every fold of a split, and what its subsets share."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +71,7 @@ class SplitAudit:
         return {name: folds for name, folds in empty.items() if folds}
 
     @property
-    def hears_test_speakers(self) -> bool:
+    def shares_test_speakers(self) -> bool:
         """Whether any speaker that tests also trains."""
         return any(fold.n_trained_speakers for fold in self.folds)
 
@@ -85,7 +85,7 @@ def audit_splits(
 
 
 def by_sex(rows: Iterable[Utterance]) -> dict[str, int]:
-    """How many of each sex."""
+    """Return how many clips are of each sex."""
     return dict(sorted(Counter(row.sex or "unknown" for row in rows).items()))
 
 
@@ -139,7 +139,7 @@ class _Auditor:
         )
 
     def _indices(self, parts: Sequence[str], name: str) -> tuple[int, ...]:
-        """The rows of a subset; a clip without a label can train, but not be judged."""
+        """Return the rows of a subset; a clip without a label can only train."""
         rows = (index for index, part in enumerate(parts) if part == name)
         return tuple(index for index in rows if name == "train" or self.manifest[index].emotion)
 

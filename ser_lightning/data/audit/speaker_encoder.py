@@ -1,4 +1,4 @@
-"""Speaker embeddings of clips by a pretrained encoder, kept on disk by the hash of the clip's sound.
+"""Computes speaker embeddings of clips with a pretrained encoder, kept on disk by the hash of the sound.
 
 The encoder is an LSTM trained to verify speakers (Wan et al., "Generalized end-to-end loss for speaker
 verification", ICASSP 2018). Its weights come inside the package Resemblyzer (Apache 2.0). Only that file is read:
@@ -21,7 +21,7 @@ import torch
 import torchaudio
 from torch import nn
 
-from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import alone, cache_root, replacing
@@ -60,7 +60,7 @@ class SpeakerEncoder(nn.Module):
 
     @torch.inference_mode()
     def embed(self, waveform: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Int16 samples (B, T), padded with zeros, none of them silent throughout, and lengths (B,) -> (B, D)."""
+        """Embed int16 samples (B, T), padded with zeros, none silent throughout, of lengths (B,): (B, D)."""
         starts = [window_starts(int(length)) for length in lengths]
         clip_of = torch.tensor([clip for clip, own in enumerate(starts) for _ in own])  # (W,)
         n_frames = max(own[-1] for own in starts) + _WINDOW_FRAMES
@@ -82,7 +82,7 @@ class SpeakerEncoder(nn.Module):
 
 
 def window_starts(n_samples: int) -> list[int]:
-    """The first frame of each window over a clip; the last window may reach beyond its end."""
+    """Return the first frame of each window over a clip; the last window may reach beyond its end."""
     n_frames = math.ceil((n_samples + 1) / _HOP_SAMPLES)
     starts = list(range(0, max(1, n_frames - _WINDOW_FRAMES + _STEP_FRAMES + 1), _STEP_FRAMES))
     covered = (n_samples / _HOP_SAMPLES - starts[-1]) / _WINDOW_FRAMES
@@ -90,7 +90,7 @@ def window_starts(n_samples: int) -> list[int]:
 
 
 def weights_file() -> Path:
-    """The encoder's weights in the installed package.
+    """Return the encoder's weights in the installed package.
 
     Raises: UserError where it is not installed.
     """
@@ -120,8 +120,8 @@ def load_encoder(path: Path) -> SpeakerEncoder:
     return encoder
 
 
-def embed_clips(collection: Collection, rows: Sequence[int], weights: Path) -> np.ndarray:
-    """Embed these clips of a collection, (N, D) float32; those embedded before are read from the cache.
+def embed_clips(clips: LabelledClips, rows: Sequence[int], weights: Path) -> np.ndarray:
+    """Embed clips of these rows, (N, D) float32; those embedded before are read from the cache.
 
     Of several processes one embeds and the others wait.
     Raises: UserError where the file holds no weights, or the cache cannot be written.
@@ -129,7 +129,7 @@ def embed_clips(collection: Collection, rows: Sequence[int], weights: Path) -> n
     digest = hashlib.sha256(weights.read_bytes() + bytes([_PREPROCESSING])).hexdigest()[:16]
     folder = cache_root() / "speaker_embeddings"
     store = folder / f"{digest}.npz"
-    hashes = [collection.manifest[row].audio_hash for row in rows]
+    hashes = [clips.manifest[row].audio_hash for row in rows]
     known = _read(store)
     if not known.keys() >= set(hashes):
         try:
@@ -137,7 +137,7 @@ def embed_clips(collection: Collection, rows: Sequence[int], weights: Path) -> n
             with alone(
                 store.with_suffix(".lock"), on_wait=lambda: log.info("waiting for another audit that embeds clips")
             ):
-                known = _fill(store, collection, dict(zip(hashes, rows, strict=True)), load_encoder(weights))
+                known = _fill(store, clips, dict(zip(hashes, rows, strict=True)), load_encoder(weights))
         except OSError as error:
             raise UserError(
                 f"speaker embeddings cannot be written to {folder} ({error.strerror or error}): "
@@ -147,14 +147,14 @@ def embed_clips(collection: Collection, rows: Sequence[int], weights: Path) -> n
 
 
 def _fill(
-    store: Path, collection: Collection, row_of: Mapping[str, int], encoder: SpeakerEncoder
+    store: Path, clips: LabelledClips, row_of: Mapping[str, int], encoder: SpeakerEncoder
 ) -> dict[str, np.ndarray]:
     known = _read(store)
     lacking = [audio_hash for audio_hash in row_of if audio_hash not in known]
-    lacking.sort(key=lambda audio_hash: collection.manifest[row_of[audio_hash]].n_samples)
-    batches = _batches(lacking, [collection.manifest[row_of[audio_hash]].n_samples for audio_hash in lacking])
+    lacking.sort(key=lambda audio_hash: clips.manifest[row_of[audio_hash]].n_samples)
+    batches = _batches(lacking, [clips.manifest[row_of[audio_hash]].n_samples for audio_hash in lacking])
     for number, batch in enumerate(track(batches, "speaker embeddings"), 1):
-        embeddings = encoder.embed(*collection.gather([row_of[audio_hash] for audio_hash in batch]))
+        embeddings = encoder.embed(*clips.gather([row_of[audio_hash] for audio_hash in batch]))
         known.update(zip(batch, embeddings, strict=True))
         if number % _BATCHES_A_SAVE == 0 or number == len(batches):
             _write(store, known)

@@ -141,7 +141,7 @@ class _Clips:
         return solve_triangular(cholesky(shrunk, lower=True), (self.residuals[rows] - centre).T, lower=True).T
 
     def as_one(self, pair: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """The clips of two speakers, normalised as if both were one."""
+        """Return the clips of two speakers, normalised as if both were one."""
         _, merged = np.unique(np.where(self.speaker_of == pair[1], pair[0], self.speaker_of), return_inverse=True)
         normalised = replace(self, speaker_of=merged).normalised()
         return normalised[self.speaker_of == pair[0]], normalised[self.speaker_of == pair[1]]
@@ -209,7 +209,7 @@ def _compare_groups(base: SpeakerSimilarity, clips: _Clips) -> SpeakerSimilarity
 
 
 def similarity(one: np.ndarray, other: np.ndarray) -> float:
-    """The cosine between what the means of (N, D) and (N', D) estimate; NaN where one is all noise.
+    """Return the cosine between what the means of (N, D) and (N', D) estimate; NaN where one is all noise.
 
     A mean over N clips is longer than what it estimates by the noise of the clips over N, which lowers the cosine
     of small sets; the products of different clips of a set, averaged, have no such noise.
@@ -232,14 +232,14 @@ def _means(embeddings: np.ndarray, group_of: np.ndarray) -> np.ndarray:
 def _random_parts(clips: Sequence[np.ndarray], n_one: int | None = None, n_other: int | None = None) -> np.ndarray:
     """Similarities of two random parts of each speaker's clips: halves, or parts of at most so many clips."""
     random = np.random.default_rng(0)
-    found = []
+    similarities = []
     for _ in range(math.ceil(_DRAWS / len(clips))):
         for own in clips:
             shuffled = random.permutation(own)
             border = min(len(own) // 2, n_one or len(own))
             end = min(len(own), border + (n_other or len(own)))
-            found.append(similarity(shuffled[:border], shuffled[border:end]))
-    return np.array(found)
+            similarities.append(similarity(shuffled[:border], shuffled[border:end]))
+    return np.array(similarities)
 
 
 def _groups(speaker: str, clips: np.ndarray) -> SpeakerGroups:

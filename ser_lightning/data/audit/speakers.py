@@ -1,4 +1,4 @@
-"""What comparing speakers by their embeddings says of a corpus and its splits."""
+"""Turns speaker similarities into findings of an audit, and into a table."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,21 +17,21 @@ from ser_lightning.data.audit.speaker_similarity import (
     SpeakerSimilarity,
     compare_speakers,
 )
-from ser_lightning.data.labelled_clips import Collection
+from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.splits.split import SUBSETS
 
 
-def compare_collection(collection: Collection, weights: Path) -> SpeakerSimilarity:
+def compare_clips_by_speaker(clips: LabelledClips, weights: Path) -> SpeakerSimilarity:
     """Embed every clip that is not silent, and compare the speakers; a sound counts once for a speaker.
 
     Raises: UserError as `embed_clips`.
     """
-    manifest = collection.manifest
+    manifest = clips.manifest
     sounding = {(row.speaker, row.audio_hash): n for n, row in enumerate(manifest) if row.peak >= SILENT_PEAK}
     rows = sorted(sounding.values())
     return compare_speakers(
-        embed_clips(collection, rows, weights),
+        embed_clips(clips, rows, weights),
         speakers=[manifest[row].speaker for row in rows],
         emotions=[manifest[row].emotion for row in rows],
         durations_s=[manifest[row].duration_s for row in rows],
@@ -89,7 +89,7 @@ def similarity_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAud
 
 
 def similarity_table(similarity: SpeakerSimilarity) -> Iterator[RenderableType]:
-    """How alike halves of a speaker are, and different speakers, and the nearest of these."""
+    """Yield a table of similarities within and between speakers, and the most similar pairs."""
     yield Text("speakers compared by embeddings: 1 is one person, whatever the number of clips", style="bold")
     if similarity.halves is not None and similarity.different is not None:
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")

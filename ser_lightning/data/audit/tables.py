@@ -1,4 +1,4 @@
-"""An audit for people: tables, findings, and a verdict."""
+"""Prints an audit: tables, findings, and whether it passed."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -22,7 +22,7 @@ _CHANNELS = {1: "mono", 2: "stereo"}
 
 
 def print_audit(audit: Audit, console: Console) -> None:
-    """Print what is there, what each split lets through, what was found, and the verdict last."""
+    """Print what is there, what each split lets through, the findings, and last whether it passed."""
     console.print(Text(audit.title, style="bold"))
     for line in (*audit.folders, *_overview(audit)):
         console.print(line, soft_wrap=True)
@@ -34,7 +34,7 @@ def print_audit(audit: Audit, console: Console) -> None:
         _print_parts(console, similarity_table(audit.speaker_similarity))
     _print_parts(console, [_findings(audit)])
     console.print()
-    console.print(_verdict(audit))
+    console.print(_outcome(audit))
 
 
 def print_splits(splits: Sequence[SplitAudit], labels: Sequence[str], console: Console) -> None:
@@ -81,19 +81,19 @@ def _label_table(audit: Audit) -> Table:
 def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
     """How much of each fold's test set was in training too."""
     yield _promise(split)
-    headings = "train", "val", "test", "speakers\nheard", "speaker and\nsentence", "sounds on\ntwo sides"
+    headings = "train", "val", "test", "speakers\nin train", "speaker and\nsentence", "sounds on\ntwo sides"
     table = _table("fold", *headings, gap=2)
     table.add_column("hash", no_wrap=True)
     n_shown = len(split.folds) if len(split.folds) <= _FOLDS else _FIRST_FOLDS
     for fold in split.folds[:n_shown]:
         sizes = [f"{subset.n_clips:,}" for _, subset in _subsets(fold)]
-        heard = [
+        leaks = [
             f"{fold.n_trained_speakers} of {len(fold.test.speakers)}",
             f"{fold.n_trained_readings:,} of {fold.n_readings:,}" if fold.n_readings else "–",
             str(len(fold.torn_duplicates)),
         ]
         broken = split.speaker_independent and fold.leaks
-        table.add_row(str(fold.fold), *sizes, *heard, fold.hash, style="bold red" if broken else "")
+        table.add_row(str(fold.fold), *sizes, *leaks, fold.hash, style="bold red" if broken else "")
     yield table
     if n_shown < len(split.folds):
         more = counted(len(split.folds) - n_shown, "more fold")
@@ -152,7 +152,7 @@ def _promise(split: SplitAudit) -> Text:
         return Text(f"split {split.name}: cannot be made", style="yellow")
     if not split.keeps_its_promise:
         return Text(f"split {split.name}: declared speaker-independent, and is not", style="bold red")
-    if split.hears_test_speakers:
+    if split.shares_test_speakers:
         return Text(f"split {split.name}: SPEAKERS SHARED between training and test", style="bold yellow")
     return Text(f"split {split.name}: no test speaker is in training", style="bold")
 
@@ -178,7 +178,7 @@ def _in_full(finding: Finding) -> Text:
     return Text(f"{finding.text}: " + ", ".join([*shown, *more]))
 
 
-def _verdict(audit: Audit) -> Text:
+def _outcome(audit: Audit) -> Text:
     n_warnings = counted(len(audit.of("warning")), "warning")
     if audit.passed:
         return Text(f"passed, with {n_warnings}", style="bold green")

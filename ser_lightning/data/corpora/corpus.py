@@ -1,4 +1,4 @@
-"""What the corpus engine needs to know of a corpus."""
+"""The description of a corpus that the package works from, and how one is loaded by its name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ class Corpus:
     ``n_speakers`` and ``clips_by_label`` are of the whole corpus; the keys of the latter, in order, are its labels.
     ``audio_folder`` is looked for under the root; without it the root itself is taken for the audio folder.
     ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; a corpus with a ``listing``
-    needs none. ``read_votes`` gives what listeners heard, out of the corpus's own tables under its root.
+    needs none. ``read_votes`` reads annotators' votes, out of the corpus's own tables under its root.
     ``synthesise`` is set where the corpus is made rather than found, and writes it into a folder; ``version``
     is raised whenever it would write something else.
     ``remote`` is set where the corpus can be downloaded, and lists its files.
@@ -98,7 +98,7 @@ class Corpus:
 
 
 def load_corpus(name: str) -> Corpus:
-    """The corpus of that name: the ``CORPUS`` of the module ``ser_lightning.data.corpora.<name>``.
+    """Return the corpus of that name: the ``CORPUS`` of the module ``ser_lightning.data.corpora.<name>``.
 
     Raises: UserError where there is none.
     """
@@ -112,7 +112,7 @@ def load_corpus(name: str) -> Corpus:
 
 
 def corpus_names() -> list[str]:
-    """The corpora there are, by name."""
+    """Return the names of all corpora, in alphabetical order."""
     folder = Path(__file__).parent
     names = sorted(module.name for module in iter_modules([str(folder)]))
     return [name for name in names if hasattr(import_module(f"{__package__}.{name}"), "CORPUS")]

@@ -18,7 +18,7 @@ _TABLES = (  # path, size in bytes, sha256 (its first 128 bits), as in commit 16
 
 
 def remote_files() -> tuple[RemoteFile, ...]:
-    """The tables of votes and of actors, and the 7,442 clips."""
+    """Return the tables of votes and of actors, and the 7,442 clips."""
     tables = [_remote_file(path, _GIT_FILES, size_bytes, sha256) for path, size_bytes, sha256 in _TABLES]
     clips = [_remote_file(f"AudioWAV/{name}.wav", _LFS_FILES, size, sha256) for name, size, sha256 in _checksums()]
     return (*tables, *clips)

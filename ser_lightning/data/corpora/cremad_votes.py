@@ -1,8 +1,8 @@
-"""CREMA-D's crowd votes on the voice alone, out of the tables that come with the corpus.
+"""Reads CREMA-D's votes on the audio alone out of the tables that come with the corpus.
 
 ``processedResults/tabulatedVotes.csv`` counts the votes: a row a clip and modality, of which the rows numbered
-1xxxxx are of the voice (`tabulateVotesV2.r` of the corpus). ``processedResults/summaryTable.csv`` names the winners
-only, several of them joined by colons.
+1xxxxx are of the audio alone (`tabulateVotesV2.r` of the corpus). ``processedResults/summaryTable.csv`` names the
+winners only, several of them joined by colons.
 """
 
 import csv
@@ -20,7 +20,7 @@ _FOLDERS = ("processedResults", ".", "../processedResults", "..")  # the root ma
 
 
 def read_votes(root: Path | None, given: Path | None, *, id_of: Callable[[str], str]) -> Votes | None:
-    """Votes out of the table ``given``, or out of the first of the corpus's tables found by ``root``, else None.
+    """Read votes out of the table ``given``, or else the first of the corpus's tables by ``root``, if there is one.
 
     ``id_of`` makes a clip's id of the file name in a table.
     Raises: UserError for a table that is none of the two.
@@ -42,8 +42,8 @@ def _votes(names: list[str], rows: Iterator[list[str]], source: str, id_of: Call
     """Row by row and without a dictionary for each: this is read at every start."""
     if {*_LETTERS, "fileName"} <= set(names):
         clip, *letters = (names.index(name) for name in ("fileName", *_LETTERS))
-        voice = (row for row in rows if row[0].startswith("1"))
-        counts = {id_of(row[clip]): tuple(int(row[letter]) for letter in letters) for row in voice}
+        audio_alone = (row for row in rows if row[0].startswith("1"))
+        counts = {id_of(row[clip]): tuple(int(row[letter]) for letter in letters) for row in audio_alone}
         return Votes(by_clip=counts, counted=True, source=source)
     if {"FileName", "VoiceVote"} <= set(names):
         clip, vote = names.index("FileName"), names.index("VoiceVote")

@@ -36,18 +36,18 @@ class Condition:
     change: Change | None = None
 
     def apply(self, samples: Samples, *, sample_rate_hz: int, random: np.random.Generator) -> Samples:
-        """Int16 samples (T,) -> int16 samples (T',); what goes beyond full scale is clipped."""
+        """Change int16 samples (T,) into int16 samples (T',); what goes beyond full scale is clipped."""
         if self.change is None:
             return samples
         changed = self.change(samples / _FULL_SCALE, sample_rate_hz, random)
         return np.clip(np.rint(changed * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
 
     def apply_to_clip(self, id: str, samples: Samples, *, sample_rate_hz: int) -> Samples:
-        """The same, with random numbers that depend on clip and condition alone: not on order, batch or process."""
+        """Do the same with random numbers that depend on clip and condition alone, not on order or batch."""
         return self.apply(samples, sample_rate_hz=sample_rate_hz, random=stable_rng(0, f"{self.name}/{id}"))
 
 
 def within_full_scale(samples: Floats) -> Floats:
-    """The same sound, quieter where it would clip otherwise: of noise and rooms, clipping is no part."""
+    """Return the same sound, quieter where it would clip otherwise."""
     top = (_FULL_SCALE - 1) / _FULL_SCALE
     return samples / max(1.0, float(np.abs(samples).max()) / top)

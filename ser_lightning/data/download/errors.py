@@ -1,4 +1,4 @@
-"""How an attempt at a file can end, other than well. The messages read on after a host's name."""
+"""Errors that an attempt to fetch a file ends with. The messages read on after a host's name."""
 
 
 class NotHad(Exception):

@@ -1,4 +1,4 @@
-"""Git LFS: a host may serve the pointer to a file where the file itself was meant.
+"""Reads Git LFS pointers, which a host may serve where the file itself was meant.
 
 The pointer: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 Asking for what it points to: https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md

@@ -168,7 +168,7 @@ def discard_if_damaged(folder: Path, *, thorough: bool = False) -> bool:
 
 
 def bad_list(corpus: Corpus) -> Path:
-    """Where all unusable files are listed, if a message cannot name them."""
+    """Return where all unusable files are listed, if a message cannot name them."""
     return cache_root() / f"{corpus.name}-bad-files.txt"
 
 

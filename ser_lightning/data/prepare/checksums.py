@@ -1,4 +1,4 @@
-"""Whether a packed corpus is still what was packed: sizes and checksums of its files, the samples' by block.
+"""Checks that a packed corpus is what was packed: sizes and checksums of files, the samples' by block.
 
 A cache on a failing disk, cut short or half of zeros, would train without a word, and to other numbers.
 """
@@ -39,8 +39,8 @@ def damage(folder: Path, *, thorough: bool) -> str:
                 return f"{name} was changed"
         n_looked_at = n_blocks if thorough else min(n_blocks, _AT_START)
         blocks = sorted({round(i * (n_blocks - 1) / max(1, n_looked_at - 1)) for i in range(n_looked_at)})
-        found = zip(blocks, _block_sums(folder, blocks), strict=True)
-        n_wrong = sum(value != sums["blocks"][block] for block, value in found)
+        measured = zip(blocks, _block_sums(folder, blocks), strict=True)
+        n_wrong = sum(value != sums["blocks"][block] for block, value in measured)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{_SUMS} cannot be read ({error})"
     return f"{n_wrong} of {len(blocks)} blocks of {_SAMPLES} were changed" if n_wrong else ""

@@ -1,4 +1,4 @@
-"""What phones and browsers record, AAC and its like: decoded by PyAV, or by an ffmpeg that is installed.
+"""Decodes what phones and browsers record, AAC and its like, by PyAV or an installed ffmpeg.
 
 T: frames.  C: channels.
 """
@@ -155,8 +155,8 @@ def _by_ffmpeg(stack: ExitStack, program: str, path: Path, form: CodedFormat) ->
     def check() -> None:
         if running.wait() != 0 or complaints.tell():
             complaints.seek(0)
-            said = complaints.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise UnreadableAudio(f"is damaged, or truncated, or without an audio track (ffmpeg: {said[-1]})")
+            complained = complaints.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
+            raise UnreadableAudio(f"is damaged, or truncated, or without an audio track (ffmpeg: {complained[-1]})")
 
     header = output.read(_AU_HEADER.size)
     if len(header) < _AU_HEADER.size:

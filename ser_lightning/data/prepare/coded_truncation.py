@@ -1,4 +1,4 @@
-"""Whether a file of a format that FFmpeg decodes is all there: FFmpeg reads a cut-off one as far as it goes."""
+"""Finds files cut off in formats that FFmpeg decodes, since FFmpeg reads them as far as they go."""
 
 import struct
 from collections.abc import Callable

@@ -51,7 +51,7 @@ def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
 
 
 def stream_file(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Iterator[np.ndarray]:
-    """The samples that `decode` would return, in blocks (T,) of int16 that follow each other: for long recordings.
+    """Yield the samples that `decode` would return in blocks (T,) of int16 that follow each other.
 
     Raises: UnreadableAudio as `decode`; damage is found when the reading comes to it.
     """
@@ -67,7 +67,7 @@ def stream_file(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Iterator
 def stream_raw(
     file: BinaryIO, from_hz: int, *, channels: int = 1, sample_rate_hz: int = SAMPLE_RATE_HZ
 ) -> Iterator[np.ndarray]:
-    """The same for samples without a header, 16-bit little-endian, channels in turns, until the file ends.
+    """Do the same for samples without a header: 16-bit little-endian, channels in turns, to the end.
 
     Raises: UnreadableAudio for an impossible rate, no samples, and a last frame that is not whole.
     """
@@ -81,7 +81,7 @@ def stream_raw(
 
 
 def samples_of(waveform: np.ndarray, from_hz: int, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
-    """What `decode` would give for a file that holds this: (T,) int16.
+    """Return what `decode` would give for a file that holds this: (T,) int16.
 
     Args:
         waveform: (T,), or (C, T) whose channels are averaged; float in [-1, 1] or int16.
@@ -109,17 +109,17 @@ def samples_of(waveform: np.ndarray, from_hz: int, *, sample_rate_hz: int = SAMP
 
 
 def peak(samples: np.ndarray) -> int:
-    """The largest of int16 samples (T,), either way; 32,768 is full scale."""
+    """Return the largest of int16 samples (T,), either way; 32,768 is full scale."""
     return max(int(samples.max()), -int(samples.min()))
 
 
 def clipped_share(samples: np.ndarray) -> float:
-    """The share of int16 samples (T,) that stand at full scale, where louder ones were cut off."""
+    """Return the share of int16 samples (T,) that stand at full scale, where louder ones were cut off."""
     return float(np.mean((samples == _FULL_SCALE - 1) | (samples == -_FULL_SCALE)))
 
 
 def padded(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Int16 samples (T,) of B clips -> (B, T), padded with zeros to the longest, and (B,) int64 lengths."""
+    """Pad int16 samples (T,) of B clips with zeros to the longest: (B, T), and (B,) int64 lengths."""
     lengths = np.array([len(clip) for clip in clips], dtype=np.int64)
     waveform = np.zeros((len(clips), int(lengths.max())), dtype=np.int16)
     for row, clip in zip(waveform, clips, strict=True):
@@ -173,7 +173,7 @@ class _FlatTops:
 
     def __init__(self, channels: int, *, top: float, limit: float):
         self.n = 0
-        self._tail = np.zeros((4, channels))  # two frames that were judged, and two that wait for the next two
+        self._tail = np.zeros((4, channels))  # two frames that were compared, and two that wait for the next two
         self._top, self._limit = top, limit
 
     def watch(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

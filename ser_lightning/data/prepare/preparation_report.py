@@ -1,4 +1,4 @@
-"""What preparation found: files that cannot be used, and clips that can but look wrong."""
+"""Reports what preparation found: files that cannot be used, and clips that look wrong."""
 
 import csv
 from collections import defaultdict
@@ -34,7 +34,7 @@ class Report:
     square_waves: tuple[str, ...] = ()  # of these, what is little else: floats that are not in [-1, 1]
 
     def warnings(self) -> dict[str, int]:
-        """How many clips show each oddity, the ones that none shows left out."""
+        """Count clips with a warning, by kind; kinds without any are left out."""
         counts = {
             "silent": len(self.silent),
             "clipped": len(self.clipped),
@@ -48,7 +48,7 @@ class Report:
         return {kind: count for kind, count in counts.items() if count}
 
     def lines(self) -> list[str]:
-        """The oddities in words, a line each."""
+        """Return the warnings in words, a line each."""
         lines = []
         if self.n_missing:
             lines.append(f"{counted(self.n_missing, 'clip')} of the corpus missing: results are on a part of it")
@@ -71,7 +71,7 @@ class Report:
         return lines
 
     def complaint(self, whole_list: Path) -> str:
-        """Every bad file by reason, and what can be done; more than ``_NAMED`` go to the file ``whole_list``."""
+        """Return every bad file by reason, and the remedy; more than ``_NAMED`` go to the file ``whole_list``."""
         by_reason = defaultdict(list)
         for bad in self.bad:
             by_reason[bad.reason].append(bad.named)
@@ -111,5 +111,5 @@ def write_excluded_csv(path: Path, reports: Sequence[Report]) -> None:
 
 
 def duplicate_audio(manifest: Manifest) -> tuple[tuple[str, ...], ...]:
-    """Groups of ids whose decoded samples are the same, bit for bit."""
+    """Return groups of ids whose decoded samples are the same, bit for bit."""
     return tuple(tuple(manifest[row].id for row in group) for group in manifest.same_sound())

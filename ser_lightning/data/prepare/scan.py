@@ -155,12 +155,12 @@ def _as_it_lies(folder: Path, path: str) -> str:
 
 
 def same_name(first: SourceFile) -> str:
-    """Why a file that is called like ``first``, and is no copy of it, cannot be used."""
+    """Return why a file that is called like ``first``, and is no copy of it, cannot be used."""
     return f"has the same clip name as {first.path}, and other contents"
 
 
 def how_to_get(corpus: Corpus, setting: str) -> str:
-    """Where the corpus comes from and which override points to it."""
+    """Return where the corpus comes from and which override points to it."""
     command = (
         f"`ser data download {corpus.name}` fetches it. Or get it from " if corpus.remote else "It comes from "
     )
@@ -181,7 +181,7 @@ def _audio_folder(corpus: Corpus, root: Path, setting: str) -> Path:
 def walk(
     folder: Path, bad: list[BadFile], passed_over: list[str] | None = None
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file that may be audio: its path below ``folder`` with forward slashes, and its size and times.
+    """Return every file that may be audio: its path below ``folder`` with forward slashes, and its size and times.
 
     Folders that cannot be listed are added to ``bad``; what is hidden, or named like no audio, to ``passed_over``.
     """

@@ -1,4 +1,4 @@
-"""What the formats' containers say of themselves: a file that is cut off, damaged or no audio is refused.
+"""Refuses files that are cut off, damaged or no audio, by what their containers declare.
 
 libsndfile reads many such files without a word, as far as they go.
 """

@@ -1,1 +1,1 @@
-"""Who trains, who validates, who is tested: rules by name, and the three subsets with their hash."""
+"""Splits clips into train, validation and test: rules by name, and the three subsets with their hash."""

@@ -1,4 +1,4 @@
-"""What the values of a user's column of folds mean: parts of one fold, or folds with numbers."""
+"""Reads a user's column of folds: names of parts of one fold, or folds with numbers."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping

@@ -42,7 +42,7 @@ class SpeakerFolds:
                     )
 
     def folds(self, manifest: Manifest) -> Sequence[int]:
-        """As many as were given."""
+        """Return the numbers of the given folds."""
         return range(self._n_folds)
 
     def speakers(self, fold: int | str) -> set[str]:
@@ -91,11 +91,11 @@ class LeaveOneSpeakerOut:
     speaker_independent = True
 
     def folds(self, manifest: Manifest) -> Sequence[int]:
-        """As many as there are speakers."""
+        """Return a fold for each speaker."""
         return range(len(set(manifest.column("speaker"))))
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """See the class."""
+        """Return the part of each clip; see the class."""
         speakers = sorted(set(manifest.column("speaker")))
         if len(speakers) != 2:
             fold_of = {name: number for number, name in enumerate(speakers)}
@@ -131,7 +131,7 @@ class StratifiedSpeakerFolds:
         self._seed = seed
 
     def folds(self, manifest: Manifest) -> Sequence[int]:
-        """As many as were asked for."""
+        """Return as many folds as were asked for."""
         return range(self._n_folds)
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
@@ -162,7 +162,7 @@ class StratifiedSpeakerFolds:
 
 
 class RandomClips:
-    """Clips at random: speakers are on both sides, so this measures recognition of voices already heard.
+    """Clips at random: speakers are on both sides, so this measures recognition of training speakers.
 
     Fold k tests on the k-th of ``n_folds`` equal parts; ``val_fraction`` of the rest validates (0: no validation
     set). The order is that of a hash of seed and id: no generator, the same everywhere.
@@ -178,11 +178,11 @@ class RandomClips:
         self._seed = seed
 
     def folds(self, manifest: Manifest) -> Sequence[int]:
-        """As many as were asked for."""
+        """Return as many folds as were asked for."""
         return range(self._n_folds)
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """See the class."""
+        """Return the part of each clip; see the class."""
         order = sorted(range(len(manifest)), key=lambda index: _rank(self._seed, manifest[index].id))
         parts = ["" for _ in manifest]
         rest = []
@@ -215,7 +215,7 @@ class SplitFromFile:
         self.speaker_independent = speaker_independent
 
     def folds(self, manifest: Manifest) -> Sequence[int]:
-        """Fold 0 alone, or one for each value of the column."""
+        """Return fold 0 alone, or one for each value of the column."""
         values = set(self._column(manifest))
         return (0,) if parts_by_name(values) else tuple(folds_by_number(values))
 

@@ -1,4 +1,4 @@
-"""Who trains, who chooses, who is tested: three disjoint subsets, by a rule that is held to its word."""
+"""Splits clips into train, validation and test by a rule, and checks that it keeps speakers apart as declared."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Split:
     speaker_independent: bool
 
     def hash(self, manifest: Manifest) -> str:
-        """16 hexadecimal digits of a sha256 over which clip is in which subset."""
+        """Return 16 hexadecimal digits of a sha256 over which clip is in which subset."""
         lines = [
             f"{subset} {id}\n"
             for subset in SUBSETS
@@ -54,11 +54,11 @@ class TestedElsewhere:
         self.speaker_independent = rule.speaker_independent
 
     def folds(self, manifest: Manifest) -> Sequence[int]:
-        """Those of the rule."""
+        """Return the folds of the rule."""
         return self._rule.folds(self._training(manifest))
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """See the class."""
+        """Return the part of each clip; see the class."""
         training = self._training(manifest)
         parts = assign(training, self._rule, fold)
         train, val, test = (
