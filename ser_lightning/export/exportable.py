@@ -1,6 +1,6 @@
-"""Make a network exportable: layers that loop over frames are replaced by ones that call an operator.
+"""Make networks exportable: layers that loop over frames are swapped for some that call an operator.
 
-F: frames.  B: clips.  C: channels.  D: width of the model.  E: states of each channel.  U: units each way of a GRU.
+F: frames.  B: clips.  C: channels.  D: width of the model.  E: states of each channel.  U: units of a GRU.
 """
 
 from copy import deepcopy
@@ -15,7 +15,7 @@ from ser_lightning.models.layers.mamba import Mamba
 
 
 def exportable(net: nn.Module) -> nn.Module:
-    """Return a copy of ``net`` with the same outputs that can be exported; ``net`` stays as it is."""
+    """Return a copy of ``net`` that gives the same output and can be exported; ``net`` stays as it is."""
     copy = deepcopy(net).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return _swapped(copy)
 

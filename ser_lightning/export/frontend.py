@@ -1,4 +1,4 @@
-"""A front-end that can be exported: no Fourier transform, and no step that depends on what the numbers are.
+"""The front-end as a graph can hold it: no Fourier transform, and no step that depends on what the numbers are.
 
 B: clips.  T: samples of the longest clip.  F: frames of the longest clip.
 """
@@ -15,10 +15,10 @@ from ser_lightning.models.layers.masking import frame_mask
 
 
 class LogMelByConvolution(LogMel):
-    """What `LogMel` makes of waveforms, its spectrum by a convolution with windowed cosines and sines.
+    """Computes what `LogMel` does, its spectrum by a convolution with windowed cosines and sines.
 
-    Takes the same arguments; samples beyond a clip's length are not used. Where there is nothing but rounding, as
-    between the harmonics of a tone that no noise accompanies, the two round differently.
+    Takes the same arguments; samples beyond a clip's length are not looked at. Where there is nothing but
+    rounding, as between the harmonics of a tone that no noise accompanies, the two round differently.
     """
 
     def __init__(self, **options: Any):

@@ -1,4 +1,4 @@
-"""Write a trained model as ONNX: waveforms in, probabilities out.
+"""A trained model as ONNX: waveforms in, probabilities out.
 
 B: clips.  T: samples of the longest clip.  K: classes.
 """
@@ -23,7 +23,7 @@ _TRACED_S = (1.3, 0.9, 0.4)  # any lengths would do
 
 
 class _Graph(nn.Module):
-    """All that `EmotionRecognizer` does, to be traced."""
+    """Does all that `EmotionRecognizer` does, as one module to trace."""
 
     def __init__(self, model: EmotionRecognizer):
         super().__init__()

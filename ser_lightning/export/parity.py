@@ -1,4 +1,4 @@
-"""Compare an ONNX file with its model: outputs and time, onnxruntime beside PyTorch.
+"""Compare an exported file with its model, answers and time: onnxruntime beside PyTorch.
 
 B: clips.  T: samples of the longest clip.  K: classes.
 """
@@ -69,16 +69,16 @@ def open_session(content: bytes) -> Any:
 
 
 def probes(seconds: Sequence[float], sample_rate_hz: int, *, padding_s: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Make clips of these lengths that have harmonics, noise and a level of their own: ((B, T), (B,))."""
+    """Return clips of these lengths with harmonics, noise and a level of their own: ((B, T), (B,))."""
     random = np.random.default_rng(len(seconds))
     lengths = [max(1, round(s * sample_rate_hz)) for s in seconds]
     waveform = np.zeros((len(lengths), max(lengths) + round(padding_s * sample_rate_hz)), np.float32)
     for clip, length in zip(waveform, lengths, strict=True):
         t = np.arange(length) / sample_rate_hz
         pitch_hz, level = random.uniform(80, 300), 10 ** random.uniform(-2, -0.5)
-        tone = sum(np.sin(2 * np.pi * pitch_hz * n * t * (1 + 0.1 * t)) / n for n in range(1, 12))
-        tone = tone * np.sin(2 * np.pi * random.uniform(1, 4) * t) ** 2
-        clip[:length] = level * (tone / 3 + 0.05 * random.standard_normal(length))
+        tones = sum(np.sin(2 * np.pi * pitch_hz * n * t * (1 + 0.1 * t)) / n for n in range(1, 12))
+        tones = tones * np.sin(2 * np.pi * random.uniform(1, 4) * t) ** 2
+        clip[:length] = level * (tones / 3 + 0.05 * random.standard_normal(length))
     return torch.from_numpy(waveform.clip(-1, 1)), torch.tensor(lengths)
 
 
@@ -94,7 +94,7 @@ def _answer(model: EmotionRecognizer, waveform: Tensor, lengths: Tensor) -> Tens
 
 
 def _milliseconds(action: Callable[[], Any]) -> float:
-    """Return the median time of some runs, on one thread."""
+    """Return the median time, on one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
