@@ -8,7 +8,6 @@ import gc
 import ipaddress
 import os
 import secrets
-import signal
 import socket
 import sys
 import tempfile
@@ -76,7 +75,6 @@ def serve(
             click.echo(f"password: {made_up} (with any user name)")
         if open_browser and _has_screen():
             webbrowser.open(address)
-        _tidy_when_told_to_end()
         gc.freeze()  # what is there now stays: collecting what an answer leaves behind takes milliseconds
         server.run(sockets=[door])
 
@@ -197,13 +195,6 @@ def make_server(
             timeout_graceful_shutdown=_PATIENCE_S,
         )
     )
-
-
-def _tidy_when_told_to_end() -> None:
-    """Exit at SIGTERM and when the terminal is closed, which would leave recordings behind."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, frame: sys.exit(128 + number))
 
 
 def _has_screen() -> bool:

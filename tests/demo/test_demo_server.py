@@ -126,7 +126,6 @@ def stub(monkeypatch, checkpoint):
     pytest.importorskip("gradio")
     stub = Stub()
     monkeypatch.setattr(server, "make_server", stub.make)
-    monkeypatch.setattr(server, "_tidy_when_told_to_end", lambda: None)
     monkeypatch.delenv("SER_DEMO_PASSWORD", raising=False)
     return stub
 
