@@ -231,12 +231,8 @@ def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None
 def _pictures(run_dir: Path) -> dict[str, Any]:
     import wandb
 
-    names = ("curves", *Classification.figures)
-    return {
-        f"figures/{name}": wandb.Image(str(run_dir / f"{name}.png"))
-        for name in names
-        if (run_dir / f"{name}.png").exists()
-    }
+    paths = {name: run_dir / f"{name}.png" for name in ("curves", *Classification.figures)}
+    return {f"figures/{name}": wandb.Image(str(path)) for name, path in paths.items() if path.exists()}
 
 
 def _charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
