@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ser_lightning.runs.directory import RunDirectory, read_json, read_whole_record, write_json
-from ser_lightning.runs.result import Failure, Result
 from ser_lightning.sweep.job import REFUSED
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import has_content
+
+if TYPE_CHECKING:
+    from ser_lightning.runs.result import Result
 
 _PLAN = "sweep.json"
 _KINDS = {"command": list, "jobs": list, "overrides": dict, "monitor": dict}  # of what it holds
@@ -22,7 +24,7 @@ class Outcome:
     name: str
     status: str
     reason: str = ""
-    result: Result | None = None
+    result: "Result | None" = None
 
 
 def plan(
@@ -73,11 +75,11 @@ def outcomes(sweep: Path) -> list[Outcome]:
 def _outcome(path: Path) -> Outcome:
     run = RunDirectory(path)
     refused = read_whole_record(path / REFUSED)
-    if isinstance(refused, Failure):
+    if refused is not None and refused.status == "failed":
         return Outcome(path.name, "failed", refused.reason or "")
     result = run.read_result()
     if result is None:
         return Outcome(path.name, "interrupted" if has_content(run.config) else "waiting")
-    if isinstance(result, Failure):
+    if result.status == "failed":
         return Outcome(path.name, "failed", result.reason or "")
     return Outcome(path.name, "finished", result=result)

@@ -4,16 +4,19 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.runs.monitor import monitored
-from ser_lightning.runs.result import Result
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 from ser_lightning.utils.command_line import assignment, shell_quoted, train_command
 from ser_lightning.utils.errors import counted
+
+if TYPE_CHECKING:
+    from ser_lightning.runs.result import Result
 
 _SHOWN = 40  # finished jobs that are listed
 
@@ -105,11 +108,11 @@ def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Ta
     return table
 
 
-def _minutes(result: Result) -> str:
+def _minutes(result: "Result") -> str:
     return "–" if result.seconds is None else f"{result.seconds / 60:.1f}"
 
 
-def _result(finished: Outcome) -> Result:
+def _result(finished: Outcome) -> "Result":
     assert finished.result is not None
     return finished.result
 

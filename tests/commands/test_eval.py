@@ -70,7 +70,7 @@ def test_conditions_and_subgroups_are_evaluated_too(trained, tmp_path):
     assert len({row["uar"] for row in rows.values()}) > 2  # they do something
     assert set(result["subgroups"]) == {"sentence", "sex", "age"}  # of one intensity
     assert "white noise, 10 dB" in out and "least recognised" in out
-    for name in ("robustness.png", "slices.png"):
+    for name in ("robustness.png", "subgroups.png"):
         assert (tmp_path / "to" / name).stat().st_size > 10_000
     assert ser("eval", trained.path, "--robustness", "--to", tmp_path / "again")[0] == 0
     assert result_of(tmp_path / "again")["robustness"] == result["robustness"]
