@@ -55,7 +55,7 @@ def test_summary_tells_the_whole_story_in_plain_eighty_columns(tmp_path):
     assert lines_with(text, "validation") == ["validation 50.0% 60.0% 57.4% 1.250"]
     assert "test 58.3% 60.0% 57.4% 1.250" in lines_with(text, "test ")
     for fact in (
-        "epoch 2 chosen, 3 trained",
+        "best epoch 2, 3 trained",
         "912 clips/s",
         "123,456 parameters",
         "3 min 12 s",
