@@ -3,7 +3,7 @@
 ``python -m ser_lightning.bench.scan WAY CLIPS FRAMES …`` prints the peak of memory in MB for each number of frames.
 That takes a process of its own: what another way leaves behind would be counted too.
 
-F: frames.  B: clips.  E: channels.  N: states of each channel.
+F: frames.  B: clips.  C: channels.  E: states of each channel.
 """
 
 import subprocess

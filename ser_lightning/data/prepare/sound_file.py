@@ -1,6 +1,6 @@
 """A sound file, opened in the form that reads it front to back in blocks, whatever its format.
 
-T: frames.  C: channels.
+T: samples of a channel.  C: channels.
 """
 
 import io
