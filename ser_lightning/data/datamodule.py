@@ -75,9 +75,11 @@ class EmotionDataModule(LightningDataModule):
                 f"data.fold={fold} is no whole number: a run tests one fold, and -m data.fold=0,1,2 runs each"
             )
         sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "pool_batches": pool_batches}
-        check("data.", whole=True, at_least=1, **sizes)
-        check("data.", whole=True, at_least=0, seed=seed)
-        check("data.", whole=True, at_least=0, at_most=max(64, 4 * (os.cpu_count() or 1)), num_workers=num_workers)
+        check("data.", integer=True, at_least=1, **sizes)
+        check("data.", integer=True, at_least=0, seed=seed)
+        check(
+            "data.", integer=True, at_least=0, at_most=max(64, 4 * (os.cpu_count() or 1)), num_workers=num_workers
+        )
         self.sample_rate_hz = SAMPLE_RATE_HZ
         self._splits = dict(splits)
         self._sources = sources

@@ -72,7 +72,7 @@ class LogMel(nn.Module):
         _check("pad_mode", pad_mode, ("zeros", "reflect"))
         _check("normalise", normalise, ("standard", "min_max", "none", "speaker"))
         sizes = {"n_mels": n_mels, "average_frames": average_frames, "hop_samples": hop_samples}
-        check("model.frontend.", whole=True, at_least=1, n_fft=n_fft, window_samples=window_samples, **sizes)
+        check("model.frontend.", integer=True, at_least=1, n_fft=n_fft, window_samples=window_samples, **sizes)
         check("model.frontend.", at_most=n_fft, window_samples=window_samples)  # the transform would cut it
         check("model.frontend.", at_most=window_samples, hop_samples=hop_samples)
         check("model.frontend.", above=0, at_most=sample_rate_hz / 2, max_hz=max_hz)

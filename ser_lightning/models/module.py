@@ -77,7 +77,7 @@ class EmotionModule(LightningModule):
         super().__init__()
         check("model.", at_least=0, at_most=1, speaker_alone=speaker_alone)
         if speaker_clips is not None:
-            check("model.", whole=True, at_least=1, speaker_clips=speaker_clips)
+            check("model.", integer=True, at_least=1, speaker_clips=speaker_clips)
         check_arguments(net)
         self.name = name
         self.task = task

@@ -126,7 +126,7 @@ class StratifiedSpeakerFolds:
     speaker_independent = True
 
     def __init__(self, *, n_folds: int = 5, seed: int = 0):
-        check("data.splits.kfold.", whole=True, at_least=3, n_folds=n_folds)  # to test, to validate, to train
+        check("data.splits.kfold.", integer=True, at_least=3, n_folds=n_folds)  # to test, to validate, to train
         self._n_folds = n_folds
         self._seed = seed
 
@@ -171,7 +171,7 @@ class RandomClips:
     speaker_independent = False
 
     def __init__(self, *, n_folds: int = 5, val_fraction: float = 0.1, seed: int = 0):
-        check("data.splits.random.", whole=True, at_least=2, n_folds=n_folds)
+        check("data.splits.random.", integer=True, at_least=2, n_folds=n_folds)
         check("data.splits.random.", at_least=0, below=1, val_fraction=val_fraction)
         self._n_folds = n_folds
         self._val_fraction = val_fraction
