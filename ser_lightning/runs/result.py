@@ -174,7 +174,7 @@ class Result(Record):
 
     @property
     def predicts(self) -> Classification:
-        """The task that it is a result of."""
+        """Return the task that it is a result of."""
         return Classification(tuple(self.labels))
 
 
@@ -194,7 +194,7 @@ Outcome = Annotated[Result | Failure, Field(discriminator="status")]
 
 
 def write_record(path: Path, record: Result | Failure) -> None:
-    """Write a record, whole or not at all."""
+    """Write a record atomically: all of it, or nothing."""
     write_json(path, record.plain())
 
 
