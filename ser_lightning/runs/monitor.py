@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from ser_lightning.tasks.classification import Classification
 from ser_lightning.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ def direction(metric: str, mode: str) -> str:
 
     Raises: UserError for a metric that is not measured on the validation set, or a mode that is not the metric's.
     """
+    from ser_lightning.tasks.classification import Classification  # help is to answer without what it imports
+
     subset, _, name = metric.partition("/")
     kind, _, label = name.partition(".")
     if subset != "val" or kind not in Classification.metrics or bool(label) != (kind == "recall"):
