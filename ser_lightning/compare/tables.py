@@ -126,8 +126,8 @@ def _parts(comparison: Comparison, *, wide: bool) -> Iterator[RenderableType]:
 
 
 def _groups(comparison: Comparison, *, wide: bool) -> Table:
-    more = ["macro-F1", "clips", "speakers", "minutes"] * wide
-    table = _table("", "model", "UAR", "seeds ±", "accuracy", *more, "folds×seeds", "parameters")
+    if_wide = ["macro-F1", "clips", "speakers", "minutes"] * wide
+    table = _table("", "model", "UAR", "seeds ±", "accuracy", *if_wide, "folds×seeds", "parameters")
     for rank, group in enumerate(comparison.groups[:_MOST_ROWS], start=1):
         table.add_row(
             str(rank),

@@ -63,7 +63,7 @@ class Checkpoint:
         return float(self.stamp.get("temperature", 1.0))
 
     def write(self, path: Path, **changes: Any) -> None:
-        """Write weights and stamp, with such changes to the stamp, whole or not at all."""
+        """Write weights and stamp, with such changes to the stamp, atomically."""
         content = {"state_dict": dict(self.weights), "epoch": self.epoch - 1, _KEY: {**self.stamp, **changes}}
         with replacing(path) as partial:
             torch.save(content, partial)
@@ -123,7 +123,7 @@ def _file(path: Path) -> Path:
             raise UserError(f"{path} is a pipe or a device: name the best.ckpt of a run, or the run's directory")
         return path
     run = RunDirectory(path)
-    for found in (run.best, run.last, path / run.best.name, path / run.last.name):
-        if found.is_file():
-            return found
+    for checkpoint in (run.best, run.last, path / run.best.name, path / run.last.name):
+        if checkpoint.is_file():
+            return checkpoint
     raise UserError(f"{path} holds no checkpoint: a run's directory has checkpoints/{run.best.name}")

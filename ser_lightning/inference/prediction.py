@@ -74,10 +74,10 @@ def summarised(segments: Sequence[Segment]) -> Prediction:
     weight = [segment.end_s - segment.start_s for segment in loud]
     labels = list(loud[0].probabilities)
     table = np.array([[segment.probabilities[name] for name in labels] for segment in loud])  # (G, K)
-    whole = np.average(table, axis=0, weights=weight)
+    mean = np.average(table, axis=0, weights=weight)
     return Prediction(
         duration_s=segments[-1].end_s,
-        probabilities=dict(zip(labels, whole.tolist(), strict=True)),
+        probabilities=dict(zip(labels, mean.tolist(), strict=True)),
         silent=all(segment.silent for segment in segments),
         segments=tuple(segments),
     )

@@ -209,9 +209,9 @@ class _Band(nn.Module):
 def averaged(decibels: Tensor, frames: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
     """Map (B, F, M), (B,) to means of every ``n_frames`` (B, F / n_frames, M), (B,); the last may be of fewer."""
     own = frame_mask(frames, decibels.shape[1])[:, :, None].to(decibels.dtype)  # (B, F, 1)
-    whole = (0, 0, 0, -decibels.shape[1] % n_frames)
+    padding = (0, 0, 0, -decibels.shape[1] % n_frames)
     sums, counts = (
-        functional.pad(values, whole).unflatten(1, (-1, n_frames)).sum(2) for values in (decibels * own, own)
+        functional.pad(values, padding).unflatten(1, (-1, n_frames)).sum(2) for values in (decibels * own, own)
     )
     return sums / counts.clamp_min(1), strided(frames, n_frames)
 

@@ -154,11 +154,11 @@ class StratifiedSpeakerFolds:
             fold_of[speaker] = best
         return fold_of
 
-    def _crowding(self, held: Counter[str], more: Counter[str], total: Counter[str]) -> int:
-        """How much the squared shares of a group, summed over all that is counted, grow by these clips."""
+    def _crowding(self, held: Counter[str], added: Counter[str], total: Counter[str]) -> int:
+        """Return how much the squared shares of a group, summed over all that is counted, grow by these clips."""
         scale = max(total.values())
         shares = ((key, scale // count) for key, count in total.items())
-        return sum(weight * weight * ((held[key] + more[key]) ** 2 - held[key] ** 2) for key, weight in shares)
+        return sum(weight * weight * ((held[key] + added[key]) ** 2 - held[key] ** 2) for key, weight in shares)
 
 
 class RandomClips:
