@@ -117,7 +117,7 @@ class BareStep:
         self._batches = list(data.train_dataloader())
 
     def clips_per_s(self) -> float:
-        """Over as many epochs as an end-to-end run makes, each epoch's first batch left out as there."""
+        """Return clips a second over the epochs of an end-to-end run, without each epoch's first batch."""
         batches = [*self._batches[1:]] * EPOCHS
         with kept_memory():  # as in a run
             self._step(self._batches[0])

@@ -42,7 +42,7 @@ class Problem:
             x.requires_grad_()
 
     def seconds(self, scan: Callable[..., Tensor]) -> float:
-        """Of one forward and one backward."""
+        """Return the seconds of one forward and one backward."""
         for x in self._given:
             x.grad = None
         start = time.perf_counter()
@@ -51,7 +51,7 @@ class Problem:
 
 
 def mambapys_scan() -> Callable[..., Tensor] | None:
-    """Its parallel scan, between the same softplus and gate as ours; None where it is not installed."""
+    """Return its parallel scan, between the same softplus and gate as ours; None where it is not installed."""
     try:
         from mambapy.mamba import MambaBlock, MambaConfig
     except ImportError:

@@ -61,7 +61,7 @@ def read_table(
 
 
 def refuse_faults(path: Path, *kinds: Sequence[str]) -> None:
-    """Raises: UserError that names the first of each kind of fault, where there are any."""
+    """Refuse a table with faults. Raises: UserError that names the first of each kind."""
     kinds = tuple(filter(None, kinds))
     n_named = _NAMED if len(kinds) == 1 else _NAMED_OF_EACH
     lines = []

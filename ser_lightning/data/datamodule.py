@@ -94,12 +94,12 @@ class EmotionDataModule(LightningDataModule):
 
     @cached_property
     def clips(self) -> LabelledClips:
-        """The clips, prepared when they are first asked for."""
+        """Return the clips, prepared when they are first asked for."""
         return self._sources.open()
 
     @cached_property
     def _listed(self) -> LabelledClips:
-        """The clips as file names and lists describe them, before any is decoded."""
+        """Return the clips as file names and lists describe them, before any is decoded."""
         return self._sources.listed()
 
     @cached_property
@@ -119,7 +119,7 @@ class EmotionDataModule(LightningDataModule):
 
     @property
     def rules(self) -> dict[str, SplitRule]:
-        """The named splits; where a corpus of its own is tested on, each of them so that it is."""
+        """Return the named splits; where a corpus of its own is tested on, each of them so that it is."""
         test_corpus = self._sources.test_corpus
         if test_corpus is None:
             return self._splits
@@ -156,22 +156,22 @@ class EmotionDataModule(LightningDataModule):
 
     @property
     def task(self) -> Classification:
-        """What is predicted of these clips."""
+        """Return what is predicted of these clips."""
         return Classification(self.labels)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The K class names."""
+        """Return the K class names."""
         return self.clips.labels
 
     @property
     def manifest(self) -> Manifest:
-        """Every clip; a batch's ``index`` points into it."""
+        """Return the manifest of every clip; a batch's ``index`` points into it."""
         return self.clips.manifest
 
     @property
     def split(self) -> Split:
-        """Which clips train, validate and test."""
+        """Return which clips train, validate and test."""
         assert self._split is not None, "setup() comes first"
         return self._split
 

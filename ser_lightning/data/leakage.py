@@ -51,7 +51,7 @@ class TrainingRecord:
 
     @property
     def validates_on_training_speakers(self) -> bool:
-        """Whether the best epoch was selected on speakers that training had, too."""
+        """Return whether the best epoch was selected on speakers that training had, too."""
         return bool(self.speakers["train"] & self.speakers["val"])
 
     def has_corpus_of(self, clips: LabelledClips) -> bool:

@@ -46,7 +46,7 @@ class Source:
         return find(self.corpus, root, setting=self.setting)
 
     def _is_there(self, root: Path) -> bool:
-        """Whether as many files of sound are there as there should be, whatever they are."""
+        """Return whether as many files of sound are there as there should be, whatever they are."""
         try:
             scanned = scan(self.corpus, root)
         except UserError:
@@ -100,7 +100,7 @@ class Sources:
 
     @property
     def test_corpus(self) -> str | None:
-        """The name of the corpus that is only tested on."""
+        """Return the name of the corpus that is only tested on."""
         return self._test_corpus
 
     @cached_property

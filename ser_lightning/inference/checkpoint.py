@@ -34,32 +34,32 @@ class Checkpoint:
 
     @property
     def task(self) -> Classification:
-        """What it predicts."""
+        """Return the task that it was trained for."""
         return Classification(self.labels)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The K class names."""
+        """Return the K class names."""
         return tuple(self.stamp["labels"])
 
     @property
     def sample_rate_hz(self) -> int:
-        """Of the waveforms that the network takes."""
+        """Return the sample rate of the waveforms that the network takes."""
         return int(self.stamp["sample_rate_hz"])
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What ``config.yaml`` of the run says."""
+        """Return the config of the run."""
         return self.stamp["config"]
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """What it was trained, and meant to be tested, on."""
+        """Return the protocol that it was trained, and meant to be tested, under."""
         return self.stamp["protocol"]
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by."""
+        """Return the number that logits are divided by."""
         return float(self.stamp.get("temperature", 1.0))
 
     def write(self, path: Path, **changes: Any) -> None:

@@ -24,12 +24,12 @@ class Answer:
 
     @property
     def label(self) -> str:
-        """The most probable emotion, or `SILENT`."""
+        """Return the most probable emotion, or `SILENT`."""
         return SILENT if self.silent else max(self.probabilities, key=lambda name: self.probabilities[name])
 
     @property
     def confidence(self) -> float:
-        """The probability of that emotion; of silence the highest one, which means nothing."""
+        """Return the probability of that emotion; of silence the highest one, which means nothing."""
         return max(self.probabilities.values())
 
 
@@ -57,7 +57,7 @@ class Prediction(Answer):
 
     @property
     def clipped(self) -> float:
-        """The share of its samples that stand at full scale."""
+        """Return the share of its samples that stand at full scale."""
         lengths = [segment.end_s - segment.start_s for segment in self.segments]
         return float(np.average([segment.clipped for segment in self.segments], weights=lengths))
 

@@ -71,12 +71,12 @@ class EmotionRecognizer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device that it computes on."""
+        """Return the device that it computes on."""
         return next(self.parameters()).device
 
     @property
     def speaker_statistics(self) -> SpeakerStatistics | None:
-        """Those of the training speakers, where it normalises by speaker."""
+        """Return the statistics of the training speakers, where it normalises by speaker."""
         return getattr(self.frontend, "speaker_statistics", None)
 
     def logits(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:

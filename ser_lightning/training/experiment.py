@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> float | None:
-    """Train, choose an epoch and test it as ``cfg`` says, leaving everything in ``run``.
+    """Train, and test the best epoch, as ``cfg`` says, leaving everything in ``run``.
 
     An interrupted run of the same config in that directory is resumed; a finished one is left as it is.
     Returns: the metric that ``cfg.monitor`` names, of the best checkpoint; None without a validation set.

@@ -79,7 +79,7 @@ def _label_table(audit: Audit) -> Table:
 
 
 def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
-    """How much of each fold's test set was in training too."""
+    """Yield a table of how much of each fold's test set was in training too."""
     yield _promise(split)
     headings = "train", "val", "test", "speakers\nin train", "speaker and\nsentence", "sounds on\ntwo sides"
     table = _table("fold", *headings, gap=2)
@@ -147,7 +147,7 @@ def _subsets(fold: FoldAudit) -> list[tuple[str, Subset]]:
 
 
 def _promise(split: SplitAudit) -> Text:
-    """What a split says of itself, and whether that is so."""
+    """Return what a split says of itself, and whether that is so."""
     if split.trouble:
         return Text(f"split {split.name}: cannot be made", style="yellow")
     if not split.keeps_its_promise:
@@ -167,7 +167,7 @@ def _findings(audit: Audit) -> Table:
 
 
 def _in_full(finding: Finding) -> Text:
-    """The text, then the first names: in a row, or a line each where they are more than a word."""
+    """Return the text, then the first names: in a row, or a line each where they are more than a word."""
     n_shown = _NAMED[finding.severity]
     shown, n_left = finding.names[:n_shown], len(finding.names) - n_shown
     if not shown:

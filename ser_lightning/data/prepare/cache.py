@@ -204,7 +204,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _synthesised_root(corpus: Corpus) -> Path:
-    """The folder of a corpus that is made rather than found, made now where it is not there yet."""
+    """Return the folder of a corpus that is made rather than found, made now where it is not there yet."""
     assert corpus.synthesise is not None
     root = cache_root() / f"{corpus.name}-{corpus.version}"
     with _written_once(root) as partial:

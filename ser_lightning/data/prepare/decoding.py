@@ -205,6 +205,6 @@ class _FlatTops:
 
 
 def _top(subtype: str) -> float:
-    """The value where a source of this encoding ends, the lower of the two ends."""
+    """Return the value where a source of this encoding ends, the lower of the two ends."""
     coarse = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32_124 / 32_768, "ALAW": 32_256 / 32_768}
     return coarse.get(subtype, 32_767 / 32_768)  # 24 bits and floats were often 16 once

@@ -33,7 +33,7 @@ class BadFile:
 
     @property
     def named(self) -> str:
-        """The path, with the line."""
+        """Return the path, with the line."""
         return f"{self.path} (line {self.line})" if self.line else self.path
 
 

@@ -250,7 +250,7 @@ class SplitFromFile:
 
 
 def _by_speaker(manifest: Manifest, fold_of: Mapping[str, int], fold: int, n_folds: int) -> list[str]:
-    """The fold's speakers test, those of the next one (wrapping) validate, the others train."""
+    """Return parts: the fold's speakers test, those of the next one (wrapping) validate, the others train."""
     roles = {fold: "test", (fold + 1) % n_folds: "val"}
     return [roles.get(fold_of[row.speaker], "train") for row in manifest]
 
