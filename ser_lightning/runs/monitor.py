@@ -1,4 +1,4 @@
-"""``monitor``: the one metric that chooses the epoch, stops early, turns schedules and is handed to a search."""
+"""``monitor``: the one metric that selects the best epoch, stops early, steers schedules and a search."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ _FOLLOWERS = ("early_stopping", "best_checkpoint")
 
 
 def direction(metric: str, mode: str) -> str:
-    """What a search is to do with the metric: "maximize" or "minimize".
+    """Return what a search is to do with the metric: "maximize" or "minimize".
 
     Raises: UserError for a metric that is not measured on the validation set, or a mode that is not the metric's.
     """
@@ -24,9 +24,9 @@ def direction(metric: str, mode: str) -> str:
     subset, _, name = metric.partition("/")
     kind, _, label = name.partition(".")
     if subset != "val" or kind not in better or bool(label) != (kind == "recall"):
-        known = ", ".join(f"val/{each}" for each in better if each != "recall")
+        known = ", ".join(f"val/{name}" for name in better if name != "recall")
         raise UserError(
-            f"monitor.metric={metric} cannot be monitored: the validation set chooses, by {known} or "
+            f"monitor.metric={metric} cannot be monitored: the validation set selects, by {known} or "
             "val/recall.LABEL"
         )
     if mode != better[kind]:

@@ -176,8 +176,8 @@ class Result(Record):
 
     @property
     def predicts(self) -> "Classification":
-        """The task that it is a result of."""
-        from ser_lightning.tasks.classification import Classification
+        """Return the task that it is a result of."""
+        from ser_lightning.tasks.classification import Classification  # help is to answer without what it imports
 
         return Classification(tuple(self.labels))
 
@@ -188,7 +188,7 @@ class Failure(Record):
     schema_: Literal[2] = Field(default=2, alias="schema")
     status: Literal["failed"] = "failed"
     reason: str | None = None
-    seed: Any = None  # as it was set, which may be why the run failed
+    seed: int | float | str | bool | None = None  # as it was given: it may be why the run failed
     config: str | None = None
     overrides: list[str] | None = None
     seconds: Positive | None = None
@@ -198,7 +198,7 @@ Outcome = Annotated[Result | Failure, Field(discriminator="status")]
 
 
 def write_record(path: Path, record: Result | Failure) -> None:
-    """Write a record, whole or not at all."""
+    """Write a record atomically: all of it, or nothing."""
     write_json(path, record.plain())
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REFUSED = "refused.json"  # beside the result of another run
 _SWEEP_PROCESS = "SER_SWEEP_PROCESS"  # the one that was typed; launchers start others, which make the jobs
 _PARENT = "SER_JOB_OF"  # set for a job's process: the sweep that it belongs to
-_GRACE_S = 20.0  # that an interrupted job is given to save and say so
+_GRACE_S = 20.0  # that an interrupted job is given to save its state and result
 
 log = logging.getLogger("ser_lightning.sweep")
 
@@ -51,7 +51,7 @@ def run_apart(
         overrides: those of the command line.
         train: the program, train.py.
         cwd: where it is started, for paths that are relative.
-        aloud: show what it says, rather than write it to console.log of the directory.
+        aloud: show its output, rather than write it to console.log of the directory.
         search: its test is not to be shown: the monitored metric chooses among the jobs.
 
     Returns: what a sweep optimises; None after a failure, which result.json explains.
@@ -73,7 +73,7 @@ def run_apart(
 
 
 def refuse(run: RunDirectory, reason: str, seed: Any = None) -> "Failure":
-    """Leave word of why a job could not be run; a finished run that is there, of another config, is left alone."""
+    """Record why a job could not be run; a finished run that is there, of another config, is left alone."""
     run.path.mkdir(parents=True, exist_ok=True)
     from ser_lightning.runs.result import Failure, write_record  # help is to answer without what it imports
 
@@ -91,7 +91,7 @@ def _holds_result(run: RunDirectory) -> bool:
 
 
 def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> "Result | None":
-    """The result if there is nothing left to do; else the directory is made ready to be gone on with."""
+    """Return the result if nothing is left to do; else make the directory ready to be resumed."""
     run.path.mkdir(parents=True, exist_ok=True)
     waiting = "%s: another process is still at it, waiting for it to end"
     with alone(run.lock, on_wait=lambda: log.info(waiting, run.path.name)):
@@ -182,7 +182,7 @@ def _output(run: RunDirectory, *, aloud: bool) -> Iterator[IO[bytes] | None]:
 
 
 def _result(cfg: DictConfig, run: RunDirectory, status: int) -> "Result | Failure":
-    """What the job left, or why it left nothing."""
+    """Return the record that the job left, or one that says why it left none."""
     result = run.read_result()
     return refuse(run, _why_it_ended(status), seed=cfg.seed) if result is None else result
 
@@ -206,12 +206,12 @@ def _outcome(result: "Result | Failure", metric: str | None = None) -> str:
 
 
 def sweep_name() -> str | None:
-    """The sweep that this process is a job of."""
+    """Return the name of the sweep that this process is a job of, if it is one."""
     return os.environ.get(_PARENT)
 
 
 def end_with_sweep() -> None:
-    """In a job's process: end at once when the process that waits for it does, however that ended.
+    """End a job's process as soon as the process that waits for it has ended, however that was.
 
     What is left is a run to go on with, and no GPU stays taken.
     """

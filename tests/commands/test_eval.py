@@ -177,7 +177,7 @@ def test_a_result_is_never_written_over(trained, tmp_path):
     assert code == 1 and "not empty" in errors
 
 
-def test_a_checkpoint_that_does_not_say_whom_it_heard_is_refused(trained, tmp_path):
+def test_a_checkpoint_that_does_not_say_whom_it_was_trained_on_is_refused(trained, tmp_path):
     content = torch.load(trained.best, weights_only=True)
     del content["ser_lightning"]["heard"]
     torch.save(content, tmp_path / "old.ckpt")
@@ -220,7 +220,7 @@ def test_a_temperature_that_does_not_help_others_is_not_written(trained, tmp_pat
 
 
 def worse(logits, labels, groups):
-    """Probabilities that are sure, and wrong."""
+    """Probabilities that are confident, and wrong."""
     return np.eye(logits.shape[1])[(labels + 1) % logits.shape[1]]
 
 
