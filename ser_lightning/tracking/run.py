@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from ser_lightning.runs.predictions import read_predictions
 from ser_lightning.runs.result import Failure, Result, read_record
-from ser_lightning.tasks.classification import Classification
+from ser_lightning.tracking.content import charts, flat, pictures, summary
 from ser_lightning.tracking.environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
 from ser_lightning.utils.files import has_content, read_text, written_whole
 from ser_lightning.utils.text import is_file_name
@@ -124,7 +123,7 @@ def wandb_logger(
         "run_name": shared["name"],
         "run_job_type": job_type,
     }
-    run = _start(run_dir, chosen, options, {**_flat(config), "run_dir": str(run_dir.resolve())})
+    run = _start(run_dir, chosen, options, {**flat(config), "run_dir": str(run_dir.resolve())})
     return None if run is None else TolerantWandbLogger(experiment=run, id=run.id, **shared)
 
 
@@ -200,15 +199,6 @@ def _run_id(run_dir: Path) -> str:
     return known
 
 
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Flatten nested mappings to ``a/b`` keys; W&B's filters cannot address keys that contain a dot."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        nested = isinstance(value, Mapping) and value
-        flat.update(_flat(value, f"{prefix}{key}/") if nested else {f"{prefix}{key}": value})
-    return flat
-
-
 def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None = None) -> None:
     """Log a run directory to W&B: summary scores, confusion matrix, recall, pictures and predictions.
 
@@ -220,69 +210,12 @@ def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None
     try:
         result = result or read_record(run_dir / "result.json")
         with _inside(run_dir):
-            charts = {**_pictures(run_dir), **_charts(run_dir, result)}
-            if charts:
-                run.log(charts)
-            run.summary.update(_summary(result))
+            media = {**pictures(run_dir), **charts(run_dir, result)}
+            if media:
+                run.log(media)
+            run.summary.update(summary(result))
     except Exception as error:
         _log.warning("the result was not logged to W&B: %s", _one_line(error))
-
-
-def _pictures(run_dir: Path) -> dict[str, Any]:
-    import wandb
-
-    paths = {name: run_dir / f"{name}.png" for name in ("curves", *Classification.figures)}
-    return {f"figures/{name}": wandb.Image(str(path)) for name, path in paths.items() if path.exists()}
-
-
-def _charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
-    import wandb
-
-    if isinstance(result, Failure) or not (run_dir / "predictions.csv").exists():
-        return {}
-    predictions = read_predictions(run_dir / "predictions.csv")
-    names = list(predictions.names)
-    recall = wandb.Table(
-        columns=["class", "recall"], data=[list(pair) for pair in result.metrics.test.recall.items()]
-    )
-    rows = zip(
-        predictions.ids,
-        predictions.speakers,
-        predictions.labels,
-        predictions.predicted,
-        predictions.probabilities.tolist(),
-        strict=True,
-    )
-    return {
-        "test/confusion_matrix": wandb.plot.confusion_matrix(
-            y_true=predictions.labels.tolist(),
-            preds=predictions.predicted.tolist(),
-            class_names=names,
-            title="test confusion",
-        ),
-        "test/recall": wandb.plot.bar(recall, "class", "recall", title="test recall per class"),
-        "test/predictions": wandb.Table(
-            columns=["id", "speaker", "label", "predicted", *(f"p_{name}" for name in names)],
-            data=[[clip, speaker, names[label], names[guess], *row] for clip, speaker, label, guess, row in rows],
-        ),
-    }
-
-
-def _summary(result: Result | Failure) -> dict[str, Any]:
-    """Return one row of W&B's run table; ``val/*`` become those of the best epoch instead of the last."""
-    record = result.plain()
-    summary: dict[str, Any] = {
-        key: record[key] for key in ("status", "reason", "seconds", "seed", "synthetic") if key in record
-    }
-    if isinstance(result, Result):
-        for part in ("val", "test"):
-            scores = record["metrics"][part] or {}
-            recall = {f"recall.{label}": share for label, share in scores.pop("recall", {}).items()}
-            summary |= {f"{part}/{name}": value for name, value in (scores | recall).items()}
-        calibration = record["calibration"] or {}
-        summary |= {f"test/{name}": calibration.get(name) for name in ("ece", "nll", "brier", "confidence")}
-        summary |= _flat({key: record[key] for key in ("epochs", "throughput", "model", "protocol")})
-    return {key: value for key, value in summary.items() if value is not None}
 
 
 def current_run() -> "Run | None":

@@ -1,0 +1,77 @@
+"""What W&B is told of a run directory: figures, charts, and the row of its table of runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ser_lightning.runs.predictions import read_predictions
+from ser_lightning.runs.result import Failure, Result
+from ser_lightning.tasks.classification import Classification
+
+
+def pictures(run_dir: Path) -> dict[str, Any]:
+    """Return the figures of a run directory, as far as they are there."""
+    import wandb
+
+    paths = {name: run_dir / f"{name}.png" for name in ("curves", *Classification.figures)}
+    return {f"figures/{name}": wandb.Image(str(path)) for name, path in paths.items() if path.exists()}
+
+
+def charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
+    """Return confusion matrix, recall and predictions of a finished run."""
+    import wandb
+
+    if isinstance(result, Failure) or not (run_dir / "predictions.csv").exists():
+        return {}
+    predictions = read_predictions(run_dir / "predictions.csv")
+    names = list(predictions.names)
+    recall = wandb.Table(
+        columns=["class", "recall"], data=[list(pair) for pair in result.metrics.test.recall.items()]
+    )
+    rows = zip(
+        predictions.ids,
+        predictions.speakers,
+        predictions.labels,
+        predictions.predicted,
+        predictions.probabilities.tolist(),
+        strict=True,
+    )
+    return {
+        "test/confusion_matrix": wandb.plot.confusion_matrix(
+            y_true=predictions.labels.tolist(),
+            preds=predictions.predicted.tolist(),
+            class_names=names,
+            title="test confusion",
+        ),
+        "test/recall": wandb.plot.bar(recall, "class", "recall", title="test recall per class"),
+        "test/predictions": wandb.Table(
+            columns=["id", "speaker", "label", "predicted", *(f"p_{name}" for name in names)],
+            data=[[clip, speaker, names[label], names[guess], *row] for clip, speaker, label, guess, row in rows],
+        ),
+    }
+
+
+def summary(result: Result | Failure) -> dict[str, Any]:
+    """Return one row of W&B's run table; ``val/*`` become those of the best epoch instead of the last."""
+    record = result.plain()
+    row: dict[str, Any] = {
+        key: record[key] for key in ("status", "reason", "seconds", "seed", "synthetic") if key in record
+    }
+    if isinstance(result, Result):
+        for part in ("val", "test"):
+            scores = record["metrics"][part] or {}
+            recall = {f"recall.{label}": share for label, share in scores.pop("recall", {}).items()}
+            row |= {f"{part}/{name}": value for name, value in (scores | recall).items()}
+        calibration = record["calibration"] or {}
+        row |= {f"test/{name}": calibration.get(name) for name in ("ece", "nll", "brier", "confidence")}
+        row |= flat({key: record[key] for key in ("epochs", "throughput", "model", "protocol")})
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings to ``a/b`` keys; W&B's filters cannot address keys that contain a dot."""
+    entries: dict[str, Any] = {}
+    for key, value in config.items():
+        nested = isinstance(value, Mapping) and value
+        entries.update(flat(value, f"{prefix}{key}/") if nested else {f"{prefix}{key}": value})
+    return entries
