@@ -17,6 +17,8 @@ from ser_lightning.export.exportable import exportable
 from ser_lightning.export.frontend import LogMelByConvolution
 from ser_lightning.export.onnx_ops import OPSET, TRANSLATIONS
 from ser_lightning.inference.recognizer import EmotionRecognizer
+from ser_lightning.models.frontend import LogMel
+from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.utils.errors import UserError, first_line
 
 _TRACED_S = (1.3, 0.9, 0.4)  # any lengths would do
@@ -27,19 +29,28 @@ class _Graph(nn.Module):
 
     def __init__(self, model: EmotionRecognizer):
         super().__init__()
-        options = {
-            name: value
-            for name, value in model.stamp["config"]["model"]["frontend"].items()
-            if not name.startswith("_")
-        }
-        self.frontend = LogMelByConvolution(sample_rate_hz=model.sample_rate_hz, **options)
-        self.frontend.load_state_dict(model.frontend.state_dict())
+        self.frontend = _frontend(model)
         self.net = exportable(model.net)
         self._temperature = model.temperature
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Map (B, T) float in [-1, 1], (B,) to (B, K)."""
         return (self.net(*self.frontend(waveform, lengths)) / self._temperature).softmax(-1)
+
+
+def _frontend(model: EmotionRecognizer) -> nn.Module:
+    if isinstance(model.frontend, RawWaveform):
+        return model.frontend
+    if not isinstance(model.frontend, LogMel):
+        raise UserError(
+            f"{model.name} cannot be exported: of front-ends only LogMel and RawWaveform can be, and it has "
+            f"{type(model.frontend).__name__}"
+        )
+    described = model.stamp["config"]["model"]["frontend"]
+    options = {name: value for name, value in described.items() if not name.startswith("_")}
+    frontend = LogMelByConvolution(sample_rate_hz=model.sample_rate_hz, **options)
+    frontend.load_state_dict(model.frontend.state_dict())
+    return frontend
 
 
 def to_onnx(model: EmotionRecognizer) -> bytes:
