@@ -3,11 +3,12 @@
 B: clips.  T: samples of the longest clip.  K: classes.
 """
 
+import io
 import json
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 import torch
 from torch import Tensor, nn
@@ -121,7 +122,7 @@ def _quietly() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # it prints graphs that it cannot trace
             warnings.simplefilter("ignore")
             yield
     finally:

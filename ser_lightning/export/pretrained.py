@@ -25,8 +25,9 @@ class ExportableBackbone(nn.Module):
         super().__init__()
         backbone.merge_adapters()
         encoder = backbone.encoder
-        whisper = isinstance(encoder, WhisperEncoder)
-        self.encoder = ExportableWhisper(encoder) if whisper else ExportableWav2Vec2(encoder)
+        self.encoder = (
+            ExportableWhisper(encoder) if isinstance(encoder, WhisperEncoder) else ExportableWav2Vec2(encoder)
+        )
         self._reduced = backbone.reduced
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +77,8 @@ class ExportableWav2Vec2(nn.Module):
         super().__init__()
         self.encoder = encoder
         if encoder.norm is not None:
-            encoder.norm = encoder.model.feature_extractor.conv_layers[0].layer_norm = MaskedGroupNorm(encoder.norm)
+            masked = MaskedGroupNorm(encoder.norm)
+            encoder.norm = encoder.model.feature_extractor.conv_layers[0].layer_norm = masked
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, T) float, zero beyond ``lengths`` (B,) to ((B, L, F, D), frames (B,)), at least one a clip."""

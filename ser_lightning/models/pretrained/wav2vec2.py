@@ -42,7 +42,7 @@ class Wav2Vec2Encoder(nn.Module):
         self.shortest = _receptive_field(self._steps)
         self._frames = torch.empty(0, dtype=torch.long)
         first = model.feature_extractor.conv_layers[0]
-        self.norm = None
+        self.norm: Any = None
         if isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
             self.norm = first.layer_norm = OwnFramesNorm(first.layer_norm)
         for module in model.encoder.pos_conv_embed.modules():
