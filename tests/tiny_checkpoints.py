@@ -1,5 +1,6 @@
-"""Pretrained models as the hub has them, only tiny and untrained, written to disk."""
+"""Pretrained models as the hub has them, only tiny and untrained, written to disk; and where real ones may lie."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ WAVES = {
     "data2vec-audio": {"num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 5},
 }
 FAMILIES = (*WAVES, "whisper")
+REAL = Path(os.environ.get("SER_TEST_MODELS") or Path(__file__).parents[2] / "shared" / "models")
+WHISPER_TINY = REAL / "whisper-tiny.en-encoder"
 
 
 def make_checkpoint(folder: Path, family: str = "wav2vec2", *, seed: int = 0, **changes: Any) -> Path:

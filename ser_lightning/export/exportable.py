@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_lightning.export.custom_ops import bidirectional_gru, recurrence
+from ser_lightning.export.pretrained import ExportableBackbone
 from ser_lightning.models.layers.gru import BidirectionalGRU
 from ser_lightning.models.layers.mamba import Mamba
+from ser_lightning.models.pretrained.backbone import Backbone
 
 
 def exportable(net: nn.Module) -> nn.Module:
@@ -27,6 +29,8 @@ def _swapped(module: nn.Module) -> nn.Module:
         return _WholeGRU(module)
     if isinstance(module, Mamba):
         return _Mamba(module)
+    if isinstance(module, Backbone):
+        return ExportableBackbone(module)
     for name, child in module.named_children():
         setattr(module, name, _swapped(child))
     return module

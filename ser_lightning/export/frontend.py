@@ -24,7 +24,7 @@ class LogMelByConvolution(LogMel):
     def __init__(self, **options: Any):
         super().__init__(**options)
         self.kernel: Tensor
-        self.register_buffer("kernel", _waves(self.window, self._n_fft)[:, None], persistent=False)
+        self.register_buffer("kernel", windowed_waves(self.window, self._n_fft)[:, None], persistent=False)
 
     def _centred(self, samples: Tensor, lengths: Tensor) -> Tensor:
         within = frame_mask(lengths, samples.shape[1])  # (B, T): here a sample is a frame
@@ -44,7 +44,7 @@ class LogMelByConvolution(LogMel):
         return spectrum.square().transpose(1, 2)
 
 
-def _waves(window: Tensor, n_fft: int) -> Tensor:
+def windowed_waves(window: Tensor, n_fft: int) -> Tensor:
     """Return (n_fft + 2, window): the window times the cosine and the sine of each frequency, in turns."""
     parts = torch.arange(n_fft // 2 + 1)[:, None] * torch.arange(len(window)) % n_fft  # of a turn's n_fft
     angle = parts.double() * (2 * math.pi / n_fft)

@@ -3,11 +3,12 @@
 B: clips.  T: samples of the longest clip.  K: classes.
 """
 
+import io
 import json
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,13 @@ from ser_lightning.export.exportable import exportable
 from ser_lightning.export.frontend import LogMelByConvolution
 from ser_lightning.export.onnx_ops import OPSET, TRANSLATIONS
 from ser_lightning.inference.recognizer import EmotionRecognizer
+from ser_lightning.models.frontend import LogMel
+from ser_lightning.models.nets.network import Network
+from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.utils.errors import UserError, first_line
 
 _TRACED_S = (1.3, 0.9, 0.4)  # any lengths would do
+_MOST_BYTES = 2_000_000_000  # a file of ONNX without others beside it holds little more
 
 
 class _Graph(nn.Module):
@@ -27,19 +32,28 @@ class _Graph(nn.Module):
 
     def __init__(self, model: EmotionRecognizer):
         super().__init__()
-        options = {
-            name: value
-            for name, value in model.stamp["config"]["model"]["frontend"].items()
-            if not name.startswith("_")
-        }
-        self.frontend = LogMelByConvolution(sample_rate_hz=model.sample_rate_hz, **options)
-        self.frontend.load_state_dict(model.frontend.state_dict())
+        self.frontend = _frontend(model)
         self.net = exportable(model.net)
         self._temperature = model.temperature
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Map (B, T) float in [-1, 1], (B,) to (B, K)."""
         return (self.net(*self.frontend(waveform, lengths)) / self._temperature).softmax(-1)
+
+
+def _frontend(model: EmotionRecognizer) -> nn.Module:
+    if isinstance(model.frontend, RawWaveform):
+        return model.frontend
+    if not isinstance(model.frontend, LogMel):
+        raise UserError(
+            f"{model.name} cannot be exported: of front-ends only LogMel and RawWaveform can be, and it has "
+            f"{type(model.frontend).__name__}"
+        )
+    described = model.stamp["config"]["model"]["frontend"]
+    options = {name: value for name, value in described.items() if not name.startswith("_")}
+    frontend = LogMelByConvolution(sample_rate_hz=model.sample_rate_hz, **options)
+    frontend.load_state_dict(model.frontend.state_dict())
+    return frontend
 
 
 def to_onnx(model: EmotionRecognizer) -> bytes:
@@ -49,12 +63,18 @@ def to_onnx(model: EmotionRecognizer) -> bytes:
     Raises: UserError for what cannot be exported.
     """
     graph = _Graph(model).eval().requires_grad_(False)
+    n_bytes = sum(tensor.nbytes for tensor in (*graph.parameters(), *graph.buffers()))
+    if n_bytes > _MOST_BYTES:
+        raise UserError(
+            f"{model.name} cannot be exported: its weights take {n_bytes / 1e9:.1f} GB, and a single ONNX file "
+            f"holds {_MOST_BYTES / 1e9:.1f} GB"
+        )
     lengths = torch.tensor([int(s * model.sample_rate_hz) for s in _TRACED_S])
     waveform = torch.randn(len(lengths), int(lengths.max()), generator=torch.Generator().manual_seed(0)) / 10
     try:
         program = _traced(graph, waveform, lengths)
     except Exception as error:  # of very many kinds
-        raise UserError(f"{model.name} cannot be exported: {first_line(error)}") from error
+        raise UserError(f"{model.name} cannot be exported: {first_line(error.__cause__ or error)}") from error
     program.model.metadata_props.update(metadata(model))
     return program.model_proto.SerializeToString()
 
@@ -79,6 +99,7 @@ def _traced(graph: nn.Module, waveform: Tensor, lengths: Tensor) -> torch.onnx.O
 def metadata(model: EmotionRecognizer) -> dict[str, str]:
     """Return what the file says of itself."""
     n_labels = len(model.labels)
+    about = model.net.description() if isinstance(model.net, Network) else {}
     return {
         "labels": json.dumps(list(model.labels), ensure_ascii=False),
         "sample_rate_hz": str(model.sample_rate_hz),
@@ -86,6 +107,7 @@ def metadata(model: EmotionRecognizer) -> dict[str, str]:
         "protocol": json.dumps(dict(model.stamp["protocol"]), ensure_ascii=False),
         "temperature": str(model.temperature),
         "ser_lightning": __version__,
+        **{key: json.dumps(value, ensure_ascii=False) for key, value in about.items()},
         "usage": (
             f"waveform (batch, samples) float32 in [-1, 1] at {model.sample_rate_hz} Hz, zeros after each clip, "
             f"lengths (batch,) int64 in samples -> probabilities (batch, {n_labels}) in the order of labels"
@@ -100,7 +122,7 @@ def _quietly() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # it prints graphs that it cannot trace
             warnings.simplefilter("ignore")
             yield
     finally:

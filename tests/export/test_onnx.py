@@ -16,6 +16,7 @@ from ser_lightning import __version__, cli, load_model
 from ser_lightning.data.corpora.cremad import EMOTIONS
 from ser_lightning.export import custom_ops
 from ser_lightning.inference.checkpoint import read_checkpoint
+from ser_lightning.models.layers.gru import BidirectionalGRU
 
 pytest.importorskip("onnxruntime", reason="exporting needs the extra export")
 pytest.importorskip("onnxscript", reason="exporting needs the extra export")
@@ -171,16 +172,22 @@ def test_what_cannot_run_is_not_written(checkpoint, tmp_path, capsys, monkeypatc
     assert not any(tmp_path.iterdir())
 
 
-def test_a_pretrained_model_is_refused(checkpoint, tmp_path, capsys):
-    path = tmp_path / "best.ckpt"
-    config = read_checkpoint(checkpoint).config
-    model = {
-        "name": "pretrained",
-        "frontend": {"_target_": "ser_lightning.models.raw_waveform.RawWaveform"},
-        "net": {"_target_": "ser_lightning.models.nets.pretrained.Pretrained"},
-    }
-    read_checkpoint(checkpoint).write(path, config={**config, "model": model})
-    assert "pretrained cannot be exported: it takes waveforms" in failure(capsys, "export", path)
+def test_what_cannot_be_exported_is_said_in_a_line(checkpoint, tmp_path, capsys, monkeypatch):
+    from ser_lightning.export import onnx_file
+
+    place = tmp_path / "model.onnx"
+    command = ("export", checkpoint, "--output", place)
+    with monkeypatch.context() as patch:
+        patch.setattr(onnx_file, "_MOST_BYTES", 1000)
+        assert "cnn_gru cannot be exported: its weights take" in failure(capsys, *command)
+    with monkeypatch.context() as patch:
+        patch.setattr(onnx_file, "LogMel", torch.nn.Identity)  # a front-end of someone else
+        assert failure(capsys, *command).endswith("only LogMel and RawWaveform can be, and it has LogMel")
+    with monkeypatch.context() as patch:
+        patch.setattr(BidirectionalGRU, "forward", lambda self, x, lengths: x[:, : int(lengths.max())])
+        patch.setattr(onnx_file, "exportable", lambda net: net)
+        assert "cnn_gru cannot be exported: Could not" in failure(capsys, *command)
+    assert not any(tmp_path.iterdir())
 
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path, capsys, monkeypatch):

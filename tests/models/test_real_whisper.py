@@ -1,17 +1,13 @@
 """With the weights of Whisper tiny.en, where they lie: SER_TEST_MODELS names the directory of such folders."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
+from tiny_checkpoints import WHISPER_TINY as FOLDER
 
 from ser_lightning.models.pretrained.checkpoint import read_encoder
 
 transformers = pytest.importorskip("transformers", reason="pretrained models need the extra pretrained")
 
-MODELS = Path(os.environ.get("SER_TEST_MODELS") or Path(__file__).parents[3] / "shared" / "models")
-FOLDER = MODELS / "whisper-tiny.en-encoder"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"{FOLDER} is not there")
 
 

@@ -202,8 +202,8 @@ class Pretrained(Network):
     def _mixed(self, states: Tensor) -> Tensor:
         """Map (B, L, F, D) to (B, F, D), in 32 bits."""
         with torch.autocast(states.device.type, enabled=False):
-            weights = self.layer_weights.softmax(0).expand(len(states), 1, -1)  # (B, 1, L)
-            return weights.bmm(states.flatten(2).float()).view(len(states), *states.shape[2:])
+            weights = self.layer_weights.softmax(0).expand(states.shape[0], 1, -1)  # (B, 1, L)
+            return weights.bmm(states.flatten(2).float()).view(states.shape[0], *states.shape[2:])
 
 
 def _chosen(layers: Sequence[int] | None, n_layers: int) -> list[int]:

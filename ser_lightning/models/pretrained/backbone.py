@@ -88,15 +88,15 @@ class Backbone(nn.Module):
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, T), (B,) samples to (B, L, F, D), (B,) frames."""
         if self._mode != "frozen":
-            return self._reduced(*self.encoder(waveform, lengths))
+            return self.reduced(*self.encoder(waveform, lengths))
         with torch.no_grad(), torch.autocast(waveform.device.type, enabled=False):
-            return self._reduced(*self.encoder(waveform, lengths))
+            return self.reduced(*self.encoder(waveform, lengths))
 
     def features_to_cache(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Do as `forward` does for a frozen model, in the number format that `cache_name` names."""
         in_bf16 = self._cached_in_bf16
         with torch.no_grad(), torch.autocast(waveform.device.type, torch.bfloat16, enabled=in_bf16):
-            return self._reduced(*self.encoder(waveform, lengths))
+            return self.reduced(*self.encoder(waveform, lengths))
 
     @property
     def cache_name(self) -> str:
@@ -172,7 +172,7 @@ class Backbone(nn.Module):
             self.encoder._apply(fn, recurse)  # to the device; adapters, which are in both, are moved once
         return super()._apply(fn, recurse)
 
-    def _reduced(self, states: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def reduced(self, states: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, L, F, D), (B,) to statistics (B, L, 1, 2D), or means of neighbouring frames; normalised first."""
         states = functional.layer_norm(states.float(), states.shape[-1:])
         if self._statistics:

@@ -37,14 +37,14 @@ class Wav2Vec2Encoder(nn.Module):
         self.model = model
         self.n_layers = model.config.num_hidden_layers + 1
         self.width = model.config.hidden_size
-        self._standardise = standardise
+        self.standardise = standardise
         self._steps = list(zip(model.config.conv_kernel, model.config.conv_stride, strict=True))
-        self._shortest = _receptive_field(self._steps)
+        self.shortest = _receptive_field(self._steps)
         self._frames = torch.empty(0, dtype=torch.long)
         first = model.feature_extractor.conv_layers[0]
-        self._norm = None
+        self.norm: Any = None
         if isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
-            self._norm = first.layer_norm = _OwnFramesNorm(first.layer_norm)
+            self.norm = first.layer_norm = OwnFramesNorm(first.layer_norm)
         for module in model.encoder.pos_conv_embed.modules():
             if isinstance(module, nn.Conv1d):
                 module.register_forward_pre_hook(self._clear)
@@ -52,12 +52,15 @@ class Wav2Vec2Encoder(nn.Module):
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, T) float, zero beyond ``lengths`` (B,) to ((B, L, F, D), frames (B,)), at least one a clip."""
         samples = waveform[:, : int(lengths.max())]
-        samples = _standardised(samples, lengths) if self._standardise else samples
-        samples = functional.pad(samples, (0, max(0, self._shortest - samples.shape[1])))
-        lengths = lengths.clamp_min(self._shortest)
+        samples = standardised(samples, lengths) if self.standardise else samples
+        samples = functional.pad(samples, (0, max(0, self.shortest - samples.shape[1])))
+        return self.states(samples, lengths.clamp_min(self.shortest))
+
+    def states(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Do as `forward` with what its preprocessor makes of waveforms, each at least as long as a frame."""
         self._frames = self.frames(lengths)
-        if self._norm is not None:
-            self._norm.frames = _after(lengths, *self._steps[0]).tolist()
+        if self.norm is not None:
+            self.norm.frames = _after(lengths, *self._steps[0])
         mask = frame_mask(lengths, samples.shape[1]).long()
         output = self.model(samples, attention_mask=mask, output_hidden_states=True)
         # the last of hidden_states is before or after the last norm, as the version of transformers has it
@@ -67,7 +70,7 @@ class Wav2Vec2Encoder(nn.Module):
 
     def frames(self, lengths: Tensor) -> Tensor:
         """Return the number of frames of clips of so many samples."""
-        lengths = lengths.clamp_min(self._shortest)
+        lengths = lengths.clamp_min(self.shortest)
         for kernel, stride in self._steps:
             lengths = _after(lengths, kernel, stride)
         return lengths
@@ -93,7 +96,7 @@ class Wav2Vec2Encoder(nn.Module):
         return (clear_padding(inputs[0], self._frames), *inputs[1:])
 
 
-class _OwnFramesNorm(nn.Module):
+class OwnFramesNorm(nn.Module):
     """A group norm over the own frames of each clip: (B, C, F) -> (B, C, F), zero beyond them.
 
     ``frames`` says how many those are, and is set before each pass.
@@ -102,18 +105,18 @@ class _OwnFramesNorm(nn.Module):
     def __init__(self, norm: nn.GroupNorm):
         super().__init__()
         self.weight, self.bias = norm.weight, norm.bias
-        self._n_groups, self._eps = norm.num_groups, norm.eps
-        self.frames: list[int] = []
+        self.n_groups, self.eps = norm.num_groups, norm.eps
+        self.frames = torch.empty(0, dtype=torch.long)
 
     def forward(self, x: Tensor) -> Tensor:
         clips = [
-            functional.group_norm(clip[None, :, :n_frames], self._n_groups, self.weight, self.bias, self._eps)
-            for clip, n_frames in zip(x, self.frames, strict=True)
+            functional.group_norm(clip[None, :, :n_frames], self.n_groups, self.weight, self.bias, self.eps)
+            for clip, n_frames in zip(x, self.frames.tolist(), strict=True)
         ]
         return torch.cat([functional.pad(clip, (0, x.shape[-1] - clip.shape[-1])) for clip in clips])
 
 
-def _standardised(waveform: Tensor, lengths: Tensor) -> Tensor:
+def standardised(waveform: Tensor, lengths: Tensor) -> Tensor:
     """Bring each clip's own samples to mean 0 and variance 1; padding stays 0."""
     count = lengths[:, None]
     centred = clear_padding(waveform - waveform.sum(1, keepdim=True) / count, lengths)

@@ -21,7 +21,7 @@ from ser_lightning.utils.errors import UserError
 CONTEXTS = ("clip", "window")
 _LAYER = re.compile(r"layers\.(\d+)\.")
 _POSITIONS_AT_A_TIME = 12_000  # where nothing is learnt: all layers of so many positions are in memory
-_SILENT_POSITIONS = 10  # 0.2 s of silence that follow a clip: training windows mostly ended in silence
+SILENT_POSITIONS = 10  # 0.2 s of silence that follow a clip: training windows mostly ended in silence
 
 
 class WhisperEncoder(nn.Module):
@@ -53,8 +53,8 @@ class WhisperEncoder(nn.Module):
         self._gradient_checkpointing = False
         self._n_heads = model.config.encoder_attention_heads
         self.context = context
-        self._n_fft = n_fft
-        self._hop_samples = hop_samples
+        self.n_fft = n_fft
+        self.hop_samples = hop_samples
         self._n_positions = model.config.max_source_positions
         self._frame_samples = hop_samples * model.conv1.stride[0] * model.conv2.stride[0]
         self._window_samples = self._n_positions * self._frame_samples
@@ -103,7 +103,7 @@ class WhisperEncoder(nn.Module):
         """Return how many positions (U,) windows take which hold so many samples, or as many as they can."""
         if self.context == "window":
             return torch.full_like(lengths, self._n_positions)
-        return (self.frames(lengths) + _SILENT_POSITIONS).clamp_max(self._n_positions)
+        return (self.frames(lengths) + SILENT_POSITIONS).clamp_max(self._n_positions)
 
     def _states(self, windows: Tensor, positions: Tensor, kept: int) -> Iterator[Tensor]:
         """Encode windows (U, samples) a few at a time to (some, L, kept, D)."""
@@ -113,8 +113,8 @@ class WhisperEncoder(nn.Module):
         for some, own in zip(samples.split(at_a_time), positions.split(at_a_time), strict=True):
             yield self._layers(self._log_mel(some), own, kept)
 
-    def _layers(self, mel: Tensor, positions: Tensor, kept: int) -> Tensor:
-        """Map (U, M, 2P), (U,) to (U, L, kept, D), the first positions of each layer."""
+    def _layers(self, mel: Tensor, positions: Tensor, kept: int | None) -> Tensor:
+        """Map (U, M, 2P), (U,) to (U, L, kept, D), the first positions of each layer; None keeps all."""
         model = self.model
         x = functional.gelu(model.conv1(clear_padding(mel, 2 * positions)))
         x = functional.gelu(model.conv2(clear_padding(x, 2 * positions))).transpose(1, 2)  # (U, P, D)
@@ -147,8 +147,11 @@ class WhisperEncoder(nn.Module):
     def _log_mel(self, windows: Tensor) -> Tensor:
         """Map (U, samples) to (U, M, 2P), as Whisper's preprocessor makes them."""
         with torch.autocast(windows.device.type, enabled=False):
-            spectrum = torch.stft(windows, self._n_fft, self._hop_samples, window=self.window, return_complex=True)
-            power = spectrum[..., :-1].abs().square()  # (U, n_fft / 2 + 1, 2P)
-            decades = (self.filters.T @ power).clamp_min(1e-10).log10()
+            decades = (self.filters.T @ self._power(windows)).clamp_min(1e-10).log10()
             loudest = decades.amax((1, 2), keepdim=True)
             return (decades.maximum(loudest - 8) + 4) / 4
+
+    def _power(self, windows: Tensor) -> Tensor:
+        """Map (U, samples) to (U, n_fft / 2 + 1, 2P)."""
+        spectrum = torch.stft(windows, self.n_fft, self.hop_samples, window=self.window, return_complex=True)
+        return spectrum[..., :-1].abs().square()
