@@ -156,13 +156,15 @@ class EmotionModule(LightningModule):
         self,
         rows: Sequence[int],
         *,
+        training_rows: Sequence[int],
         hashes: Sequence[str],
         n_samples: Sequence[int],
         gather: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]],
     ) -> None:
         """Let the network cache its features of clips, where it does that; see `Network.cache_features`.
 
-        ``gather`` copies rows into waveforms (B, T) and lengths (B,).
+        It then fits what it standardises them by to the training clips. ``gather`` copies rows into waveforms
+        (B, T) and lengths (B,).
         """
 
         def features(some: list[int]) -> tuple[Tensor, Tensor]:
@@ -170,6 +172,7 @@ class EmotionModule(LightningModule):
             return self.frontend(waveform, lengths)
 
         if hook(self.net, "cache_features")(features, rows=rows, hashes=hashes, n_samples=n_samples):
+            hook(self.net, "fit_cached")(training_rows)
             self._forward_cached = hook(self.net, "forward_cached")
             if self.augment.waveform or self.augment.features or self.augment.mixup is not None:
                 log.info("cached features are of clips as they are: augmentation needs model.net.store=false")

@@ -235,6 +235,7 @@ def _cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataMo
     module.to(trainer.strategy.root_device)
     module.cache_features(
         sorted({*data.split.train, *data.split.val, *data.split.test}),
+        training_rows=data.split.train,
         hashes=data.manifest.column("audio_hash"),
         n_samples=data.clips.n_samples.tolist(),
         gather=data.clips.gather,

@@ -69,7 +69,9 @@ def cache(made):
     )
     lengths = torch.tensor([8_000, 8_000])
     given = {"hashes": ["a", "b"], "n_samples": lengths.tolist()}
-    made.cache_features([0, 1], **given, gather=lambda rows: (waveform[rows].numpy(), lengths[rows].numpy()))
+    made.cache_features(
+        [0, 1], training_rows=[0], **given, gather=lambda rows: (waveform[rows].numpy(), lengths[rows].numpy())
+    )
     return waveform, lengths
 
 
@@ -81,7 +83,7 @@ def test_a_plain_module_has_the_defaults_and_keeps_its_own():
     (group,) = made.make_optimizer().param_groups
     assert len(group["params"]) == 2 and group["lr"] == 0.1
     cache(made)
-    assert made._from_store is None
+    assert made._forward_cached is None
 
 
 def test_what_a_network_overrides_is_used():
@@ -91,7 +93,7 @@ def test_what_a_network_overrides_is_used():
     assert not made.can_be_averaged and made.contamination == "trained on everything"
     assert [group["lr"] for group in made.make_optimizer().param_groups] == pytest.approx([0.1, 0.05])
     waveform, lengths = cache(made)
-    torch.testing.assert_close(made._from_store(torch.tensor([1, 0])), made(waveform, lengths)[[1, 0]])
+    torch.testing.assert_close(made._forward_cached(torch.tensor([1, 0])), made(waveform, lengths)[[1, 0]])
 
 
 def test_a_hook_that_is_none_is_an_error():
