@@ -117,7 +117,7 @@ class BareStep:
         self._batches = list(data.train_dataloader())
 
     def clips_per_s(self) -> float:
-        """Over as many epochs as an end-to-end run makes, each epoch's first batch left out as there."""
+        """Return clips a second over the epochs of an end-to-end run, without each epoch's first batch."""
         batches = [*self._batches[1:]] * EPOCHS
         with kept_memory():  # as in a run
             self._step(self._batches[0])
@@ -140,15 +140,15 @@ class BareStep:
         augmentation = self._module.augment
         features = [self._module.frontend(batch.waveform, batch.lengths) for batch in batches]
         targets = [functional.one_hot(batch.label, self._module.task.n_outputs).float() for batch in batches]
-        whole = _seconds(lambda number: self._step(batches[number]), len(batches))
+        step = _seconds(lambda number: self._step(batches[number]), len(batches))
         front_end = _seconds(lambda n: self._module.frontend(batches[n].waveform, batches[n].lengths), len(batches))
         augment = _seconds(
             lambda n: augmentation.on_features(features[n][0], features[n][1], targets[n]), len(batches)
         )
         optimiser = _seconds(lambda n: self._optimizer.step(), len(batches))
         parts = {"front-end": front_end, "augmentation": augment, "optimiser": optimiser}
-        parts["network, forward and backward"] = whole - sum(parts.values())
-        return {name: seconds / whole for name, seconds in parts.items()}
+        parts["network, forward and backward"] = step - sum(parts.values())
+        return {name: seconds / step for name, seconds in parts.items()}
 
 
 def _seconds(action: Callable[[int], object], n: int) -> float:

@@ -130,7 +130,7 @@ def _training(
     module: EmotionModule, batch: Batch, config: DictConfig, autocast: torch.autocast
 ) -> Callable[[], None]:
     """Return a function that makes one step of the optimiser on this batch."""
-    module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # no trainer listens
+    module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # there is no trainer
     optimizer = module.make_optimizer()
     largest = config.trainer.gradient_clip_val
 

@@ -52,7 +52,7 @@ class CNNAsWritten(nn.Module):
         self.head = nn.Sequential(nn.Linear(channels[-1], 64), nn.Linear(64, n_classes))
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """(B, 1, M, F) -> logits (B, K)."""
+        """Map (B, 1, M, F) to logits (B, K)."""
         x = spectrogram
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = conv(x)
@@ -73,7 +73,7 @@ class NotebookLoop:
         self._optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3)
 
     def clips_per_s(self) -> float:
-        """Over the next few batches."""
+        """Return clips a second over the next few batches."""
         start = time.perf_counter()
         for features, labels in islice(self._batches, _BATCHES):  # (32, 1, 128, 160), (32,)
             loss = functional.cross_entropy(self.net(features), labels)

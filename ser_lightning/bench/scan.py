@@ -3,7 +3,7 @@
 ``python -m ser_lightning.bench.scan WAY CLIPS FRAMES …`` prints the peak of memory in MB for each number of frames.
 That takes a process of its own: what another way leaves behind would be counted too.
 
-F: frames.  B: clips.  E: channels.  N: states of each channel.
+F: frames.  B: clips.  C: channels.  E: states of each channel.
 """
 
 import subprocess
@@ -42,7 +42,7 @@ class Problem:
             x.requires_grad_()
 
     def seconds(self, scan: Callable[..., Tensor]) -> float:
-        """Of one forward and one backward."""
+        """Return the seconds of one forward and one backward."""
         for x in self._given:
             x.grad = None
         start = time.perf_counter()
@@ -51,7 +51,7 @@ class Problem:
 
 
 def mambapys_scan() -> Callable[..., Tensor] | None:
-    """Its parallel scan, between the same softplus and gate as ours; None where it is not installed."""
+    """Return its parallel scan, between the same softplus and gate as ours; None where it is not installed."""
     try:
         from mambapy.mamba import MambaBlock, MambaConfig
     except ImportError:

@@ -31,11 +31,11 @@ def compare(folders: tuple[str, ...], separate: bool, to_wandb: bool, **files: s
 
     For example: ser compare outputs/cremad --markdown table.md
     """
-    from ser_lightning.compare.read import collect
+    from ser_lightning.compare.read import read_runs
 
     places = {kind: place for kind, place in files.items() if place is not None}
     check_places(places)
-    runs = collect([Path(folder) for folder in folders])
+    runs = read_runs([Path(folder) for folder in folders])
     from ser_lightning.compare.ranking import compare as compare_runs  # after runs are known to be there
 
     comparisons = compare_runs(runs, separate=separate)

@@ -51,7 +51,7 @@ class Program(Group):
 
 @contextmanager
 def _remarks_on_stderr() -> Iterator[None]:
-    """What this package logs is shown in plain words; what libraries log, and warn of, is not."""
+    """Show in plain words what this package logs, and not what libraries log or warn of."""
     logger, root = logging.getLogger("ser_lightning"), logging.getLogger()
     screen, nowhere = _Screen(), logging.NullHandler()
     before = logger.level

@@ -27,13 +27,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
-    """Everything that the comparisons hold."""
-    value = {"schema": SCHEMA, "comparisons": [_without_nan(asdict(each)) for each in comparisons]}
+    """Return everything that the comparisons hold, as JSON."""
+    value = {"schema": SCHEMA, "comparisons": [_without_nan(asdict(comparison)) for comparison in comparisons]}
     return json.dumps(value, indent=2, allow_nan=False, default=str) + "\n"
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has none: null."""
+    """Return a value with None for NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -42,7 +42,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
-    """A row a group, shares between 0 and 1; the protocol in the first columns."""
+    """Return a CSV with a row a group, shares between 0 and 1; the protocol in the first columns."""
     rows = [_row(comparison, rank, group) for comparison in comparisons for rank, group in _ranked(comparison)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
@@ -53,7 +53,7 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
 
 
 def to_markdown(comparisons: Sequence[Comparison]) -> str:
-    """Tables to paste."""
+    """Return Markdown tables to paste."""
     lines = [line for comparison in comparisons for line in _section(comparison)]
     lines += [f"- {markdown(line)}" for line in failures(comparisons)]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -96,7 +96,7 @@ def _value(estimate: Estimate | None) -> float | None:
 
 
 def _cell(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula begins with an apostrophe."""
+    """Return a cell, with an apostrophe before text that a spreadsheet would take for a formula."""
     if not isinstance(value, str):
         return value
     text = plain(value)
@@ -147,7 +147,7 @@ def _pair_row(comparison: Comparison, pair: Pair) -> list[str]:
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Iterator[str]:
-    """Column ``names`` is text, the others are numbers."""
+    """Yield the lines of a table whose column ``names`` is text, and the others numbers."""
     alignment = ["---" if number == names else "--:" for number in range(len(headings))]
     for cells in (headings, alignment, *rows):
         yield f"| {' | '.join(cells)} |"

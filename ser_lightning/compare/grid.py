@@ -1,4 +1,4 @@
-"""The grid of folds and seeds that a group's runs fill, and what is said of gaps and repeats."""
+"""The grid of folds and seeds that a group's runs fill, and the warnings about gaps and repeats."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,7 +11,7 @@ Runs = Mapping[Cell, FinishedRun]
 
 
 def without_repeats(name: str, runs: Sequence[FinishedRun]) -> tuple[dict[Cell, FinishedRun], list[str]]:
-    """One run a fold and seed, the one that finished last; a line for each time that there were more."""
+    """Return one run a fold and seed, the last that finished, and a line for each repeat."""
     cells: dict[Cell, list[FinishedRun]] = {}
     for run in sorted(runs, key=lambda run: (*by_fold_and_seed(run), run.finished_s, str(run.path))):
         cells.setdefault((run.fold, run.seed), []).append(run)
@@ -24,22 +24,22 @@ def without_repeats(name: str, runs: Sequence[FinishedRun]) -> tuple[dict[Cell, 
 
 
 def folds(runs: Runs) -> list[str]:
-    """In their order."""
+    """Return the folds in their order."""
     return list(dict.fromkeys(fold for fold, _ in runs))
 
 
 def seeds(runs: Runs) -> list[int]:
-    """In their order."""
+    """Return the seeds in their order."""
     return sorted({seed for _, seed in runs})
 
 
 def incomplete(runs: Runs) -> list[Cell]:
-    """What a full grid of its folds and seeds would have beside them."""
+    """Return the cells of the full grid of these folds and seeds that have no run."""
     return [(fold, seed) for fold in folds(runs) for seed in seeds(runs) if (fold, seed) not in runs]
 
 
 def gaps(groups: Mapping[str, Runs]) -> Iterator[str]:
-    """A line for each gap in a group's own grid, and for folds and seeds that it lacks and others have."""
+    """Yield a line for each gap in a group's own grid, and for folds and seeds that it lacks and others have."""
     all_folds = list(dict.fromkeys(fold for runs in groups.values() for fold in folds(runs)))
     all_seeds = sorted({seed for runs in groups.values() for seed in seeds(runs)})
     for name, runs in groups.items():
@@ -48,14 +48,14 @@ def gaps(groups: Mapping[str, Runs]) -> Iterator[str]:
             yield f"{name} is incomplete: it lacks {say(missing)}"
         no_folds = [fold for fold in all_folds if fold not in folds(runs)]
         if no_folds:
-            yield f"{name} was not tested on {_many('fold', no_folds)}, as others were: it is judged by other clips"
+            yield f"{name} was not tested on {_many('fold', no_folds)}, as others were: its clips are others"
         no_seeds = [str(seed) for seed in all_seeds if seed not in seeds(runs)]
         if no_seeds:
             yield f"{name} was not trained with {_many('seed', no_seeds)}, as others were"
 
 
 def say(cells: Sequence[Cell]) -> str:
-    """For people."""
+    """Return cells for people to read."""
     return some([f"fold {fold} seed {seed}" for fold, seed in cells])
 
 

@@ -36,7 +36,7 @@ _Values = list[Any]
 
 
 def by_model(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
-    """Runs by the name of their group."""
+    """Return runs by the name of their group."""
     groups: dict[str, list[FinishedRun]] = {}
     for run in runs:
         groups.setdefault(json.dumps([run.model, settings(run)], sort_keys=True, default=str), []).append(run)
@@ -44,26 +44,26 @@ def by_model(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
 
 
 def settings(run: FinishedRun) -> dict[str, Any]:
-    """The config without what makes no other model; what is off is left out, since older configs lack new parts."""
+    """Return the config without what makes no other model, nor what is off, which older configs may lack."""
     return _pruned(run.config, "")
 
 
 def differing(nodes: Sequence[Any], prefix: str = "") -> dict[str, _Values]:
-    """Where several settings are not all the same: dotted name -> each one's value, None where it has none."""
+    """Return where settings are not all the same: dotted name -> the value of each, None where it has none."""
     if all(node == nodes[0] for node in nodes):
         return {}
     if any(isinstance(node, Mapping) and "_target_" not in node for node in nodes):
         nodes = [{} if node is None else node for node in nodes]  # it only holds others: which of them is it?
     if not all(isinstance(node, Mapping) for node in nodes):
         return {prefix: list(nodes)}
-    found: dict[str, _Values] = {}
+    values: dict[str, _Values] = {}
     for key in dict.fromkeys(key for node in nodes for key in node):
-        found |= differing([node.get(key) for node in nodes], f"{prefix}.{key}".lstrip("."))
-    return found
+        values |= differing([node.get(key) for node in nodes], f"{prefix}.{key}".lstrip("."))
+    return values
 
 
 def by_importance(names: Iterable[str]) -> list[str]:
-    """Settings in the order in which a person wants to know of them."""
+    """Return settings in the order in which a person wants to know of them."""
     order = (*_ORDER, "", *_BOOKKEEPING)
 
     def rank(name: str) -> tuple[int, bool, int]:
@@ -88,24 +88,24 @@ def _pruned(config: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """So that 1 and 1.0 are one setting."""
+    """Return a value such that 1 and 1.0 are one setting."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _names(firsts: Sequence[FinishedRun]) -> list[str]:
-    """The model's, and the fewest settings that tell groups of one model apart."""
+    """Return the model's name for each, and the fewest settings that tell groups of one model apart."""
     names: dict[int, str] = {}
     for model in dict.fromkeys(run.model for run in firsts):
-        mine = [number for number, run in enumerate(firsts) if run.model == model]
-        more = _telling([_named_settings(firsts[number]) for number in mine])
-        names |= {number: model + text for number, text in zip(mine, more, strict=True)}
+        numbers = [number for number, run in enumerate(firsts) if run.model == model]
+        suffixes = _suffixes([_named_settings(firsts[number]) for number in numbers])
+        names |= {number: model + suffix for number, suffix in zip(numbers, suffixes, strict=True)}
     return _all_different([names[number] for number in range(len(firsts))])
 
 
-def _telling(several: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What to write behind a name that all of these would have; what most of them have goes without saying."""
+def _suffixes(several: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what to write behind the name that all of these have; what most of them share is not written."""
     values = {name: _short(each) for name, each in differing(several).items()}
     shown = _fewest(values)
     usual = {name: max(values[name], key=values[name].count) for name in shown}
@@ -122,14 +122,14 @@ def _telling(several: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _named_settings(run: FinishedRun) -> dict[str, Any]:
-    """Settings, and the name of the recipe that many of them came from, where that is known."""
+    """Return settings, and the name of the recipe that many of them came from, where that is known."""
     overrides = run.result.overrides or run.config.get("overrides") or []
     names = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith(f"{_EXPERIMENT}=")]
     return settings(run) | ({_EXPERIMENT: names[-1]} if names else {})
 
 
 def _fewest(texts: Mapping[str, list[str]]) -> tuple[str, ...]:
-    """The fewest settings whose values, taken together, tell groups apart as far as all do.
+    """Return the fewest settings whose values, taken together, tell groups apart as far as all do.
 
     Bookkeeping is only taken for what the other settings leave the same.
     """
@@ -139,13 +139,13 @@ def _fewest(texts: Mapping[str, list[str]]) -> tuple[str, ...]:
         tier = [name for name in names if any(_is_part(name, part) for part in _BOOKKEEPING) == bookkeeping]
         tier = tier[:_MOST_SETTINGS]
         goal = _n_told_apart((*shown, *tier), texts)
-        candidates = ((*shown, *more) for more in _candidates(tier, texts))
+        candidates = ((*shown, *names) for names in _candidates(tier, texts))
         shown = next(chosen for chosen in candidates if _n_told_apart(chosen, texts) == goal)
     return shown
 
 
 def _candidates(names: Sequence[str], texts: Mapping[str, list[str]]) -> Iterator[tuple[str, ...]]:
-    """None, one, two, and then as many as it takes, each the one that helps most."""
+    """Yield none, one, two, and then as many as it takes, each the one that helps most."""
     for size in (0, 1, 2):
         yield from combinations(names, size)
     chosen: tuple[str, ...] = ()
@@ -160,7 +160,7 @@ def _n_told_apart(chosen: Sequence[str], texts: Mapping[str, list[str]]) -> int:
 
 
 def _short(values: _Values) -> list[str]:
-    """A setting's values as a name has them."""
+    """Return a setting's values as a name has them."""
     texts = [_text(value) for value in values]
     return [shortened(texts, _LONGEST)[text] for text in texts]
 
@@ -172,7 +172,7 @@ def _text(value: Any) -> str:
 
 
 def _all_different(names: Sequence[str]) -> list[str]:
-    """Numbered where shortened values leave two the same."""
+    """Return names that are numbered where shortened values leave two the same."""
     taken: list[str] = []
     for name in names:
         n, unique = 1, name

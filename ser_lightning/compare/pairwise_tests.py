@@ -1,4 +1,4 @@
-"""Every pair of groups, tested on the clips, folds and seeds that both have.
+"""Pairwise tests of groups, on the clips, folds and seeds that both have.
 
 N: clips of a run.  S: speakers.  R: repetitions.  K: labels.
 """
@@ -24,7 +24,7 @@ _Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Both:
-    """What two groups make of the clips that both were tested on, before p values are corrected for each other.
+    """The scores of two groups on the clips that both were tested on, before p values are corrected.
 
     ``differences`` (S,): what each speaker adds to the difference in UAR.
     """
@@ -41,12 +41,12 @@ def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], li
     names = _asked(list(groups))
     common = {pair: _common(groups[pair[0]], groups[pair[1]]) for pair in names}
     both = {pair: _both(groups[pair[0]], groups[pair[1]], rows, clips) for pair, rows in common.items() if rows}
-    permutation = significance.permutation_p([each.differences for each in both.values()])
-    mcnemar = [significance.mcnemar_p(each.only_first, each.only_second) for each in both.values()]
+    permutation = significance.permutation_p([results.differences for results in both.values()])
+    mcnemar = [significance.mcnemar_p(results.only_first, results.only_second) for results in both.values()]
     columns = zip(permutation, significance.holm(permutation), mcnemar, significance.holm(mcnemar), strict=True)
     pairs = [
-        _pair(pair, each, p_values, n_tests=len(both))
-        for (pair, each), p_values in zip(both.items(), columns, strict=True)
+        _pair(pair, results, p_values, n_tests=len(both))
+        for (pair, results), p_values in zip(both.items(), columns, strict=True)
     ]
     return pairs, [*_remarks(groups, common), *_too_few_speakers(pairs)]
 
@@ -58,13 +58,13 @@ def _asked(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _common(first: Runs, second: Runs) -> dict[Cell, tuple[_Rows, _Rows]]:
-    """Of each fold and seed that both have, the rows of the one and of the other that hold the same clips."""
+    """Return, for each fold and seed that both have, the rows of either that hold the same clips."""
     rows = {cell: _same_clips(run.ids, second[cell].ids) for cell, run in first.items() if cell in second}
     return {cell: both for cell, both in rows.items() if len(both[0])}
 
 
 def _same_clips(first: Sequence[str], second: Sequence[str]) -> tuple[_Rows, _Rows]:
-    """Both are sorted, so that the rows found are in the same order."""
+    """Return the rows of the clips in common; both are sorted, so that the rows are in the same order."""
     if first == second:
         return np.arange(len(first)), np.arange(len(second))
     return np.flatnonzero(np.isin(first, second)), np.flatnonzero(np.isin(second, first))
@@ -78,11 +78,11 @@ def _both(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], c
     counts = np.stack(sides, axis=1)  # (S, 2, R, K, K)
     counts = counts[counts.sum(axis=(1, 2, 3, 4)) > 0]
     parts = [metrics.uar_by_speaker(counts[:, side]) for side in (0, 1)]
-    right = [(first[cell].right[mine], second[cell].right[other]) for cell, (mine, other) in rows.items()]
+    right = [(first[cell].right[ours], second[cell].right[theirs]) for cell, (ours, theirs) in rows.items()]
     n_repetitions = counts.shape[2]
     (difference,) = bootstrap.interval(counts, metrics.uar_difference)
     return _Both(
-        n_clips=len({clip for cell, (mine, _) in rows.items() for clip in _named(first[cell].ids, mine)}),
+        n_clips=len({clip for cell, (ours, _) in rows.items() for clip in _named(first[cell].ids, ours)}),
         difference=difference,
         differences=parts[0] - parts[1],
         only_first=sum(int((one & ~other).sum()) for one, other in right) / n_repetitions,
@@ -116,7 +116,7 @@ def _pair(
 
 
 def _too_few_speakers(pairs: Sequence[Pair]) -> Iterator[str]:
-    """What no test over speakers could have found, however large the difference."""
+    """Yield a warning for each number of speakers that is too small for any difference to be significant."""
     for n_speakers in sorted({pair.n_speakers for pair in pairs}):
         smallest = next(pair.smallest_p for pair in pairs if pair.n_speakers == n_speakers)
         corrected = min(1.0, smallest * len(pairs))  # of the smallest p, Holm's method makes this
@@ -139,7 +139,7 @@ def _remarks(groups: Mapping[str, Runs], common: Mapping[tuple[str, str], Mappin
     if len(groups) > EVERY_PAIR_UP_TO:
         yield (
             f"{len(groups)} groups are too many to test every pair: each is tested against the best alone, "
-            "which was chosen on these very clips, so that small p values come easily"
+            "which was selected on these very clips, so that small p values come easily"
         )
     apart = [f"{first} and {second}" for (first, second), rows in common.items() if not rows]
     if apart:

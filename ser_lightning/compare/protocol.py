@@ -13,59 +13,65 @@ _BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.jso
 _MANY_LABELS = 12
 _LONGEST = 40  # letters of a value, where protocols are told apart
 _MOST_VALUES = 3
-_WHERE_UNSAID = {"speaker_clips": 1}  # the clip that is judged
+_DEFAULTS = {"speaker_clips": 1}  # the tested clip alone; older results do not say so
 
 
 def sections(runs: Sequence[FinishedRun], *, separate: bool) -> list[list[FinishedRun]]:
-    """Runs by protocol, the one with most runs first; more than one only if ``separate``.
+    """Return runs by protocol, the one with most runs first; more than one only if ``separate``.
 
     Raises: UserError where there are several and they are not to be separate; it says in what they differ.
     """
     by_facts: dict[str, list[FinishedRun]] = {}
     for run in runs:
         by_facts.setdefault(json.dumps(_facts(run), sort_keys=True), []).append(run)
-    found = [family for mine in by_facts.values() for family in _families(mine)]
-    if len(found) > 1 and not separate:
-        differences = _different_facts(list(by_facts.values())) or _different_clips(found)
+    families = [family for alike in by_facts.values() for family in _families(alike)]
+    if len(families) > 1 and not separate:
+        differences = _different_facts(list(by_facts.values())) or _different_clips(families)
         raise UserError(
-            f"these runs were made under {len(found)} protocols and cannot be ranked together:\n{differences}\n"
+            f"these runs were made under {len(families)} protocols and cannot be ranked together:\n{differences}\n"
             "Name directories whose runs belong together, or get a table for each protocol with --separate"
         )
-    return sorted(found, key=len, reverse=True)
+    return sorted(families, key=len, reverse=True)
 
 
 def readable(runs: Sequence[FinishedRun]) -> dict[str, str]:
-    """The protocol that runs of a section share, for people."""
+    """Return the protocol that runs of a section share, for people."""
     hashes = {run.fold: run.result.protocol.split_hash for run in sorted(runs, key=by_fold_and_seed)}
     apart = all(run.result.protocol.speaker_independent for run in runs)
-    facts = {name: _text(value) for name, value in {**_said(runs[0]), "speaker_independent": apart}.items()}
+    facts = {
+        name: _text(value) for name, value in {**_protocol_facts(runs[0]), "speaker_independent": apart}.items()
+    }
     return facts | {"split_hash": ", ".join(f"{fold}: {text}" for fold, text in hashes.items())}
 
 
 def by_fold_and_seed(run: FinishedRun) -> tuple[bool, int, str, int]:
-    """An order in which fold 10 comes after fold 9."""
+    """Return a key for sorting by fold and seed, in which fold 10 comes after fold 9."""
     fold = run.fold
     return (not fold.isdigit(), int(fold) if fold.isdigit() else 0, fold, run.seed)
 
 
 def _facts(run: FinishedRun) -> dict[str, Any]:
-    """What runs of one section have in common.
+    """Return what runs of one section have in common.
 
     Of a training, split and hash say which speakers are shared, in some folds perhaps, and older results only claim
     it; a model tested on other clips may know them where another does not.
     """
     tested_elsewhere = run.result.checkpoint is not None
-    return {name: value for name, value in _said(run).items() if tested_elsewhere or name != "speaker_independent"}
+    return {
+        name: value
+        for name, value in _protocol_facts(run).items()
+        if tested_elsewhere or name != "speaker_independent"
+    }
 
 
-def _said(run: FinishedRun) -> dict[str, Any]:
+def _protocol_facts(run: FinishedRun) -> dict[str, Any]:
     result = run.result
     protocol = {name: value for name, value in result.protocol.facts().items() if name not in _BY_FOLD}
     return {**protocol, "labels": result.labels, **({"synthetic": True} if result.synthetic else {})}
 
 
 def _families(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
-    """Runs whose splits agree: wherever two have a fold in common, it has the same hash.
+    """Return runs whose splits agree: wherever two have a fold in common, it has the same hash.
 
     Runs of one data configuration stay together as far as that allows.
     """
@@ -76,7 +82,7 @@ def _families(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
         here = _data(run)
         fold, text = run.fold, run.result.protocol.split_hash
         order = ([lately[here]] if here in lately else []) + list(range(len(hashes)))
-        number = next((each for each in order if hashes[each].get(fold, text) == text), len(hashes))
+        number = next((family for family in order if hashes[family].get(fold, text) == text), len(hashes))
         if number == len(hashes):
             hashes.append({})
             members.append([])
@@ -87,7 +93,7 @@ def _families(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
 
 
 def _data(run: FinishedRun) -> str:
-    """What a split was made of."""
+    """Return what a split was made of."""
     data = run.config.get("data")
     kept = {key: data[key] for key in data if key not in ("fold", "seed")} if isinstance(data, Mapping) else {}
     return json.dumps(kept, sort_keys=True, default=str)
@@ -95,15 +101,15 @@ def _data(run: FinishedRun) -> str:
 
 def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
     facts = [_facts(group[0]) for group in groups]
-    names = [name for name in dict.fromkeys(name for each in facts for name in each)]
+    names = [name for name in dict.fromkeys(name for known in facts for name in known)]
     lines = []
     for name in names:
         values: dict[str, list[FinishedRun]] = {}
-        for each, group in zip(facts, groups, strict=True):
+        for known, group in zip(facts, groups, strict=True):
             text = (
-                label_source(str(each[name]))
+                label_source(str(known[name]))
                 if name == "label_source"
-                else _text(each.get(name, _WHERE_UNSAID.get(name)))
+                else _text(known.get(name, _DEFAULTS.get(name)))
             )
             values.setdefault(text, []).extend(group)
         if len(values) > 1:
@@ -112,7 +118,7 @@ def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
 
 
 def _different_clips(families: Sequence[Sequence[FinishedRun]]) -> str:
-    """The first fold that is split in two ways."""
+    """Return the first fold that is split in two ways."""
     runs = sorted((run for family in families for run in family), key=by_fold_and_seed)
     for fold in dict.fromkeys(run.fold for run in runs):
         values: dict[str, list[FinishedRun]] = {}
@@ -125,7 +131,7 @@ def _different_clips(families: Sequence[Sequence[FinishedRun]]) -> str:
 
 
 def _in_which(values: Mapping[str, Sequence[FinishedRun]]) -> str:
-    """Each value, cut where it is long, with one of its runs."""
+    """Return each value, cut where it is long, with one of its runs."""
     texts = [f"{shorten(value, _LONGEST, placeholder=' …')} in {_where(runs)}" for value, runs in values.items()]
     return some(texts, _MOST_VALUES)
 

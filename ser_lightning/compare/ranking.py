@@ -1,4 +1,4 @@
-"""Many runs, one judgement for each protocol: groups with their scores and intervals, and every pair tested.
+"""Compare many runs, protocol by protocol: groups with their scores and intervals, and pairwise tests.
 
 S: speakers.  R: repetitions.  K: labels.
 """
@@ -15,7 +15,7 @@ from ser_lightning.compare.comparison import SHARED, Comparison, Group, Run
 from ser_lightning.compare.groups import by_importance, by_model, differing, settings
 from ser_lightning.compare.pairwise_tests import make_pairs
 from ser_lightning.compare.protocol import readable, sections
-from ser_lightning.compare.read import Found
+from ser_lightning.compare.read import RunsRead
 from ser_lightning.compare.speaker_counts import Clips
 from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.evaluation.metrics import scores
@@ -25,22 +25,22 @@ from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import some
 
 
-def compare(found: Found, *, separate: bool = False) -> list[Comparison]:
-    """Judge the runs: one comparison, or with ``separate`` one for each protocol.
+def compare(read: RunsRead, *, separate: bool = False) -> list[Comparison]:
+    """Return one comparison of the runs, or with ``separate`` one for each protocol.
 
     Raises: UserError where runs of several protocols are not to be separate, or disagree about their clips.
     """
-    return [_compared(runs, found.failed) for runs in sections(found.runs, separate=separate)]
+    return [_compared(runs, read.failed) for runs in sections(read.runs, separate=separate)]
 
 
 def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) -> Comparison:
     clips = Clips(runs)
     cells: dict[str, grid.Runs] = {}
     repeats: list[str] = []
-    for name, mine in by_model(runs).items():
-        cells[name], more = grid.without_repeats(name, mine)
-        repeats += more
-    unordered = [_group(name, mine, clips) for name, mine in cells.items()]
+    for name, runs_of_group in by_model(runs).items():
+        cells[name], warnings = grid.without_repeats(name, runs_of_group)
+        repeats += warnings
+    unordered = [_group(name, runs_of_group, clips) for name, runs_of_group in cells.items()]
     groups = sorted(unordered, key=lambda group: (-group.uar.value, group.name))
     ranked = {group.name: cells[group.name] for group in groups}
     pairs, remarks = make_pairs(ranked, clips)
@@ -59,14 +59,14 @@ def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) ->
 
 def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
     pooled = clips.pooled(runs)  # (S, R, K, K)
-    theirs = pooled.sum(axis=(1, 2, 3)) > 0
-    counts = pooled[theirs]
+    is_tested = pooled.sum(axis=(1, 2, 3)) > 0  # (S,)
+    counts = pooled[is_tested]
     uar, accuracy, *recalls = bootstrap.interval(counts, metrics.group_scores)
-    each = counts.sum(axis=0)  # (R, K, K)
+    matrices = counts.sum(axis=0)  # (R, K, K)
     first = next(iter(runs.values()))
     made = [_run(run) for run in runs.values()]
     shares = metrics.known_mean(metrics.accuracy(counts))  # (S,)
-    speakers = [speaker for speaker, is_theirs in zip(clips.speakers, theirs, strict=True) if is_theirs]
+    speakers = [speaker for speaker, tested in zip(clips.speakers, is_tested, strict=True) if tested]
     return Group(
         name=name,
         model=first.model,
@@ -77,14 +77,14 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
         n_clips=len({clip for run in runs.values() for clip in run.ids}),
         n_speakers=len(speakers),
         uar=uar,
-        uar_sd=_sd(metrics.uar(each)),
+        uar_sd=_sd(metrics.uar(matrices)),
         accuracy=accuracy,
-        accuracy_sd=_sd(metrics.accuracy(each)),
-        macro_f1=fmean(scores(matrix, clips.labels).macro_f1 or 0.0 for matrix in each),
+        accuracy_sd=_sd(metrics.accuracy(matrices)),
+        macro_f1=fmean(scores(matrix, clips.labels).macro_f1 or 0.0 for matrix in matrices),
         recall={
             label: recall for label, recall in zip(clips.labels, recalls, strict=True) if np.isfinite(recall.value)
         },
-        confusion=each.sum(axis=0).tolist(),
+        confusion=matrices.sum(axis=0).tolist(),
         by_speaker=dict(zip(speakers, shares.tolist(), strict=True)),
         parameters=first.result.model.parameters,
         minutes=_mean([run.minutes for run in made]),
@@ -111,29 +111,29 @@ def _run(run: FinishedRun) -> Run:
 
 
 def _with_differences(groups: Sequence[Group], runs: Mapping[str, grid.Runs]) -> list[Group]:
-    """The groups, each with what it was set to that the first was not."""
-    several: list[Mapping[str, Any]] = [settings(next(iter(runs[group.name].values()))) for group in groups]
+    """Return the groups, each with the settings in which it differs from the first."""
+    by_group: list[Mapping[str, Any]] = [settings(next(iter(runs[group.name].values()))) for group in groups]
     made = []
-    for group, mine in zip(groups, several, strict=True):
-        values = differing([several[0], mine])
+    for group, own in zip(groups, by_group, strict=True):
+        values = differing([by_group[0], own])
         ordered = {name: (values[name][0], values[name][1]) for name in by_importance(values)}
         made.append(replace(group, differs=ordered))
     return made
 
 
 def _caveats(groups: Mapping[str, grid.Runs], clips: Clips) -> Iterator[str]:
-    """What holds for the numbers of whole groups."""
-    runs = [run for mine in groups.values() for run in mine.values()]
+    """Yield what a reader must know of the groups' numbers."""
+    named = [(name, run) for name, cells in groups.items() for run in cells.values()]
+    runs = [run for _, run in named]
     if any(run.result.synthetic for run in runs):
         yield SYNTHETIC
     if not all(run.result.protocol.speaker_independent for run in runs):
         yield SHARED
-    for name, mine in groups.items():
-        for said in dict.fromkeys(run.result.contamination for run in mine.values()):
-            if said:
-                yield f"{name}: {said}"
+    for name, contamination in dict.fromkeys((name, run.result.contamination) for name, run in named):
+        if contamination:
+            yield f"{name}: {contamination}"
     odd: dict[str, dict[str, None]] = {}  # a line of data warnings -> the groups that it is about
-    for name, run in ((name, run) for name, mine in groups.items() for run in mine.values()):
+    for name, run in named:
         for line in data_warnings(run.result.warnings):
             odd.setdefault(line, {})[name] = None
     for line, names in odd.items():
@@ -145,7 +145,7 @@ def _caveats(groups: Mapping[str, grid.Runs], clips: Clips) -> Iterator[str]:
 
 
 def _annotators(runs: Sequence[FinishedRun]) -> float | None:
-    """UAR of single annotators, else of most of them, mean over folds by their clips; None if a fold has none."""
+    """Return the UAR of single annotators, else of most, mean over folds by clips; None if a fold has none."""
     by_fold = {run.fold: run.result for run in runs}
     for who in ("single", "majority"):
         known = [each.uar for result in by_fold.values() if (each := getattr(result.annotators, who, None))]

@@ -17,40 +17,40 @@ _INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs
 
 
 @dataclass
-class Found:
+class RunsRead:
     """Runs that can be compared; directory and reason of those that cannot."""
 
     runs: list[FinishedRun] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
 
 
-def collect(folders: Sequence[Path]) -> Found:
+def read_runs(folders: Sequence[Path]) -> RunsRead:
     """Read every run that lies in ``folders``, at any depth; one that is reached twice counts once.
 
     Raises: UserError where a folder is not there, or there is nothing to compare.
     """
-    found = Found()
+    result = RunsRead()
     for folder in _run_directories(folders):
         try:
             run = read_run(RunDirectory(folder))
             _check_speakers(run)
-            found.runs.append(run)
+            result.runs.append(run)
         except Exception as error:  # whatever a record of another kind leads to: the others are compared
-            found.failed.append((str(folder), why_not(error)))
-    _refuse_contradictions(found)
+            result.failed.append((str(folder), why_not(error)))
+    _refuse_contradictions(result)
     places = ", ".join(map(str, folders))
-    if not found.runs and not found.failed:
+    if not result.runs and not result.failed:
         raise UserError(f"no run lies in {places}: name a directory that holds a result.json, or that holds such")
-    if not found.runs:
-        first, reason = found.failed[0]
-        n = len(found.failed)
+    if not result.runs:
+        first, reason = result.failed[0]
+        n = len(result.failed)
         none = f"none of {n:,} runs in {places} can" if n > 1 else f"the one run in {places} cannot"
         raise UserError(f"{none} be compared. {first}: {reason}")
-    return found
+    return result
 
 
 def _run_directories(folders: Sequence[Path]) -> list[Path]:
-    """Each once, in the order they are named and by their names."""
+    """Return each directory of a run once, in the order they are named and by their names."""
     known: dict[Path, Path] = {}
     for folder in folders:
         if not folder.exists():
@@ -63,14 +63,14 @@ def _run_directories(folders: Sequence[Path]) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """The runs under a folder, links followed, none twice."""
-    seen: set[Path] = set()
+    """Yield the directories of runs under a folder, links followed, none twice."""
+    visited: set[Path] = set()
     for place, inside, files in os.walk(folder, followlinks=True, onerror=_remark):
         real = Path(place).resolve()
-        if real in seen:
+        if real in visited:
             inside.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         inside[:] = sorted(name for name in inside if name not in _INSIDE_RUNS and not name.startswith("."))
         if "result.json" in files or {"config.yaml", "train.log"} <= set(files):
             yield Path(place)
@@ -81,7 +81,7 @@ def _remark(error: OSError) -> None:
 
 
 def _check_speakers(run: FinishedRun) -> None:
-    """Raises: ValueError for speakers whom the split, where it names its speakers, does not test on."""
+    """Check that the split, where it names its speakers, tests on these. Raises: ValueError for others."""
     protocol = run.result.protocol
     rule = ((run.config.get("data") or {}).get("splits") or {}).get(protocol.split) or {}
     if protocol.test_corpus or not str(rule.get("_target_")).endswith(".SpeakerFolds"):
@@ -92,27 +92,27 @@ def _check_speakers(run: FinishedRun) -> None:
         raise ValueError(f"predictions.csv has speakers whom this split does not test on: {some(others)}")
 
 
-def _refuse_contradictions(found: Found) -> None:
+def _refuse_contradictions(result: RunsRead) -> None:
     """Move a run to the failed ones where as many others have other speakers or labels for its clips, or more."""
-    said: dict[tuple[str, ...], Counter[tuple[str, str]]] = defaultdict(Counter)
-    for run in found.runs:
+    counts: dict[tuple[str, ...], Counter[tuple[str, str]]] = defaultdict(Counter)
+    for run in result.runs:
         for clip, facts in _clips(run).items():
-            said[clip][facts] += 1
-    for run in list(found.runs):
-        wrong = [clip for clip, facts in _clips(run).items() if not _is_agreed(facts, said[clip])]
+            counts[clip][facts] += 1
+    for run in list(result.runs):
+        wrong = [clip for clip, facts in _clips(run).items() if not _is_agreed(facts, counts[clip])]
         if wrong:
-            found.runs.remove(run)
+            result.runs.remove(run)
             reason = f"predictions.csv gives {counted(wrong, 'clip')} other speakers or labels than other runs do"
-            found.failed.append((str(run.path), f"{reason}: {some([clip[-1] for clip in wrong])}"))
+            result.failed.append((str(run.path), f"{reason}: {some([clip[-1] for clip in wrong])}"))
 
 
-def _is_agreed(facts: tuple[str, str], said: Counter[tuple[str, str]]) -> bool:
-    """Whether more runs say so than say anything else: of two that contradict each other, either may be wrong."""
-    return all(said[facts] > count for other, count in said.items() if other != facts)
+def _is_agreed(facts: tuple[str, str], counts: Counter[tuple[str, str]]) -> bool:
+    """Return whether more runs have these facts than any others: of two that differ, either may be wrong."""
+    return all(counts[facts] > count for other, count in counts.items() if other != facts)
 
 
 def _clips(run: FinishedRun) -> dict[tuple[str, ...], tuple[str, str]]:
-    """Speaker and label of each clip, by labels, corpora, split hash and id."""
+    """Return speaker and label of each clip, by labels, corpora, split hash and id."""
     protocol, names = run.result.protocol, run.result.labels
     split = (*names, protocol.corpus, protocol.split_hash)
     facts = zip(run.ids, run.speakers, run.labels.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""The clips that the runs of a comparison were tested on, and what was said of them, by speaker.
+"""The clips that the runs of a comparison were tested on, and confusion matrices by speaker.
 
 N: clips of a run.  S: speakers.  R: repetitions.  K: labels.
 """
@@ -36,20 +36,20 @@ class Clips:
         numbers = {name: number for number, name in enumerate(self.speakers)}
         self._speaker = {run.path: np.array([numbers[name] for name in run.speakers], np.int64) for run in runs}
         self._counts: dict[Path, Counts] = {}
-        self.overlap = _agreed(runs)
+        self.overlap = _overlap(runs)
 
     def repetition(self, cell: Cell) -> Cell | int:
-        """What names the repetition that a run belongs to."""
+        """Return the name of the repetition that a run belongs to."""
         return cell if self.overlap else cell[1]
 
     def counts(self, run: FinishedRun) -> Counts:
-        """(S, K, K), rows the true label."""
+        """Return (S, K, K), a run's confusion matrix for each speaker, rows the true label."""
         if run.path not in self._counts:
             self._counts[run.path] = self._count(run, np.arange(len(run.ids)))
         return self._counts[run.path]
 
     def pooled(self, runs: Runs, rows: Rows | None = None) -> Counts:
-        """(S, R, K, K), folds summed; only some ``rows`` of the runs that are among them."""
+        """Return (S, R, K, K), folds summed, with only some ``rows`` of the runs that are named there."""
         parts: dict[Cell | int, Counts] = {}
         for cell, run in runs.items():
             counts = self._count(run, rows[cell]) if rows and cell in rows else self.counts(run)
@@ -62,8 +62,8 @@ class Clips:
         return self._task.sums_by_speaker(run.labels[rows], run.predicted[rows], speakers, len(self.speakers))
 
 
-def _agreed(runs: Sequence[FinishedRun]) -> bool:
-    """Whether two folds have a clip in common, after a look at whether all runs say the same of each clip."""
+def _overlap(runs: Sequence[FinishedRun]) -> bool:
+    """Return whether two folds have a clip in common. Raises: UserError where runs differ on a clip."""
     known: dict[str, tuple[str, int]] = {}
     fold_of: dict[str, str] = {}
     first_of: dict[str, FinishedRun] = {}

@@ -32,7 +32,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console) -> No
 
 
 def headline(comparison: Comparison) -> str:
-    """The protocol in a line."""
+    """Return the protocol in a line."""
     known = comparison.protocol
     speakers = "unseen speakers" if comparison.speaker_independent else "SPEAKERS SHARED"
     parts = [
@@ -48,19 +48,19 @@ def headline(comparison: Comparison) -> str:
 
 
 def shown_pairs(comparison: Comparison) -> list[Pair]:
-    """All, or where there are many those with the best group."""
+    """Return all pairs, or where there are many those with the best group."""
     if _every_pair(comparison):
         return list(comparison.pairs)
     return [pair for pair in comparison.pairs if pair.first == comparison.groups[0].name]
 
 
 def pair_heading(comparison: Comparison) -> str:
-    """What stands above the names of pairs."""
+    """Return the heading above the names of pairs."""
     return "UAR of" if _every_pair(comparison) else f"UAR of {plain(comparison.groups[0].name)} minus that of"
 
 
 def pair_cells(comparison: Comparison, pair: Pair) -> list[str]:
-    """Who, the difference and its interval, both p, the effect size."""
+    """Return the names, the difference and its interval, both p, the effect size."""
     return [
         plain(f"{pair.first} − {pair.second}" if _every_pair(comparison) else pair.second),
         bracketed(pair.difference, signed=True),
@@ -75,19 +75,19 @@ def _every_pair(comparison: Comparison) -> bool:
 
 
 def failures(comparisons: Sequence[Comparison]) -> list[str]:
-    """A line for each of the first runs that could not be compared; every comparison holds the same."""
+    """Return a line for each of the first runs that could not be compared, the same in every comparison."""
     failed = comparisons[0].failed
-    more = [f"and {len(failed) - _FAILED:,} more"] if len(failed) > _FAILED else []
-    return [f"not compared: {place}: {_brief(reason)}" for place, reason in failed[:_FAILED]] + more
+    others = [f"and {len(failed) - _FAILED:,} more"] if len(failed) > _FAILED else []
+    return [f"not compared: {place}: {_brief(reason)}" for place, reason in failed[:_FAILED]] + others
 
 
 def _brief(reason: str) -> str:
-    """The beginning of a reason; result.json, and ``--json``, have it whole."""
+    """Return the beginning of a reason; result.json, and ``--json``, have all of it."""
     return shorten(reason, _REASON, placeholder=" …")
 
 
 def legend(comparison: Comparison) -> str:
-    """What the numbers are."""
+    """Return what the numbers are."""
     n_tests = len(comparison.pairs)
     text = "Per cent; in brackets 95 % intervals by a bootstrap over speakers; ± standard deviation over seeds."
     if not n_tests:
@@ -104,7 +104,7 @@ def legend(comparison: Comparison) -> str:
 
 
 def grid_text(group: Group) -> str:
-    """How many folds and seeds were run; a star where some are missing."""
+    """Return how many folds and seeds were run, with a star where some are missing."""
     return f"{len(group.folds)}×{len(group.seeds)}" + ("*" if group.incomplete else "")
 
 
@@ -126,8 +126,8 @@ def _parts(comparison: Comparison, *, wide: bool) -> Iterator[RenderableType]:
 
 
 def _groups(comparison: Comparison, *, wide: bool) -> Table:
-    more = ["macro-F1", "clips", "speakers", "minutes"] * wide
-    table = _table("", "model", "UAR", "seeds ±", "accuracy", *more, "folds×seeds", "parameters")
+    if_wide = ["macro-F1", "clips", "speakers", "minutes"] * wide
+    table = _table("", "model", "UAR", "seeds ±", "accuracy", *if_wide, "folds×seeds", "parameters")
     for rank, group in enumerate(comparison.groups[:_MOST_ROWS], start=1):
         table.add_row(
             str(rank),

@@ -61,13 +61,13 @@ def read_table(
 
 
 def refuse_faults(path: Path, *kinds: Sequence[str]) -> None:
-    """Raises: UserError that names the first of each kind of fault, where there are any."""
+    """Refuse a table with faults. Raises: UserError that names the first of each kind."""
     kinds = tuple(filter(None, kinds))
     n_named = _NAMED if len(kinds) == 1 else _NAMED_OF_EACH
     lines = []
     for faults in kinds:
-        more = [f"and {len(faults) - n_named:,} more like this"] if len(faults) > n_named else []
-        lines += [printable(fault) for fault in faults[:n_named]] + more
+        rest = [f"and {len(faults) - n_named:,} more like this"] if len(faults) > n_named else []
+        lines += [printable(fault) for fault in faults[:n_named]] + rest
     if lines:
         raise UserError("\n  ".join([f"{path} cannot be used:", *lines]))
 

@@ -75,9 +75,11 @@ class EmotionDataModule(LightningDataModule):
                 f"data.fold={fold} is no whole number: a run tests one fold, and -m data.fold=0,1,2 runs each"
             )
         sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "pool_batches": pool_batches}
-        check("data.", whole=True, at_least=1, **sizes)
-        check("data.", whole=True, at_least=0, seed=seed)
-        check("data.", whole=True, at_least=0, at_most=max(64, 4 * (os.cpu_count() or 1)), num_workers=num_workers)
+        check("data.", integer=True, at_least=1, **sizes)
+        check("data.", integer=True, at_least=0, seed=seed)
+        check(
+            "data.", integer=True, at_least=0, at_most=max(64, 4 * (os.cpu_count() or 1)), num_workers=num_workers
+        )
         self.sample_rate_hz = SAMPLE_RATE_HZ
         self._splits = dict(splits)
         self._sources = sources
@@ -92,12 +94,12 @@ class EmotionDataModule(LightningDataModule):
 
     @cached_property
     def clips(self) -> LabelledClips:
-        """The clips, prepared when they are first asked for."""
+        """Return the clips, prepared when they are first asked for."""
         return self._sources.open()
 
     @cached_property
     def _listed(self) -> LabelledClips:
-        """The clips as file names and lists describe them, before any is decoded."""
+        """Return the clips as file names and lists describe them, before any is decoded."""
         return self._sources.listed()
 
     @cached_property
@@ -117,7 +119,7 @@ class EmotionDataModule(LightningDataModule):
 
     @property
     def rules(self) -> dict[str, SplitRule]:
-        """The named splits; where a corpus of its own is tested on, each of them so that it is."""
+        """Return the named splits; where a corpus of its own is tested on, each of them so that it is."""
         test_corpus = self._sources.test_corpus
         if test_corpus is None:
             return self._splits
@@ -154,22 +156,22 @@ class EmotionDataModule(LightningDataModule):
 
     @property
     def task(self) -> Classification:
-        """What is predicted of these clips."""
+        """Return what is predicted of these clips."""
         return Classification(self.labels)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The K class names."""
+        """Return the K class names."""
         return self.clips.labels
 
     @property
     def manifest(self) -> Manifest:
-        """Every clip; a batch's ``index`` points into it."""
+        """Return the manifest of every clip; a batch's ``index`` points into it."""
         return self.clips.manifest
 
     @property
     def split(self) -> Split:
-        """Which clips train, validate and test."""
+        """Return which clips train, validate and test."""
         assert self._split is not None, "setup() comes first"
         return self._split
 

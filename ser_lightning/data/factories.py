@@ -108,7 +108,7 @@ def _source(
 
 
 def _reads_column(options: Mapping[str, Any]) -> bool:
-    """Whether the chosen split is made of the lists' own column fold."""
+    """Return whether the chosen split is made of the lists' own column fold."""
     rule = (options.get("splits") or {}).get(options.get("split"))
     return isinstance(rule, SplitFromFile) and rule.reads_manifest
 

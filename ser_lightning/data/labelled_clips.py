@@ -34,7 +34,7 @@ class Part:
 
     @property
     def rows(self) -> np.ndarray:
-        """Rows of the corpus's manifest that are used."""
+        """Return the rows of the corpus's manifest that are used."""
         return np.flatnonzero(self.labelling.keep)
 
 
@@ -113,7 +113,7 @@ class LabelledClips:
 
     @cached_property
     def lists(self) -> dict[str, str]:
-        """For each user's list its name and a digest of who speaks and of the sounds, wherever the files lie."""
+        """Return the name of each user's list and a digest of its speakers and sounds, wherever the files lie."""
         return {
             part.corpus.name: _digest(part.packed.manifest)
             for part in self.parts
@@ -127,22 +127,22 @@ class LabelledClips:
 
     @property
     def name(self) -> str:
-        """The corpora's names, joined; one that is for the test alone is not among them."""
+        """Return the corpora's names, joined; one that is for the test alone is not among them."""
         return "+".join(self._names)
 
     @property
     def title(self) -> str:
-        """The same for people."""
+        """Return the same for people."""
         return " + ".join(part.corpus.title for part in self.parts)
 
     @property
     def synthetic(self) -> bool:
-        """Whether any of it was made rather than recorded."""
+        """Return whether any of it was made rather than recorded."""
         return any(part.corpus.synthesise is not None for part in self.parts)
 
     @property
     def reports(self) -> tuple[Report, ...]:
-        """What preparation found, corpus by corpus."""
+        """Return what preparation found, corpus by corpus."""
         return tuple(part.packed.report for part in self.parts)
 
     def warnings(self) -> dict[str, int]:
@@ -227,7 +227,7 @@ def _digest(manifest: Manifest) -> str:
 
 
 def _renamed(row: Utterance, prefix: str, speaker: str, emotion: str) -> Utterance:
-    """The row itself where nothing changes: copying thousands takes time at every start."""
+    """Return the row itself where nothing changes: copying thousands takes time at every start."""
     if not prefix and (speaker, emotion) == (row.speaker, row.emotion):
         return row
     return replace(row, id=prefix + row.id, speaker=speaker, emotion=emotion)

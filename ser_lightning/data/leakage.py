@@ -51,7 +51,7 @@ class TrainingRecord:
 
     @property
     def validates_on_training_speakers(self) -> bool:
-        """Whether the epoch was chosen on speakers that training had, too."""
+        """Return whether the best epoch was selected on speakers that training had, too."""
         return bool(self.speakers["train"] & self.speakers["val"])
 
     def has_corpus_of(self, clips: LabelledClips) -> bool:
@@ -124,5 +124,5 @@ class TrainingRecord:
 
 
 def keeps_test_apart(leakage: Leakage) -> bool:
-    """Return whether no speaker and no sound of the test is in training, nor chose the epoch."""
+    """Return whether no speaker and no sound of the test is in training or validation."""
     return not any(leakage.get(pair) for pair in (TRAIN_TEST, VAL_TEST))

@@ -35,7 +35,7 @@ class Utterance:
 
     @property
     def age_group(self) -> str:
-        """The decade that the age lies in, such as "20-29"; nothing where it is unknown."""
+        """Return the decade that the age lies in, such as "20-29"; nothing where it is unknown."""
         if not self.age:
             return ""
         decade = int(float(self.age)) // 10 * 10

@@ -46,7 +46,7 @@ class Source:
         return find(self.corpus, root, setting=self.setting)
 
     def _is_there(self, root: Path) -> bool:
-        """Whether as many files of sound are there as there should be, whatever they are."""
+        """Return whether as many files of sound are there as there should be, whatever they are."""
         try:
             scanned = scan(self.corpus, root)
         except UserError:
@@ -100,30 +100,33 @@ class Sources:
 
     @property
     def test_corpus(self) -> str | None:
-        """The name of the corpus that is only tested on."""
+        """Return the name of the corpus that is only tested on."""
         return self._test_corpus
 
     @cached_property
-    def _found(self) -> list[Scan]:
+    def _scans(self) -> list[Scan]:
         return [source.find(fetch=self._fetch) for source in self._all]
 
     def listed(self) -> LabelledClips:
         """Label what file names and lists say, before anything is decoded. Raises: as `open`."""
-        return self._labelled([undecoded(each.corpus, found) for each, found in self._with_files()])
+        return self._labelled([undecoded(source.corpus, scanned) for source, scanned in self._with_files()])
 
     def open(self) -> LabelledClips:
         """Prepare what is not prepared, and label it. Raises: UserError for what a person can mend."""
-        return self._labelled([pack(each.corpus, found, on_bad=self._on_bad) for each, found in self._with_files()])
+        return self._labelled(
+            [pack(source.corpus, scanned, on_bad=self._on_bad) for source, scanned in self._with_files()]
+        )
 
     def complaints(self) -> list[str]:
         """Name the files that are known to be unusable before anything is decoded, unless these are left out."""
         if self._on_bad != "error":
             return []
-        listed = [(each.corpus, undecoded(each.corpus, found)) for each, found in self._with_files() if found.bad]
+        with_bad = [(source.corpus, scanned) for source, scanned in self._with_files() if scanned.bad]
+        listed = [(corpus, undecoded(corpus, scanned)) for corpus, scanned in with_bad]
         return [packed.report.complaint(bad_list(corpus)) for corpus, packed in listed]
 
     def _with_files(self) -> Iterator[tuple[Source, Scan]]:
-        return zip(self._all, self._found, strict=True)
+        return zip(self._all, self._scans, strict=True)
 
     def _labelled(self, packed: Sequence[PackedCorpus]) -> LabelledClips:
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
@@ -160,15 +163,15 @@ class Sources:
             map_emotions(one.manifest.column("emotion"), self._label_map, corpus=source.corpus.title)
             for source, one in zip(self._all, packed, strict=True)
         ]
-        taught = {
+        trained_on = {
             name
             for source, names in zip(self._all, named, strict=True)
             if source.corpus.name != self._test_corpus
             for name in names
             if name is not None
         }
-        labels = tuple(sorted(taught))
-        self._refuse_untaught(named[-1], labels)
+        labels = tuple(sorted(trained_on))
+        self._refuse_untrained(named[-1], labels)
         labellings: list[Labelling] = [by_intention(names, labels) for names in named]
         parts = [
             Part(corpus=source.corpus, packed=one, labelling=labelling)
@@ -176,12 +179,12 @@ class Sources:
         ]
         return parts, labels
 
-    def _refuse_untaught(self, names: Sequence[str | None], labels: tuple[str, ...]) -> None:
-        untaught = sorted({name for name in names if name is not None} - set(labels))
-        if untaught:
+    def _refuse_untrained(self, names: Sequence[str | None], labels: tuple[str, ...]) -> None:
+        untrained = sorted({name for name in names if name is not None} - set(labels))
+        if untrained:
             raise UserError(
-                f"{self._test_corpus} has clips of {', '.join(untaught)}, which no training clip is: "
-                f"map {'it' if len(untaught) == 1 else 'them'} to something that is taught, or to drop"
+                f"{self._test_corpus} has clips of {', '.join(untrained)}, which no training clip is: "
+                f"map {'it' if len(untrained) == 1 else 'them'} to a label that is trained on, or to drop"
             )
 
     def _facts(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _LEADING_ZEROS = re.compile(r"(?<!\d)(?<!\d\.)0+(?=\d)")  # not those of 1.05
 
 
 def normalise(name: str) -> str:
-    """Return a name in Unicode's form NFC, every run of blanks as one space, without what cannot be seen.
+    """Return a name in Unicode's form NFC, every run of blanks as one space, without what is invisible.
 
     What is compared or stored as somebody's or something's name goes through here; a path by which a file is opened
     stays as it lies on disk.

@@ -58,5 +58,5 @@ def annotator_scores(
 def _agreement(votes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Agreement:
     matrix = np.zeros((len(names), len(names)))
     np.add.at(matrix, labels, votes)
-    found = scores(matrix, names)
-    return Agreement(uar=found.uar, accuracy=found.accuracy)
+    agreement = scores(matrix, names)
+    return Agreement(uar=agreement.uar, accuracy=agreement.accuracy)

@@ -22,7 +22,7 @@ class Theme:
     classes: Sequence[str]
 
     def of_class(self, number: int, n_classes: int) -> str:
-        """A class's colour; more than eight are spread over a rainbow."""
+        """Return a class's colour; more than eight are spread over a rainbow."""
         if n_classes <= len(self.classes):
             return self.classes[number]
         return to_hex(colormaps["turbo"]((number + 0.5) / n_classes))

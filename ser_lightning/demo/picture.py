@@ -1,6 +1,6 @@
 """Draw a recording: waveform, spectrogram and probabilities over time, on one time axis.
 
-T: samples.  S: segments.  K: classes.
+T: samples.  G: segments.  K: classes.
 """
 
 import io
@@ -42,7 +42,7 @@ def draw(samples: NDArray[np.int16], sample_rate_hz: int, prediction: Prediction
 
 
 def borders(segments: Sequence[Segment]) -> list[float]:
-    """Return S + 1 times in s: each moment belongs to the segment whose middle is nearest."""
+    """Return G + 1 times in s: each moment belongs to the segment whose middle is nearest."""
     middles = [(segment.start_s + segment.end_s) / 2 for segment in segments]
     return [segments[0].start_s, *((a + b) / 2 for a, b in pairwise(middles)), segments[-1].end_s]
 
@@ -77,9 +77,9 @@ def _draw_spectrum(axes: Axes, samples: NDArray[np.int16], sample_rate_hz: int, 
 def _draw_shares(axes: Axes, prediction: Prediction, theme: Theme) -> None:
     """Stack the shares of a segment, which add up to 1, the first class on top as in the bars beside them."""
     edges = borders(prediction.segments)
-    audible = np.array([not segment.silent for segment in prediction.segments], float)  # (S,)
-    table = np.array([list(segment.probabilities.values()) for segment in prediction.segments])  # (S, K)
-    tops = 1 - np.concatenate([np.zeros((len(table), 1)), table.cumsum(axis=1)], axis=1)  # (S, K + 1)
+    audible = np.array([not segment.silent for segment in prediction.segments], float)  # (G,)
+    table = np.array([list(segment.probabilities.values()) for segment in prediction.segments])  # (G, K)
+    tops = 1 - np.concatenate([np.zeros((len(table), 1)), table.cumsum(axis=1)], axis=1)  # (G, K + 1)
     names = list(prediction.probabilities)
     for number in range(len(names)):
         top, bottom = tops[:, number], tops[:, number + 1]

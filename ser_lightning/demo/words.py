@@ -52,8 +52,8 @@ def answer(prediction: Prediction) -> Markup:
 
 def picture(pngs: Mapping[str, Path], prediction: Prediction) -> Markup:
     """Write the picture for light and for dark surroundings; the page's style shows one of them."""
-    said = "silent" if prediction.silent else f"most probable: {prediction.label}"
-    text = f"Waveform, spectrogram and probabilities over {prediction.duration_s:.1f} s; {said}"
+    answer = "silent" if prediction.silent else f"most probable: {prediction.label}"
+    text = f"Waveform, spectrogram and probabilities over {prediction.duration_s:.1f} s; {answer}"
     return Markup("").join(
         Markup('<img class="on-{}" alt="{}" src="gradio_api/file={}">').format(theme, text, quote(png.as_posix()))
         for theme, png in pngs.items()
@@ -84,16 +84,16 @@ def _segments(prediction: Prediction) -> Markup:
     segments = prediction.segments
     silent = sum(segment.silent for segment in segments)
     left_out = f", without {silent:,} that are silent" if silent else ""
-    rest = len(segments) - _MOST_ROWS
-    more = Markup("<p>and {:,} more: ser predict lists them all</p>").format(rest) if rest > 0 else ""
+    n_left = len(segments) - _MOST_ROWS
+    rest = Markup("<p>and {:,} more: ser predict lists them all</p>").format(n_left) if n_left > 0 else ""
     rows = Markup("").join(map(_row, segments[:_MOST_ROWS]))
     return Markup(
         '<details><summary>The mean over {}{}</summary><div class="rows"><table>{}</table>{}</div></details>'
-    ).format(counted(len(segments) - silent, "segment"), left_out, rows, more)
+    ).format(counted(len(segments) - silent, "segment"), left_out, rows, rest)
 
 
 def _row(segment: Segment) -> Markup:
     label, share = segment.label, percent(segment.confidence)
-    said = ("silent", "") if segment.silent else (label, share)
+    answer = ("silent", "") if segment.silent else (label, share)
     times = clock(segment.start_s), clock(segment.end_s)
-    return Markup("<tr><td>{}–{}</td><td>{}</td><td>{}</td></tr>").format(*times, *said)
+    return Markup("<tr><td>{}–{}</td><td>{}</td><td>{}</td></tr>").format(*times, *answer)

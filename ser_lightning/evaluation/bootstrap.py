@@ -1,6 +1,6 @@
 """Confidence intervals by a bootstrap over speakers, who are drawn with all their clips.
 
-S: speakers.  B: resamples.  M: numbers of a statistic.
+S: speakers.  W: resamples.  V: values of a statistic.
 """
 
 import math
@@ -30,30 +30,30 @@ class Estimate:
 
 
 def interval(counts: NDArray, statistic: Callable[[NDArray], Floats]) -> list[Estimate]:
-    """A statistic of everybody's clips, and where it would lie with other speakers.
+    """Return a statistic of all speakers' clips, with its confidence interval.
 
     The bootstrap resamples speakers with all their clips, in every repetition the same ones, and the interval is
     between percentiles of what comes out (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, 13.3).
     A number that a resample does not have, such as the recall of a label that none of its speakers shows, is left
-    out. A few speakers say nothing about others: below `FEWEST_SPEAKERS` the interval is NaN.
+    out. Too few speakers say nothing about others: below `FEWEST_SPEAKERS` the interval is NaN.
 
     Args:
         counts: (S, ...), what each speaker contributes to a sum.
-        statistic: of such sums, (B, ...) -> (B, M).
+        statistic: of such sums, (W, ...) -> (W, V).
 
-    Returns: M estimates.
+    Returns: V estimates.
     """
     (values,) = statistic(counts.sum(axis=0)[None])
     if len(counts) < FEWEST_SPEAKERS:
         return [Estimate(value, math.nan, math.nan) for value in values.tolist()]
 
     def resampled(drawn: NDArray[np.int64], axis: int) -> Floats:
-        """(..., S) indices of speakers -> (M, ...)."""
-        sums = np.tensordot(_times_drawn(drawn), counts, axes=1)  # (B, ...)
+        """Return the statistic, (V, ...), of indices of speakers (..., S)."""
+        sums = np.tensordot(_times_drawn(drawn), counts, axes=1)  # (W, ...)
         return statistic(sums).T.reshape(-1, *drawn.shape[:-1])
 
-    drawn = _bootstrapped(len(counts), resampled)  # (M, B)
-    return [_between_percentiles(value, each) for value, each in zip(values.tolist(), drawn, strict=True)]
+    drawn = _bootstrapped(len(counts), resampled)  # (V, W)
+    return [_between_percentiles(value, resamples) for value, resamples in zip(values.tolist(), drawn, strict=True)]
 
 
 def _bootstrapped(n_speakers: int, statistic: Callable[..., Floats]) -> Floats:
@@ -71,7 +71,7 @@ def _bootstrapped(n_speakers: int, statistic: Callable[..., Floats]) -> Floats:
 
 
 def _times_drawn(drawn: NDArray[np.int64]) -> Floats:
-    """(..., S) indices of speakers -> (B, S), how often each was drawn."""
+    """Return how often each speaker was drawn, (W, S), from indices of speakers (..., S)."""
     n_speakers = drawn.shape[-1]
     rows = drawn.reshape(-1, n_speakers)
     cells = np.arange(len(rows))[:, None] * n_speakers + rows

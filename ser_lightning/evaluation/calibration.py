@@ -1,6 +1,6 @@
-"""Whether probabilities mean what they say: calibration, and what is gained by not answering where unsure.
+"""Calibration: how far confidence is from accuracy, and what is gained by not answering where it is low.
 
-N: clips.  K: classes.  C: points of a curve.
+N: clips.  K: classes.  Q: points of a curve.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 N_BINS = 15
-_LOWEST, _HIGHEST = 0.05, 20.0  # temperatures that are looked at
+_LOWEST, _HIGHEST = 0.05, 20.0  # temperatures that are tried
 _POINTS = 20  # of the selective curve
 
 
@@ -38,7 +38,7 @@ def calibration(probabilities: Floats, labels: Labels) -> Calibration:
     truth = np.eye(n_classes)[labels]
     likelihood = probabilities[np.arange(n_clips), labels]
     return Calibration(
-        ece=sum(each.n * abs(each.confidence - each.accuracy) for each in bins) / n_clips,
+        ece=sum(bin_.n * abs(bin_.confidence - bin_.accuracy) for bin_ in bins) / n_clips,
         nll=float(-np.log(likelihood.clip(1e-12)).mean()),
         brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
         aurc=_area_under_risk(confidence, correct),
@@ -49,21 +49,21 @@ def calibration(probabilities: Floats, labels: Labels) -> Calibration:
 
 
 def _bins(confidence: Floats, correct: NDArray[np.bool_]) -> list[ConfidenceBin]:
-    number = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
+    numbers = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
     return [
         ConfidenceBin(
-            low=each / N_BINS,
-            high=(each + 1) / N_BINS,
-            n=int((number == each).sum()),
-            confidence=min(1.0, float(confidence[number == each].mean())),
-            accuracy=float(correct[number == each].mean()),
+            low=number / N_BINS,
+            high=(number + 1) / N_BINS,
+            n=int((numbers == number).sum()),
+            confidence=min(1.0, float(confidence[numbers == number].mean())),
+            accuracy=float(correct[numbers == number].mean()),
         )
-        for each in np.unique(number).tolist()
+        for number in np.unique(numbers).tolist()
     ]
 
 
 def selective_curve(probabilities: Floats, labels: Labels) -> list[SelectivePoint]:
-    """Return accuracy and UAR of the most confident answers, C points.
+    """Return accuracy and UAR of the most confident answers, Q points.
 
     UAR is over the classes that are among those clips.
     """
@@ -85,13 +85,13 @@ def selective_curve(probabilities: Floats, labels: Labels) -> list[SelectivePoin
 
 
 def _area_under_risk(confidence: Floats, correct: NDArray[np.bool_]) -> float:
-    """Mean over all coverages of the share of errors among the most confident clips."""
+    """Return the mean over all coverages of the share of errors among the most confident clips."""
     errors = ~correct[np.argsort(-confidence, kind="stable")]
     return float((np.cumsum(errors) / np.arange(1, len(errors) + 1)).mean())
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:
-    """The number that logits (N, K) are to be divided by, for the highest likelihood of ``labels`` (N,).
+    """Return the number that logits (N, K) are divided by for the highest likelihood of ``labels`` (N,).
 
     One number changes no answer, and most of a network's overconfidence goes (Guo et al., section 4.2).
     """
@@ -99,27 +99,27 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     def loss(log_temperature: float) -> float:
         return nll(logits / np.exp(log_temperature), labels)
 
-    found = minimize_scalar(loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
+    return float(np.exp(minimum.x))
 
 
 def nll(logits: Floats, labels: Labels) -> float:
-    """Mean negative log-likelihood of ``labels`` (N,) under logits (N, K)."""
+    """Return the mean negative log-likelihood of ``labels`` (N,) under logits (N, K)."""
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
 def probabilities_at(logits: Floats, temperature: float) -> Floats:
-    """Logits (N, K) -> probabilities (N, K)."""
+    """Return probabilities (N, K) of logits (N, K) at a temperature."""
     return softmax(logits / temperature, axis=1)
 
 
 def left_out(logits: Floats, labels: Labels, groups: Labels) -> Floats:
-    """Probabilities (N, K) of each clip at the temperature that fits the clips of all other ``groups`` (N,).
+    """Return the probabilities (N, K) of each clip at the temperature that fits all other ``groups`` (N,).
 
     With groups of speakers, this is what calibration is worth for somebody new.
     """
-    found = np.empty_like(logits)
+    probabilities = np.empty_like(logits)
     for group in np.unique(groups):
         here = groups == group
-        found[here] = probabilities_at(logits[here], fit_temperature(logits[~here], labels[~here]))
-    return found
+        probabilities[here] = probabilities_at(logits[here], fit_temperature(logits[~here], labels[~here]))
+    return probabilities

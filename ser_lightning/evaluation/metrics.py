@@ -1,7 +1,7 @@
 """Metrics of a confusion matrix: unweighted average recall (UAR), accuracy, macro-F1, recall per class.
 
-K classes, N clips, S speakers, R repetitions (seeds). B: matrices at a time. Rows of a matrix are the true class,
-columns the predicted one. Shares lie between 0 and 1.
+K classes, N clips, S speakers, R repetitions (seeds). W: matrices at a time, such as resamples.
+Rows of a matrix are the true class, columns the predicted one. Shares lie between 0 and 1.
 """
 
 import math
@@ -69,50 +69,50 @@ def scores(matrix: ArrayLike, names: Sequence[str]) -> Scores:
         uar=float(uar(counts)),
         accuracy=float(accuracy(counts)),
         macro_f1=float((2 * hits[used] / occurrences[used]).mean()),
-        recall={name: None if math.isnan(each) else each for name, each in zip(names, recalls, strict=True)},
+        recall={name: None if math.isnan(share) else share for name, share in zip(names, recalls, strict=True)},
     )
 
 
 def by_speaker(
     speakers: NDArray[np.int64], labels: NDArray[np.int64], predicted: NDArray[np.int64], n_speakers: int, k: int
 ) -> Counts:
-    """Three (N,) lists of indices, an entry a clip -> counts (S, K, K)."""
+    """Return a confusion matrix for each speaker, (S, K, K), from three (N,) arrays of indices."""
     cells = (speakers * k + labels) * k + predicted
     return np.bincount(cells, minlength=n_speakers * k * k).reshape(n_speakers, k, k)
 
 
 def recall(counts: NDArray) -> Floats:
-    """(..., K, K) -> (..., K), NaN for a label that no clip has."""
+    """Return the recall of each class: (..., K, K) -> (..., K), NaN for a label that no clip has."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     support = counts.sum(axis=-1)
     return np.divide(hits, support, out=np.full(hits.shape, np.nan), where=support > 0)
 
 
 def uar(counts: NDArray) -> Floats:
-    """(..., K, K) -> (...), the mean recall over the labels that are there; NaN without clips."""
+    """Return the mean recall over the labels that have clips: (..., K, K) -> (...); NaN without clips."""
     return known_mean(recall(counts))
 
 
 def accuracy(counts: NDArray) -> Floats:
-    """(..., K, K) -> (...), NaN without clips."""
+    """Return the share of clips that are recognised: (..., K, K) -> (...), NaN without clips."""
     hits, total = np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1))
     return np.divide(hits, total, out=np.full(np.shape(total), np.nan), where=total > 0)
 
 
 def group_scores(counts: NDArray) -> Floats:
-    """(B, R, K, K) -> (B, 2 + K): UAR, accuracy and every recall, means over the repetitions."""
-    each = np.concatenate([uar(counts)[..., None], accuracy(counts)[..., None], recall(counts)], axis=-1)
-    return known_mean(np.moveaxis(each, 1, -1))
+    """Return UAR, accuracy and every recall, means over repetitions: (W, R, K, K) -> (W, 2 + K)."""
+    values = np.concatenate([uar(counts)[..., None], accuracy(counts)[..., None], recall(counts)], axis=-1)
+    return known_mean(np.moveaxis(values, 1, -1))
 
 
 def uar_difference(counts: NDArray) -> Floats:
-    """(B, 2, R, K, K) -> (B, 1): UAR of the first minus that of the second, mean over the repetitions."""
-    each = uar(counts)  # (B, 2, R)
-    return known_mean(each[:, 0] - each[:, 1])[:, None]
+    """Return the UAR of the first minus that of the second, mean over repetitions: (W, 2, R, K, K) -> (W, 1)."""
+    uars = uar(counts)  # (W, 2, R)
+    return known_mean(uars[:, 0] - uars[:, 1])[:, None]
 
 
 def uar_by_speaker(counts: NDArray) -> Floats:
-    """(S, R, K, K) -> (S,): what each speaker adds to the UAR, mean over repetitions. Their sum is the UAR."""
+    """Return what each speaker adds to the UAR, mean over repetitions: (S, R, K, K) -> (S,); the sum is the UAR."""
     support = counts.sum(axis=(0, -1))  # (R, K)
     hits = np.diagonal(counts, axis1=-2, axis2=-1)  # (S, R, K)
     shares = np.divide(hits, support, out=np.zeros(hits.shape), where=support > 0)
@@ -120,7 +120,7 @@ def uar_by_speaker(counts: NDArray) -> Floats:
 
 
 def known_mean(values: Floats) -> Floats:
-    """Mean over the last axis without what is NaN; NaN where everything is."""
+    """Return the mean over the last axis without what is NaN; NaN where everything is."""
     known = np.isfinite(values)
     n_known = known.sum(axis=-1)
     total = np.where(known, values, 0).sum(axis=-1)

@@ -18,13 +18,13 @@ Indices = NDArray[np.int64]
 
 
 def counts_by_speaker(labels: Indices, predicted: Indices, speakers: Sequence[str], n_labels: int) -> Counts:
-    """N answers -> (S, K, K), a confusion matrix a speaker, rows the true label."""
+    """Return a confusion matrix for each speaker, (S, K, K), rows the true label, from N answers."""
     who = np.unique(np.asarray(speakers), return_inverse=True)[1]
     return metrics.by_speaker(who, np.asarray(labels), np.asarray(predicted), int(who.max()) + 1, n_labels)
 
 
 def part_scores(counts: Counts, names: Sequence[str]) -> PartScores:
-    """(S, K, K) -> scores, with intervals by a bootstrap over speakers (`bootstrap.interval`)."""
+    """Return the scores of counts (S, K, K), with intervals by a bootstrap over speakers (`bootstrap.interval`)."""
     uar, accuracy, *recall = bootstrap.interval(counts[:, None], metrics.group_scores)
     return PartScores(
         n_clips=int(counts.sum()),
@@ -33,7 +33,7 @@ def part_scores(counts: Counts, names: Sequence[str]) -> PartScores:
         uar_interval=bounds(uar),
         accuracy=accuracy.value,
         accuracy_interval=bounds(accuracy),
-        recall={name: known(each.value) for name, each in zip(names, recall, strict=True)},
+        recall={name: known(estimate.value) for name, estimate in zip(names, recall, strict=True)},
     )
 
 

@@ -29,7 +29,7 @@ class PartScores(Record):
 
     @property
     def n_labels(self) -> int:
-        """Of how many labels the UAR is the mean."""
+        """Return the number of labels that the UAR is the mean of."""
         return sum(share is not None for share in self.recall.values())
 
 

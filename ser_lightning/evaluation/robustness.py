@@ -42,16 +42,16 @@ def robustness(
 
     Raises: ValueError for a condition with more or fewer answers than there are clips.
     """
-    counts = [_counts(each, labels, speakers, len(names)) for each in answers]
+    counts = [_counts(condition, labels, speakers, len(names)) for condition in answers]
     rows = []
-    for number, (each, own) in enumerate(zip(answers, counts, strict=True)):
+    for number, (under, own) in enumerate(zip(answers, counts, strict=True)):
         difference = None if number == 0 else _difference(own, counts[0])
         rows.append(
             ConditionScores(
                 **part_scores(own, names).plain(),
-                condition=each.condition,
-                title=each.title,
-                group=each.group,
+                condition=under.condition,
+                title=under.title,
+                group=under.group,
                 difference=None if difference is None else difference.value,
                 difference_interval=None if difference is None else bounds(difference),
             )
@@ -66,7 +66,7 @@ def _counts(answers: ConditionAnswers, labels: Indices, speakers: Sequence[str],
 
 
 def _difference(own: Counts, clean: Counts) -> Estimate:
-    """(S, K, K) each."""
+    """Return the difference in UAR of two confusion matrices by speaker, (S, K, K) each."""
     both = np.stack([own, clean], axis=1)[:, :, None]  # (S, 2, 1, K, K)
     (estimate,) = bootstrap.interval(both, metrics.uar_difference)
     return estimate

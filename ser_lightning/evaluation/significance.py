@@ -1,7 +1,7 @@
 """Tests of a difference between two models over speakers and over clips, and an effect size.
 
 Clips of one speaker are alike, so it is speakers that are swapped; a test over clips stands beside.
-S: speakers.  B: permutations.  P: tests.
+S: speakers.  W: permutations.  P: tests.
 """
 
 import math
@@ -15,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from ser_lightning.evaluation.bootstrap import FEWEST_SPEAKERS
 from ser_lightning.evaluation.metrics import Floats
 
-N_PERMUTATIONS = 9_999  # beside the one that was seen; with up to 13 speakers, all there are
+N_PERMUTATIONS = 9_999  # beside the observed one; with up to 13 speakers, all there are
 PERMUTATIONS_A_TEST = 200  # at least: else no p could be small any more once it is corrected for many tests
 EXACT_BELOW = 25  # discordant clips: Fagerland, Lydersen and Laake, BMC Med. Res. Methodol. 13:91 (2013)
 _SEED = 0  # the same runs give the same numbers
@@ -23,7 +23,7 @@ _BATCH = 4_000_000  # numbers that are in memory at a time
 
 
 def permutation_p(differences: Sequence[Floats]) -> list[float]:
-    """Two-sided p of each of many paired permutation tests over speakers.
+    """Return the two-sided p of each of many paired permutation tests over speakers.
 
     Where two models are the same, it makes no difference which of them answered a speaker. On the same clips,
     labels are equally frequent for both, so that the difference in UAR is a sum over speakers (`uar_by_speaker`),
@@ -32,20 +32,20 @@ def permutation_p(differences: Sequence[Floats]) -> list[float]:
     Args:
         differences: of each test (S,), what each speaker adds to the difference; S may vary.
     """
-    found = [1.0] * len(differences)  # of a single speaker: swapped or not, the difference is as large
+    all_p = [1.0] * len(differences)  # of a single speaker: swapped or not, the difference is as large
     n_resamples = _n_resamples(len(differences))
-    for n_speakers in {len(each) for each in differences} - {1}:
-        which = [number for number, each in enumerate(differences) if len(each) == n_speakers]
+    for n_speakers in set(map(len, differences)) - {1}:
+        which = [number for number, terms in enumerate(differences) if len(terms) == n_speakers]
         p_values = _sign_tests(np.stack([differences[number] for number in which]), n_resamples)
         for number, p in zip(which, p_values, strict=True):
-            found[number] = p
-    return found
+            all_p[number] = p
+    return all_p
 
 
 def smallest_p(n_speakers: int, n_tests: int) -> float:
-    """The smallest p that `permutation_p` can give a test over so many speakers, whatever the difference.
+    """Return the smallest p that `permutation_p` can give a test over so many speakers, whatever the difference.
 
-    Of the 2^S ways to swap speakers, the one that was found and its opposite are always as extreme.
+    Of the 2^S ways to swap speakers, the observed one and its opposite are always as extreme.
     """
     return 2 / min(2**n_speakers, _n_resamples(n_tests) + 1)
 
@@ -55,11 +55,11 @@ def _n_resamples(n_tests: int) -> int:
 
 
 def _sign_tests(differences: Floats, n_resamples: int) -> list[float]:
-    """(P, S) -> P p values. What is permuted is a sign a speaker, so that one set of them serves all tests."""
+    """Return P p values of differences (P, S). A sign a speaker is permuted; one set of signs serves all tests."""
     n_tests, n_speakers = differences.shape
     result = stats.permutation_test(
         (np.ones(n_speakers),),
-        lambda signs, axis: signs @ differences.T,  # (B, S) -> (B, P)
+        lambda signs, axis: signs @ differences.T,  # (W, S) -> (W, P)
         permutation_type="samples",
         vectorized=True,
         n_resamples=n_resamples,
@@ -70,9 +70,9 @@ def _sign_tests(differences: Floats, n_resamples: int) -> list[float]:
 
 
 def mcnemar_p(only_first: float, only_second: float) -> float:
-    """McNemar's test: exact for few discordant clips, else by chi² with its correction of continuity.
+    """Return the p of McNemar's test: exact for few discordant clips, else by chi² with continuity correction.
 
-    Counts that are means over seeds are rounded to whole clips. Clips of one speaker are taken as independent,
+    Counts that are means over seeds are rounded to integers. Clips of one speaker are taken as independent,
     which they are not: p is too small.
     """
     first, second = round(only_first), round(only_second)
@@ -83,12 +83,12 @@ def mcnemar_p(only_first: float, only_second: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The same p, corrected for how many they are by Holm's step-down method."""
+    """Return the same p, corrected for how many they are by Holm's step-down method."""
     return multipletests(p_values, method="holm")[1].tolist() if p_values else []
 
 
 def cohens_d(differences: Floats) -> float:
-    """Mean of paired differences (S,) in units of their standard deviation.
+    """Return the mean of paired differences (S,) in units of their standard deviation.
 
     Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, 2.3.5 (d_z). Zero where all are zero, NaN
     where they do not vary otherwise, and of fewer speakers than `FEWEST_SPEAKERS`.

@@ -28,7 +28,7 @@ def subgroups(
     """Return scores by column and value, such as those of women under sex and female.
 
     The UAR of a part is over the labels that it has. Where ``recall`` is None for some, it is another mean than
-    that of the other parts and of the whole, with another chance level, and not to be compared with them: in
+    that of the other parts and of all clips, with another chance level, and not to be compared with them: in
     CREMA-D, for instance, no neutral clip has an intensity.
 
     Args:
@@ -39,21 +39,21 @@ def subgroups(
             out, as is one with more than `MOST_VALUES`.
         names: the K labels.
     """
-    found: Subgroups = {}
+    by_column: Subgroups = {}
     for column, values in columns.items():
         whose = np.asarray(values, dtype=object)
         parts = sorted({value for value in values if value}, key=_rank)
         if 1 < len(parts) <= MOST_VALUES:
-            found[column] = {
+            by_column[column] = {
                 value: _scored(np.flatnonzero(whose == value), labels, predicted, speakers, names)
                 for value in parts
             }
-    return found
+    return by_column
 
 
 def lacks_labels(part: PartScores, subgroups: Subgroups) -> bool:
     """Return whether a part is not to be compared with others, since they have labels that it lacks."""
-    every = [each.recall for parts in subgroups.values() for each in parts.values()]
+    every = [other.recall for parts in subgroups.values() for other in parts.values()]
     absent = [label for label, share in part.recall.items() if share is None]
     return any(recall[label] is not None for recall in every for label in absent)
 
@@ -66,6 +66,6 @@ def _scored(
 
 
 def _rank(value: str) -> tuple[int, int, str]:
-    """Intensities as they rise, ages as they come, the rest by the alphabet."""
+    """Return a key for sorting: intensities as they rise, ages as they come, the rest by the alphabet."""
     number = re.match(r"\d{1,9}", value)
     return _RANKS.get(value, -1), int(number[0]) if number else -1, value

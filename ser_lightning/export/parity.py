@@ -84,8 +84,8 @@ def probes(seconds: Sequence[float], sample_rate_hz: int, *, padding_s: float = 
 
 def _difference(session: Any, model: EmotionRecognizer, seconds: Sequence[float]) -> float:
     waveform, lengths = probes(seconds, model.sample_rate_hz, padding_s=_PADDING_S if len(seconds) > 1 else 0.0)
-    (found,) = session.run(None, {"waveform": waveform.numpy(), "lengths": lengths.numpy()})  # (B, K)
-    return float(np.abs(found - _answer(model, waveform, lengths).numpy()).max())
+    (probabilities,) = session.run(None, {"waveform": waveform.numpy(), "lengths": lengths.numpy()})  # (B, K)
+    return float(np.abs(probabilities - _answer(model, waveform, lengths).numpy()).max())
 
 
 @torch.inference_mode()

@@ -34,36 +34,36 @@ class Checkpoint:
 
     @property
     def task(self) -> Classification:
-        """What it predicts."""
+        """Return the task that it was trained for."""
         return Classification(self.labels)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The K class names."""
+        """Return the K class names."""
         return tuple(self.stamp["labels"])
 
     @property
     def sample_rate_hz(self) -> int:
-        """Of the waveforms that the network takes."""
+        """Return the sample rate of the waveforms that the network takes."""
         return int(self.stamp["sample_rate_hz"])
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What ``config.yaml`` of the run says."""
+        """Return the config of the run."""
         return self.stamp["config"]
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """What it was trained, and meant to be tested, on."""
+        """Return the protocol that it was trained, and meant to be tested, under."""
         return self.stamp["protocol"]
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by."""
+        """Return the number that logits are divided by."""
         return float(self.stamp.get("temperature", 1.0))
 
     def write(self, path: Path, **changes: Any) -> None:
-        """Write weights and stamp, with such changes to the stamp, whole or not at all."""
+        """Write weights and stamp, with such changes to the stamp, atomically."""
         content = {"state_dict": dict(self.weights), "epoch": self.epoch - 1, _KEY: {**self.stamp, **changes}}
         with replacing(path) as partial:
             torch.save(content, partial)
@@ -123,7 +123,7 @@ def _file(path: Path) -> Path:
             raise UserError(f"{path} is a pipe or a device: name the best.ckpt of a run, or the run's directory")
         return path
     run = RunDirectory(path)
-    for found in (run.best, run.last, path / run.best.name, path / run.last.name):
-        if found.is_file():
-            return found
+    for checkpoint in (run.best, run.last, path / run.best.name, path / run.last.name):
+        if checkpoint.is_file():
+            return checkpoint
     raise UserError(f"{path} holds no checkpoint: a run's directory has checkpoints/{run.best.name}")

@@ -41,12 +41,12 @@ def logits_of(
             clips.manifest.by_speaker(rows),
             n_clips=model.speaker_clips,
         )
-    found: dict[int, np.ndarray] = {}
+    logits_of_row: dict[int, np.ndarray] = {}
     for batch, waveform, lengths in clip_batches(clips, rows, what=what, change=change):
         of_speakers = statistics[batch] if statistics is not None else None
         of_batch = model.logits(waveform.to(model.device), lengths.to(model.device), of_speakers)
-        found |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
-    logits = np.stack([found[row] for row in rows])
+        logits_of_row |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
+    logits = np.stack([logits_of_row[row] for row in rows])
     if not np.isfinite(logits).all():
         raise UserError(f"{what}: the model's outputs are no numbers (NaN): train it anew")
     return logits

@@ -28,15 +28,15 @@ class Outcome:
         """Return plain values."""
         if self.prediction is None:
             return {"path": self.name, "error": self.error}
-        found = self.prediction
+        prediction = self.prediction
         return {
             "path": self.name,
-            "duration_s": round(found.duration_s, 3),
-            "label": found.label,
-            "probabilities": _rounded(found.probabilities),
-            "silent": found.silent,
-            "clipped": round(found.clipped, 6),
-            "segments": [_segment(each) for each in found.segments],
+            "duration_s": round(prediction.duration_s, 3),
+            "label": prediction.label,
+            "probabilities": _rounded(prediction.probabilities),
+            "silent": prediction.silent,
+            "clipped": round(prediction.clipped, 6),
+            "segments": [_segment(segment) for segment in prediction.segments],
         }
 
 

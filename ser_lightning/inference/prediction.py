@@ -24,12 +24,12 @@ class Answer:
 
     @property
     def label(self) -> str:
-        """The most probable emotion, or `SILENT`."""
+        """Return the most probable emotion, or `SILENT`."""
         return SILENT if self.silent else max(self.probabilities, key=lambda name: self.probabilities[name])
 
     @property
     def confidence(self) -> float:
-        """The probability of that emotion; of silence the highest one, which means nothing."""
+        """Return the probability of that emotion; of silence the highest one, which means nothing."""
         return max(self.probabilities.values())
 
 
@@ -57,7 +57,7 @@ class Prediction(Answer):
 
     @property
     def clipped(self) -> float:
-        """The share of its samples that stand at full scale."""
+        """Return the share of its samples that stand at full scale."""
         lengths = [segment.end_s - segment.start_s for segment in self.segments]
         return float(np.average([segment.clipped for segment in self.segments], weights=lengths))
 
@@ -74,10 +74,10 @@ def summarised(segments: Sequence[Segment]) -> Prediction:
     weight = [segment.end_s - segment.start_s for segment in loud]
     labels = list(loud[0].probabilities)
     table = np.array([[segment.probabilities[name] for name in labels] for segment in loud])  # (G, K)
-    whole = np.average(table, axis=0, weights=weight)
+    mean = np.average(table, axis=0, weights=weight)
     return Prediction(
         duration_s=segments[-1].end_s,
-        probabilities=dict(zip(labels, whole.tolist(), strict=True)),
+        probabilities=dict(zip(labels, mean.tolist(), strict=True)),
         silent=all(segment.silent for segment in segments),
         segments=tuple(segments),
     )

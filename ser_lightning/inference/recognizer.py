@@ -71,12 +71,12 @@ class EmotionRecognizer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device that it computes on."""
+        """Return the device that it computes on."""
         return next(self.parameters()).device
 
     @property
     def speaker_statistics(self) -> SpeakerStatistics | None:
-        """Those of the training speakers, where it normalises by speaker."""
+        """Return the statistics of the training speakers, where it normalises by speaker."""
         return getattr(self.frontend, "speaker_statistics", None)
 
     def logits(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:
@@ -170,13 +170,13 @@ class EmotionRecognizer(nn.Module):
         segments = iter(cut)
         while pool := list(islice(segments, _POOL)):
             order = sorted(range(len(pool)), key=lambda number: -len(pool[number][2]))
-            found: dict[int, np.ndarray] = {}
+            by_number: dict[int, np.ndarray] = {}
             for first in range(0, len(order), _BATCH):
                 batch = order[first : first + _BATCH]
                 probabilities = self._probabilities([pool[number][2] for number in batch], speaker)
-                found |= dict(zip(batch, probabilities, strict=True))
+                by_number |= dict(zip(batch, probabilities, strict=True))
             for number, (whose, start, samples) in enumerate(pool):
-                yield whose, self._segment(start, samples, found[number])
+                yield whose, self._segment(start, samples, by_number[number])
 
     @torch.inference_mode()
     def _probabilities(self, clips: Sequence[np.ndarray], speaker: Speaker | None) -> np.ndarray:

@@ -57,10 +57,10 @@ def find_recordings(places: Sequence[str], *, raw: RawFormat | None = None) -> l
     """
     if places.count(STDIN) > 1 or (raw is not None and STDIN not in places):
         raise UserError("standard input, -, is named once, and --raw-rate is for it alone")
-    return [recording for place in places for recording in _found(place, raw)]
+    return [recording for place in places for recording in _recordings_at(place, raw)]
 
 
-def _found(place: str, raw: RawFormat | None) -> list[Recording]:
+def _recordings_at(place: str, raw: RawFormat | None) -> list[Recording]:
     if place == STDIN:
         return [Recording(name=STDIN, blocks=_piped if raw is None else _raw(raw))]
     path = Path(place).expanduser()
@@ -70,14 +70,14 @@ def _found(place: str, raw: RawFormat | None) -> list[Recording]:
         return [_file(path, place)]
     unlisted: list[BadFile] = []
     passed_over: list[str] = []
-    found = [_file(path / name, str(path / name)) for name, _ in walk(path, unlisted, passed_over)]
+    recordings = [_file(path / name, str(path / name)) for name, _ in walk(path, unlisted, passed_over)]
     if passed_over:
         n_files = f"{len(passed_over)} {'is' if len(passed_over) == 1 else 'are'}"
         log.info("%s: %s passed over, hidden or of no audio format: %s", place, n_files, some(passed_over))
-    if not found and not unlisted:
+    if not recordings and not unlisted:
         raise UserError(f"{place} holds no audio files")
-    found += [_unreadable(str(path / bad.path), bad.reason) for bad in unlisted]
-    return sorted(found, key=lambda recording: recording.name)
+    recordings += [_unreadable(str(path / bad.path), bad.reason) for bad in unlisted]
+    return sorted(recordings, key=lambda recording: recording.name)
 
 
 def _file(path: Path, name: str) -> Recording:

@@ -60,7 +60,7 @@ class MelShift(nn.Module):
 
     def __init__(self, *, max_bins: int = 3, p: float = 1.0):
         super().__init__()
-        check("MelShift: ", whole=True, at_least=0, max_bins=max_bins)
+        check("MelShift: ", integer=True, at_least=0, max_bins=max_bins)
         check("MelShift: ", at_least=0, at_most=1, p=p)
         self._max_bins = max_bins
         self._p = p
@@ -136,7 +136,7 @@ class SpecAugment(nn.Module):
         super().__init__()
         counts = {"n_frequency_masks": n_frequency_masks, "n_time_masks": n_time_masks}
         widths = {"max_bins": max_bins, "max_frames": max_frames}
-        check("SpecAugment: ", whole=True, at_least=0, **counts, **widths)
+        check("SpecAugment: ", integer=True, at_least=0, **counts, **widths)
         check("SpecAugment: ", at_least=0, at_most=1, max_share=max_share, p=p)
         self._frequency = (n_frequency_masks, max_bins)
         self._time = (n_time_masks, max_frames)

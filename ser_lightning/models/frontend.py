@@ -72,7 +72,7 @@ class LogMel(nn.Module):
         _check("pad_mode", pad_mode, ("zeros", "reflect"))
         _check("normalise", normalise, ("standard", "min_max", "none", "speaker"))
         sizes = {"n_mels": n_mels, "average_frames": average_frames, "hop_samples": hop_samples}
-        check("model.frontend.", whole=True, at_least=1, n_fft=n_fft, window_samples=window_samples, **sizes)
+        check("model.frontend.", integer=True, at_least=1, n_fft=n_fft, window_samples=window_samples, **sizes)
         check("model.frontend.", at_most=n_fft, window_samples=window_samples)  # the transform would cut it
         check("model.frontend.", at_most=window_samples, hop_samples=hop_samples)
         check("model.frontend.", above=0, at_most=sample_rate_hz / 2, max_hz=max_hz)
@@ -209,9 +209,9 @@ class _Band(nn.Module):
 def averaged(decibels: Tensor, frames: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
     """Map (B, F, M), (B,) to means of every ``n_frames`` (B, F / n_frames, M), (B,); the last may be of fewer."""
     own = frame_mask(frames, decibels.shape[1])[:, :, None].to(decibels.dtype)  # (B, F, 1)
-    whole = (0, 0, 0, -decibels.shape[1] % n_frames)
+    padding = (0, 0, 0, -decibels.shape[1] % n_frames)
     sums, counts = (
-        functional.pad(values, whole).unflatten(1, (-1, n_frames)).sum(2) for values in (decibels * own, own)
+        functional.pad(values, padding).unflatten(1, (-1, n_frames)).sum(2) for values in (decibels * own, own)
     )
     return sums / counts.clamp_min(1), strided(frames, n_frames)
 

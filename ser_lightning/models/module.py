@@ -77,7 +77,7 @@ class EmotionModule(LightningModule):
         super().__init__()
         check("model.", at_least=0, at_most=1, speaker_alone=speaker_alone)
         if speaker_clips is not None:
-            check("model.", whole=True, at_least=1, speaker_clips=speaker_clips)
+            check("model.", integer=True, at_least=1, speaker_clips=speaker_clips)
         check_arguments(net)
         self.name = name
         self.task = task
@@ -149,7 +149,7 @@ class EmotionModule(LightningModule):
 
     @property
     def speaker_statistics(self) -> SpeakerStatistics | None:
-        """The front-end's, to be fitted before training; None where it does not normalise by speaker."""
+        """Return the front-end's speaker statistics, to be fitted before training; None where it has none."""
         return getattr(self.frontend, "speaker_statistics", None)
 
     def cache_features(
@@ -206,7 +206,7 @@ class EmotionModule(LightningModule):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What a result depends on beside the clip that is tested."""
+        """Return what a result depends on beside the clip that is tested."""
         return protocol_entry(self.speaker_clips) if self.speaker_statistics is not None else {}
 
     @property

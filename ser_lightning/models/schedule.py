@@ -45,8 +45,8 @@ def scheduled(
         options["total_steps"] = int(trainer.estimated_stepping_batches)
     scheduler = make(optimizer, **options)
     _check_rates(optimizer)
-    found = {"scheduler": scheduler, "interval": "step" if by_step else "epoch"}
-    return found | ({"monitor": metric} if waits else {})
+    settings = {"scheduler": scheduler, "interval": "step" if by_step else "epoch"}
+    return settings | ({"monitor": metric} if waits else {})
 
 
 def warmup_cosine(optimizer: Optimizer, *, total_steps: int, warmup_share: float = 0.1) -> LambdaLR:

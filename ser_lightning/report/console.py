@@ -77,7 +77,7 @@ def print_summary(run_dir: Path, console: Console | None = None, *, data_warning
 def _read_result(run_dir: Path) -> Result | Failure:
     result = RunDirectory(run_dir).read_result()
     if result is None:
-        raise UserError(f"{run_dir} holds no whole result.json: go on with the run, or name another directory")
+        raise UserError(f"{run_dir} holds no complete result.json: go on with the run, or name another directory")
     return result
 
 
@@ -90,7 +90,7 @@ def _title(result: Result | Failure, run_dir: Path) -> str:
 
 
 def _subtitle(result: Result | Failure) -> Iterator[str]:
-    """The result, then what it holds for."""
+    """Yield the result, then what it holds for."""
     if isinstance(result, Failure):
         yield "failed before the test"
         return
@@ -167,7 +167,7 @@ def _notes(result: Result) -> Iterator[RenderableType]:
 
 
 def _places(run_dir: Path) -> Iterator[str]:
-    """Where the run lies, and the command that uploads what W&B kept offline, in pieces if it was resumed."""
+    """Yield where the run lies, and the command that uploads what W&B kept offline, in pieces if it was resumed."""
     run_dir = run_dir.absolute()  # to be pasted anywhere
     yield f"run   {run_dir}"
     kept = sorted((run_dir / "wandb").glob("offline-run-*"))
@@ -180,18 +180,18 @@ def _training(result: Result) -> str:
     if result.checkpoint is not None:
         parts.append(f"the weights of epoch {epochs.best}")
     else:
-        how = "tested" if result.protocol.selection == "last epoch" else "chosen"
-        parts.append(f"epoch {epochs.best} {how}, {epochs.trained} trained")
+        which = "last" if result.protocol.selection == "last epoch" else "best"
+        parts.append(f"{which} epoch {epochs.best}, {epochs.trained} trained")
     if result.seconds is not None:
         parts.append(_duration(result.seconds))
     return "  ·  ".join(parts)
 
 
 def _confidence(result: Result) -> str:
-    found = result.calibration
-    if found is None or found.confidence is None:
+    calibration = result.calibration
+    if calibration is None or calibration.confidence is None:
         return ""
-    return f"calibration error {found.ece:.1%}  ·  {found.confidence:.1%} confident on average"
+    return f"calibration error {calibration.ece:.1%}  ·  {calibration.confidence:.1%} confident on average"
 
 
 def _cost(result: Result) -> str:

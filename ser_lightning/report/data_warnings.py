@@ -15,7 +15,7 @@ _WORDS = {  # kind -> of one, and of several
     "square_waves": ("clip that is little but clipping", "clips that are little but clipping"),
     "padded": ("clip of one length with others, padded with zeros", "clips of equal length, padded with zeros"),
     "one_validation_speaker": (
-        "speaker in validation: what suits one speaker chose the epoch",
+        "speaker in validation: the best epoch is the one that suits a single speaker",
         "speakers in validation",
     ),
     "validation_on_training_speakers": (

@@ -50,7 +50,7 @@ def _families() -> list[str]:
 
 
 def new_figure() -> Figure:
-    """Blank, and large enough: it is cropped when it is saved."""
+    """Return a blank figure, large enough: it is cropped when it is saved."""
     figure = Figure(figsize=(12, 12), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
@@ -59,7 +59,7 @@ def new_figure() -> Figure:
 def place(
     figure: Figure, *, left: float, bottom: float, width: float, height: float, sharey: Axes | None = None
 ) -> Axes:
-    """New axes of that size, there."""
+    """Return new axes of that size, put there."""
     across, up = figure.get_size_inches()
     return figure.add_axes((left / across, bottom / up, width / across, height / up), sharey=sharey)
 

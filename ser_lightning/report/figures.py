@@ -1,6 +1,6 @@
 """The two pictures of a run: confusion.png and curves.png.
 
-K classes, E epochs.
+K classes, J epochs.
 Positions and sizes are in inches from the lower left corner; the saved picture is cropped to what was drawn.
 """
 
@@ -108,7 +108,7 @@ def _fill_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float6
 
 
 def _readable(share: float) -> str:
-    """White or ink, whichever has the higher contrast (WCAG relative luminance) on the cell's colour."""
+    """Return white or ink, whichever has the higher contrast (WCAG relative luminance) on the cell's colour."""
     channels = np.asarray(_BLUES(share)[:3])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     luminance = linear @ (0.2126, 0.7152, 0.0722)
@@ -143,7 +143,7 @@ def draw_curves(path: Path, *, history: History, best_epoch: int | None, title: 
 
     Args:
         path: the PNG to write.
-        history: E rows of metrics.csv, as `read_history` gives them; validation columns may be missing.
+        history: J rows of metrics.csv, as `read_history` gives them; validation columns may be missing.
         best_epoch: the epoch whose weights were tested, marked in the curves; None marks nothing.
         title: one line.
         subtitle: one or several lines.
@@ -171,7 +171,7 @@ def draw_curves(path: Path, *, history: History, best_epoch: int | None, title: 
 
 
 def _series(history: History, column: str) -> tuple[list[float], list[float]]:
-    """Epochs and values of a column, where it has a finite one."""
+    """Return epochs and values of a column, where it has a finite one."""
     points = [(row["epoch"], row[column]) for row in history if math.isfinite(row.get(column, math.nan))]
     return [epoch for epoch, _ in points], [value for _, value in points]
 
@@ -185,7 +185,7 @@ def _draw_lines(axes: Axes, history: History, columns: Mapping[str, tuple[str, s
         if not values:
             continue
         dot = 3.5 if len(values) <= 25 else 0
-        hides = (epochs, values) in drawn  # a line of the same values: it is dashed, and both are seen
+        hides = (epochs, values) in drawn  # a line of the same values: it is dashed, and both are visible
         style: Any = (0, (4, 4)) if hides else "-"
         axes.plot(
             epochs, values, color=colour, linewidth=1.8, linestyle=style, marker="o", markersize=0 if hides else dot
@@ -255,12 +255,12 @@ def _frame_epochs(axes: Axes, history: History) -> None:
 
 
 def _mark_epoch(loss: Axes, scores: Axes, history: History, epoch: int) -> None:
-    judged = scores if scores.lines else loss
-    for axes in {loss, judged}:
+    monitored = scores if scores.lines else loss
+    for axes in {loss, monitored}:
         axes.axvline(epoch, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     note = f"epoch {epoch} tested"
     value = dict(zip(*_series(history, "val/uar"), strict=True)).get(epoch)
     if value is not None:
         scores.plot(epoch, value, marker="o", markersize=7, color=BLUE, markeredgecolor=ACCENT, mew=1.8)
-        note = f"epoch {epoch} chosen, UAR {value:.1%}"
-    judged.set_title(note, loc="right", fontsize=9, color=ACCENT, pad=6)
+        note = f"best epoch {epoch}, UAR {value:.1%}"
+    monitored.set_title(note, loc="right", fontsize=9, color=ACCENT, pad=6)

@@ -86,7 +86,7 @@ def draw_dots(
 
 
 def _heights(dots: Sequence[Dot]) -> list[float]:
-    """Rows from the top, with a gap between groups."""
+    """Return the heights of rows from the top, with a gap between groups."""
     steps = [1 + _GAP * (above.group != dot.group) for above, dot in pairwise(dots)]
     return [0.0, *np.cumsum(steps).tolist()]
 
@@ -113,7 +113,7 @@ def _draw_dots(axes: Axes, dots: Sequence[Dot], heights: Sequence[float]) -> Non
 
 
 def _draw_lines(axes: Axes, dots: Sequence[Dot], heights: Sequence[float], reference: tuple[str, float]) -> None:
-    """The reference through all rows; chance by row, since it depends on how many labels there are."""
+    """Draw the reference through all rows; chance by row, since it depends on how many labels there are."""
     name, value = reference
     axes.axvline(value, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     for number, (dot, height) in enumerate(zip(dots, heights, strict=True)):
@@ -135,7 +135,7 @@ def _draw_lines(axes: Axes, dots: Sequence[Dot], heights: Sequence[float], refer
 
 
 def _sides(value: float, chance: float, end: float) -> tuple[str, str]:
-    """Which ends of the words above the two lines are at the lines, so that they touch nothing."""
+    """Return which ends of the words above the two lines are at the lines, so that they touch nothing."""
     if value < chance:
         return "right", "left"
     crowded = end - value < _WORDS * end
@@ -143,7 +143,7 @@ def _sides(value: float, chance: float, end: float) -> tuple[str, str]:
 
 
 def _write_names(axes: Axes, dots: Sequence[Dot], heights: Sequence[float]) -> None:
-    """Names in a column left of the axes, and left of them each group's, beside its first row."""
+    """Write names in a column left of the axes, and left of them each group's, beside its first row."""
     names = [_write(axes, dot.name, 0, height, color=INK) for dot, height in zip(dots, heights, strict=True)]
     left = _move_left(names, -0.15)
     firsts = [number for number, dot in enumerate(dots) if not number or dots[number - 1].group != dot.group]
@@ -154,7 +154,7 @@ def _write_names(axes: Axes, dots: Sequence[Dot], heights: Sequence[float]) -> N
 def _write_cells(
     axes: Axes, dots: Sequence[Dot], heights: Sequence[float], headings: Sequence[tuple[str, float]]
 ) -> None:
-    """Columns right of the axes, flush right."""
+    """Write columns right of the axes, flush right."""
     for number, (heading, inches) in enumerate(headings):
         colour = INK if number == 0 else MUTED
         for dot, height in zip(dots, heights, strict=True):
@@ -164,7 +164,7 @@ def _write_cells(
 
 
 def _write(axes: Axes, text: str, side: int, height: float, **options: Any) -> Annotation:
-    """Text beside the axes, left (0) or right (1) of them, at a height in rows."""
+    """Write text beside the axes, left (0) or right (1) of them, at a height in rows."""
     defaults = {"xytext": (0, 0), "fontsize": 10, "va": "center_baseline"}
     return axes.annotate(
         text,

@@ -3,7 +3,7 @@
 from ser_lightning.runs.result import Result
 from ser_lightning.utils.errors import counted, some
 
-_TRAINED_ON = {"train/test": "TRAINED ON", "val/test": "EPOCH CHOSEN ON"}
+_TRAINED_ON = {"train/test": "TRAINED ON", "val/test": "SELECTED ON"}
 _SHARED_BY = {"train/test": "training and test", "val/test": "validation and test"}
 
 

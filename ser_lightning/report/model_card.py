@@ -55,7 +55,7 @@ def write_card(run_dir: Path, result: Result | None = None) -> Path:
 
 @cache
 def _environment() -> Environment:
-    """Whatever is filled in is text, never markup, unless it says so."""
+    """Return the environment of the template: what is filled in is text, never markup, unless it says so."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=False,  # that is HTML's: `finalize` does Markdown's
@@ -75,7 +75,7 @@ def _escaped(value: Any) -> str:
 
 
 def code(text: str, *, in_table: bool = False) -> Markup:
-    """In a line, letter by letter, as code; in a table, a bar would end the cell even there."""
+    """Return a line of code in Markdown, letter by letter; in a table, a bar would end the cell even there."""
     line = " ".join(text.split())
     if in_table:
         line = line.replace("|", r"\|")
@@ -121,7 +121,7 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
 
 
 def _titles(result: Result, *, test: bool = False) -> str:
-    """Titles of the corpora that it was trained on, or of the one for the ``test`` alone, if there is one.
+    """Return titles of the corpora that it was trained on, or of the one for the ``test`` alone, if there is one.
 
     Where titles are not known: names.
     """
@@ -131,22 +131,22 @@ def _titles(result: Result, *, test: bool = False) -> str:
 
 
 def _scores(run: FinishedRun) -> dict[str, Any]:
-    """UAR, accuracy and a row for each label, with intervals over speakers, and what guessing gets."""
+    """Return UAR, accuracy and a row for each label, with intervals over speakers, and what guessing gets."""
     labels = run.result.labels
     who = np.unique(np.asarray(run.speakers), return_inverse=True)[1]
     counts = metrics.by_speaker(who, run.labels, run.predicted, int(who.max()) + 1, len(labels))  # (S, K, K)
     estimates = bootstrap.interval(counts[:, None], metrics.group_scores)
     uar, accuracy, *recall = estimates
-    whole = counts.sum(axis=0)  # (K, K)
-    support = whole.sum(axis=1)
+    matrix = counts.sum(axis=0)  # (K, K)
+    support = matrix.sum(axis=1)
     return {
         "n_clips": len(run.ids),
         "n_speakers": len(counts),
         "uar": uar,
         "accuracy": accuracy,
         "rows": [
-            (label, each, int(row.sum()), confused_with(row.tolist(), number, labels))
-            for number, (label, each, row) in enumerate(zip(labels, recall, whole, strict=True))
+            (label, estimate, int(row.sum()), confused_with(row.tolist(), number, labels))
+            for number, (label, estimate, row) in enumerate(zip(labels, recall, matrix, strict=True))
         ],
         "chance_uar": 1 / int((support > 0).sum()),
         "chance_accuracy": float(support.max() / support.sum()),
@@ -159,7 +159,7 @@ def between(bounds: Sequence[float] | None) -> Estimate | None:
 
 
 def _metadata(run: FinishedRun, title: str) -> dict[str, Any]:
-    """What Hugging Face's hub reads; the licence is for whoever publishes to choose."""
+    """Return what Hugging Face's hub reads; the licence is for whoever publishes to choose."""
     result = run.result
     test, encoder = result.metrics.test, result.model.pretrained
     name = encoder.name if encoder is not None else ""

@@ -19,15 +19,15 @@ _SPLITS = {
     "random": "clips dealt at random, whoever speaks",
 }
 _LABELS = {
-    "intended": "A clip's label is the emotion that its speaker meant to show, not what anybody felt or heard.",
-    "voice_votes": "A clip's label is what most listeners heard in the voice alone; ties are left out.",
-    "voice_soft": "A clip was taught as the shares of listeners' votes, and is judged by what most of them heard.",
+    "intended": "A clip's label is the emotion that its speaker meant to show, not what anybody felt or perceived.",
+    "voice_votes": "A clip's label is the choice of most annotators, by the voice alone; ties are left out.",
+    "voice_soft": "Trained on the shares of annotators' votes for a clip, tested on the label with most votes.",
 }
 _PRIVATE = ("root", "manifest", "votes", "path")  # settings that name a place on somebody's machine
 
 
 def protocol(run: FinishedRun) -> Iterator[str]:
-    """What the numbers hold for, a sentence or two each."""
+    """Yield the sentences that say what the numbers hold for."""
     facts = run.result.protocol
     name = facts.split
     yield f"Split {name}" + (f" ({_SPLITS[name]})" if name in _SPLITS else "") + f", fold {facts.fold}."
@@ -42,7 +42,7 @@ def protocol(run: FinishedRun) -> Iterator[str]:
         yield f"{validation[0].upper()}{validation[1:]}."
     known = known_of_speakers(facts.speaker_clips)
     if known is not None:
-        yield f"{known.capitalize()}: of a clip alone it understands less."
+        yield f"{known.capitalize()}: with a single clip, expect less."
     if run.result.synthetic:
         yield "A clip's label is the emotion whose tone of voice the program imitated."
     else:
@@ -54,13 +54,13 @@ def protocol(run: FinishedRun) -> Iterator[str]:
 
 
 def shared(result: Result) -> str:
-    """Which part the test shares its speakers with."""
-    for pair, part in (("train/test", "training"), ("val/test", "validation, which chose the epoch")):
-        found = (result.leakage or {}).get(pair)
-        if found and found.speakers:
-            return f"{len(found.speakers)} of the speakers of the test are in {part}."
-        if found:
-            return f"{found.n_sounds} of the sounds of the test are in {part}, under another speaker's name."
+    """Return a sentence that says which part of the data the test shares its speakers with."""
+    for pair, part in (("train/test", "training"), ("val/test", "validation, which selected the best epoch")):
+        leakage = (result.leakage or {}).get(pair)
+        if leakage and leakage.speakers:
+            return f"{len(leakage.speakers)} of the speakers of the test are in {part}."
+        if leakage:
+            return f"{leakage.n_sounds} of the sounds of the test are in {part}, under another speaker's name."
     return "The speakers of the test are in training, too."
 
 
@@ -74,17 +74,17 @@ def _choice(run: FinishedRun) -> str:
     epochs, selection = run.result.epochs, run.result.protocol.selection
     if selection == "last epoch":
         trained = counted(epochs.trained, "epoch")
-        return f"The last of {trained} was tested, whatever it was worth: nothing chose it."
+        return f"The last of {trained} was tested: no best epoch was selected."
     metric = str((run.config.get("monitor") or {}).get("metric", "")).removeprefix("val/")
     by = f", by their {metric.upper() if metric == 'uar' else metric}" if metric else ""
     return (
-        f"Epoch {epochs.best} of {epochs.trained} was chosen on the validation clips{by}. "
-        "The test clips were looked at once, with that."
+        f"Epoch {epochs.best} of {epochs.trained} was the best one on the validation clips{by}. "
+        "The test clips were used once, with that epoch."
     )
 
 
 def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
-    """What the model is, a name and a text each."""
+    """Yield what the model is, a name and a text each."""
     model, settings = run.result.model, run.config.get("model") or {}
     yield "network", _network(settings)
     if model.parameters is not None:
@@ -104,17 +104,17 @@ def _network(settings: Mapping[str, Any]) -> str:
 def _frontend(settings: Mapping[str, Any]) -> str:
     frontend = settings.get("frontend") or {}
     if "n_mels" not in frontend or "hop_samples" not in frontend:
-        return "it hears the waveform itself"
-    against = ", against how the speaker usually sounds" if frontend.get("normalise") == "speaker" else ""
+        return "the network is run on the waveform itself"
+    normalised = ", normalised by speaker statistics" if frontend.get("normalise") == "speaker" else ""
     step = frontend["hop_samples"] * frontend.get("average_frames", 1)
-    return f"it sees {frontend['n_mels']} mel bands, a frame every {step} samples{against}"
+    return f"the network is run on {frontend['n_mels']} mel bands, a frame every {step} samples{normalised}"
 
 
 def environment(result: Result) -> Iterator[tuple[str, str]]:
-    """What it was trained on and with, a name and a text each."""
+    """Yield what it was trained on and with, a name and a text each."""
     for name, value in (result.environment.plain() if result.environment else {}).items():
         if isinstance(value, Mapping):
-            yield name, ", ".join(f"{key} {each}" for key, each in value.items() if each is not None)
+            yield name, ", ".join(f"{key} {text}" for key, text in value.items() if text is not None)
         elif value is not None:
             changed = name == "commit" and str(value).endswith("+")
             yield name, f"{str(value)[:-1]}, with changes that are not in it" if changed else str(value)
@@ -124,7 +124,7 @@ def environment(result: Result) -> Iterator[tuple[str, str]]:
 
 
 def command(run: FinishedRun) -> str | None:
-    """What was typed to train it, where that is known; places on somebody's machine are left out."""
+    """Return the command that trained it, where that is known; places on somebody's machine are left out."""
     overrides: Sequence[str] | None = run.result.overrides or run.config.get("overrides")
     return train_command(*map(_unplaced, overrides)) if overrides else None
 

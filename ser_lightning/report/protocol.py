@@ -27,13 +27,13 @@ def label_source(name: str) -> str:
 
 
 def in_words(protocol: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What `readable` gives, names and values as a person reads them."""
+    """Return the names and values that `readable` gives, as a person reads them."""
     values = {**protocol, "label_source": label_source(protocol["label_source"])}
     return [(name_of(name), text) for name, text in values.items()]
 
 
 def name_of(fact: str) -> str:
-    """What a person calls a fact of the protocol."""
+    """Return what a person calls a fact of the protocol."""
     return _NAMES.get(fact, fact.replace("_", " "))
 
 

@@ -38,67 +38,67 @@ class RunDirectory:
 
     @property
     def config(self) -> Path:
-        """The resolved config, YAML."""
+        """Return the path of the resolved config, YAML."""
         return self.path / "config.yaml"
 
     @property
     def overrides(self) -> Path:
-        """What was typed to begin the run, JSON; a run that is gone on with is asked for by its directory alone."""
+        """Return the path of the overrides that started the run, JSON; resuming takes the directory alone."""
         return self.path / "overrides.json"
 
     @property
     def result(self) -> Path:
-        """The one record other tools read, JSON."""
+        """Return the path of the one record other tools read, JSON."""
         return self.path / "result.json"
 
     @property
     def predictions(self) -> Path:
-        """A row a test clip, CSV."""
+        """Return the path of the predictions, a row a test clip, CSV."""
         return self.path / "predictions.csv"
 
     @property
     def metrics(self) -> Path:
-        """A row an epoch, CSV."""
+        """Return the path of the metrics, a row an epoch, CSV."""
         return self.path / "metrics.csv"
 
     @property
     def excluded(self) -> Path:
-        """Files that were left out and why, CSV; there only if some were."""
+        """Return the path of the list of files that were left out and why, CSV; there only if some were."""
         return self.path / "excluded.csv"
 
     @property
     def environment(self) -> Path:
-        """Versions, device, commit, JSON."""
+        """Return the path of versions, device and commit, JSON."""
         return self.path / "environment.json"
 
     @property
     def log(self) -> Path:
-        """What was said, and the traceback of what failed."""
+        """Return the path of the log, with the traceback of what failed."""
         return self.path / "train.log"
 
     @property
     def checkpoints(self) -> Path:
-        """Holds best.ckpt and last.ckpt."""
+        """Return the folder of best.ckpt and last.ckpt."""
         return self.path / "checkpoints"
 
     @property
     def best(self) -> Path:
-        """The checkpoint the validation set chose."""
+        """Return the path of the best epoch's checkpoint, as selected on the validation set."""
         return self.checkpoints / "best.ckpt"
 
     @property
     def last(self) -> Path:
-        """The checkpoint of the last whole epoch; a resumed run goes on from it."""
+        """Return the path of the last complete epoch's checkpoint; a resumed run continues from it."""
         return self.checkpoints / "last.ckpt"
 
     @property
     def reserve(self) -> Path:
-        """Room on the disk for the result of a run that ends because there is no more; see `release_reserve`."""
+        """Return the path of a file that keeps room for the result on a full disk; see `release_reserve`."""
         return self.path / ".reserve"
 
     @property
     def lock(self) -> Path:
-        """Held by the process that works on the run."""
+        """Return the path of the lock, held by the process that works on the run."""
         return self.path / ".lock"
 
     @contextmanager
@@ -129,7 +129,7 @@ class RunDirectory:
         self.reserve.unlink(missing_ok=True)
 
     def agree_on(self, cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
-        """The config of this directory's run, resolved: ``cfg``, written here, or the one that was written before.
+        """Return the config of this directory's run, resolved: ``cfg``, written here, or the one written before.
 
         What was written before may be a stranger's: see `utils.safe_instantiate`.
         Raises: UserError where the directory holds a run of another config, or ``cfg.resume`` is given together
@@ -157,17 +157,17 @@ class RunDirectory:
         return cfg
 
     def read_result(self) -> "Result | Failure | None":
-        """The result, or None where there is none yet; one that is not whole is said, and counts as none."""
-        return read_whole_record(self.result)
+        """Return the result; None where there is none yet, or an incomplete one, which is logged."""
+        return read_complete_record(self.result)
 
     def read_overrides(self) -> list[str]:
-        """What was typed to begin the run; nothing for runs that are older than the file."""
+        """Return the overrides that started the run; none for runs that are older than the file."""
         overrides = (read_json(self.overrides) or {}).get("overrides")
         return [str(text) for text in overrides] if isinstance(overrides, list) else []
 
 
 def check_resumed_alone(overrides: Sequence[str], resume: str | None = None) -> None:
-    """Refuse, of a command that goes on with a run, what would be another config than that run's.
+    """Refuse overrides of a command that resumes a run, whose config cannot be changed.
 
     Args:
         overrides: of the command line.
@@ -199,7 +199,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 
 def _fault(settings: Mapping[str, Any]) -> str:
-    """What a run's config is not to be, key by key; nothing where it has its form."""
+    """Return what is wrong with a run's config, by key; nothing where it has its form."""
     for name in _PARTS:
         if not isinstance(settings.get(name), dict):
             return f"{name} must be settings of its own"
@@ -228,7 +228,7 @@ def _fault(settings: Mapping[str, Any]) -> str:
 
 
 def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:
-    """Dotted names at which two configs disagree."""
+    """Return the dotted names at which two configs differ."""
     if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
         return [] if one == other else [prefix]
     names = dict.fromkeys([*one, *other])
@@ -238,13 +238,13 @@ def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:
 
 
 def write_config(path: Path, cfg: DictConfig) -> None:
-    """Write a config as YAML, whole or not at all."""
+    """Write a config as YAML, atomically: all of it, or nothing."""
     with written_whole(path) as file:
         file.write(OmegaConf.to_yaml(cfg))
 
 
-def read_whole_record(path: Path) -> "Result | Failure | None":
-    """Return a record, of a finished run or a failed one; None where there is none that is whole, which is said.
+def read_complete_record(path: Path) -> "Result | Failure | None":
+    """Return the record of a finished or failed run; None where there is none. An incomplete one is logged.
 
     Raises: UserError for one that a later version wrote, which nothing here may count as not there.
     """
@@ -262,7 +262,7 @@ def read_whole_record(path: Path) -> "Result | Failure | None":
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return what a JSON file of ours holds; None where it is not there, empty, or damaged, which is said."""
+    """Return what a JSON file of ours holds; None where it is not there, empty, or damaged, which is logged."""
     if not has_content(path):
         return None
     try:
@@ -276,7 +276,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON, whole or not at all. NaN is refused: JSON has none."""
+    """Write ``value`` as JSON, atomically: all of it, or nothing. NaN is refused: JSON has none."""
     text = json.dumps(value, indent=2, allow_nan=False)
     with written_whole(path) as file:
         file.write(text + "\n")

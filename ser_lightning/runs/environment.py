@@ -40,7 +40,7 @@ def describe(device: torch.device, precision: str) -> Environment:
 
 
 def _commit() -> str | None:
-    """The checked-out commit, with a + where files differ from it; None outside a git checkout."""
+    """Return the checked-out commit, with a + where files differ from it; None outside a git checkout."""
     code = Path(__file__).parent
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=code, capture_output=True, text=True, timeout=10)

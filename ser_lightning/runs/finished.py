@@ -1,4 +1,4 @@
-"""A finished run, read from its directory and held against its own record."""
+"""A finished run, read from its directory and checked against its own record."""
 
 import time
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _CUTS = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "limit_test
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FinishedRun:
-    """One run: its directory, result.json, config.yaml, and what it said of N test clips, sorted by their ids.
+    """One run: its directory, result.json, config.yaml, and its predictions for N test clips, sorted by their ids.
 
     ``speakers``: N names. ``labels``, ``predicted``: (N,) class indices. ``finished_s``: seconds since 1970.
     """
@@ -40,22 +40,22 @@ class FinishedRun:
 
     @property
     def seed(self) -> int:
-        """What it was seeded with."""
+        """Return the seed of the run."""
         return self.result.seed
 
     @property
     def fold(self) -> str:
-        """Which fold it was tested on."""
+        """Return the fold that it was tested on."""
         return str(self.result.protocol.fold)
 
     @property
     def model(self) -> str:
-        """The model's name."""
+        """Return the model's name."""
         return self.result.model.name
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
-        """(N,) which clips were recognised."""
+        """Return which clips were recognised, (N,)."""
         return self.labels == self.predicted
 
 
@@ -96,21 +96,21 @@ def _finished(result: Result | Failure) -> Result:
 
 
 def _cuts(config: Mapping[str, Any], result: Result) -> list[str]:
-    """What kept a run from training, validating or testing on all clips of its split."""
+    """Return what kept a run from training, validating or testing on all clips of its split."""
     asked = config.get("trainer") or {}
     given = {name: asked[name] for name in _CUTS if asked.get(name)}
-    found = [f"trainer.{name}={value}" for name, value in given.items() if not _is_everything(value)]
+    cuts = [f"trainer.{name}={value}" for name, value in given.items() if not _is_everything(value)]
     n_untested = result.warnings.get("untested")
-    return found + ([f"{n_untested:,} test clips were not tested"] if n_untested else [])
+    return cuts + ([f"{n_untested:,} test clips were not tested"] if n_untested else [])
 
 
 def _is_everything(limit: Any) -> bool:
-    """Whether a limit of Lightning's is none: 1.0 is all batches, and 1 is one of them."""
+    """Return whether a limit of Lightning's is none: 1.0 is all batches, and 1 is one of them."""
     return isinstance(limit, float) and limit == 1
 
 
 def _check(predictions: Predictions, result: Result) -> None:
-    """Raises: ValueError where predictions.csv is not what result.json was made from."""
+    """Check predictions.csv. Raises: ValueError where it is not what result.json was made from."""
     if list(predictions.names) != result.labels:
         raise ValueError(f"predictions.csv has the labels {', '.join(predictions.names)}, result.json has others")
     if len(set(predictions.ids)) < len(predictions.ids):
@@ -121,7 +121,7 @@ def _check(predictions: Predictions, result: Result) -> None:
 
 
 def why_not(error: Exception) -> str:
-    """In a line."""
+    """Return in a line why a run cannot be used."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {Path(error.filename).name}"
     if isinstance(error, ValueError):

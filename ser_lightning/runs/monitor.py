@@ -1,11 +1,10 @@
-"""``monitor``: the one metric that chooses the epoch, stops early, turns schedules and is handed to a search."""
+"""``monitor``: the one metric that selects the best epoch, stops early, steers schedules and a search."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from ser_lightning.tasks.classification import Classification
 from ser_lightning.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,22 +14,24 @@ _FOLLOWERS = ("early_stopping", "best_checkpoint")
 
 
 def direction(metric: str, mode: str) -> str:
-    """What a search is to do with the metric: "maximize" or "minimize".
+    """Return what a search is to do with the metric: "maximize" or "minimize".
 
     Raises: UserError for a metric that is not measured on the validation set, or a mode that is not the metric's.
     """
+    from ser_lightning.tasks.classification import Classification  # help is to answer without what it imports
+
+    better = Classification.metrics
     subset, _, name = metric.partition("/")
     kind, _, label = name.partition(".")
-    if subset != "val" or kind not in Classification.metrics or bool(label) != (kind == "recall"):
-        known = ", ".join(f"val/{each}" for each in Classification.metrics if each != "recall")
+    if subset != "val" or kind not in better or bool(label) != (kind == "recall"):
+        known = ", ".join(f"val/{name}" for name in better if name != "recall")
         raise UserError(
-            f"monitor.metric={metric} cannot be monitored: the validation set chooses, by {known} or "
+            f"monitor.metric={metric} cannot be monitored: the validation set selects, by {known} or "
             "val/recall.LABEL"
         )
-    if mode != Classification.metrics[kind]:
+    if mode != better[kind]:
         raise UserError(
-            f"monitor.mode={mode} does not fit monitor.metric={metric}: "
-            f"set monitor.mode={Classification.metrics[kind]}"
+            f"monitor.mode={mode} does not fit monitor.metric={metric}: set monitor.mode={better[kind]}"
         )
     return "minimize" if mode == "min" else "maximize"
 

@@ -9,7 +9,7 @@ from ser_lightning.utils.files import read_text, written_whole
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions, whole or not at all."""
+    """Write predictions atomically: all of them, or nothing."""
     with written_whole(path) as file:
         writer = csv.writer(file)
         writer.writerow(predictions.columns)

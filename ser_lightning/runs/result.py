@@ -6,16 +6,18 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from ser_lightning.evaluation.records import Calibration, ConditionScores, PartScores, Scores
 from ser_lightning.runs.directory import write_json
-from ser_lightning.tasks.classification import Classification
 from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.files import read_text
 from ser_lightning.utils.records import Count, Number, Positive, Record, Share, fault_of
+
+if TYPE_CHECKING:
+    from ser_lightning.tasks.classification import Classification
 
 SCHEMA = 2
 
@@ -173,8 +175,10 @@ class Result(Record):
     seconds: Positive | None = None
 
     @property
-    def predicts(self) -> Classification:
-        """The task that it is a result of."""
+    def predicts(self) -> "Classification":
+        """Return the task that it is a result of."""
+        from ser_lightning.tasks.classification import Classification  # help is to answer without what it imports
+
         return Classification(tuple(self.labels))
 
 
@@ -184,7 +188,7 @@ class Failure(Record):
     schema_: Literal[2] = Field(default=2, alias="schema")
     status: Literal["failed"] = "failed"
     reason: str | None = None
-    seed: int | None = None
+    seed: int | float | str | bool | None = None  # as it was given: it may be why the run failed
     config: str | None = None
     overrides: list[str] | None = None
     seconds: Positive | None = None
@@ -194,7 +198,7 @@ Outcome = Annotated[Result | Failure, Field(discriminator="status")]
 
 
 def write_record(path: Path, record: Result | Failure) -> None:
-    """Write a record, whole or not at all."""
+    """Write a record atomically: all of it, or nothing."""
     write_json(path, record.plain())
 
 

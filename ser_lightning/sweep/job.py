@@ -14,21 +14,23 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.monitor import monitored
-from ser_lightning.runs.result import Failure, Result, write_record
 from ser_lightning.utils.command_line import assignment
 from ser_lightning.utils.errors import UserError, why
 from ser_lightning.utils.files import alone
 
+if TYPE_CHECKING:
+    from ser_lightning.runs.result import Failure, Result
+
 REFUSED = "refused.json"  # beside the result of another run
 _SWEEP_PROCESS = "SER_SWEEP_PROCESS"  # the one that was typed; launchers start others, which make the jobs
 _PARENT = "SER_JOB_OF"  # set for a job's process: the sweep that it belongs to
-_GRACE_S = 20.0  # that an interrupted job is given to save and say so
+_GRACE_S = 20.0  # that an interrupted job is given to save its state and result
 
 log = logging.getLogger("ser_lightning.sweep")
 
@@ -49,7 +51,7 @@ def run_apart(
         overrides: those of the command line.
         train: the program, train.py.
         cwd: where it is started, for paths that are relative.
-        aloud: show what it says, rather than write it to console.log of the directory.
+        aloud: show its output, rather than write it to console.log of the directory.
         search: its test is not to be shown: the monitored metric chooses among the jobs.
 
     Returns: what a sweep optimises; None after a failure, which result.json explains.
@@ -67,12 +69,14 @@ def run_apart(
     except Exception as error:  # no other job is to suffer
         result = refuse(run, why(error), seed=cfg.seed)
         log.error("%s: %s", name, _outcome(result))
-    return monitored(result.metrics, metric) if isinstance(result, Result) else None
+    return monitored(result.metrics, metric) if result.status == "finished" else None
 
 
-def refuse(run: RunDirectory, reason: str, seed: Any = None) -> Failure:
-    """Leave word of why a job could not be run; a finished run that is there, of another config, is left alone."""
+def refuse(run: RunDirectory, reason: str, seed: Any = None) -> "Failure":
+    """Record why a job could not be run; a finished run that is there, of another config, is left alone."""
     run.path.mkdir(parents=True, exist_ok=True)
+    from ser_lightning.runs.result import Failure, write_record  # help is to answer without what it imports
+
     failure = Failure(reason=reason, seed=seed, config=run.config.name)
     write_record(run.path / REFUSED if _holds_result(run) else run.result, failure)
     return failure
@@ -80,20 +84,21 @@ def refuse(run: RunDirectory, reason: str, seed: Any = None) -> Failure:
 
 def _holds_result(run: RunDirectory) -> bool:
     try:
-        return isinstance(run.read_result(), Result)
+        result = run.read_result()
+        return result is not None and result.status == "finished"
     except UserError:  # a later version wrote it
         return True
 
 
-def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> Result | None:
-    """The result if there is nothing left to do; else the directory is made ready to be gone on with."""
+def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> "Result | None":
+    """Return the result if nothing is left to do; else make the directory ready to be resumed."""
     run.path.mkdir(parents=True, exist_ok=True)
     waiting = "%s: another process is still at it, waiting for it to end"
     with alone(run.lock, on_wait=lambda: log.info(waiting, run.path.name)):
         (run.path / REFUSED).unlink(missing_ok=True)
         run.agree_on(cfg, overrides)
         result = run.read_result()
-        if isinstance(result, Failure):
+        if result is not None and result.status == "failed":
             run.result.unlink()
             return None
         return result
@@ -176,8 +181,8 @@ def _output(run: RunDirectory, *, aloud: bool) -> Iterator[IO[bytes] | None]:
         yield file
 
 
-def _result(cfg: DictConfig, run: RunDirectory, status: int) -> Result | Failure:
-    """What the job left, or why it left nothing."""
+def _result(cfg: DictConfig, run: RunDirectory, status: int) -> "Result | Failure":
+    """Return the record that the job left, or one that says why it left none."""
     result = run.read_result()
     return refuse(run, _why_it_ended(status), seed=cfg.seed) if result is None else result
 
@@ -190,8 +195,8 @@ def _why_it_ended(status: int) -> str:
     return f"ended with status {status} and left no result"
 
 
-def _outcome(result: Result | Failure, metric: str | None = None) -> str:
-    if isinstance(result, Failure):
+def _outcome(result: "Result | Failure", metric: str | None = None) -> str:
+    if result.status == "failed":
         return f"failed: {(result.reason or 'no reason recorded').splitlines()[0]}"
     took = f", {result.seconds / 60:.1f} min" if result.seconds is not None else ""
     if metric is not None:
@@ -201,12 +206,12 @@ def _outcome(result: Result | Failure, metric: str | None = None) -> str:
 
 
 def sweep_name() -> str | None:
-    """The sweep that this process is a job of."""
+    """Return the name of the sweep that this process is a job of, if it is one."""
     return os.environ.get(_PARENT)
 
 
 def end_with_sweep() -> None:
-    """In a job's process: end at once when the process that waits for it does, however that ended.
+    """End a job's process as soon as the process that waits for it has ended, however that was.
 
     What is left is a run to go on with, and no GPU stays taken.
     """

@@ -1,15 +1,17 @@
-"""What a sweep directory says: which jobs there are, and how each ended."""
+"""The record of a sweep in its directory: which jobs there are, and how each ended."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ser_lightning.runs.directory import RunDirectory, read_json, read_whole_record, write_json
-from ser_lightning.runs.result import Failure, Result
+from ser_lightning.runs.directory import RunDirectory, read_complete_record, read_json, write_json
 from ser_lightning.sweep.job import REFUSED
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import has_content
+
+if TYPE_CHECKING:
+    from ser_lightning.runs.result import Result
 
 _PLAN = "sweep.json"
 _KINDS = {"command": list, "jobs": list, "overrides": dict, "monitor": dict}  # of what it holds
@@ -22,7 +24,7 @@ class Outcome:
     name: str
     status: str
     reason: str = ""
-    result: Result | None = None
+    result: "Result | None" = None
 
 
 def plan(
@@ -47,17 +49,17 @@ def plan(
             f"{sweep} holds a search by {known['monitor']['metric']}: give this one its own hydra.sweep.dir"
         )
     sweep.mkdir(parents=True, exist_ok=True)
-    found = {
+    content = {
         "command": list(command or known["command"]),
         "jobs": list(dict.fromkeys((*known["jobs"], *jobs))),
-        "overrides": known["overrides"] | {name: list(each) for name, each in (overrides or {}).items()},
+        "overrides": known["overrides"] | {name: list(of_job) for name, of_job in (overrides or {}).items()},
         "monitor": monitor or known["monitor"],
     }
-    write_json(sweep / _PLAN, found)
+    write_json(sweep / _PLAN, content)
 
 
 def read_plan(sweep: Path) -> dict[str, Any]:
-    """The command, the names of the jobs and their overrides; of a search, what it is by."""
+    """Return the command, the names of the jobs and their overrides; of a search, its metric and mode."""
     path = sweep / _PLAN
     empty: dict[str, Any] = {"command": [], "jobs": [], "overrides": {}, "monitor": None}
     known = read_json(path) or {}
@@ -65,19 +67,19 @@ def read_plan(sweep: Path) -> dict[str, Any]:
 
 
 def outcomes(sweep: Path) -> list[Outcome]:
-    """How every job that was planned stands, and every other directory with a run in it."""
-    found = {path.parent.name: None for path in sorted(sweep.glob("*/config.yaml"))}
-    return [_outcome(sweep / name) for name in {**dict.fromkeys(read_plan(sweep)["jobs"]), **found}]
+    """Return how every planned job stands, and every other directory with a run in it."""
+    begun = (path.parent.name for path in sorted(sweep.glob("*/config.yaml")))
+    return [_outcome(sweep / name) for name in dict.fromkeys((*read_plan(sweep)["jobs"], *begun))]
 
 
 def _outcome(path: Path) -> Outcome:
     run = RunDirectory(path)
-    refused = read_whole_record(path / REFUSED)
-    if isinstance(refused, Failure):
+    refused = read_complete_record(path / REFUSED)
+    if refused is not None and refused.status == "failed":
         return Outcome(path.name, "failed", refused.reason or "")
     result = run.read_result()
     if result is None:
         return Outcome(path.name, "interrupted" if has_content(run.config) else "waiting")
-    if isinstance(result, Failure):
+    if result.status == "failed":
         return Outcome(path.name, "failed", result.reason or "")
     return Outcome(path.name, "finished", result=result)

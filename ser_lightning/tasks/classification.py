@@ -53,7 +53,7 @@ class Classification(Task):
 
     @property
     def n_outputs(self) -> int:
-        """K."""
+        """Return K."""
         return len(self.labels)
 
     def make_loss(  # type: ignore[override]

@@ -62,14 +62,14 @@ class ClassificationMetrics(nn.Module):
 
     def compute(self) -> dict[str, float | Tensor]:
         """Return values by name; the recall of a label that no clip has is left out."""
-        found = scores(self.confusion.compute().cpu().numpy(), self._labels)
+        all_scores = scores(self.confusion.compute().cpu().numpy(), self._labels)
         values: dict[str, float | Tensor] = {
-            "uar": found.uar,
-            "accuracy": found.accuracy,
-            "macro_f1": found.macro_f1 or 0.0,
+            "uar": all_scores.uar,
+            "accuracy": all_scores.accuracy,
+            "macro_f1": all_scores.macro_f1 or 0.0,
             "loss": self.loss.compute(),
         }
-        recall = {f"recall.{label}": share for label, share in found.recall.items() if share is not None}
+        recall = {f"recall.{label}": share for label, share in all_scores.recall.items() if share is not None}
         return values | recall
 
     def reset(self) -> None:

@@ -47,12 +47,12 @@ class Predictions:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """(N,) most probable class, by the probabilities as written: file and memory never disagree."""
+        """Return the most probable class (N,), by the probabilities as written: file and memory never disagree."""
         return self.probabilities.round(DIGITS).argmax(axis=1).astype(np.int64)
 
     @property
     def columns(self) -> list[str]:
-        """The heads of predictions.csv."""
+        """Return the heads of predictions.csv."""
         return [*_COLUMNS, *(_PREFIX + name for name in self.names)]
 
     def rows(self) -> Iterator[list[str]]:

@@ -45,7 +45,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def n_outputs(self) -> int:
-        """K, of the network."""
+        """Return K, the number of the network's outputs."""
 
     @abstractmethod
     def make_loss(self, **settings: Any) -> "nn.Module":

@@ -37,13 +37,13 @@ def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> P
     except OSError as error:
         _log.warning("W&B has no place to write to: %s: %s", error.strerror, run_dir)
         return None
-    protocols = {str(number): dict(each.protocol) for number, each in enumerate(comparisons)}
+    protocols = {str(number): dict(comparison.protocol) for number, comparison in enumerate(comparisons)}
     logger = wandb_run.wandb_logger(
         run_dir=run_dir,
         config={"protocol": protocols["0"] if len(protocols) == 1 else protocols},
         job_type="compare",
         name=f"compare-{run_dir.name}",
-        tags=[*dict.fromkeys(corpora(each.protocol) for each in comparisons)],
+        tags=[*dict.fromkeys(corpora(comparison.protocol) for comparison in comparisons)],
     )
     if logger is None:
         _remove_empty(run_dir)
@@ -82,7 +82,7 @@ def _charts(comparison: Comparison) -> dict[str, Any]:
 
 
 def _confusion(comparison: Comparison, group: Group) -> Any:
-    """W&B's own chart of a confusion matrix, of counts that are there already."""
+    """Return W&B's own chart of a confusion matrix, of counts that are there already."""
     import wandb
 
     labels = comparison.labels

@@ -83,7 +83,7 @@ def wandb_logger(
     name: str | None = None,
     job_type: str = "train",
 ) -> WandbLogger | None:
-    """Start, or go on with, the W&B run of a run directory.
+    """Start, or resume, the W&B run of a run directory.
 
     Its id is kept in ``run_dir/wandb_id.txt``: a resumed training continues the same W&B run. Only rank zero
     starts one. Online without credentials, or without a server that answers, becomes offline.
@@ -210,7 +210,7 @@ def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None = None) -> None:
-    """Tell W&B what a run directory says: summary scores, confusion matrix, recall, pictures and predictions.
+    """Log a run directory to W&B: summary scores, confusion matrix, recall, pictures and predictions.
 
     Call it on rank zero, after predictions.csv and the pictures are written, and result.json unless ``result`` is
     what it is going to say. What a failed run lacks is left out. Never raises; None is ignored.
@@ -240,16 +240,23 @@ def _charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
 
     if isinstance(result, Failure) or not (run_dir / "predictions.csv").exists():
         return {}
-    said = read_predictions(run_dir / "predictions.csv")
-    names = list(said.names)
+    predictions = read_predictions(run_dir / "predictions.csv")
+    names = list(predictions.names)
     recall = wandb.Table(
         columns=["class", "recall"], data=[list(pair) for pair in result.metrics.test.recall.items()]
     )
-    rows = zip(said.ids, said.speakers, said.labels, said.predicted, said.probabilities.tolist(), strict=True)
+    rows = zip(
+        predictions.ids,
+        predictions.speakers,
+        predictions.labels,
+        predictions.predicted,
+        predictions.probabilities.tolist(),
+        strict=True,
+    )
     return {
         "test/confusion_matrix": wandb.plot.confusion_matrix(
-            y_true=said.labels.tolist(),
-            preds=said.predicted.tolist(),
+            y_true=predictions.labels.tolist(),
+            preds=predictions.predicted.tolist(),
             class_names=names,
             title="test confusion",
         ),
@@ -262,7 +269,7 @@ def _charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
 
 
 def _summary(result: Result | Failure) -> dict[str, Any]:
-    """One row of W&B's run table; ``val/*`` become those of the best epoch instead of the last."""
+    """Return one row of W&B's run table; ``val/*`` become those of the best epoch instead of the last."""
     record = result.plain()
     summary: dict[str, Any] = {
         key: record[key] for key in ("status", "reason", "seconds", "seed", "synthetic") if key in record
@@ -279,13 +286,13 @@ def _summary(result: Result | Failure) -> dict[str, Any]:
 
 
 def current_run() -> "Run | None":
-    """The W&B run in progress, if there is one; never imports W&B for nothing."""
+    """Return the W&B run in progress, if there is one; W&B is not imported to find out."""
     wandb = sys.modules.get("wandb")
     return None if wandb is None else wandb.run
 
 
 def finish(exit_code: int = 0) -> None:
-    """Close the W&B run in progress, if there is one; never raises and never imports W&B for nothing."""
+    """Close the W&B run in progress, if there is one; never raises, and W&B is not imported to find out."""
     try:
         if (run := current_run()) is not None:
             run.finish(exit_code=exit_code)

@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> float | None:
-    """Train, choose an epoch and test it as ``cfg`` says, leaving everything in ``run``.
+    """Train, and test the best epoch, as ``cfg`` says, leaving everything in ``run``.
 
     An interrupted run of the same config in that directory is resumed; a finished one is left as it is.
     Returns: the metric that ``cfg.monitor`` names, of the best checkpoint; None without a validation set.
@@ -217,7 +217,7 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
 
 def _check_config(config: DictConfig) -> None:
     """Refuse what cannot work before any audio is read. Raises: UserError that names the setting."""
-    check("", whole=True, at_least=0, at_most=2**32 - 1, seed=config.seed)
+    check("", integer=True, at_least=0, at_most=2**32 - 1, seed=config.seed)
     callbacks = _callback_configs(config)
     named = {f"callbacks.{name}": part for name, part in callbacks.items()}
     check_parts({"model": config.model, "data": config.data, **named})

@@ -34,7 +34,7 @@ def check_callbacks(callbacks: Mapping[str, Any]) -> None:
             _check_checkpoint(name, callback)
         for key, least in (("patience", 0), ("every_n_epochs", 1), ("every_n_train_steps", 1)):
             if callback.get(key) is not None:
-                check(f"callbacks.{name}.", whole=True, at_least=least, **{key: callback[key]})
+                check(f"callbacks.{name}.", integer=True, at_least=least, **{key: callback[key]})
 
 
 def _check_checkpoint(name: str, callback: Mapping[str, Any]) -> None:
@@ -70,8 +70,8 @@ def check_trainer(config: DictConfig) -> None:
     for name, remedy in _ELSEWHERE.items():
         if name in asked:
             raise UserError(f"trainer.{name} has no effect: use {remedy}")
-    check("trainer.", whole=True, at_least=1, max_epochs=asked.max_epochs)
-    check("trainer.", whole=True, at_least=1, accumulate_grad_batches=asked.accumulate_grad_batches)
+    check("trainer.", integer=True, at_least=1, max_epochs=asked.max_epochs)
+    check("trainer.", integer=True, at_least=1, accumulate_grad_batches=asked.accumulate_grad_batches)
     if asked.limit_train_batches is not None:
         check("trainer.", above=0, limit_train_batches=asked.limit_train_batches)
     for name in ("limit_val_batches", "limit_test_batches", "gradient_clip_val"):
@@ -88,7 +88,7 @@ def check_trainer(config: DictConfig) -> None:
         limit = f"torch finds {n_gpus} here" if on_gpus else f"this machine has room for {most} processes"
         raise UserError(f"trainer.devices={asked.devices}: {limit}; ask for no more than that")
     if asked.get("num_nodes") is not None:
-        check("trainer.", whole=True, at_least=1, at_most=10_000, num_nodes=asked.num_nodes)
+        check("trainer.", integer=True, at_least=1, at_most=10_000, num_nodes=asked.num_nodes)
     try:
         make_trainer(config, logger=False, enable_checkpointing=False)
     except Exception as error:

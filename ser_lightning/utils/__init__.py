@@ -1,4 +1,4 @@
-"""Tools of every room: errors for people, whole files, text, signals, precision, what a file may make.
+"""Tools of every room: errors for people, atomic files, text, signals, precision, what a file may make.
 
 Nothing of this package is imported here.
 """

@@ -22,7 +22,7 @@ class NoRoom(UserError, OSError):
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error; torch hides that in errors of its own."""
+    """Return whether a full disk is behind an error; torch hides that in errors of its own."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
@@ -33,7 +33,7 @@ def is_full(error: BaseException | None) -> bool:
 def check(
     prefix: str,
     *,
-    whole: bool = False,
+    integer: bool = False,
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
@@ -44,7 +44,7 @@ def check(
 
     Args:
         prefix: stands before each name, ``"data."`` or ``"Mixup: "``.
-        whole: only whole numbers are allowed.
+        integer: only whole numbers are allowed.
         at_least, above, at_most, below: the bounds, as far as there are any.
         values: the numbers by name.
 
@@ -52,9 +52,9 @@ def check(
     """
     bounds = [("at least", at_least), ("above", above), ("at most", at_most), ("below", below)]
     limits = " and ".join(f"{word} {_number(bound)}" for word, bound in bounds if bound is not None)
-    domain = ", ".join(filter(None, ["a whole number" if whole else "a number", limits]))
+    domain = ", ".join(filter(None, ["a whole number" if integer else "a number", limits]))
     for name, value in values.items():
-        allowed = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        allowed = isinstance(value, int if integer else int | float) and not isinstance(value, bool)
         if not (
             allowed
             and (at_least is None or value >= at_least)
@@ -71,14 +71,14 @@ def _number(bound: float) -> str:
 
 
 def cause(error: BaseException) -> BaseException:
-    """What a constructor raised, out of the wrapper that Hydra puts around it."""
+    """Return what a constructor raised, out of the wrapper that Hydra puts around it."""
     while error.__cause__ is not None and type(error).__name__ == "InstantiationException":
         error = error.__cause__
     return error
 
 
 def why(error: BaseException) -> str:
-    """Why a run ended, for people: a `ValueError` in its own words, anything else with its name."""
+    """Return why a run ended, for people: a `ValueError` in its own words, anything else with its name."""
     error = cause(error)
     if is_interrupt(error):
         number = signals.received() or signal.SIGINT
@@ -91,29 +91,31 @@ def why(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error begins with, which is enough in a sentence of ours."""
+    """Return the first line of a library's error, which is enough in a sentence of ours."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def some(names: Sequence[str], n: int = 5) -> str:
-    """The first few of many names, and how many more there are."""
-    more = f" and {len(names) - n:,} more" if len(names) > n else ""
-    return ", ".join(map(printable, names[:n])) + more
+    """Return the first few of many names, and how many others there are."""
+    others = f" and {len(names) - n:,} more" if len(names) > n else ""
+    return ", ".join(map(printable, names[:n])) + others
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``": did you mean audit?"`` where something known is spelt like ``word``, else nothing."""
+    """Return ``": did you mean audit?"`` where something known is spelt like ``word``, else nothing."""
     close = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f": did you mean {close[0]}?" if close else ""
 
 
 def counted(things: int | Sized, noun: str, plural: str = "") -> str:
-    """Say how many: ``"1 clip"``, ``"1,271 clips"``; ``plural`` where it does not end in s."""
+    """Return how many there are: ``"1 clip"``, ``"1,271 clips"``; ``plural`` where it does not end in s."""
     n = things if isinstance(things, int) else len(things)
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether a signal ended the work; Lightning turns Ctrl-C into a SystemExit, and libraries into anything."""
+    """Return whether a signal ended the work; Lightning turns Ctrl-C into SystemExit, libraries into anything."""
     interrupts = (error, error.__context__)
-    return signals.received() is not None or any(isinstance(each, KeyboardInterrupt) for each in interrupts)
+    return signals.received() is not None or any(
+        isinstance(interrupt, KeyboardInterrupt) for interrupt in interrupts
+    )

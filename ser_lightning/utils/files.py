@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there, and where those lie that can be made again."""
+"""Files and folders that are written atomically: all of one, or nothing. And where the cache lies."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _DEEPEST = 30  # levels of a config; ours have six
 
 
 def cache_root() -> Path:
-    """``$SER_CACHE``, or the user's cache directory."""
+    """Return ``$SER_CACHE``, or the user's cache directory."""
     given = os.environ.get("SER_CACHE")
     return Path(given).expanduser() if given else user_cache_path("ser_lightning")
 
@@ -147,7 +147,7 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
 
 
 def shared_folder(paths: Sequence[str]) -> str:
-    """The folder that all of them lie in, with its slash; nothing where some are absolute and others are not."""
+    """Return the folder that all paths lie in, with its slash; nothing where only some are absolute."""
     if len({os.path.isabs(path) for path in paths}) > 1:
         return ""
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])

@@ -14,7 +14,7 @@ _SHOW = "`python train.py --cfg job` shows those there are"
 
 
 def in_a_line(error: Exception) -> str:
-    """What Hydra and OmegaConf explain over several lines, the first of which says it."""
+    """Return in a line what Hydra and OmegaConf explain over several, the first of which says it."""
     text = str(error)
     if isinstance(error, OverrideParseException):
         return (
@@ -34,7 +34,7 @@ def in_a_line(error: Exception) -> str:
 
 
 def _meant(setting: str, cause: BaseException | None) -> str:
-    """Say which setting is spelt like one that is not there, judged by what the config has in its place."""
+    """Say which setting is spelt like one that is not there, by what the config has in its place."""
     parent = getattr(cause, "parent_node", None)
     place = str(getattr(cause, "full_key", "")).rpartition(".")[0]
     if not isinstance(parent, DictConfig):
@@ -45,10 +45,10 @@ def _meant(setting: str, cause: BaseException | None) -> str:
 
 
 def _groups() -> Iterator[str]:
-    """The groups of configs, of which some are chosen by no default."""
+    """Return the groups of configs, of which some are chosen by no default."""
     return (path.name for path in _CONF.iterdir() if path.is_dir())
 
 
 def _public(names: str) -> list[str]:
-    """Without those that others are made from."""
+    """Return the names without those that others are made from."""
     return [name for name in names.split() if not name.startswith("_")]

@@ -1,4 +1,4 @@
-"""What becomes of memory that is freed."""
+"""Keep freed memory with the process, or give it back to the system."""
 
 import ctypes
 import gc

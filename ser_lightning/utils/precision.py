@@ -4,7 +4,7 @@ import torch
 
 
 def choose_precision(asked: str, accelerator: str) -> str:
-    """Lightning's name for ``asked``; "auto" is bf16 where the hardware multiplies in it, else 32-bit."""
+    """Return Lightning's name for ``asked``; "auto" is bf16 where the hardware multiplies in it, else 32-bit."""
     if asked != "auto":
         return asked
     on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())

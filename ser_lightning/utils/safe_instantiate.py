@@ -87,8 +87,8 @@ def check_description(description: Any, *, source: str, trust: bool) -> None:
     log.warning("trusted: %s runs %s", source, some(asked))
 
 
-def make_part(description: Mapping[str, Any], *, source: str, trust: bool, **more: Any) -> Any:
-    """Make what a description's ``_target_`` names, with its other values and ``more`` as arguments.
+def make_part(description: Mapping[str, Any], *, source: str, trust: bool, **arguments: Any) -> Any:
+    """Make what a description's ``_target_`` names, with its other values and ``arguments``.
 
     Raises: UserError for what is not on the list, is not there, or does not take these arguments.
     """
@@ -99,9 +99,9 @@ def make_part(description: Mapping[str, Any], *, source: str, trust: bool, **mor
         make = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{source} was made by another version: there is no {target} here") from error
-    arguments = {key: value for key, value in description.items() if key not in ("_target_", "_partial_")}
+    described = {key: value for key, value in description.items() if key not in ("_target_", "_partial_")}
     try:
-        return make(**arguments, **more)
+        return make(**described, **arguments)
     except UserError:
         raise
     except Exception as error:  # of whatever kind a constructor has for what it was not made for
@@ -109,7 +109,7 @@ def make_part(description: Mapping[str, Any], *, source: str, trust: bool, **mor
 
 
 def _asked(description: Any) -> Iterator[str | None]:
-    """What a description would run beyond the list, value by value; None for one that runs nothing."""
+    """Yield what a description would run beyond the list, value by value; None for one that runs nothing."""
     waiting, n_values = [(description, 0)], 0
     while waiting:
         value, depth = waiting.pop()
@@ -120,9 +120,9 @@ def _asked(description: Any) -> Iterator[str | None]:
             if "_target_" in value and not _is_known(value["_target_"]):
                 yield str(value["_target_"])
             yield from (str(key) for key in value if key in ("_args_", "_recursive_", "_convert_"))
-            waiting += [(each, depth + 1) for each in value.values()]
+            waiting += [(part, depth + 1) for part in value.values()]
         elif isinstance(value, (list, tuple)):
-            waiting += [(each, depth + 1) for each in value]
+            waiting += [(part, depth + 1) for part in value]
         elif isinstance(value, str) and "${" in value:
             yield value
         else:
@@ -130,7 +130,7 @@ def _asked(description: Any) -> Iterator[str | None]:
 
 
 def _is_known(target: Any) -> bool:
-    """Whether a dotted name is on the list; nothing but modules of ours and of torch is imported to find out."""
+    """Return whether a dotted name is on the list; only modules of ours and of torch are imported for that."""
     if not isinstance(target, str):
         return False
     if target in _NAMED:
@@ -143,14 +143,14 @@ def _is_known(target: Any) -> bool:
 
 
 def _is_class(module: str, name: str, kind: str) -> bool:
-    """Whether the module has a class of that name and kind, defined there or below and not merely imported."""
+    """Return whether the module defines, there or below, a class of that name and kind."""
     try:
-        found = getattr(import_module(module), name, None)
+        known = getattr(import_module(module), name, None)
     except ImportError:
         return module.startswith("ser_lightning.")  # of another version: said where it is made
     base_module, _, base = kind.rpartition(".")
     return (
-        isinstance(found, type)
-        and issubclass(found, getattr(import_module(base_module), base))
-        and found.__module__.startswith(module)
+        isinstance(known, type)
+        and issubclass(known, getattr(import_module(base_module), base))
+        and known.__module__.startswith(module)
     )

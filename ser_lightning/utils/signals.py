@@ -38,7 +38,7 @@ def catch() -> None:
 
 @contextmanager
 def caught() -> Iterator[None]:
-    """`catch` for a while; outside of the main thread, where Python allows no handlers, nothing is changed."""
+    """Catch signals for a while, as `catch` does; do nothing outside the main thread, where Python allows none."""
     global _received
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -54,7 +54,7 @@ def caught() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Pass over whatever still comes: at the interpreter's end a handler of Python's own would be gone already."""
+    """Ignore signals from here on: at the interpreter's end a handler of Python's own would be gone already."""
     for name in _ENDING:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -24,7 +24,7 @@ class SafeConsole(Console):
         return super().render_str(printable(text, lines=True), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render it, every text in it `printable`; outside a terminal no line ends with blanks, as tables' do."""
+        """Render with every text in it `printable`; outside a terminal no line ends with blanks, as tables' do."""
         blanks: list[Segment] = []  # that are left out where a line ends with them
         for segment in super().render(renderable, options):
             if segment.control is None:

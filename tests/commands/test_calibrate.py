@@ -3,6 +3,7 @@
 import pytest
 
 from ser_lightning.commands.calibrate import _how_confident
+from ser_lightning.evaluation.records import Calibration, SelectivePoint
 
 
 @pytest.mark.parametrize(
@@ -14,4 +15,6 @@ from ser_lightning.commands.calibrate import _how_confident
     ],
 )
 def test_confidence_is_told_against_accuracy(confidence, accuracy, said):
-    assert _how_confident({"confidence": confidence, "selective": [{"accuracy": accuracy}]}) == said
+    points = [SelectivePoint(coverage=1.0, accuracy=accuracy, uar=0.5)]
+    values = Calibration(ece=0.1, nll=1.0, brier=0.5, aurc=0.2, confidence=confidence, bins=[], selective=points)
+    assert _how_confident(values) == said

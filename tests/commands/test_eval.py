@@ -70,7 +70,7 @@ def test_conditions_and_subgroups_are_evaluated_too(trained, tmp_path):
     assert len({row["uar"] for row in rows.values()}) > 2  # they do something
     assert set(result["subgroups"]) == {"sentence", "sex", "age"}  # of one intensity
     assert "white noise, 10 dB" in out and "least recognised" in out
-    for name in ("robustness.png", "slices.png"):
+    for name in ("robustness.png", "subgroups.png"):
         assert (tmp_path / "to" / name).stat().st_size > 10_000
     assert ser("eval", trained.path, "--robustness", "--to", tmp_path / "again")[0] == 0
     assert result_of(tmp_path / "again")["robustness"] == result["robustness"]
@@ -177,7 +177,7 @@ def test_a_result_is_never_written_over(trained, tmp_path):
     assert code == 1 and "not empty" in errors
 
 
-def test_a_checkpoint_that_does_not_say_whom_it_heard_is_refused(trained, tmp_path):
+def test_a_checkpoint_that_does_not_say_whom_it_was_trained_on_is_refused(trained, tmp_path):
     content = torch.load(trained.best, weights_only=True)
     del content["ser_lightning"]["heard"]
     torch.save(content, tmp_path / "old.ckpt")
@@ -220,7 +220,7 @@ def test_a_temperature_that_does_not_help_others_is_not_written(trained, tmp_pat
 
 
 def worse(logits, labels, groups):
-    """Probabilities that are sure, and wrong."""
+    """Probabilities that are confident, and wrong."""
     return np.eye(logits.shape[1])[(labels + 1) % logits.shape[1]]
 
 

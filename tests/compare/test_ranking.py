@@ -13,7 +13,7 @@ from rich.console import Console
 from ser_lightning.compare.files import to_csv, to_json, to_markdown
 from ser_lightning.compare.html.page import write_page
 from ser_lightning.compare.ranking import compare
-from ser_lightning.compare.read import collect
+from ser_lightning.compare.read import read_runs
 from ser_lightning.compare.tables import failures, print_comparisons
 from ser_lightning.evaluation.metrics import confusion, scores
 from ser_lightning.runs.predictions import write_predictions
@@ -39,7 +39,7 @@ def compared(grid):
 
 
 def only(*places):
-    (comparison,) = compare(collect(places))
+    (comparison,) = compare(read_runs(places))
     return comparison
 
 
@@ -303,10 +303,10 @@ def test_results_of_two_protocols_are_not_ranked_together(tmp_path, changes, sai
     make_run(tmp_path / "b", "mamba", **changes)
     match = rf"2 protocols and cannot be ranked together:\n(.*\n)*  {said}.*\n(.*\n)*.*--separate"
     with pytest.raises(UserError, match=match) as error:
-        compare(collect([tmp_path]))
+        compare(read_runs([tmp_path]))
     place = len(str(tmp_path))
     assert max(map(len, str(error.value).splitlines())) < 2 * place + 120
-    sections = compare(collect([tmp_path]), separate=True)
+    sections = compare(read_runs([tmp_path]), separate=True)
     assert [[group.name for group in each.groups] for each in sections] == [["cnn"], ["mamba"]]
 
 
@@ -319,7 +319,7 @@ def test_splits_of_two_kinds_are_kept_apart_fold_by_fold(tmp_path):
             settings={"data.splits": {"kfold": {"seed": 1}}},
             protocol={"split_hash": f"other{fold}"},
         )
-    sections = compare(collect([tmp_path]), separate=True)
+    sections = compare(read_runs([tmp_path]), separate=True)
     assert sorted(each.protocol["split_hash"] for each in sections) == [
         "0: hash0, 1: hash1",
         "0: other0, 1: other1",
@@ -332,7 +332,7 @@ def test_a_clip_that_two_folds_label_differently_is_refused(tmp_path):
     path = other / "predictions.csv"
     path.write_text(path.read_text().replace("s1-0-0,s1-0", "s0-0-0,s1-0"))
     with pytest.raises(UserError, match=r"clip s0-0-0 has another speaker or label in .*/b"):
-        compare(collect([tmp_path]))
+        compare(read_runs([tmp_path]))
 
 
 def test_synthetic_speech_shared_speakers_and_contamination_cannot_be_missed(tmp_path):
@@ -392,7 +392,7 @@ def test_very_many_groups_are_tested_against_the_best_alone(tmp_path, monkeypatc
 
 def test_failed_runs_are_listed(tmp_path, grid):
     make_run(tmp_path / "broken", status="failed", reason="loss is nan")
-    comparisons = compare(collect([grid, tmp_path]))
+    comparisons = compare(read_runs([grid, tmp_path]))
     assert comparisons[0].failed == ((str(tmp_path / "broken"), "loss is nan"),)
     assert f"not compared: {tmp_path}/broken: loss is nan" in said(comparisons)
 

@@ -4,7 +4,7 @@ import os
 import pytest
 from comparable_runs import make_grid, make_run
 
-from ser_lightning.compare.read import collect
+from ser_lightning.compare.read import read_runs
 from ser_lightning.utils.errors import UserError
 
 
@@ -16,7 +16,7 @@ def changed(place, **changes):
 
 def reason(place, beside):
     """Why one run cannot be compared, while another can."""
-    found = collect([place, beside])
+    found = read_runs([place, beside])
     assert [run.path for run in found.runs] == [beside]
     ((named, why),) = found.failed
     assert named == str(place)
@@ -38,7 +38,7 @@ def test_runs_are_found_at_any_depth_and_read_with_their_config(tmp_path):
     make_grid(tmp_path / "outputs" / "cremad", {"cnn": 0.6, "mamba": 0.7}, seeds=(3,))
     make_run(tmp_path / "outputs" / "sweeps" / "now" / "0", "cnn_gru", fold=1, seed=8)
     (tmp_path / "outputs" / "compare" / "now").mkdir(parents=True)
-    found = collect([tmp_path / "outputs"])
+    found = read_runs([tmp_path / "outputs"])
     assert not found.failed
     assert sorted((run.model, run.fold, run.seed) for run in found.runs) == [
         ("cnn", "0", 3),
@@ -56,7 +56,7 @@ def test_runs_are_found_at_any_depth_and_read_with_their_config(tmp_path):
 def test_a_run_that_is_reached_twice_counts_once(tmp_path, good):
     (tmp_path / "link").symlink_to(good, target_is_directory=True)
     (good / "loop").symlink_to(tmp_path, target_is_directory=True)
-    found = collect([tmp_path, good, tmp_path / "good", tmp_path / "link"])
+    found = read_runs([tmp_path, good, tmp_path / "good", tmp_path / "link"])
     assert len(found.runs) == 1
 
 
@@ -125,7 +125,7 @@ def test_a_pipe_named_like_a_file_is_not_waited_for(good, spoilt):
     ],
 )
 def test_a_record_of_unexpected_types_never_stops_the_rest(good, spoilt, changes):
-    found = collect([changed(spoilt, **changes), good])
+    found = read_runs([changed(spoilt, **changes), good])
     assert good in [run.path for run in found.runs]
 
 
@@ -142,7 +142,7 @@ def test_runs_that_contradict_the_others_of_their_split_are_noticed(tmp_path):
     header, *rows = (odd / "predictions.csv").read_text().splitlines()
     moved = [",".join([row.split(",")[0], "somebody", *row.split(",")[2:]]) for row in rows[:2]]
     (odd / "predictions.csv").write_text("\n".join([header, *moved, *rows[2:]]) + "\n")
-    found = collect([tmp_path])
+    found = read_runs([tmp_path])
     assert len(found.runs) == 3
     ((named, why),) = found.failed
     assert named == str(odd) and "gives 2 clips other speakers or labels than other runs do" in why
@@ -153,7 +153,7 @@ def test_two_runs_that_contradict_each_other_are_both_left_out_and_the_others_co
         make_run(tmp_path / name, fold=1)
     path = tmp_path / "b" / "predictions.csv"
     path.write_text(path.read_text().replace("s1-0-0,s1-0", "s1-0-0,s1-1"))
-    found = collect([tmp_path])
+    found = read_runs([tmp_path])
     assert [run.path for run in found.runs] == [good]
     assert [name for name, _ in found.failed] == [str(tmp_path / name) for name in ("a", "b")]
     assert all("gives 1 clip other speakers or labels than other runs do: s1-0-0" in why for _, why in found.failed)
@@ -179,15 +179,15 @@ def test_a_file_that_may_not_be_read_is_a_line(good, spoilt):
 
 def test_nothing_to_compare_is_said_with_the_remedy(tmp_path, spoilt):
     with pytest.raises(UserError, match="nowhere is not there: name the directory of a run"):
-        collect([tmp_path / "nowhere"])
+        read_runs([tmp_path / "nowhere"])
     with pytest.raises(UserError, match=r"result.json is a file: name the directory that it lies in"):
-        collect([spoilt / "result.json"])
+        read_runs([spoilt / "result.json"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"no run lies in .*empty: name a directory that holds a result.json"):
-        collect([tmp_path / "empty"])
+        read_runs([tmp_path / "empty"])
     changed(spoilt, status="failed", reason="no corpus")
     with pytest.raises(UserError, match=r"the one run in .* cannot be compared. .*spoilt/run: no corpus"):
-        collect([spoilt])
+        read_runs([spoilt])
 
 
 @pytest.mark.parametrize(
@@ -209,4 +209,4 @@ def test_a_run_that_was_not_tested_to_the_end_is_not_compared(good, spoilt):
 
 def test_a_limit_that_is_none_is_no_cut(tmp_path):
     uncut = {"trainer.fast_dev_run": False, "trainer.limit_test_batches": None, "trainer.limit_val_batches": 1.0}
-    assert len(collect([make_run(tmp_path / "run", settings=uncut)]).runs) == 1
+    assert len(read_runs([make_run(tmp_path / "run", settings=uncut)]).runs) == 1

@@ -180,7 +180,7 @@ def test_a_pretrained_model_is_refused(checkpoint, tmp_path, capsys):
         "net": {"_target_": "ser_lightning.models.nets.pretrained.Pretrained"},
     }
     read_checkpoint(checkpoint).write(path, config={**config, "model": model})
-    assert "pretrained cannot be exported: it listens to waveforms" in failure(capsys, "export", path)
+    assert "pretrained cannot be exported: it takes waveforms" in failure(capsys, "export", path)
 
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path, capsys, monkeypatch):

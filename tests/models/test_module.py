@@ -34,7 +34,7 @@ def test_balanced_weights_count_every_class_alike():
 def test_label_smoothing_and_weights_reach_the_loss():
     logits = torch.tensor([[2.0, -1.0, 0.0], [0.0, 1.0, 1.0]])
     target = functional.one_hot(torch.tensor([0, 2]), 3).float()
-    weighted = module("model.class_weights=balanced")
+    weighted = module("model.class_weights=balanced", "model.label_smoothing=0")
     expected = (
         functional.cross_entropy(logits, torch.tensor([0, 2]), weighted.loss.class_weight, reduction="sum") / 2
     )
@@ -147,7 +147,7 @@ def test_a_weight_weighs_the_clip_and_not_its_smoothed_target():
     """A rare class has no part in the loss of a clip of another; https://github.com/pytorch/pytorch/issues/104776."""
     logits, target = torch.randn(4, 3), torch.eye(3)[[0, 1, 2, 2]]
     counts = torch.tensor([1.0, 9.0, 90.0])
-    weighted = module("model.class_weights=balanced", counts=counts)
+    weighted = module("model.class_weights=balanced", "model.label_smoothing=0", counts=counts)
     smoothed = module("model.class_weights=balanced", "model.label_smoothing=0.1", counts=counts)
     weights = torch.tensor([100 / 3, 100 / 27, 100 / 270, 100 / 270])
     alone = functional.cross_entropy(logits, target, label_smoothing=0.1, reduction="none")

@@ -20,6 +20,7 @@ def lines_with(text: str, word: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if word in line]
 
 
+@pytest.mark.pictures
 def test_finish_draws_both_pictures_from_the_directory_alone(tmp_path):
     make_run(tmp_path / "run")
     moved = (tmp_path / "run").rename(tmp_path / "moved")
@@ -28,6 +29,7 @@ def test_finish_draws_both_pictures_from_the_directory_alone(tmp_path):
         assert (moved / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.pictures
 def test_finish_of_a_failed_run_draws_the_curves_it_got_to(tmp_path):
     make_run(tmp_path, status="failed", reason="loss is nan", metrics={}, confusion_matrix=None)
     finish(tmp_path)
@@ -35,6 +37,7 @@ def test_finish_of_a_failed_run_draws_the_curves_it_got_to(tmp_path):
     assert not (tmp_path / "confusion.png").exists()
 
 
+@pytest.mark.pictures
 def test_finish_of_a_run_that_failed_at_once_draws_nothing(tmp_path):
     (tmp_path / "result.json").write_text('{"schema": 1, "status": "failed", "reason": "no corpus"}')
     finish(tmp_path)
@@ -55,7 +58,7 @@ def test_summary_tells_the_whole_story_in_plain_eighty_columns(tmp_path):
     assert lines_with(text, "validation") == ["validation 50.0% 60.0% 57.4% 1.250"]
     assert "test 58.3% 60.0% 57.4% 1.250" in lines_with(text, "test ")
     for fact in (
-        "epoch 2 chosen, 3 trained",
+        "best epoch 2, 3 trained",
         "912 clips/s",
         "123,456 parameters",
         "3 min 12 s",

@@ -108,7 +108,7 @@ def test_cell_text_has_a_contrast_of_at_least_four(share):
     assert (light + 0.05) / (dark + 0.05) >= 4
 
 
-def test_curves_name_their_lines_and_the_chosen_epoch(drawn):
+def test_curves_name_their_lines_and_the_best_epoch(drawn):
     rows = history(
         3,
         **{
@@ -120,7 +120,7 @@ def test_curves_name_their_lines_and_the_chosen_epoch(drawn):
     )
     draw_curves("unused", history=rows, best_epoch=1, **WORDS)
     words = words_of(drawn[0])
-    assert {"train", "validation", "UAR", "accuracy", "epoch 1 chosen, UAR 52.5%"} <= set(words)
+    assert {"train", "validation", "UAR", "accuracy", "best epoch 1, UAR 52.5%"} <= set(words)
     loss, scores, *_ = drawn[0].axes
     assert [list(line.get_ydata()) for line in loss.lines[:2]] == [[2.0, 1.0, 0.5], [2.0, 1.5, 1.6]]
     assert list(scores.lines[0].get_ydata()) == [0.2, 0.525, 0.5]

@@ -122,9 +122,9 @@ def test_the_protocol_is_told_in_words(tmp_path):
         "40 to train, 10 to validate, and 10 to test.",
         "No speaker of the test is in training or validation.",
         "the emotion that its speaker meant to show",
-        "Epoch 2 of 3 was chosen on the validation clips, by their UAR.",
+        "Epoch 2 of 3 was the best one on the validation clips, by their UAR.",
         "The split's hash is `abc`",
-        "they chose the epoch, which flatters it",
+        "they selected the best epoch, so this number is too high",
     ):
         assert words in text
     assert "Speakers shared" not in text and "Synthetic" not in text and "python train.py" not in text
@@ -150,14 +150,14 @@ def test_what_spoils_a_result_stands_on_top(tmp_path):
         tmp_path,
         protocol=protocol,
         synthetic=True,
-        contamination="emotion2vec has heard emotional speech",
+        contamination="emotion2vec was trained on emotional speech",
         warnings={"silent": 2, "missing": 1234, "odd_thing": 1},
     )
     head = flat(text.partition("## What it is")[0])
     assert "**Synthetic speech.**" in head and "**Speakers shared.**" in head
-    assert "**Contamination.** emotion2vec has heard" in head and "had not heard before" not in head
+    assert "**Contamination.** emotion2vec was" in head and "that it was not trained on" not in head
     text = flat(text)
-    assert "nothing chose it" in text and "flatters" not in text and "the program imitated" in text
+    assert "no best epoch was selected" in text and "too high" not in text and "the program imitated" in text
     assert "2 silent clips, used all the same" in text and "1,234 clips of the corpus missing" in text
     assert "1 odd thing" in text and "odd_thing" not in text
 
@@ -166,7 +166,7 @@ def test_corpora_are_named_with_their_licences(tmp_path):
     protocol = protocol_of(tmp_path, test_corpus="emodb", label_map={"calm": "neutral", "boredom": "drop"})
     text = card_of(tmp_path, corpora=CORPORA, protocol=protocol)
     assert "# cnn on CREMA-D, tested on EmoDB\n" in text
-    assert "Tested on 10 clips of 5 speakers of EmoDB whom it had not heard before" in flat(text)
+    assert "Tested on 10 clips of 5 speakers of EmoDB that it was not trained on" in flat(text)
     (measured,) = yaml.safe_load(text.split("---\n")[1])["model-index"]
     assert measured["results"][0]["dataset"] == {"name": "EmoDB", "type": "emodb"}
     assert cells(text, "CREMA-D") == [["CREMA-D", "ODbL 1.0", "GitHub"]]
@@ -190,7 +190,7 @@ def test_sexes_stand_side_by_side(tmp_path):
     assert "By sex" not in card_of(tmp_path, subgroups={})
 
 
-def test_calibration_and_listeners_are_told_where_they_are_known(tmp_path):
+def test_calibration_and_annotators_are_told_where_they_are_known(tmp_path):
     human = {"majority": {"uar": 0.48, "accuracy": 0.47}, "single": {"uar": 0.42, "accuracy": 0.41}}
     calibration = {
         "ece": 0.071,

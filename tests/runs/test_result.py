@@ -57,7 +57,10 @@ def test_a_record_of_schema_1_is_read_in_the_words_of_schema_2():
     assert result.subgroups["sex"]["female"].n_clips == 3
     assert result.annotators.single.uar == 0.4 and result.annotators.majority is None
     assert (result.calibration.bins[0].low, result.calibration.bins[0].high) == (0.2, 0.4)
-    assert about_test(result) == ("EPOCH CHOSEN ON 2 OF THESE SPEAKERS: says nothing about new speakers", False)
+    assert about_test(result) == (
+        "SELECTED ON 2 OF THESE SPEAKERS: says nothing about new speakers",
+        False,
+    )
     assert result.plain()["schema"] == 2
 
 

@@ -133,7 +133,7 @@ def _group_data(group: Group, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _pair_data(pair: Pair, ranks: dict[str, int]) -> list[Any]:
-    """In the order in which page.js unpacks it."""
+    """Return a pair in the order in which page.js unpacks it."""
     gap, effect = pair.difference, pair.effect_size
     tests = (pair.permutation_p, pair.permutation_holm_p, pair.mcnemar_p, pair.mcnemar_holm_p)
     alone = (pair.only_first / pair.n_clips, pair.only_second / pair.n_clips)
@@ -142,5 +142,5 @@ def _pair_data(pair: Pair, ranks: dict[str, int]) -> list[Any]:
 
 
 def _numbers(*values: float) -> list[float | None]:
-    """As JSON can hold them, and short: seven digits are more than are shown."""
+    """Return numbers as JSON can hold them, and short: seven digits are more than are shown."""
     return [float(f"{value:.7g}") if math.isfinite(value) else None for value in values]

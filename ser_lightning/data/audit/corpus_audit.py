@@ -98,7 +98,7 @@ class Audit:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing here makes results wrong."""
+        """Return whether nothing here makes results wrong."""
         return not self.of("error")
 
     def to_json(self) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def _duplicate(manifest: Manifest, group: Sequence[int]) -> Duplicate:
 
 
 def _formats(manifest: Manifest) -> tuple[SourceFormat, ...]:
-    """The commonest first."""
+    """Return the formats of the files, the commonest first."""
     paths: dict[tuple[int, int], list[str]] = {}
     for row in manifest:
         prefix = f"{row.corpus}:" if row.id.startswith(f"{row.corpus}:") else ""  # one of several corpora

@@ -43,7 +43,7 @@ class Duplicate:
 
     @property
     def contradictory(self) -> bool:
-        """Whether one sound is called two things."""
+        """Return whether one sound is called two things."""
         return len(set(self.labels) - {""}) > 1
 
     def __str__(self) -> str:

@@ -42,7 +42,7 @@ class FoldAudit:
 
     @property
     def leaks(self) -> bool:
-        """Whether a speaker or a sound is in two subsets."""
+        """Return whether a speaker or a sound is in two subsets."""
         return bool(self.shared_speakers or self.torn_duplicates)
 
 
@@ -57,7 +57,7 @@ class SplitAudit:
 
     @property
     def keeps_its_promise(self) -> bool:
-        """False where it is declared speaker-independent, and a speaker or a sound is on two sides all the same."""
+        """Return whether no speaker or sound is on two sides, where it is declared speaker-independent."""
         return not (self.speaker_independent and any(fold.leaks for fold in self.folds))
 
     def empty_parts(self, *, needs_validation: bool) -> dict[str, list[str]]:
@@ -72,7 +72,7 @@ class SplitAudit:
 
     @property
     def shares_test_speakers(self) -> bool:
-        """Whether any speaker that tests also trains."""
+        """Return whether any speaker that tests also trains."""
         return any(fold.n_trained_speakers for fold in self.folds)
 
 

@@ -219,7 +219,7 @@ def similarity(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _noiseless_power(clips: np.ndarray) -> float:
-    """The squared length of what the mean of clips (N, D) estimates; 0 where chance makes it negative."""
+    """Return the squared length of what the mean of clips (N, D) estimates; 0 where chance makes it negative."""
     n, total = len(clips), clips.sum(0)
     return max(float(total @ total - np.square(clips).sum()) / (n * (n - 1)), 0.0)
 

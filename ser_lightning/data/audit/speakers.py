@@ -116,6 +116,6 @@ def _described(pair: SpeakerPair, similarity: SpeakerSimilarity) -> str:
 
 
 def _crosses(fold: FoldAudit, pair: SpeakerPair) -> bool:
-    """Whether one of them is in one subset and the other in another."""
+    """Return whether one of them is in one subset and the other in another."""
     one, other = ({name for name in SUBSETS if who in getattr(fold, name).speakers} for who in pair.speakers)
     return bool(one and other) and len(one | other) > 1

@@ -79,7 +79,7 @@ def _label_table(audit: Audit) -> Table:
 
 
 def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
-    """How much of each fold's test set was in training too."""
+    """Yield a table of how much of each fold's test set was in training too."""
     yield _promise(split)
     headings = "train", "val", "test", "speakers\nin train", "speaker and\nsentence", "sounds on\ntwo sides"
     table = _table("fold", *headings, gap=2)
@@ -96,8 +96,8 @@ def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
         table.add_row(str(fold.fold), *sizes, *leaks, fold.hash, style="bold red" if broken else "")
     yield table
     if n_shown < len(split.folds):
-        more = counted(len(split.folds) - n_shown, "more fold")
-        yield Text(f"and {more}, which `ser data splits` shows", style="dim")
+        rest = counted(len(split.folds) - n_shown, "more fold")
+        yield Text(f"and {rest}, which `ser data splits` shows", style="dim")
 
 
 def _folds(split: SplitAudit, labels: Sequence[str], console: Console) -> Iterator[RenderableType]:
@@ -147,7 +147,7 @@ def _subsets(fold: FoldAudit) -> list[tuple[str, Subset]]:
 
 
 def _promise(split: SplitAudit) -> Text:
-    """What a split says of itself, and whether that is so."""
+    """Return what a split says of itself, and whether that is so."""
     if split.trouble:
         return Text(f"split {split.name}: cannot be made", style="yellow")
     if not split.keeps_its_promise:
@@ -167,15 +167,15 @@ def _findings(audit: Audit) -> Table:
 
 
 def _in_full(finding: Finding) -> Text:
-    """The text, then the first names: in a row, or a line each where they are more than a word."""
+    """Return the text, then the first names: in a row, or a line each where they are more than a word."""
     n_shown = _NAMED[finding.severity]
-    shown, n_more = finding.names[:n_shown], len(finding.names) - n_shown
+    shown, n_left = finding.names[:n_shown], len(finding.names) - n_shown
     if not shown:
         return Text(finding.text)
-    more = [f"and {n_more:,} more, which --json lists"] * (n_more > 0)
+    rest = [f"and {n_left:,} more, which --json lists"] * (n_left > 0)
     if any(" " in name for name in shown):
-        return Text("\n  ".join([f"{finding.text}:", *shown, *more]))
-    return Text(f"{finding.text}: " + ", ".join([*shown, *more]))
+        return Text("\n  ".join([f"{finding.text}:", *shown, *rest]))
+    return Text(f"{finding.text}: " + ", ".join([*shown, *rest]))
 
 
 def _outcome(audit: Audit) -> Text:

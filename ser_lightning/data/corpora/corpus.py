@@ -88,12 +88,12 @@ class Corpus:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Its class names."""
+        """Return its class names."""
         return tuple(self.clips_by_label)
 
     @property
     def n_clips(self) -> int:
-        """Clips of the whole corpus."""
+        """Return how many clips the full corpus has."""
         return sum(self.clips_by_label.values())
 
 

@@ -53,7 +53,7 @@ def parse(name: str) -> NameFacts:
 
 
 def _remote() -> tuple[RemoteFile, ...]:
-    """The archive, of which no checksum is published: what guards it is the archive's own."""
+    """Return the archive, of which no checksum is published: what guards it is the archive's own."""
     site = "emodb.bilderbar.info/download/download.zip"
     return (RemoteFile(path="wav", urls=(f"https://{site}", f"http://{site}"), unpack=True),)
 

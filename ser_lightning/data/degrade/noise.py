@@ -1,6 +1,6 @@
 """Add noise to speech.
 
-T: samples.  K: bins of a spectrum.
+T: samples.  Q: bins of a spectrum.
 """
 
 from dataclasses import dataclass
@@ -44,13 +44,13 @@ class Noise:
         if self.spectrum == "white":
             return random.standard_normal(n_samples)
         n_made = -(-n_samples // sample_rate_hz) * sample_rate_hz  # whole seconds are few lengths, and fast ones
-        spectrum = fft.rfft(random.standard_normal(n_made)) * _speech_amplitudes(n_made, sample_rate_hz)  # (K,)
+        spectrum = fft.rfft(random.standard_normal(n_made)) * _speech_amplitudes(n_made, sample_rate_hz)  # (Q,)
         return fft.irfft(spectrum, n_made)[:n_samples]
 
 
 @lru_cache(maxsize=8)
 def _speech_amplitudes(n_samples: int, sample_rate_hz: int) -> Floats:
-    """(K,) by which white noise becomes as speech; nothing at 0 Hz, and flat below the lowest band."""
+    """Return the factors (Q,) that make white noise like speech: 0 at 0 Hz, and flat below the lowest band."""
     bins_hz = fft.rfftfreq(n_samples, 1 / sample_rate_hz)
     density_db = np.interp(np.log(np.maximum(bins_hz, 1)), np.log(_BANDS_HZ), _DENSITY_DB)
     return np.where(bins_hz > 0, 10 ** (density_db / 20), 0)

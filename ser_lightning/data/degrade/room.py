@@ -1,6 +1,6 @@
 """Put the speaker in a room.
 
-T: samples.  R: samples of the room's response.
+T: samples.  I: samples of the room's impulse response.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Room:
         return within_full_scale(reverberant * np.sqrt(before / after)) if after else samples
 
     def response(self, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        """Return (R,): the direct sound, then as much energy from everywhere."""
+        """Return the impulse response (I,): the direct sound, then as much energy from everywhere."""
         time_s = np.arange(1, max(2, round(self.rt60_s * sample_rate_hz))) / sample_rate_hz
         echoes = random.standard_normal(len(time_s)) * 10 ** (-3 * time_s / self.rt60_s)
         return np.concatenate([[1.0], echoes / np.sqrt(np.sum(echoes**2))])

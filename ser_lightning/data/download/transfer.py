@@ -112,8 +112,8 @@ class Transfer:
         """
         try:
             self._patiently(lambda: self._attempt(url, {}, file, part, settle), part)
-        except _IsPointer as found:
-            pointer = found.pointer
+        except _IsPointer as answer:
+            pointer = answer.pointer
             file = self._pointed_to(file, pointer)
             address, headers = self._patiently(lambda: self._resolve(url, pointer), part)
             self._patiently(lambda: self._attempt(address, headers, file, part, settle), part)
@@ -247,8 +247,8 @@ def _is_unreachable(error: BaseException) -> bool:
 
 def _short(error: Exception) -> str:
     """Return the last thing that an error says, which is where `requests` puts the cause."""
-    said = re.sub(r"\[Errno -?\d+\] ", "", str(error).rsplit(": ", 1)[-1]).strip("\"')( ")
-    return said + ")" * (said.count("(") - said.count(")"))
+    text = re.sub(r"\[Errno -?\d+\] ", "", str(error).rsplit(": ", 1)[-1]).strip("\"')( ")
+    return text + ")" * (text.count("(") - text.count(")"))
 
 
 def _continues(response: Response, start: int, part: Part) -> bool:

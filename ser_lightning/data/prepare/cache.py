@@ -95,14 +95,14 @@ def find(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
     return scan(corpus, root, setting=setting)
 
 
-def undecoded(corpus: Corpus, found: Scan) -> PackedCorpus:
+def undecoded(corpus: Corpus, scanned: Scan) -> PackedCorpus:
     """Return a corpus as its file names or its list describe it, without any sound."""
-    manifest = Manifest(_row(corpus, file, PackedSound(content="")) for file in found.files)
-    report = Report(folder=str(found.folder), n_files=len(found.files) + len(found.bad), bad=found.bad)
+    manifest = Manifest(_row(corpus, file, PackedSound(content="")) for file in scanned.files)
+    report = Report(folder=str(scanned.folder), n_files=len(scanned.files) + len(scanned.bad), bad=scanned.bad)
     return PackedCorpus(None, manifest, report, np.zeros(len(manifest), dtype=np.int64))
 
 
-def pack(corpus: Corpus, found: Scan, *, on_bad: str = "error") -> PackedCorpus:
+def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error") -> PackedCorpus:
     """Open the packed corpus, packing it first where that has not been done.
 
     ``on_bad`` is "error" (stop and list every bad file) or "exclude" (go on without them, counted in the report).
@@ -110,32 +110,32 @@ def pack(corpus: Corpus, found: Scan, *, on_bad: str = "error") -> PackedCorpus:
     """
     if on_bad not in ("error", "exclude"):
         raise UserError(f"data.on_bad={on_bad} is not known: use error or exclude")
-    contents = content_hashes(found)
-    folder = _folder(found, contents)
+    contents = content_hashes(scanned)
+    folder = _folder(scanned, contents)
     with _written_once(folder) as partial:
         if partial is not None:
-            log.info("preparing %s: %d files of %s, once", corpus.title, len(found.files), found.folder)
-            if not decode_into(found, contents, partial):
-                report = _described(corpus, found, contents, read_sounds(partial))[1]
+            log.info("preparing %s: %d files of %s, once", corpus.title, len(scanned.files), scanned.folder)
+            if not decode_into(scanned, contents, partial):
+                report = _described(corpus, scanned, contents, read_sounds(partial))[1]
                 raise UserError(report.complaint(bad_list(corpus)))
-            if changed := changed_files(found):
+            if changed := changed_files(scanned):
                 raise UserError(
-                    f"{some(changed)} of {found.folder} changed while the corpus was read: "
+                    f"{some(changed)} of {scanned.folder} changed while the corpus was read: "
                     "start again when nothing writes there any more"
                 )
             write_checksums(partial)
-    manifest, report, starts = _described(corpus, found, contents, read_sounds(folder))
+    manifest, report, starts = _described(corpus, scanned, contents, read_sounds(folder))
     if report.bad and on_bad == "error":
         raise UserError(report.complaint(bad_list(corpus)))
     return PackedCorpus(folder, manifest, report, starts)
 
 
-def _folder(found: Scan, contents: Mapping[str, str]) -> Path:
+def _folder(scanned: Scan, contents: Mapping[str, str]) -> Path:
     """Return where the packed sounds are or will be, named by all that decides about them; damaged ones are gone.
 
     Sounds from before soxr did the resampling are taken where none was resampled.
     """
-    facts = [_FORMAT, SAMPLE_RATE_HZ, _decoder(found), *sorted({contents[file.path] for file in found.files})]
+    facts = [_FORMAT, SAMPLE_RATE_HZ, _decoder(scanned), *sorted({contents[file.path] for file in scanned.files})]
     before_soxr = cache_root() / f"sounds-{digest_of(facts)}"
     if before_soxr.is_dir() and not discard_if_damaged(before_soxr):
         rates = {sound.source_rate_hz for _, sound in read_sounds(before_soxr).values() if not sound.reason}
@@ -146,9 +146,9 @@ def _folder(found: Scan, contents: Mapping[str, str]) -> Path:
     return folder
 
 
-def _decoder(found: Scan) -> str:
+def _decoder(scanned: Scan) -> str:
     """Name what decodes files of other formats than libsndfile's, where there may be any."""
-    plain = all(os.path.splitext(file.path)[1].lower() in _PLAIN for file in found.files)
+    plain = all(os.path.splitext(file.path)[1].lower() in _PLAIN for file in scanned.files)
     return "" if plain else coded_decoder()
 
 
@@ -204,7 +204,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _synthesised_root(corpus: Corpus) -> Path:
-    """The folder of a corpus that is made rather than found, made now where it is not there yet."""
+    """Return the folder of a corpus that is made rather than found, made now where it is not there yet."""
     assert corpus.synthesise is not None
     root = cache_root() / f"{corpus.name}-{corpus.version}"
     with _written_once(root) as partial:
@@ -215,12 +215,12 @@ def _synthesised_root(corpus: Corpus) -> Path:
 
 
 def _described(
-    corpus: Corpus, found: Scan, contents: Mapping[str, str], sounds: Mapping[str, tuple[int, PackedSound]]
+    corpus: Corpus, scanned: Scan, contents: Mapping[str, str], sounds: Mapping[str, tuple[int, PackedSound]]
 ) -> tuple[Manifest, Report, np.ndarray]:
     """Join what names or a list say of the files with what decoding found: clips, report, and (N,) int64 starts."""
-    rows, starts, copies, bad = [], [], [], list(found.bad)
+    rows, starts, copies, bad = [], [], [], list(scanned.bad)
     zeros_at_end: list[int] = []  # samples, of each row
-    for file in found.files:
+    for file in scanned.files:
         same = [path for path in file.copies if contents[path] == contents[file.path]]
         copies += same
         bad += [BadFile(path=path, reason=same_name(file)) for path in file.copies if path not in same]
@@ -233,13 +233,13 @@ def _described(
         zeros_at_end.append(sound.n_zeros)
     manifest = Manifest(rows)
     report = Report(
-        folder=str(found.folder),
-        n_files=len(found.files) + sum(len(file.copies) for file in found.files) + len(found.bad),
+        folder=str(scanned.folder),
+        n_files=len(scanned.files) + sum(len(file.copies) for file in scanned.files) + len(scanned.bad),
         bad=tuple(bad),
         silent=tuple(row.id for row in rows if row.peak < SILENT_PEAK),
         duplicate_audio=duplicate_audio(manifest),
         # a list's own clips that are not there are among the bad files
-        n_missing=max(0, corpus.n_clips - len(found.files)) if corpus.listing is None else 0,
+        n_missing=max(0, corpus.n_clips - len(scanned.files)) if corpus.listing is None else 0,
         copies=tuple(copies),
         padded=_padded(rows, zeros_at_end),
         clipped=clipped(manifest),

@@ -1,6 +1,6 @@
 """Decodes what phones and browsers record, AAC and its like, by PyAV or an installed ffmpeg.
 
-T: frames.  C: channels.
+T: samples of a channel.  C: channels.
 """
 
 import shutil

@@ -24,11 +24,11 @@ _BLOCK_BYTES = 1 << 20
 log = logging.getLogger(__name__)
 
 
-def content_hashes(found: Scan) -> dict[str, str]:
-    """Return the hash of the contents of every file that was found, by its path in ``found.states``."""
-    base = str(found.folder.resolve())
-    lies_at = {path: os.path.normpath(os.path.join(base, path)) for path in found.states}  # however it is spelt
-    states = {lies_at[path]: state for path, state in found.states.items()}
+def content_hashes(scanned: Scan) -> dict[str, str]:
+    """Return the hash of the contents of every file that was found, by its path in ``scanned.states``."""
+    base = str(scanned.folder.resolve())
+    lies_at = {path: os.path.normpath(os.path.join(base, path)) for path in scanned.states}  # however it is spelt
+    states = {lies_at[path]: state for path, state in scanned.states.items()}
     places = sorted(states)
     file = cache_root() / "digests" / digest_of((place, states[place]) for place in places)
     hashes = _read(file, len(places))
@@ -38,11 +38,11 @@ def content_hashes(found: Scan) -> dict[str, str]:
             with FileLock(file.with_name(f"{file.name}.lock")):  # of processes started together one reads the files
                 hashes = _read(file, len(places))
                 if hashes is None:
-                    hashes = _contents(found.folder, places)
+                    hashes = _contents(scanned.folder, places)
                     with written_whole(file) as written:
                         json.dump(hashes, written)
         except OSError:  # a cache that can be read and not written
-            hashes = _contents(found.folder, places)
+            hashes = _contents(scanned.folder, places)
     by_place = dict(zip(places, hashes, strict=True))
     return {path: by_place[place] for path, place in lies_at.items()}
 

@@ -1,6 +1,6 @@
 """Audio files to 16 kHz mono int16 samples; a damaged file is an error with a reason, never a guess.
 
-T: frames, at the source's rate until they are resampled.  C: channels.
+T: samples of a channel, at the source's rate until they are resampled.  C: channels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -69,7 +69,7 @@ def stream_raw(
 ) -> Iterator[np.ndarray]:
     """Do the same for samples without a header: 16-bit little-endian, channels in turns, to the end.
 
-    Raises: UnreadableAudio for an impossible rate, no samples, and a last frame that is not whole.
+    Raises: UnreadableAudio for an impossible rate, no samples, and a last frame that is not complete.
     """
     if not (_LOWEST_HZ <= from_hz <= _HIGHEST_HZ and 1 <= channels <= _MOST_CHANNELS):
         raise UnreadableAudio(f"{channels} channels at {from_hz} Hz are none that sound has")
@@ -138,7 +138,7 @@ def _decode(stream: Stream, to_hz: int) -> Sound:
 
 
 def _samples(stream: Stream, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTops]":
-    """Mono int16 blocks (T,) at that rate, and what counts clipped values while they are read."""
+    """Return mono int16 blocks (T,) at that rate, and what counts clipped values while they are read."""
     from_hz, channels = stream.samplerate, stream.channels
     if not _LOWEST_HZ <= from_hz <= _HIGHEST_HZ:
         raise UnreadableAudio(f"claims a sample rate of {from_hz} Hz")
@@ -151,7 +151,7 @@ def _samples(stream: Stream, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTo
 
 
 def _raw_blocks(file: BinaryIO, channels: int, *, n_frames: int) -> Iterator[np.ndarray]:
-    """(T, C) int16."""
+    """Yield blocks (T, C) of int16."""
     frame_bytes, any_yet = 2 * channels, False
     while content := file.read(n_frames * frame_bytes):
         if len(content) % frame_bytes:
@@ -188,13 +188,13 @@ class _FlatTops:
                 raise UnreadableAudio("holds NaN, infinite or absurdly large samples")
             loud = loud or peak >= self._top
             if loud:
-                self._judge(block)
+                self._count(block)
             self._tail = block[-4:] if len(block) >= 4 else np.concatenate([self._tail, block])[-4:]
             yield block
         if loud:
-            self._judge(np.zeros_like(self._tail[:2]))
+            self._count(np.zeros_like(self._tail[:2]))
 
-    def _judge(self, block: np.ndarray) -> None:
+    def _count(self, block: np.ndarray) -> None:
         frames = np.concatenate([self._tail.astype(block.dtype), block])  # (4 + T, C)
         for at_top, beyond in (
             (frames >= self._top, frames > self._limit),
@@ -205,6 +205,6 @@ class _FlatTops:
 
 
 def _top(subtype: str) -> float:
-    """The value where a source of this encoding ends, the lower of the two ends."""
+    """Return the value where a source of this encoding ends, the lower of the two ends."""
     coarse = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32_124 / 32_768, "ALAW": 32_256 / 32_768}
     return coarse.get(subtype, 32_767 / 32_768)  # 24 bits and floats were often 16 once

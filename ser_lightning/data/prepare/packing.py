@@ -34,13 +34,13 @@ class PackedSound:
     peak: int = 0
 
 
-def decode_into(found: Scan, contents: Mapping[str, str], partial: Path) -> bool:
+def decode_into(scanned: Scan, contents: Mapping[str, str], partial: Path) -> bool:
     """Decode each content once. Returns whether any could be used."""
-    files = {contents[file.path]: file for file in reversed(found.files)}  # the first of each content
+    files = {contents[file.path]: file for file in reversed(scanned.files)}  # the first of each content
     order = sorted(files.values(), key=lambda file: file.facts.id)
     rows = []
     with (partial / "samples.i16").open("wb") as samples:
-        for file, sound in zip(order, _decode_all(found.folder, order), strict=True):
+        for file, sound in zip(order, _decode_all(scanned.folder, order), strict=True):
             content = contents[file.path]
             if isinstance(sound, str):
                 rows.append(PackedSound(content=content, reason=sound))

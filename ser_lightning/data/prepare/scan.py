@@ -33,7 +33,7 @@ class BadFile:
 
     @property
     def named(self) -> str:
-        """The path, with the line."""
+        """Return the path, with the line."""
         return f"{self.path} (line {self.line})" if self.line else self.path
 
 
@@ -134,9 +134,9 @@ def _state(stat: os.stat_result) -> tuple[int, ...]:
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
-def changed_files(found: Scan) -> list[str]:
+def changed_files(scanned: Scan) -> list[str]:
     """Return the files that were written to, replaced or removed since they were scanned."""
-    return [path for path, state in found.states.items() if _state_now(found.folder / path) != state]
+    return [path for path, state in scanned.states.items() if _state_now(scanned.folder / path) != state]
 
 
 def _state_now(path: Path) -> tuple[int, ...] | None:

@@ -1,6 +1,6 @@
 """A sound file, opened in the form that reads it front to back in blocks, whatever its format.
 
-T: frames.  C: channels.
+T: samples of a channel.  C: channels.
 """
 
 import io
@@ -99,7 +99,7 @@ def refuse_strange_beginning(head: bytes) -> None:
 
 
 def _readable(file: BinaryIO, correction: Correction | None) -> Any:
-    """The file from its beginning, in the form that libsndfile reads fastest."""
+    """Return the file from its beginning, in the form that libsndfile reads fastest."""
     file.seek(0)
     if correction is not None:
         return _Corrected(file, correction)

@@ -126,7 +126,7 @@ class StratifiedSpeakerFolds:
     speaker_independent = True
 
     def __init__(self, *, n_folds: int = 5, seed: int = 0):
-        check("data.splits.kfold.", whole=True, at_least=3, n_folds=n_folds)  # to test, to validate, to train
+        check("data.splits.kfold.", integer=True, at_least=3, n_folds=n_folds)  # to test, to validate, to train
         self._n_folds = n_folds
         self._seed = seed
 
@@ -154,11 +154,11 @@ class StratifiedSpeakerFolds:
             fold_of[speaker] = best
         return fold_of
 
-    def _crowding(self, held: Counter[str], more: Counter[str], total: Counter[str]) -> int:
-        """How much the squared shares of a group, summed over all that is counted, grow by these clips."""
+    def _crowding(self, held: Counter[str], added: Counter[str], total: Counter[str]) -> int:
+        """Return how much the squared shares of a group, summed over all that is counted, grow by these clips."""
         scale = max(total.values())
         shares = ((key, scale // count) for key, count in total.items())
-        return sum(weight * weight * ((held[key] + more[key]) ** 2 - held[key] ** 2) for key, weight in shares)
+        return sum(weight * weight * ((held[key] + added[key]) ** 2 - held[key] ** 2) for key, weight in shares)
 
 
 class RandomClips:
@@ -171,7 +171,7 @@ class RandomClips:
     speaker_independent = False
 
     def __init__(self, *, n_folds: int = 5, val_fraction: float = 0.1, seed: int = 0):
-        check("data.splits.random.", whole=True, at_least=2, n_folds=n_folds)
+        check("data.splits.random.", integer=True, at_least=2, n_folds=n_folds)
         check("data.splits.random.", at_least=0, below=1, val_fraction=val_fraction)
         self._n_folds = n_folds
         self._val_fraction = val_fraction
@@ -250,7 +250,7 @@ class SplitFromFile:
 
 
 def _by_speaker(manifest: Manifest, fold_of: Mapping[str, int], fold: int, n_folds: int) -> list[str]:
-    """The fold's speakers test, those of the next one (wrapping) validate, the others train."""
+    """Return parts: the fold's speakers test, those of the next one (wrapping) validate, the others train."""
     roles = {fold: "test", (fold + 1) % n_folds: "val"}
     return [roles.get(fold_of[row.speaker], "train") for row in manifest]
 

@@ -114,7 +114,7 @@ def shared_speakers(train: AbstractSet[str], val: AbstractSet[str], test: Abstra
 
 
 def refuse_empty(result: Split, fold: int) -> None:
-    """Raises: UserError where there is nothing to train or to test on."""
+    """Check that a split is not empty. Raises: UserError where there is nothing to train or to test on."""
     if not result.train or not result.test:
         missing = "train" if not result.train else "test"
         raise UserError(

@@ -1,6 +1,6 @@
 """Synthesise a voice: glottal pulses and noise through a moving vocal tract (the source-filter model, Fant 1960).
 
-N control frames of HOP_SAMPLES, T = N * HOP_SAMPLES samples, K bins of the filter's spectrum.
+F control frames of HOP_SAMPLES, T = F * HOP_SAMPLES samples, Q bins of the filter's spectrum.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HOP_SAMPLES = 64
 FRAME_S = HOP_SAMPLES / SAMPLE_RATE_HZ
 WINDOW_SAMPLES = 4 * HOP_SAMPLES
 FFT_SAMPLES = 8 * HOP_SAMPLES  # twice the window, so that the tract's ringing does not wrap around
-BIN_HZ = np.arange(FFT_SAMPLES // 2 + 1) * SAMPLE_RATE_HZ / FFT_SAMPLES  # (K,)
+BIN_HZ = np.arange(FFT_SAMPLES // 2 + 1) * SAMPLE_RATE_HZ / FFT_SAMPLES  # (Q,)
 
 # F4 and up of a 17.5 cm tube: nearly the same in all vowels
 HIGH_FORMANTS_HZ = (3500.0, 4500.0, 5500.0, 6500.0)
@@ -51,7 +51,7 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Tracks:
-    """What the voice is to do in each frame; amplitudes are linear. Shapes (N,), formants_hz (N, 3)."""
+    """What the voice is to do in each frame; amplitudes are linear. Shapes (F,), formants_hz (F, 3)."""
 
     f0_hz: FloatArray
     formants_hz: FloatArray
@@ -166,21 +166,21 @@ def speak(
 
 
 def _per_sample(track: FloatArray) -> FloatArray:
-    """Interpolate a control track (N,) between its frames' centres: (T,)."""
+    """Interpolate a control track (F,) between its frames' centres: (T,)."""
     position = (np.arange(len(track) * HOP_SAMPLES) - HOP_SAMPLES / 2) / HOP_SAMPLES
     return np.interp(position, np.arange(len(track)), track)
 
 
 def _at_windows(track: FloatArray) -> FloatArray:
-    """Return a control track (N, ...) as the windows of `_frames` need it: (N + 3, ...)."""
+    """Return a control track (F, ...) as the windows of `_frames` need it: (F + 3, ...)."""
     return np.concatenate([track[:1], track, track[-1:], track[-1:]])
 
 
 def _tract_response(formants_hz: FloatArray, *, scale: float) -> ComplexArray:
-    """Return a cascade of resonators with unit gain at 0 Hz (Klatt 1980), (N, 3) -> (N + 3, K)."""
+    """Return a cascade of resonators with unit gain at 0 Hz (Klatt 1980), (F, 3) -> (F + 3, Q)."""
     low_hz = _at_windows(formants_hz)
     high_hz = np.tile(scale * np.array(HIGH_FORMANTS_HZ), (len(low_hz), 1))
-    centres_hz = np.concatenate([low_hz, high_hz], axis=1)  # (N + 3, 7)
+    centres_hz = np.concatenate([low_hz, high_hz], axis=1)  # (F + 3, 7)
     radius = np.exp(-np.pi * np.array(BANDWIDTHS_HZ) / SAMPLE_RATE_HZ)
     middle = -2 * radius * np.cos(2 * np.pi * centres_hz / SAMPLE_RATE_HZ)
     poles = np.zeros((len(low_hz), 2 * len(radius) + 1))
@@ -195,13 +195,13 @@ def _tract_response(formants_hz: FloatArray, *, scale: float) -> ComplexArray:
 
 
 def _tilt_response(db_per_octave: float) -> FloatArray:
-    """Return a straight line in dB over octaves from 500 Hz up, (K,)."""
+    """Return a straight line in dB over octaves from 500 Hz up, (Q,)."""
     power = db_per_octave / (20 * np.log10(2))
     return ((np.maximum(BIN_HZ, 500.0) / 500.0) ** power).astype(np.float32)
 
 
 def _frication_response(tracks: Tracks) -> FloatArray:
-    """Return one broad hump of noise a frame, (N + 3, K)."""
+    """Return one broad hump of noise a frame, (F + 3, Q)."""
     centre_hz, width_hz = _at_windows(tracks.frication_hz), _at_windows(tracks.frication_width_hz)
     offset = ((BIN_HZ - centre_hz[:, None]) / width_hz[:, None]).astype(np.float32)
     squared = offset * offset
@@ -209,7 +209,7 @@ def _frication_response(tracks: Tracks) -> FloatArray:
 
 
 def _frames(waveform: FloatArray) -> ComplexArray:
-    """Return short-time spectra, (T,) -> (N + 3, K)."""
+    """Return short-time spectra, (T,) -> (F + 3, Q)."""
     side = WINDOW_SAMPLES - HOP_SAMPLES
     padded = np.pad(waveform.astype(np.float32), side)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
@@ -218,7 +218,7 @@ def _frames(waveform: FloatArray) -> ComplexArray:
 
 
 def _overlap_add(spectrum: ComplexArray) -> FloatArray:
-    """Invert `_frames`, (N + 3, K) -> (T,)."""
+    """Invert `_frames`, (F + 3, Q) -> (T,)."""
     hops = FFT_SAMPLES // HOP_SAMPLES
     frames = fft.irfft(spectrum, n=FFT_SAMPLES, axis=1).reshape(len(spectrum), hops, HOP_SAMPLES)
     total = np.zeros((len(spectrum) + hops, HOP_SAMPLES), dtype=np.float32)

@@ -37,8 +37,8 @@ class ConvStack(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the maps, and each clip's length (B,) in their frames."""
         _, n_mels, n_frames = features.shape
-        whole = (0, -n_frames % self.stride, 0, -n_mels % self.stride)
-        spectrogram = functional.pad(clear_padding(features, lengths), whole)  # (B, M, F)
+        padding = (0, -n_frames % self.stride, 0, -n_mels % self.stride)
+        spectrogram = functional.pad(clear_padding(features, lengths), padding)  # (B, M, F)
         x = spectrogram[:, None]
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = with_shortcut(conv, x, spectrogram, self.shortcut) if number == 1 else conv(x)  # (B, C, M, F)

@@ -27,12 +27,12 @@ def check_arguments(make: Callable[..., Any]) -> None:
         if name.endswith("dropout"):
             check("model.net.", at_least=0, below=1, **{name: value})
         elif name in _SIZES or name.startswith(("n_", "d_")):
-            check("model.net.", whole=True, at_least=1, **{name: value})
+            check("model.net.", integer=True, at_least=1, **{name: value})
         elif name in _BY_STAGE:
             if isinstance(value, str) or not isinstance(value, Sequence) or not value:
                 raise UserError(f"model.net.{name}={value} must list a whole number for each stage, as in [32,64]")
             for number, size in enumerate(value):
-                check("model.net.", whole=True, at_least=1, **{f"{name}[{number}]": size})
+                check("model.net.", integer=True, at_least=1, **{f"{name}[{number}]": size})
         elif name in ("backbone_lr_scale", "layer_lr_decay"):
             check("model.net.", at_least=0, at_most=1, **{name: value})
 

@@ -31,7 +31,7 @@ def add_adapters(
 
     Raises: UserError where peft is not installed, and for targets that no layer has.
     """
-    check("model.net.", whole=True, at_least=1, lora_rank=rank)
+    check("model.net.", integer=True, at_least=1, lora_rank=rank)
     check("model.net.", above=0, lora_alpha=alpha)
     check("model.net.", at_least=0, below=1, lora_dropout=dropout)
     chosen = list(_TARGETS.get(family, _OTHER_TARGETS) if targets is None else targets)

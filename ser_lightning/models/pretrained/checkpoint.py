@@ -64,7 +64,7 @@ class Source:
 
     @property
     def place(self) -> str:
-        """The name on the hub, or the whole path of the folder."""
+        """Return the name on the hub, or the whole path of the folder."""
         return str(_folder_of(self.name) or self.name)
 
 

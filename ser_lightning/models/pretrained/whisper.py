@@ -68,8 +68,8 @@ class WhisperEncoder(nn.Module):
         frames = self.frames(lengths)
         n_frames, n_samples = int(frames.max()), int(lengths.max())
         n_windows = -(-n_samples // self._window_samples)
-        whole = functional.pad(waveform[:, :n_samples], (0, n_windows * self._window_samples - n_samples))
-        windows = whole.unflatten(1, (n_windows, -1))  # (B, W, samples)
+        padded = functional.pad(waveform[:, :n_samples], (0, n_windows * self._window_samples - n_samples))
+        windows = padded.unflatten(1, (n_windows, -1))  # (B, W, samples)
         begin = torch.arange(n_windows, device=lengths.device) * self._window_samples
         used = begin < lengths[:, None]  # (B, W)
         positions = self._positions((lengths[:, None] - begin)[used])  # (U,)

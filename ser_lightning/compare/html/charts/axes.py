@@ -36,8 +36,8 @@ def even(
     return Scale(low, high, _even_ticks(low, high, n_ticks))
 
 
-def whole() -> Scale:
-    """Return all of a share's range."""
+def full_range() -> Scale:
+    """Return the axis of a share, from 0 to 1."""
     return Scale(0, 1, (0, 0.25, 0.5, 0.75, 1))
 
 

@@ -120,7 +120,7 @@ def _within_reason(values: Iterable[float]) -> list[float]:
 
 
 def _whole(scale: Scale, first: int, last: int) -> Scale:
-    """Mark whole epochs alone, and none that was not trained."""
+    """Mark integer epochs alone, and none that was not trained."""
     ticks = [tick for tick in scale.ticks if tick == round(tick) and first <= tick <= last]
     return replace(scale, ticks=ticks or [first])
 

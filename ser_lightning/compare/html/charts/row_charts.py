@@ -18,7 +18,7 @@ _DOTS_PX = 34
 
 
 def scale_ticks(scale: Scale) -> Markup:
-    """Draw the axis above a column of strips."""
+    """Draw the axis above a column of row charts."""
     texts = [
         element("text", percent(tick, 0), x=across(scale.share(tick)), y=11, text_anchor="middle")
         for tick in scale.ticks
@@ -31,7 +31,7 @@ def interval_strip(
 ) -> Markup:
     """Draw an interval with its value for each (group, name, estimate), one below the other.
 
-    ``reference`` is marked through the whole row.
+    ``reference`` is marked across the row.
     """
     known = [(group, name, at) for group, name, at in estimates if at is not None and math.isfinite(at.value)]
     drawn = _grid(scale)
@@ -40,8 +40,8 @@ def interval_strip(
     gap = _ROW_PX / (len(estimates) + 1) if len(estimates) > 1 else _ROW_PX / 2
     for row, (group, name, at) in enumerate(known, start=1):
         drawn += _interval(group, name, at, scale, y=row * gap)
-    said = "; ".join(f"{name} {percent(at.value)}, {interval(at)}" for _, name, at in known) or "not known"
-    return picture(said, *drawn, height_px=_ROW_PX, class_="strip")
+    description = "; ".join(f"{name} {percent(at.value)}, {interval(at)}" for _, name, at in known) or "not known"
+    return picture(description, *drawn, height_px=_ROW_PX, class_="strip")
 
 
 def _interval(group: int, name: str, at: Estimate, scale: Scale, *, y: float) -> list[Markup]:
@@ -85,9 +85,11 @@ def speaker_strip(group: int, by_speaker: Mapping[str, float], scale: Scale) -> 
         element("circle", cx=across(at), cy=y, r=3, data_tip=f"{speaker}: {percent(known[speaker])}")
         for speaker, at, y in _heap({speaker: scale.share(share) for speaker, share in known.items()})
     ]
-    said = f"{counted(known, 'speaker')} from {percent(lowest)} to {percent(highest)}, median {percent(middle)}"
+    description = (
+        f"{counted(known, 'speaker')} from {percent(lowest)} to {percent(highest)}, median {percent(middle)}"
+    )
     return picture(
-        said,
+        description,
         *_grid(scale),
         element("g", *dots, class_=f"dots {colour(group)}"),
         upright(scale.share(middle), "median", top=3, bottom=_DOTS_PX - 3),

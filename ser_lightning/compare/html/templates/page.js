@@ -162,8 +162,8 @@
       const ranks = selects.map((select) => Number(select.value));
       const groups = ranks.map((rank) => data.groups[rank]);
       const pair = turned(data.pairs, ...ranks);
-      const said = texts(pair, data.significant);
-      all("[data-field]", section).forEach((place) => { place.textContent = said[place.dataset.field] ?? MISSING; });
+      const shown = texts(pair, data.significant);
+      all("[data-field]", section).forEach((place) => { place.textContent = shown[place.dataset.field] ?? MISSING; });
       all("[data-name]", section).forEach((place) => { place.textContent = groups[place.dataset.name].name; });
       drawGap(section.querySelector("[data-gap]"), pair);
 
