@@ -94,6 +94,8 @@ def config(*overrides: str) -> DictConfig:
     A model that starts from a checkpoint, and is not told which, is given a tiny one.
     """
     cfg = deepcopy(_composed(overrides))
+    if cfg.model.net.get("feature_set"):
+        pytest.importorskip("opensmile", reason="model=opensmile needs the extra opensmile")
     if cfg.model.net.get("name", "") is None:
         cfg.model.net.name = str(tiny_checkpoint())
     return cfg

@@ -19,7 +19,7 @@ from ser_lightning.utils.errors import UserError
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 # what a setting may need to be chosen first, where a page names it alone
-BASES = ([], ["data=cremad"], ["data=csv"], ["data=pooled"], ["model=pretrained"])
+BASES = ([], ["data=cremad"], ["data=csv"], ["data=pooled"], ["model=pretrained"], ["model=opensmile"])
 # of Hydra itself, or of another program's commands
 FOREIGN_OPTIONS = {"--cfg"}
 NO_SETTINGS = {"weights_only=True", "trust=True", "data=savee data.root=DIR", "model=tdnn"}  # Python's; of examples

@@ -190,6 +190,7 @@ def _about(saved: "Checkpoint", model: "EmotionRecognizer", test: "Test", *, is_
         "protocol": Protocol(**protocol),
         "contamination": hook(model.net, "contamination"),
         "model": Model(name=model.name, parameters=model.n_parameters, **hook(model.net, "description")()),
+        "teacher": saved.stamp.get("teacher"),
         "seed": saved.config["seed"],
         "epochs": Epochs(trained=saved.epoch, best=saved.epoch),
         "config": RunDirectory(Path()).config.name,

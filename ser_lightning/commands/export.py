@@ -37,6 +37,7 @@ def export(checkpoint: str, to: str, output: str | None, trust: bool) -> None:
     from ser_lightning.inference.recognizer import recognizer
 
     saved = read_checkpoint(checkpoint)
+    _check_network(saved)
     place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".onnx")
     check_places({"output": str(place)})
     model = recognizer(saved, trust=trust)
@@ -53,3 +54,12 @@ def export(checkpoint: str, to: str, output: str | None, trust: bool) -> None:
         f"a clip of {CLIP_S} s takes {parity.onnxruntime_ms:.1f} ms in onnxruntime, {parity.pytorch_ms:.1f} ms in "
         "PyTorch, one thread each"
     )
+
+
+def _check_network(checkpoint: "Checkpoint") -> None:
+    model = checkpoint.config["model"]
+    if str(model["net"]["_target_"]).endswith(".OpenSmile"):
+        raise UserError(
+            f"{model['name']} cannot be exported: its functionals are computed by the package opensmile, and no "
+            "operators of ONNX are the same"
+        )

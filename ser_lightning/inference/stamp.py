@@ -51,12 +51,21 @@ class _TrainedOn(_Part):
     clips: list[str]
 
 
+class _Teacher(_Part):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    path: str
+    sha256: str
+    name: str
+
+
 class _Stamp(_Part):
     config: _Config
     labels: Annotated[list[str], AfterValidator(check_labels)]
     sample_rate_hz: Annotated[int, Field(ge=1_000, le=192_000)]
     protocol: _Protocol
     heard: dict[str, _TrainedOn] | None = None
+    teacher: _Teacher | None = None
     temperature: Annotated[float, Field(gt=0, lt=math.inf)] = 1.0
 
 

@@ -45,6 +45,10 @@ class EmotionModule(LightningModule):
             whose target is shares of several classes, by the mean of their weights.
         class_counts: (K,) training clips a class, needed for that.
         label_smoothing: share of the target spread over all classes.
+        teacher: a run whose answers for the training clips are learnt beside the labels; training reads them and
+            calls `learn_from`.
+        teacher_weight: share of the loss that these have.
+        teacher_temperature: what its logits, and the network's, are divided by for that.
         speaker_clips: where the front-end normalises by speaker: how many clips, without labels, the statistics of
             a validation or test speaker come from, the clip itself among them; None for all.
         speaker_alone: share of training clips that are normalised by the typical speaker and themselves alone, as
@@ -69,6 +73,9 @@ class EmotionModule(LightningModule):
         class_weights: str | None = None,
         class_counts: Tensor | None = None,
         label_smoothing: float = 0.0,
+        teacher: str | None = None,
+        teacher_weight: float = 0.5,
+        teacher_temperature: float = 2.0,
         speaker_clips: int | None = 1,
         speaker_alone: float = 0.5,
         monitor: str = "val/uar",
@@ -97,8 +104,14 @@ class EmotionModule(LightningModule):
             )
         self._monitor, self._monitor_mode = monitor, monitor_mode
         self.loss = task.make_loss(
-            class_weights=class_weights, class_counts=class_counts, label_smoothing=label_smoothing
+            class_weights=class_weights,
+            class_counts=class_counts,
+            label_smoothing=label_smoothing,
+            teacher_weight=teacher_weight,
+            teacher_temperature=teacher_temperature,
         )
+        self._soft_targets: Tensor | None  # (N, K), of a teacher
+        self.register_buffer("_soft_targets", None, persistent=False)
         self.validation = task.make_metrics()
         self.outputs = Outputs()
         self._forward_cached: Callable[[Tensor], Tensor] | None = None
@@ -109,19 +122,22 @@ class EmotionModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of an augmented batch."""
+        targets = batch.target  # (B, K), or (B, 2K) with the teacher's, so that mixup blends these as well
+        if self._soft_targets is not None:
+            targets = torch.cat([targets, self._soft_targets[batch.index]], dim=1)
         if self._forward_cached is None:
             features, frames = self._features(self.augment.on_waveform(batch.waveform), batch)
-            features, frames, target = self.augment.on_features(features, frames, batch.target)
+            features, frames, targets = self.augment.on_features(features, frames, targets)
             logits = self.net(features, frames)
         else:
-            logits, target = self._forward_cached(batch.index), batch.target
-        loss = self.loss(logits, target)
+            logits = self._forward_cached(batch.index)
+        loss = self.loss(logits, *targets.split(self.task.n_outputs, dim=1))
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.label))
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect what the epoch's metrics are computed from."""
-        self.validation.update(self._logits(batch), batch.label)
+        self.validation.update(self.logits(batch), batch.label)
 
     def on_validation_epoch_end(self) -> None:
         """Log the task's metrics."""
@@ -131,9 +147,9 @@ class EmotionModule(LightningModule):
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         """Collect logits. `outputs` holds them, from all processes, once testing is over."""
-        self.outputs.update(batch.index, self._logits(batch))
+        self.outputs.update(batch.index, self.logits(batch))
 
-    def _logits(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         """Return logits (B, K), from cached features where there are any."""
         if self._forward_cached is not None:
             return self._forward_cached(batch.index)
@@ -156,13 +172,15 @@ class EmotionModule(LightningModule):
         self,
         rows: Sequence[int],
         *,
+        training_rows: Sequence[int],
         hashes: Sequence[str],
         n_samples: Sequence[int],
         gather: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]],
     ) -> None:
         """Let the network cache its features of clips, where it does that; see `Network.cache_features`.
 
-        ``gather`` copies rows into waveforms (B, T) and lengths (B,).
+        It then fits what it standardises them by to the training clips. ``gather`` copies rows into waveforms
+        (B, T) and lengths (B,).
         """
 
         def features(some: list[int]) -> tuple[Tensor, Tensor]:
@@ -170,9 +188,14 @@ class EmotionModule(LightningModule):
             return self.frontend(waveform, lengths)
 
         if hook(self.net, "cache_features")(features, rows=rows, hashes=hashes, n_samples=n_samples):
+            hook(self.net, "fit_cached")(training_rows)
             self._forward_cached = hook(self.net, "forward_cached")
             if self.augment.waveform or self.augment.features or self.augment.mixup is not None:
                 log.info("cached features are of clips as they are: augmentation needs model.net.store=false")
+
+    def learn_from(self, logits: Tensor) -> None:
+        """Learn a teacher's logits (N, K), by row, beside the labels from now on."""
+        self._soft_targets = self.loss.soften(logits)
 
     def configure_optimizers(self) -> Any:
         """Return optimiser and schedule in Lightning's form. Raises: UserError where these two do not fit."""

@@ -89,6 +89,8 @@ def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
     yield "network", _network(settings)
     if model.parameters is not None:
         yield "parameters", f"{model.parameters:,}"
+    if (teacher := run.result.teacher) is not None:
+        yield "learnt from", f"labels and the answers of a teacher, {teacher.name}"
     if (encoder := model.pretrained) is not None:
         yield "built on", f"{encoder.name} ({encoder.mode}, {encoder.parameters:,} parameters)"
     yield "takes", f"speech in any common format, at any rate, channels averaged; {_frontend(settings)}"

@@ -21,6 +21,7 @@ _PACKAGES = (
     "soundfile",
     "soxr",
     "transformers",
+    "opensmile",
 )
 
 

@@ -144,6 +144,14 @@ class TestedCheckpoint(Record):
     temperature: Positive
 
 
+class Teacher(Record):
+    """The checkpoint of the model whose answers were learnt beside the labels, and what that is called."""
+
+    path: str
+    sha256: str
+    name: str
+
+
 class Result(Record):
     """The record of a finished run."""
 
@@ -164,6 +172,7 @@ class Result(Record):
     synthetic: bool = False
     warnings: dict[str, Count] = {}
     model: Model
+    teacher: Teacher | None = None
     epochs: Epochs
     history: dict[str, list[Number | None]] = {}  # by column of metrics.csv, a value an epoch
     throughput: Throughput | None = None

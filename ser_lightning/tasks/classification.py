@@ -62,12 +62,18 @@ class Classification(Task):
         class_weights: str | None = None,
         class_counts: "Tensor | None" = None,
         label_smoothing: float = 0.0,
+        teacher_weight: float = 0.5,
+        teacher_temperature: float = 2.0,
     ) -> "ClassificationLoss":
-        """Return cross-entropy; the settings are those of `EmotionModule`."""
+        """Return cross-entropy, and divergence from a teacher; the settings are those of `EmotionModule`."""
         from ser_lightning.tasks.classification_modules import ClassificationLoss
 
         return ClassificationLoss(
-            class_weights=class_weights, class_counts=class_counts, label_smoothing=label_smoothing
+            class_weights=class_weights,
+            class_counts=class_counts,
+            label_smoothing=label_smoothing,
+            teacher_weight=teacher_weight,
+            teacher_temperature=teacher_temperature,
         )
 
     def make_metrics(self) -> "ClassificationMetrics":

@@ -16,26 +16,53 @@ from ser_lightning.utils.errors import UserError, check
 
 
 class ClassificationLoss(nn.Module):
-    """Cross-entropy of logits (B, K) with targets (B, K), shares of labels.
+    """Cross-entropy of logits (B, K) with targets (B, K), shares of labels, and divergence from a teacher.
+
+    Where there is one, the loss is (1 - w) CE + w T² KL(teacher ‖ network), with both sides of the divergence
+    softened by the temperature T (Hinton et al., 2015, arXiv 1503.02531, section 2).
 
     Args:
         class_weights: "balanced" weighs each clip by the inverse of its class's share of the training clips; a clip
             whose target is shares of several classes by their mean.
         class_counts: (K,) training clips of each class, needed for that.
         label_smoothing: share of the target that is spread over all classes.
+        teacher_weight, teacher_temperature: w and T.
 
     Raises: UserError for a value outside its domain.
     """
 
-    def __init__(self, *, class_weights: str | None, class_counts: Tensor | None, label_smoothing: float):
+    def __init__(
+        self,
+        *,
+        class_weights: str | None,
+        class_counts: Tensor | None,
+        label_smoothing: float,
+        teacher_weight: float,
+        teacher_temperature: float,
+    ):
         super().__init__()
         check("model.", at_least=0, below=1, label_smoothing=label_smoothing)
+        check("model.", at_least=0, at_most=1, teacher_weight=teacher_weight)
+        check("model.", above=0, teacher_temperature=teacher_temperature)
         self._label_smoothing = label_smoothing
+        self._teacher_weight, self._temperature = teacher_weight, teacher_temperature
         self.class_weight: Tensor | None
         self.register_buffer("class_weight", _class_weight(class_weights, class_counts), persistent=False)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Map logits (B, K) and targets (B, K) to the mean loss."""
+    def forward(self, logits: Tensor, target: Tensor, teacher: Tensor | None = None) -> Tensor:
+        """Map logits (B, K), targets (B, K) and a teacher's softened probabilities (B, K) to the mean loss."""
+        loss = self._cross_entropy(logits, target)
+        if teacher is None:
+            return loss
+        softened = (logits.float() / self._temperature).log_softmax(-1)
+        divergence = functional.kl_div(softened, teacher, reduction="batchmean")
+        return (1 - self._teacher_weight) * loss + self._teacher_weight * self._temperature**2 * divergence
+
+    def soften(self, logits: Tensor) -> Tensor:
+        """Return the probabilities (N, K) that are learnt of a teacher with these logits (N, K)."""
+        return (logits.float() / self._temperature).softmax(-1)
+
+    def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
         if self.class_weight is None:
             return functional.cross_entropy(logits.float(), target, label_smoothing=self._label_smoothing)
         # torch's own weight multiplies the smoothed target: every clip then has a share in a rare class, with its

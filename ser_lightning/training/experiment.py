@@ -6,20 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
-from ser_lightning.data.batches import clip_batches
 from ser_lightning.data.datamodule import EmotionDataModule
-from ser_lightning.data.labels import check_labels
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv
-from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.report import console
 from ser_lightning.report.model_card import write_card
@@ -29,7 +24,6 @@ from ser_lightning.runs.monitor import check_monitor, check_validation, monitore
 from ser_lightning.runs.predictions import write_predictions
 from ser_lightning.runs.result import Failure, Result, Throughput, write_record
 from ser_lightning.sweep.job import sweep_name
-from ser_lightning.tasks.classification import Classification
 from ser_lightning.tracking import run as wandb_run
 from ser_lightning.tracking.environment import wanted_group, wanted_tags
 from ser_lightning.training.callbacks import (
@@ -43,10 +37,17 @@ from ser_lightning.training.callbacks import (
 )
 from ser_lightning.training.checkpoints import AtomicCheckpoints, StayStopped, resumable_checkpoint
 from ser_lightning.training.config_types import check_parts
-from ser_lightning.training.resuming import check_same_data
+from ser_lightning.training.distillation import distil, read_teacher
+from ser_lightning.training.parts import (
+    cache_features,
+    fit_speaker_statistics,
+    made,
+    make_module,
+)
+from ser_lightning.training.resuming import check_same_data, check_same_teacher
 from ser_lightning.training.test_checkpoint import evaluate_best
 from ser_lightning.training.trainer import check_callbacks, check_trainer, make_trainer
-from ser_lightning.utils.errors import UserError, cause, check, why
+from ser_lightning.utils.errors import UserError, check, why
 from ser_lightning.utils.malloc import kept_memory
 from ser_lightning.utils.text import is_file_name
 
@@ -84,38 +85,7 @@ def make_data(config: DictConfig) -> EmotionDataModule:
 
 def unsplit_data(config: DictConfig) -> EmotionDataModule:
     """Return the data of a config, neither prepared nor split yet."""
-    return _made(config.data)
-
-
-def make_module(
-    config: DictConfig, *, task: Classification, sample_rate_hz: int, class_counts: Tensor | None = None
-) -> EmotionModule:
-    """Make the model of a config for a task: the one place where the number of classes enters."""
-    make = _made(config.model)
-    check_labels(task.labels)
-    return make(
-        task=task,
-        sample_rate_hz=sample_rate_hz,
-        class_counts=class_counts,
-        monitor=config.monitor.metric,
-        monitor_mode=config.monitor.mode,
-    )
-
-
-def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
-    """Estimate the statistics that a module normalises clips by, from the clips of each speaker in each part."""
-    if module.speaker_statistics is None:
-        return
-    assert isinstance(module.frontend, LogMel), "no other front-end has statistics"
-    split, manifest = data.split, data.manifest
-    rows = sorted({*split.train, *split.val, *split.test})
-    batches = clip_batches(data.clips, rows, what="speaker statistics", change=None)
-    module.speaker_statistics.fit(
-        module.frontend.moments_of_set(batches, n_clips=len(manifest)),
-        training=manifest.by_speaker(split.train),
-        evaluated=[*manifest.by_speaker(split.val), *manifest.by_speaker(split.test)],
-        n_clips=module.speaker_clips,
-    )
+    return made(config.data)
 
 
 def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) -> dict[str, Any]:
@@ -128,14 +98,6 @@ def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) ->
         "protocol": data.protocol() | module.protocol,
         **data.training_record(),
     }
-
-
-def _made(config: DictConfig) -> Any:
-    """Make what a config describes. Raises: what its constructor raised, out of Hydra's wrapping."""
-    try:
-        return instantiate(config)
-    except InstantiationException as error:
-        raise cause(error) from None
 
 
 def _run_and_record(config: DictConfig, run: RunDirectory) -> Result:
@@ -183,22 +145,29 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     """Train, and test the best checkpoint. Return fields of the `Result`."""
     _check_config(config)
     seed_everything(config.seed, verbose=False)
+    teacher = read_teacher(config.model.get("teacher"))
     data = unsplit_data(config)
     check_validation(config, data.listed_clips("val"))  # before anything is decoded
     data.setup()
+    if teacher is not None:
+        teacher.check(data)
     check_validation(config, data.clips_by_label("val"))
     module = make_module(
         config, task=data.task, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
     clock, history = Clock(), History(run.metrics)
-    trainer = _trainer(config, run, data, module, [clock, history])
+    its_stamp = stamp(config, data, module) | (teacher.stamp_entry() if teacher else {})
+    trainer = _trainer(config, run, data, module, [StampCheckpoints(its_stamp), clock, history])
     if not config.trainer.get("fast_dev_run"):
-        _cache_features(trainer, module, data)
+        cache_features(trainer, module, data)
     fit_speaker_statistics(module, data)
     checkpoint = resumable_checkpoint(run)
     if checkpoint is not None:
-        check_same_data(torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"], data)
+        before = torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"]
+        check_same_data(before, data)
+        check_same_teacher(before, its_stamp)
         log.info("going on from %s", checkpoint)
+    contamination = distil(teacher, module, trainer, data) if teacher is not None else None
     with kept_memory():
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     facts, predictions = evaluate_best(trainer, module, data, run)
@@ -209,6 +178,8 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         write_excluded_csv(run.excluded, data.clips.reports)
     return {
         **facts,
+        "teacher": teacher.record if teacher is not None else None,
+        "contamination": facts["contamination"] or contamination,
         "history": history.columns(),
         "throughput": Throughput(train_clips_per_s=clock.clips_per_s, train_s=round(clock.train_s, 1)),
         "environment": environment,
@@ -227,18 +198,7 @@ def _check_config(config: DictConfig) -> None:
     check_callbacks(callbacks)
     check_trainer(config)
     for part in (config.model, *callbacks.values()):
-        _made(part)  # constructors check their arguments
-
-
-def _cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
-    """Let a network whose features never change compute those of this split's clips once."""
-    module.to(trainer.strategy.root_device)
-    module.cache_features(
-        sorted({*data.split.train, *data.split.val, *data.split.test}),
-        hashes=data.manifest.column("audio_hash"),
-        n_samples=data.clips.n_samples.tolist(),
-        gather=data.clips.gather,
-    )
+        made(part)  # constructors check their arguments
 
 
 def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) -> WandbLogger | None:
@@ -264,13 +224,12 @@ def _trainer(
     callbacks = [
         SeedEpochs(config.seed),
         *meters,
-        StampCheckpoints(stamp(config, data, module)),
         MoveCheckpoints(run.checkpoints),
     ]
     for name, part in _callback_configs(config).items():
         if name == "average_weights" and not module.can_be_averaged:
             continue
-        callback = _made(part)
+        callback = made(part)
         if isinstance(callback, ModelCheckpoint):
             callback.dirpath = str(run.checkpoints)
         callbacks.append(callback)

@@ -23,6 +23,16 @@ def check_same_data(stamp: Mapping[str, Any], data: EmotionDataModule) -> None:
         )
 
 
+def check_same_teacher(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Compare the teacher in a checkpoint's stamp with today's. Raises: UserError where it is another."""
+    digests = [stamp.get("teacher", {}).get("sha256") for stamp in (before, now)]
+    if digests[0] != digests[1]:
+        raise UserError(
+            "the checkpoint at model.teacher is not the one that this run has learnt from so far: restore it, or "
+            "start a new run with its own hydra.run.dir"
+        )
+
+
 def _differences(stamp: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]:
     before, now, record = stamp["protocol"], data.protocol(), data.training_record()
     labels = [list(stamp["labels"]), list(data.labels)]

@@ -23,6 +23,7 @@ BY_HEART = {
     "notebook_cnn_gru": ["model.net.n_frames=32"],
     "notebook_cnn_transformer": ["model.net.n_frames=32", "model.frontend.n_mels=64", "model.optimizer.lr=3e-4"],
     "notebook_resnet18": ["model.net.n_frames=32"],
+    "opensmile": ["model.optimizer.lr=1e-2"],
 }
 pytestmark = pytest.mark.parametrize("name", MODELS)
 

@@ -69,7 +69,9 @@ def cache(made):
     )
     lengths = torch.tensor([8_000, 8_000])
     given = {"hashes": ["a", "b"], "n_samples": lengths.tolist()}
-    made.cache_features([0, 1], **given, gather=lambda rows: (waveform[rows].numpy(), lengths[rows].numpy()))
+    made.cache_features(
+        [0, 1], training_rows=[0], **given, gather=lambda rows: (waveform[rows].numpy(), lengths[rows].numpy())
+    )
     return waveform, lengths
 
 

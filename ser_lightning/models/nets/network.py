@@ -47,6 +47,9 @@ class Network(nn.Module):
         """
         return False
 
+    def fit_cached(self, rows: Sequence[int]) -> None:
+        """Fit what cached features are standardised by to the training clips, at these rows."""
+
     def forward_cached(self, index: Tensor) -> Tensor:
         """Map rows (B,) of clips to logits (B, K); called after `cache_features` returned True."""
         raise NotImplementedError

@@ -1,6 +1,6 @@
 """Cache the features of a frozen model on disk, by the hash of each clip's sound::
 
-    <model>/00000/states.f16   (L, F, D) of one clip after another, little-endian float16
+    <model>/00000/states.f16   (L, F, D) of one clip after another, little-endian float16; or states.f32, float32
                   clips.csv    one row a clip, in that order: audio_hash, frames
            /00001/ …
 
@@ -52,14 +52,17 @@ class FeatureCache:
         folder: of one model.
         n_layers, width: L and D.
         title: what the model is called when something is said.
+        dtype: "<f2", or "<f4" where float16 would not hold the features.
     """
 
-    def __init__(self, folder: Path, *, n_layers: int, width: int, title: str):
-        self._arguments = (folder, n_layers, width, title)
+    def __init__(self, folder: Path, *, n_layers: int, width: int, title: str, dtype: str = "<f2"):
+        self._arguments = (folder, n_layers, width, title, dtype)
         self._folder = folder
         self._n_layers = n_layers
         self._width = width
         self._title = title
+        self._dtype = np.dtype(dtype)
+        self._file = f"states.f{8 * self._dtype.itemsize}"
         self._maps: list[np.memmap] = []
         self._places: dict[str, tuple[int, int, int]] = {}  # part, first number, frames
         self._open_parts()
@@ -87,9 +90,9 @@ class FeatureCache:
             ) from error
 
     def gather(self, hashes: Sequence[str], layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return ((B, chosen layers, F, D) float16, zero beyond a clip's end, frames (B,))."""
+        """Return ((B, chosen layers, F, D), zero beyond a clip's end, frames (B,))."""
         frames = [self._places[audio_hash][2] for audio_hash in hashes]
-        states = np.zeros((len(hashes), len(layers), max(frames), self._width), dtype="<f2")
+        states = np.zeros((len(hashes), len(layers), max(frames), self._width), dtype=self._dtype)
         for row, audio_hash in zip(states, hashes, strict=True):
             part, start, n_frames = self._places[audio_hash]
             stop = start + self._n_layers * n_frames * self._width
@@ -106,7 +109,7 @@ class FeatureCache:
                     n_frames = int(clip["frames"])
                     self._places[clip["audio_hash"]] = (len(self._maps), start, n_frames)
                     start += self._n_layers * n_frames * self._width
-            self._maps.append(np.memmap(folder / "states.f16", dtype="<f2", mode="r"))
+            self._maps.append(np.memmap(folder / self._file, dtype=self._dtype, mode="r"))
 
     def _parts(self) -> list[Path]:
         return sorted(path for path in self._folder.glob("[0-9]*") if path.name.isdigit())
@@ -136,7 +139,7 @@ class FeatureCache:
             self._open_parts()
 
     def _bytes(self, clips: Sequence[Clip]) -> int:
-        return 2 * self._n_layers * self._width * sum(clip.n_frames for clip in clips)
+        return self._dtype.itemsize * self._n_layers * self._width * sum(clip.n_frames for clip in clips)
 
     def _check_room(self, n_bytes: int) -> None:
         free = shutil.disk_usage(self._folder).free
@@ -154,20 +157,20 @@ class FeatureCache:
         encode: Callable[[list[Clip]], tuple[Tensor, Tensor]],
     ) -> None:
         table_path = folder / "clips.csv"
-        with (folder / "states.f16").open("wb") as data, table_path.open("w", encoding="utf-8") as table:
+        with (folder / self._file).open("wb") as data, table_path.open("w", encoding="utf-8") as table:
             table.write("audio_hash,frames\n")
             for batch in batches:
                 states, frames = (tensor.cpu() for tensor in encode(batch))
                 for clip, own, n_frames in zip(batch, states, frames.tolist(), strict=True):
-                    data.write(own[:, :n_frames].half().contiguous().numpy().astype("<f2", copy=False).data)
+                    data.write(own[:, :n_frames].contiguous().numpy().astype(self._dtype).data)
                     table.write(f"{clip.audio_hash},{n_frames}\n")
             for file in (data, table):
                 file.flush()
                 os.fsync(file.fileno())
 
 
-def _reopened(folder: Path, n_layers: int, width: int, title: str) -> FeatureCache:
-    return FeatureCache(folder, n_layers=n_layers, width=width, title=title)
+def _reopened(folder: Path, n_layers: int, width: int, title: str, dtype: str) -> FeatureCache:
+    return FeatureCache(folder, n_layers=n_layers, width=width, title=title, dtype=dtype)
 
 
 def _cut(items: Sequence, is_too_much: Callable[[list], bool]) -> Iterator[list]:

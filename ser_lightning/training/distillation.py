@@ -1,0 +1,139 @@
+"""Distillation: the answers of a trained model for the training clips, to be learnt beside the labels.
+
+N: clips of the set.  K: classes.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from omegaconf import OmegaConf
+
+from ser_lightning.data.batches import Batch, ClipBatches, LengthBuckets
+from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST, TrainingRecord
+from ser_lightning.models.module import EmotionModule
+from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.result import Shared
+from ser_lightning.runs.result import Teacher as TeacherRecord
+from ser_lightning.training.parts import cache_features, fit_speaker_statistics, make_module
+from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.progress import track
+from ser_lightning.utils.safe_instantiate import check_description, with_current_names
+
+_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Teacher:
+    """A checkpoint that was read: ``weights`` by name, and the ``stamp``; ``setting`` is what the config named."""
+
+    setting: str
+    record: TeacherRecord
+    weights: Mapping[str, Any]
+    stamp: Mapping[str, Any]
+
+    def stamp_entry(self) -> dict[str, Any]:
+        """Return what the checkpoints of its student say of it."""
+        return {"teacher": self.record.plain()}
+
+    def check(self, data: EmotionDataModule) -> None:
+        """Check that it has the labels of these data, and does not know what their split holds back.
+
+        Raises: UserError where it was trained on clips or speakers of the validation or the test, or its epoch
+            chosen on those of the test; what the split's own training shares with them is no fault.
+        """
+        if tuple(self.stamp["labels"]) != data.labels:
+            raise UserError(
+                f"model.teacher={self.setting} has the labels {', '.join(self.stamp['labels'])}, and the data have "
+                f"{', '.join(data.labels)}"
+            )
+        record = TrainingRecord.from_stamp(self.stamp)
+        if record is None:
+            raise UserError(f"model.teacher={self.setting} does not say what it was trained on: train it again")
+        for what, part, shared in _overlaps(record, data):
+            raise UserError(
+                f"model.teacher={self.setting} {what} {shared} of the {part} of this split: train one with "
+                "the same data.split and data.fold"
+            )
+
+    def module(self, trainer: Trainer, data: EmotionDataModule) -> EmotionModule:
+        """Return the model on the device, in eval mode, ready for the clips of these data.
+
+        Raises: UserError for code that is not of this package, and for weights that do not fit.
+        """
+        config = with_current_names(self.stamp["config"])
+        config["model"] |= {"augment": None, "class_weights": None}  # which training alone has
+        check_description(config["model"], source=self.setting, trust=False)
+        module = make_module(OmegaConf.create(config), task=data.task, sample_rate_hz=data.sample_rate_hz)
+        cache_features(trainer, module, data)
+        fit_speaker_statistics(module, data)
+        try:
+            module.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise UserError(f"model.teacher={self.setting}: its weights fit no network here") from error
+        return module.eval().requires_grad_(False)
+
+
+def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: EmotionDataModule) -> str | None:
+    """Let ``student`` learn the answers of ``teacher`` for the training clips, as they are, beside the labels.
+
+    Returns: the teacher's contamination, see `Network.contamination`: what it may know of the test, a student may.
+    """
+    module = teacher.module(trainer, data)
+    logits = torch.full((len(data.manifest), len(data.labels)), torch.nan)  # (N, K)
+    batches = list(LengthBuckets(data.split.train, data.clips.n_samples, batch_size=_BATCH_SIZE, shuffle=False))
+    clips = ClipBatches(data.clips)
+    with torch.inference_mode(), trainer.precision_plugin.forward_context():
+        for rows in track(batches, f"answers of {teacher.record.name}"):
+            batch = Batch(*(tensor.to(module.device) for tensor in clips[rows]))
+            logits[rows] = module.logits(batch).float().cpu()
+    student.learn_from(logits)
+    return module.contamination
+
+
+def read_teacher(path: str | None) -> Teacher | None:
+    """Read a run's best checkpoint; None where there is no path.
+
+    Raises: UserError where there is none, or it is none of ours.
+    """
+    if path is None:
+        return None
+    run = RunDirectory(Path(path).expanduser())
+    place = next((each for each in (run.path, run.best, run.last) if each.is_file()), None)
+    if place is None:
+        raise UserError(f"model.teacher={path} holds no checkpoint: name the directory of a run that is finished")
+    try:
+        content = torch.load(place, map_location="cpu", weights_only=True)
+        stamp, weights = content["ser_lightning"], content["state_dict"]
+        name = str(stamp["config"]["model"]["name"])
+    except Exception as error:  # unpickling a file that is something else may raise anything
+        raise UserError(f"model.teacher={path}: {place} is no checkpoint of ours, or a damaged one") from error
+    digest = hashlib.sha256(place.read_bytes()).hexdigest()
+    record = TeacherRecord(path=str(place), sha256=digest, name=name)
+    return Teacher(setting=path, record=record, weights=weights, stamp=stamp)
+
+
+def _overlaps(record: TrainingRecord, data: EmotionDataModule) -> Iterator[tuple[str, str, str]]:
+    """Yield what a teacher shares with validation and test, beyond what the split's own training shares."""
+    own = TrainingRecord.from_stamp(data.training_record())
+    assert own is not None
+    none = Shared(speakers=[], n_sounds=0)
+    for part, rows, pairs in (
+        ("test", data.split.test, {TRAIN_TEST: "was trained on", VAL_TEST: "was selected on"}),
+        ("validation", data.split.val, {TRAIN_TEST: "was trained on"}),
+    ):
+        theirs, ours = (
+            each.leakage(data.clips, rows, same_speakers=data.clips.same_speakers) for each in (record, own)
+        )
+        for pair, what in pairs.items():
+            found, known = theirs.get(pair, none), ours.get(pair, none)
+            speakers = sorted(set(found.speakers) - set(known.speakers))
+            if speakers:
+                yield what, part, f"speakers ({some(speakers)})"
+            elif found.n_sounds > known.n_sounds:
+                yield what, part, "clips"

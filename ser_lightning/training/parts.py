@@ -1,0 +1,68 @@
+"""Make the model of a config, and compute what is computed once before training."""
+
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig
+from torch import Tensor
+
+from ser_lightning.data.batches import clip_batches
+from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.labels import check_labels
+from ser_lightning.models.frontend import LogMel
+from ser_lightning.models.module import EmotionModule
+from ser_lightning.tasks.classification import Classification
+from ser_lightning.utils.errors import cause
+
+
+def make_module(
+    config: DictConfig, *, task: Classification, sample_rate_hz: int, class_counts: Tensor | None = None
+) -> EmotionModule:
+    """Make the model of a config for a task: the one place where the number of classes enters."""
+    make = made(config.model)
+    check_labels(task.labels)
+    return make(
+        task=task,
+        sample_rate_hz=sample_rate_hz,
+        class_counts=class_counts,
+        monitor=config.monitor.metric,
+        monitor_mode=config.monitor.mode,
+    )
+
+
+def cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
+    """Let a network whose features never change compute those of this split's clips once."""
+    module.to(trainer.strategy.root_device)
+    module.cache_features(
+        sorted({*data.split.train, *data.split.val, *data.split.test}),
+        training_rows=data.split.train,
+        hashes=data.manifest.column("audio_hash"),
+        n_samples=data.clips.n_samples.tolist(),
+        gather=data.clips.gather,
+    )
+
+
+def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
+    """Estimate the statistics that a module normalises clips by, from the clips of each speaker in each part."""
+    if module.speaker_statistics is None:
+        return
+    assert isinstance(module.frontend, LogMel), "no other front-end has statistics"
+    split, manifest = data.split, data.manifest
+    rows = sorted({*split.train, *split.val, *split.test})
+    batches = clip_batches(data.clips, rows, what="speaker statistics", change=None)
+    module.speaker_statistics.fit(
+        module.frontend.moments_of_set(batches, n_clips=len(manifest)),
+        training=manifest.by_speaker(split.train),
+        evaluated=[*manifest.by_speaker(split.val), *manifest.by_speaker(split.test)],
+        n_clips=module.speaker_clips,
+    )
+
+
+def made(config: DictConfig) -> Any:
+    """Make what a config describes. Raises: what its constructor raised, out of Hydra's wrapping."""
+    try:
+        return instantiate(config)
+    except InstantiationException as error:
+        raise cause(error) from None

@@ -1,0 +1,200 @@
+"""Distillation: the loss by hand, what is learnt of a teacher, which teachers are refused."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import config
+from lightning.pytorch import Callback
+from torch.nn import functional
+
+from ser_lightning import load_model
+from ser_lightning.data.batches import Batch
+from ser_lightning.models.module import EmotionModule
+from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.tasks.classification import Classification
+from ser_lightning.training import experiment
+from ser_lightning.training.experiment import make_data, make_module, train
+from ser_lightning.utils.errors import UserError
+
+SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=2", "data.batch_size=16")
+
+
+@pytest.fixture(scope="module")
+def tiny(cremad_root):
+    return lambda *more: config("data=cremad", f"data.root={cremad_root}", *SMALL, "logger=none", *more)
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny, tmp_path_factory):
+    """A finished run on fold 0, with speaker statistics. Shared: do not write there."""
+    run = RunDirectory(tmp_path_factory.mktemp("teacher") / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ser_lightning.report.console.finish", lambda run_dir, result=None: None)
+        train(tiny("seed=7", "model.frontend.normalise=speaker"), run)
+    return run
+
+
+def loss_of(weight, temperature):
+    return Classification(("a", "b")).make_loss(teacher_weight=weight, teacher_temperature=temperature)
+
+
+def test_the_loss_is_that_computed_by_hand():
+    loss = loss_of(0.25, 2.0)
+    soft = loss.soften(torch.tensor([[0.0, 2 * math.log(3)]]))
+    torch.testing.assert_close(soft, torch.tensor([[0.25, 0.75]]))
+    own = 1 / (1 + math.exp(-1))  # of logits (2, 0) at temperature 2
+    divergence = 0.25 * math.log(0.25 / own) + 0.75 * math.log(0.75 / (1 - own))
+    expected = 0.75 * math.log(1 + math.exp(-2)) + 0.25 * 4 * divergence
+    logits, target = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    assert loss(logits, target, soft).item() == pytest.approx(expected, rel=1e-5)
+    twice = [tensor.repeat(2, 1) for tensor in (logits, target, soft)]
+    assert loss(*twice).item() == pytest.approx(expected, rel=1e-5)  # a mean over clips
+    assert loss(logits, target).item() == pytest.approx(math.log(1 + math.exp(-2)), rel=1e-5)
+
+
+def test_a_network_that_answers_as_its_teacher_has_no_divergence():
+    logits = torch.tensor([[1.0, -2.0], [0.3, 0.1]])
+    loss = loss_of(1.0, 3.0)
+    assert loss(logits, torch.eye(2), loss.soften(logits)).item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("teacher_weight", 1.1), ("teacher_temperature", 0.0)])
+def test_settings_outside_their_domain_are_refused(setting, value):
+    with pytest.raises(UserError, match=f"model.{setting}="):
+        Classification(("a", "b")).make_loss(**{setting: value})
+
+
+def test_mixup_blends_the_teachers_answers_as_the_labels(monkeypatch):
+    cfg = config("model.augment.mixup.p=1", "model.net.channels=[4,8]", "model.frontend.n_mels=16")
+    module = make_module(cfg, task=Classification(("a", "b", "c")), sample_rate_hz=16_000)
+    module.log = lambda *arguments, **options: None
+    logits = torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.0, 5.0], [1.0, 2.0, 0.0], [9.0, 9.0, 9.0]])
+    module.learn_from(logits)
+    given = []
+    monkeypatch.setattr(module.loss, "forward", lambda *arguments: given.extend(arguments) or torch.zeros(()))
+    label, index = torch.tensor([0, 1, 2]), torch.tensor([2, 0, 1])  # clips in another order than the rows
+    waveform = torch.randint(-9_000, 9_000, (3, 8_000), dtype=torch.int16)
+    target = functional.one_hot(label, 3).float()
+    batch = Batch(waveform=waveform, lengths=torch.full((3,), 8_000), label=label, target=target, index=index)
+    torch.manual_seed(0)
+    module.training_step(batch, 0)
+    _, mixed, soft = given
+    assert not torch.equal(mixed, target)
+    torch.testing.assert_close(soft, mixed @ module.loss.soften(logits[index]))
+
+
+def learnt_targets(monkeypatch):
+    """What `learn_from` is given, and by which module, filled in by a training."""
+    found = {}
+    learn_from = EmotionModule.learn_from
+
+    def spy(module, logits):
+        found["logits"] = logits
+        learn_from(module, logits)
+
+    monkeypatch.setattr(EmotionModule, "learn_from", spy)
+    return found
+
+
+def test_answers_are_the_teachers_for_training_clips_alone(tiny, teacher, tmp_path, monkeypatch):
+    found, cfg = learnt_targets(monkeypatch), tiny(f"model.teacher={teacher.path}", "trainer.precision=32-true")
+    run = RunDirectory(tmp_path / "run")
+    train(cfg, run)
+    data = make_data(cfg)
+    answered = found["logits"].isfinite().all(1)
+    assert answered.nonzero().flatten().tolist() == sorted(data.split.train)
+    model, rows = load_model(teacher.path), list(data.split.train)
+    waveform, lengths = map(torch.from_numpy, data.clips.gather(rows))
+    module = make_module(tiny("model.frontend.normalise=speaker"), task=data.task, sample_rate_hz=16_000)
+    module.load_state_dict(torch.load(teacher.best, weights_only=True)["state_dict"], strict=True)
+    experiment.fit_speaker_statistics(module, data)
+    statistics = module.speaker_statistics.look_up(torch.tensor(rows))
+    with torch.inference_mode():
+        expected = model.logits(waveform, lengths, statistics)
+    torch.testing.assert_close(found["logits"][rows], expected, atol=1e-4, rtol=1e-4)
+    result = json.loads(run.result.read_text())
+    assert result["teacher"]["name"] == "cnn" and result["teacher"]["path"] == str(teacher.best)
+    alone = RunDirectory(tmp_path / "alone")
+    train(tiny("trainer.precision=32-true"), alone)
+    assert result["history"]["train/loss"] != json.loads(alone.result.read_text())["history"]["train/loss"]
+
+
+class Crash(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 1:
+            raise RuntimeError("power cut")
+
+
+def test_a_broken_run_learns_on_from_the_same_teacher_alone(tiny, teacher, tmp_path, monkeypatch):
+    copy = RunDirectory(tmp_path / "teacher")
+    copy.checkpoints.mkdir(parents=True)
+    copy.best.write_bytes(teacher.best.read_bytes())
+    cfg = tiny(f"model.teacher={copy.path}")
+    unbroken, broken = RunDirectory(tmp_path / "unbroken"), RunDirectory(tmp_path / "broken")
+    train(cfg, unbroken)
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "progress", Crash)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(cfg, broken)
+    changed = torch.load(copy.best, weights_only=True)
+    torch.save({**changed, "state_dict": {k: v * 1.5 for k, v in changed["state_dict"].items()}}, copy.best)
+    with pytest.raises(UserError, match="not the one that this run has learnt from"):
+        train(cfg, broken)
+    copy.best.write_bytes(teacher.best.read_bytes())
+    train(cfg, broken)
+    results = [json.loads(run.result.read_text()) for run in (unbroken, broken)]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    np.testing.assert_allclose(*(result["history"]["train/loss"] for result in results))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "match"),
+    [
+        (["data.fold=1"], r"was selected on speakers \(.*\) of the test of this split: train one with the same"),
+        (["data.fold=2"], r"was trained on speakers \(.*\) of the test"),
+        (["data.split=random"], r"was (trained|selected) on (clips|speakers)"),
+    ],
+)
+def test_a_teacher_that_knows_what_is_held_back_is_refused(tiny, teacher, tmp_path, overrides, match):
+    with pytest.raises(UserError, match=match) as raised:
+        train(tiny(f"model.teacher={teacher.path}", *overrides), RunDirectory(tmp_path))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_teacher_of_the_same_random_split_is_taken(tiny, tmp_path):
+    train(tiny("data.split=random"), RunDirectory(tmp_path / "teacher"))
+    run = RunDirectory(tmp_path / "run")
+    train(tiny("data.split=random", f"model.teacher={tmp_path / 'teacher'}"), run)
+    assert json.loads(run.result.read_text())["status"] == "finished"
+
+
+def changed(teacher, path, **changes):
+    content = torch.load(teacher.best, weights_only=True)
+    stamp = {key: value for key, value in (content["ser_lightning"] | changes).items() if value is not None}
+    torch.save({**content, "ser_lightning": stamp}, path)
+    return path
+
+
+def test_other_labels_no_record_and_no_checkpoint_are_refused(tiny, teacher, tmp_path):
+    labels = ["joy", "disgust", "fear", "happiness", "neutral", "sadness"]
+    cases = {
+        changed(teacher, tmp_path / "labels.ckpt", labels=labels): "has the labels joy, disgust",
+        changed(teacher, tmp_path / "old.ckpt", heard=None): "does not say what it was trained on",
+        tmp_path: "holds no checkpoint",
+        tmp_path / "text.ckpt": "is no checkpoint of ours",
+    }
+    (tmp_path / "text.ckpt").write_text("no weights")
+    for path, match in cases.items():
+        with pytest.raises(UserError, match=match):
+            train(tiny(f"model.teacher={path}"), RunDirectory(tmp_path / f"run of {path.name}"))
+
+
+def test_a_teachers_code_from_elsewhere_is_not_run(tiny, teacher, tmp_path):
+    stamp = torch.load(teacher.best, weights_only=True)["ser_lightning"]
+    model = stamp["config"]["model"] | {"net": {"_target_": "os.system", "command": "true"}}
+    path = changed(teacher, tmp_path / "evil.ckpt", config=stamp["config"] | {"model": model})
+    with pytest.raises(UserError, match=r"asks to run os\.system"):
+        train(tiny(f"model.teacher={path}"), RunDirectory(tmp_path / f"run of {path.name}"))
