@@ -3,12 +3,16 @@
 import logging
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ser_lightning.commands.options import check_places, checkpoint_argument, trust_option
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import replacing
+
+if TYPE_CHECKING:
+    from ser_lightning.inference.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
