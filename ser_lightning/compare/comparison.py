@@ -9,6 +9,8 @@ from typing import Any
 
 from ser_lightning.evaluation.bootstrap import Estimate
 
+ALL_PAIRS_TESTED_UP_TO = 25  # groups; of more, each is tested against the first alone
+ALL_PAIRS_SHOWN_UP_TO = 8  # in tables
 SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ser_lightning.report.numbers import shortened
 from ser_lightning.runs.finished import FinishedRun
+from ser_lightning.utils.nested import differing
 
 # Settings, by dotted name, that make no other model. All the rest do: trainer.precision and trainer.devices, for
 # example, since formats round differently, and every device adds a batch to a step.
@@ -46,20 +47,6 @@ def by_model(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
 def settings(run: FinishedRun) -> dict[str, Any]:
     """Return the config without what makes no other model, nor what is off, which older configs may lack."""
     return _pruned(run.config, "")
-
-
-def differing(nodes: Sequence[Any], prefix: str = "") -> dict[str, _Values]:
-    """Return where settings are not all the same: dotted name -> the value of each, None where it has none."""
-    if all(node == nodes[0] for node in nodes):
-        return {}
-    if any(isinstance(node, Mapping) and "_target_" not in node for node in nodes):
-        nodes = [{} if node is None else node for node in nodes]  # it only holds others: which of them is it?
-    if not all(isinstance(node, Mapping) for node in nodes):
-        return {prefix: list(nodes)}
-    values: dict[str, _Values] = {}
-    for key in dict.fromkeys(key for node in nodes for key in node):
-        values |= differing([node.get(key) for node in nodes], f"{prefix}.{key}".lstrip("."))
-    return values
 
 
 def by_importance(names: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.compare.comparison import Pair
+from ser_lightning.compare.comparison import ALL_PAIRS_TESTED_UP_TO, Pair
 from ser_lightning.compare.grid import Cell, Runs
 from ser_lightning.compare.speaker_counts import Clips
 from ser_lightning.evaluation import bootstrap, metrics, significance
@@ -18,7 +18,6 @@ from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.utils.errors import counted, some
 
 SIGNIFICANT = 0.05
-EVERY_PAIR_UP_TO = 25  # groups; of more, each with the first alone
 _Rows = NDArray[np.int64]
 
 
@@ -52,7 +51,7 @@ def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], li
 
 
 def _asked(names: Sequence[str]) -> list[tuple[str, str]]:
-    if len(names) <= EVERY_PAIR_UP_TO:
+    if len(names) <= ALL_PAIRS_TESTED_UP_TO:
         return list(combinations(names, 2))
     return [(names[0], name) for name in names[1:]]
 
@@ -136,7 +135,7 @@ def _too_few_speakers(pairs: Sequence[Pair]) -> Iterator[str]:
 
 
 def _remarks(groups: Mapping[str, Runs], common: Mapping[tuple[str, str], Mapping[Cell, object]]) -> Iterator[str]:
-    if len(groups) > EVERY_PAIR_UP_TO:
+    if len(groups) > ALL_PAIRS_TESTED_UP_TO:
         yield (
             f"{len(groups)} groups are too many to test every pair: each is tested against the best alone, "
             "which was selected on these very clips, so that small p values come easily"

@@ -12,7 +12,7 @@ import numpy as np
 
 from ser_lightning.compare import grid
 from ser_lightning.compare.comparison import SHARED, Comparison, Group, Run
-from ser_lightning.compare.groups import by_importance, by_model, differing, settings
+from ser_lightning.compare.groups import by_importance, by_model, settings
 from ser_lightning.compare.pairwise_tests import make_pairs
 from ser_lightning.compare.protocol import readable, sections
 from ser_lightning.compare.read import RunsRead
@@ -23,6 +23,7 @@ from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.report.protocol import SYNTHETIC
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import some
+from ser_lightning.utils.nested import differing
 
 
 def compare(read: RunsRead, *, separate: bool = False) -> list[Comparison]:

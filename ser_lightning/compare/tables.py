@@ -7,13 +7,12 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ser_lightning.compare.comparison import Comparison, Group, Pair
+from ser_lightning.compare.comparison import ALL_PAIRS_SHOWN_UP_TO, Comparison, Group, Pair
 from ser_lightning.report.numbers import bracketed, decimal, minutes, p_value, percent, spread
 from ser_lightning.report.protocol import corpora, known_of_speakers, label_source
 from ser_lightning.report.table_cells import plain
 from ser_lightning.utils.errors import counted
 
-EVERY_PAIR_UP_TO = 8  # groups; of more, each with the first alone
 _MOST_ROWS = 40  # of a table on a terminal
 _FAILED = 10  # that are named
 _REASON = 110  # letters of it
@@ -71,7 +70,7 @@ def pair_cells(comparison: Comparison, pair: Pair) -> list[str]:
 
 
 def _every_pair(comparison: Comparison) -> bool:
-    return len(comparison.groups) <= EVERY_PAIR_UP_TO
+    return len(comparison.groups) <= ALL_PAIRS_SHOWN_UP_TO
 
 
 def failures(comparisons: Sequence[Comparison]) -> list[str]:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import has_content, read_settings, read_text, remove_partials, written_whole
+from ser_lightning.utils.nested import differing
 from ser_lightning.utils.safe_instantiate import check_description, with_current_names
 
 if TYPE_CHECKING:
@@ -150,7 +151,9 @@ class RunDirectory:
         if not has_content(self.config):
             write_json(self.overrides, {"overrides": list(overrides)})
             write_config(self.config, cfg)
-        elif names := _differing(_settings(self.config), cfg):  # a setting that is new since, and null, is none
+            return cfg
+        # a setting that is new since, and null, is none
+        if names := differing([_settings(self.config), OmegaConf.to_container(cfg)]):
             raise UserError(
                 f"{self.path} holds a run that differs in {', '.join(names)}: give this one its own hydra.run.dir"
             )
@@ -225,16 +228,6 @@ def _fault(settings: Mapping[str, Any]) -> str:
         elif not isinstance(value, str | int | float | None):
             return f"{place}={value} is a {type(value).__name__}, and must be a text or a number"
     return ""
-
-
-def _differing(one: Any, other: Any, prefix: str = "") -> list[str]:
-    """Return the dotted names at which two configs differ."""
-    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
-        return [] if one == other else [prefix]
-    names = dict.fromkeys([*one, *other])
-    return [
-        key for name in names for key in _differing(one.get(name), other.get(name), f"{prefix}.{name}".lstrip("."))
-    ]
 
 
 def write_config(path: Path, cfg: DictConfig) -> None:

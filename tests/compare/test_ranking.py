@@ -383,7 +383,7 @@ def test_the_terminal_shows_many_groups_against_the_best_alone(tmp_path):
 
 
 def test_very_many_groups_are_tested_against_the_best_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("ser_lightning.compare.pairwise_tests.EVERY_PAIR_UP_TO", 2)
+    monkeypatch.setattr("ser_lightning.compare.pairwise_tests.ALL_PAIRS_TESTED_UP_TO", 2)
     make_grid(tmp_path, {"a": 0.5, "b": 0.6, "c": 0.9})
     comparison = only(tmp_path)
     assert [pair.first for pair in comparison.pairs] == ["c", "c"]
