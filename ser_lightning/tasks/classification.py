@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at
 from ser_lightning.evaluation.metrics import Counts, by_speaker, confusion, scores
 from ser_lightning.evaluation.records import Calibration, Scores
-from ser_lightning.evaluation.subgroups import Subgroups, subgroups
 from ser_lightning.tasks.predictions import Predictions
 from ser_lightning.tasks.task import Task, TestClips
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ser_lightning.evaluation.subgroups import Subgroups
     from ser_lightning.tasks.classification_modules import ClassificationLoss, ClassificationMetrics
 
 
@@ -29,7 +28,7 @@ class Evaluation:
 
     scores: Scores
     confusion_matrix: list[list[int]]
-    subgroups: Subgroups
+    subgroups: "Subgroups"
     calibration: Calibration
     predictions: Predictions
 
@@ -84,6 +83,9 @@ class Classification(Task):
 
     def evaluate(self, clips: TestClips, outputs: NDArray) -> Evaluation:
         """Evaluate logits (N, K), in the order of the clips; every clip's emotion is one of the labels."""
+        from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at  # which take a second
+        from ser_lightning.evaluation.subgroups import subgroups
+
         logits = outputs.astype(np.float64)
         predictions = Predictions(
             ids=clips.ids,

@@ -10,3 +10,11 @@ def test_transformers_is_not_imported_by_runs_that_do_without():
         "print({'transformers', 'peft'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_recognition_imports_nothing_of_training_and_evaluation():
+    code = (
+        "import sys, ser_lightning.inference.predict; "
+        "print({'scipy', 'lightning', 'matplotlib', 'wandb'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
