@@ -77,7 +77,6 @@ def test_a_run_leaves_everything(tiny, tmp_path, capsys):
         "n_val": 24,
         "n_test": 24,
         "selection": "best validation",
-        **dict.fromkeys(("label_map", "speaker_clips", "test_corpus", "trained_on")),
     }
     assert sum(map(sum, result["confusion_matrix"])) == 24
     assert result["warnings"] == {"missing": 7346}
