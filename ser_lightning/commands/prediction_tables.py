@@ -9,6 +9,7 @@ from functools import partial
 from rich.console import Console
 from rich.table import Table
 
+from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.inference.predict import Outcome
 from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction
 from ser_lightning.report.numbers import clock, percent
@@ -59,7 +60,7 @@ def print_tables(model: EmotionRecognizer, outcomes: Sequence[Outcome], console:
         console.print()
     console.print(_fitting(partial(_table, outcomes=read), model.labels, console))
     if model.stamp["protocol"].get("corpus") == "toy":
-        console.print("a model of synthetic speech: says nothing about emotion", style="bold yellow")
+        console.print(f"a model of {SYNTHETIC}", style="bold yellow")
 
 
 def _fitting(make: Callable[[Sequence[str]], Table], labels: Sequence[str], console: Console) -> Table:

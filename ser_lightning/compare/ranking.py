@@ -17,10 +17,10 @@ from ser_lightning.compare.pairwise_tests import make_pairs
 from ser_lightning.compare.protocol import readable, sections
 from ser_lightning.compare.read import RunsRead
 from ser_lightning.compare.speaker_counts import Clips
+from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.evaluation import bootstrap, metrics
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.report.data_warnings import data_warnings
-from ser_lightning.report.protocol import SYNTHETIC
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import some
 from ser_lightning.utils.nested import differing

@@ -12,10 +12,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.report.figures import draw_curves, read_history
 from ser_lightning.report.leakage import about_test, about_validation, is_unknown
-from ser_lightning.report.protocol import SYNTHETIC, corpora, known_of_speakers
+from ser_lightning.report.protocol import corpora, known_of_speakers
 from ser_lightning.report.subgroup_tables import robustness_table, subgroups_table
 from ser_lightning.report.table_cells import confused_with
 from ser_lightning.report.task_figures import draw_figure

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-SYNTHETIC = "synthetic speech: says nothing about emotion"
 _NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
 _LABEL_SOURCES = {
     "voice_votes": "raters' majority, audio alone",

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from ser_lightning.compare.comparison import SHARED, Comparison
 from ser_lightning.compare.html import pairwise
 from ser_lightning.compare.html.charts import axes, curves, row_charts, scatter, svg
+from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report import numbers, protocol
 from ser_lightning.utils.errors import counted
@@ -102,7 +103,7 @@ def _environment() -> Environment:
         max_names=scatter.MAX_NAMES,
         missing=numbers.MISSING,
         n_curves_shown=_N_CURVES_SHOWN,
-        said_elsewhere=(protocol.SYNTHETIC, SHARED),
+        said_elsewhere=(SYNTHETIC, SHARED),
     )
     return environment
 

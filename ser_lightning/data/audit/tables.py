@@ -10,13 +10,13 @@ from ser_lightning.data.audit.corpus_audit import Audit, Count, Spread
 from ser_lightning.data.audit.findings import Finding
 from ser_lightning.data.audit.folds import FoldAudit, SplitAudit, Subset
 from ser_lightning.data.audit.speakers import similarity_table
+from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.data.splits.split import SUBSETS
 from ser_lightning.utils.errors import counted
 
 _NAMED = {"error": 6, "warning": 6, "note": 2}  # names a finding shows
 _FOLDS = 10  # of a split that are shown in an audit; of one that has more, the first few
 _FIRST_FOLDS = 3
-_SYNTHETIC = "synthetic speech: says nothing about emotion"
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _CHANNELS = {1: "mono", 2: "stereo"}
 
@@ -58,7 +58,7 @@ def _overview(audit: Audit) -> Iterator[str]:
     lengths = audit.duration_s
     yield f"{', '.join(formats)}; {lengths.min:.1f} to {lengths.max:.1f} s, median {lengths.median:.1f} s"
     if audit.synthetic:
-        yield _SYNTHETIC
+        yield SYNTHETIC
 
 
 def _label_table(audit: Audit) -> Table:

@@ -9,6 +9,8 @@ from pkgutil import iter_modules
 from ser_lightning.data.votes import Votes
 from ser_lightning.utils.errors import UserError
 
+SYNTHETIC = "synthetic speech: says nothing about emotion"  # wherever a result on such a corpus is shown
+
 
 class MisnamedFile(ValueError):
     """A file name that does not follow the corpus's convention, or carries a code it does not define."""
