@@ -27,7 +27,7 @@ from ser_lightning.utils.errors import UserError, check
 _ODD = {
     "validation_on_training_speakers": "validation is on other clips of a training speaker, %s: its scores say "
     "little about new speakers",
-    "one_validation_speaker": "validation is on one speaker alone, %s: what suits that one chooses the epoch",
+    "one_validation_speaker": "validation is on one speaker alone, %s: the epoch is selected by a single speaker",
     "labels_not_in_train": "no training clip of this fold is %s: that cannot be learnt",
     "labels_not_in_val": "no validation clip of this fold is %s: validation UAR is the mean over the other labels",
     "labels_not_in_test": "no test clip of this fold is %s: test UAR is the mean over the other labels",

@@ -1,5 +1,9 @@
 """What an evaluation gives, as typed values. K: labels."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from ser_lightning.utils.records import Count, Interval, Record, Share
 
 
@@ -64,10 +68,10 @@ class SelectivePoint(Record):
 class Calibration(Record):
     """How far confidence is from accuracy, see `calibration`."""
 
-    ece: Share
-    nll: float
-    brier: float
-    aurc: float
-    confidence: Share
+    ece: Annotated[Share, Field(description="expected calibration error")]
+    nll: Annotated[float, Field(description="mean negative log-likelihood")]
+    brier: Annotated[float, Field(description="mean squared distance from the truth, 0 to 2")]
+    aurc: Annotated[float, Field(description="area under the risk-coverage curve")]
+    confidence: Annotated[Share, Field(description="mean of the highest probability")]
     bins: list[ConfidenceBin]
     selective: list[SelectivePoint]

@@ -53,7 +53,7 @@ class EmotionModule(LightningModule):
             a validation or test speaker come from, the clip itself among them; None for all.
         speaker_alone: share of training clips that are normalised by the typical speaker and themselves alone, as
             at a first recording.
-        monitor: the metric that chooses the epoch, which a schedule such as ReduceLROnPlateau follows too.
+        monitor: the metric that selects the epoch, which a schedule such as ReduceLROnPlateau follows too.
         monitor_mode: "max" or "min", what is better.
 
     Raises: UserError for a number outside its domain.

@@ -247,10 +247,12 @@ def read_complete_record(path: Path) -> "Result | Failure | None":
 
     try:
         return read_record(path)
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{path.parent}: {error}") from error
     except ValueError as error:
-        log.warning("%s counts as not there: %s", path, " ".join(str(error).split()))
+        log.warning(
+            "%s is damaged and ignored, as if the run had not ended: %s", path, " ".join(str(error).split())
+        )
         return None
 
 
@@ -263,7 +265,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        log.warning("%s is damaged and counts as not there", path)
+        log.warning("%s is damaged and ignored", path)
         return None
     return value
 

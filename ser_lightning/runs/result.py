@@ -40,14 +40,14 @@ class Protocol(Record):
     split_hash: str
     speaker_independent: bool
     label_source: str
-    selection: str
+    selection: Annotated[str, Field(description="how the tested epoch was selected")]
     n_train: Count | None = None
     n_val: Count | None = None
     n_test: Count | None = None
     label_map: dict[str, str] | None = None
     test_corpus: str | None = None
     trained_on: str | None = None
-    speaker_clips: int | str | None = None
+    speaker_clips: Annotated[int | str | None, Field(description="of a speaker, for statistics")] = None
 
     def facts(self) -> dict[str, Any]:
         """Return what is known, by name."""
@@ -93,7 +93,7 @@ class Throughput(Record):
     """The speed and the time of the training."""
 
     train_clips_per_s: Positive | None = None
-    train_s: Positive | None = None
+    train_s: Annotated[Positive | None, Field(description="of training steps, all processes")] = None
 
 
 class Agreement(Record):
@@ -167,7 +167,7 @@ class Result(Record):
     annotators: Annotators | None = None
     protocol: Protocol
     leakage: dict[str, Shared] | None = None  # by pair of parts; None: it is not known what was trained on
-    contamination: str | None = None
+    contamination: Annotated[str | None, Field(description="what pretraining may have had of the test")] = None
     corpora: list[CorpusFacts] = []
     synthetic: bool = False
     warnings: dict[str, Count] = {}
@@ -181,7 +181,7 @@ class Result(Record):
     seed: int
     config: str
     overrides: list[str] | None = None
-    seconds: Positive | None = None
+    seconds: Annotated[Positive | None, Field(description="of the process that finished it")] = None
 
     @property
     def predicts(self) -> "Classification":
