@@ -100,8 +100,8 @@ def _data(run: FinishedRun) -> str:
 
 
 def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
-    facts = [_facts(group[0]) for group in groups]
-    names = [name for name in dict.fromkeys(name for known in facts for name in known)]
+    names = dict.fromkeys(name for group in groups for name in _facts(group[0]))
+    facts = [_protocol_facts(group[0]) for group in groups]
     lines = []
     for name in names:
         values: dict[str, list[FinishedRun]] = {}

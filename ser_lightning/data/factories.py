@@ -41,6 +41,8 @@ def pooled_corpora(
     if not corpora:
         raise UserError("data.corpora is empty: name at least one, as in data.corpora=[cremad,ravdess]")
     roots = roots or {}
+    if not isinstance(roots, Mapping):
+        raise UserError(f"data.roots={roots} names no corpora: say data.roots.cremad=DIR, and so for each")
     for name in roots:
         _source(name, None, f"data.roots.{name}")
     training = [

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor
 
@@ -62,6 +61,8 @@ def check(content: bytes, model: EmotionRecognizer) -> Check:
 
 def open_session(content: bytes) -> Any:
     """Open an onnxruntime session on one thread."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL

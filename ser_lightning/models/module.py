@@ -47,8 +47,8 @@ class EmotionModule(LightningModule):
         label_smoothing: share of the target spread over all classes.
         teacher: a run whose answers for the training clips are learnt beside the labels; training reads them and
             calls `learn_from`.
-        teacher_weight: share of the loss that these have.
-        teacher_temperature: what its logits, and the network's, are divided by for that.
+        teacher_weight: share of the loss that these have; None is 0.5.
+        teacher_temperature: what its logits, and the network's, are divided by for that; None is 2.
         speaker_clips: where the front-end normalises by speaker: how many clips, without labels, the statistics of
             a validation or test speaker come from, the clip itself among them; None for all.
         speaker_alone: share of training clips that are normalised by the typical speaker and themselves alone, as
@@ -74,8 +74,8 @@ class EmotionModule(LightningModule):
         class_counts: Tensor | None = None,
         label_smoothing: float = 0.0,
         teacher: str | None = None,
-        teacher_weight: float = 0.5,
-        teacher_temperature: float = 2.0,
+        teacher_weight: float | None = None,
+        teacher_temperature: float | None = None,
         speaker_clips: int | None = 1,
         speaker_alone: float = 0.5,
         monitor: str = "val/uar",

@@ -229,9 +229,10 @@ def parse_record(record: Any, name: str = "result.json") -> Result | Failure:
     if not isinstance(record, dict) or "schema" not in record or "status" not in record:
         raise ValueError(f"{name} is none of ours: it lacks schema or status")
     schema = record["schema"]
-    if isinstance(schema, int) and schema > SCHEMA:
+    is_number = isinstance(schema, int | float) and not isinstance(schema, bool)
+    if is_number and schema > SCHEMA:
         raise UserError(f"{name} has schema {schema}, and this version reads up to {SCHEMA}: update ser_lightning")
-    if schema not in (1, SCHEMA):
+    if not is_number or schema not in (1, SCHEMA):
         raise ValueError(f"{name} has schema {schema!r}, which no version writes")
     kind = Result if record["status"] == "finished" else Failure
     try:
@@ -240,6 +241,8 @@ def parse_record(record: Any, name: str = "result.json") -> Result | Failure:
         raise ValueError(f"{name}: {fault_of(error)}") from None
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{name} is no record of schema 1: {first_line(error)}") from None
+    if isinstance(parsed, Result) and any(epoch is None or epoch < 0 for epoch in parsed.history.get("epoch", ())):
+        raise ValueError(f"{name}: history.epoch has what is no epoch")
     if isinstance(parsed, Result) and len({len(column) for column in parsed.history.values()}) > 1:
         raise ValueError(f"{name}: the columns of history are not of one length")
     return parsed

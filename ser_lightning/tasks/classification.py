@@ -61,8 +61,8 @@ class Classification(Task):
         class_weights: str | None = None,
         class_counts: "Tensor | None" = None,
         label_smoothing: float = 0.0,
-        teacher_weight: float = 0.5,
-        teacher_temperature: float = 2.0,
+        teacher_weight: float | None = None,
+        teacher_temperature: float | None = None,
     ) -> "ClassificationLoss":
         """Return cross-entropy, and divergence from a teacher; the settings are those of `EmotionModule`."""
         from ser_lightning.tasks.classification_modules import ClassificationLoss

@@ -26,7 +26,7 @@ class ClassificationLoss(nn.Module):
             whose target is shares of several classes by their mean.
         class_counts: (K,) training clips of each class, needed for that.
         label_smoothing: share of the target that is spread over all classes.
-        teacher_weight, teacher_temperature: w and T.
+        teacher_weight, teacher_temperature: w and T; None are 0.5 and 2.
 
     Raises: UserError for a value outside its domain.
     """
@@ -37,11 +37,14 @@ class ClassificationLoss(nn.Module):
         class_weights: str | None,
         class_counts: Tensor | None,
         label_smoothing: float,
-        teacher_weight: float,
-        teacher_temperature: float,
+        teacher_weight: float | None,
+        teacher_temperature: float | None,
     ):
         super().__init__()
         check("model.", at_least=0, below=1, label_smoothing=label_smoothing)
+        # null where not set: runs of versions without teachers then have the same settings
+        teacher_weight = 0.5 if teacher_weight is None else teacher_weight
+        teacher_temperature = 2.0 if teacher_temperature is None else teacher_temperature
         check("model.", at_least=0, at_most=1, teacher_weight=teacher_weight)
         check("model.", above=0, teacher_temperature=teacher_temperature)
         self._label_smoothing = label_smoothing

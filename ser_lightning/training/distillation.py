@@ -74,7 +74,7 @@ class Teacher:
         fit_speaker_statistics(module, data)
         try:
             module.load_state_dict(self.weights)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             raise UserError(f"model.teacher={self.setting}: its weights fit no network here") from error
         return module.eval().requires_grad_(False)
 
@@ -92,6 +92,8 @@ def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: Emo
         for rows in track(batches, f"answers of {teacher.record.name}"):
             batch = Batch(*(tensor.to(module.device) for tensor in clips[rows]))
             logits[rows] = module.logits(batch).float().cpu()
+    if not torch.isfinite(logits[list(data.split.train)]).all():
+        raise UserError(f"model.teacher={teacher.setting} does not answer with numbers: its weights are damaged")
     student.learn_from(logits)
     return module.contamination
 
@@ -110,7 +112,12 @@ def read_teacher(path: str | None) -> Teacher | None:
     try:
         content = torch.load(place, map_location="cpu", weights_only=True)
         stamp, weights = content["ser_lightning"], content["state_dict"]
-        name = str(stamp["config"]["model"]["name"])
+        model = stamp["config"]["model"]
+        name = str(model["name"])
+        if not all(map(torch.is_tensor, weights.values())) or not {"_target_", "frontend", "net"} <= model.keys():
+            raise ValueError("its weights or its config are none")
+        stamp = {**stamp, "labels": tuple(map(str, stamp["labels"]))}
+        TrainingRecord.from_stamp(stamp)
     except Exception as error:  # unpickling a file that is something else may raise anything
         raise UserError(f"model.teacher={path}: {place} is no checkpoint of ours, or a damaged one") from error
     digest = hashlib.sha256(place.read_bytes()).hexdigest()

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(ge=0)]
-Number = int | float
+_LARGEST = 10**15  # beyond which no number here is meant
+Count = Annotated[int, Field(ge=0, le=_LARGEST)]
+Positive = Annotated[float, Field(ge=0, le=_LARGEST)]
+Number = Annotated[int | float, Field(ge=-_LARGEST, le=_LARGEST)]
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)]  # low and high
 
 

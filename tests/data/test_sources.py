@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from ser_lightning.data import sources
 from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
 from ser_lightning.data.corpora.corpus import corpus_names
+from ser_lightning.data.factories import pooled_corpora
 from ser_lightning.data.prepare import packing
 from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.prepare.scan import scan
@@ -496,3 +497,8 @@ def test_speakers_shared_by_the_parts_of_joined_lists_are_named_with_the_remedy(
     joined = [f"data.corpora=[{one},{two}]", "+data.label_map.upset=anger", "data.label_map.calm=neutral"]
     with pytest.raises(UserError, match=r"shares speakers between its parts: .*one fold, in every list"):
         make_data(config("data=pooled", *joined, "data.split=file", "data.same_speakers=yes"))
+
+
+def test_roots_that_are_no_mapping_are_named_whole():
+    with pytest.raises(UserError, match=r"data\.roots=/corpora names no corpora: say data\.roots\.cremad=DIR"):
+        pooled_corpora(corpora=["toy"], roots="/corpora")

@@ -88,6 +88,10 @@ def test_a_calibration_of_the_first_versions_is_left_out():
             "result.json: epochs.trained is '3': input should be a valid",
         ),
         ({"history": {"epoch": [1, 2], "lr": [0.1]}}, "result.json: the columns of history are not of one length"),
+        ({"history": {"epoch": [-1]}}, "result.json: history.epoch has what is no epoch"),
+        ({"history": {"epoch": [10**400]}}, "result.json: history.epoch.0"),
+        ({"model": {"name": "cnn", "parameters": 10**400}}, "result.json: model.parameters is 1000"),
+        ({"schema": True}, "result.json has schema True, which no version writes"),
         ({"schema": "x"}, "result.json has schema 'x', which no version writes"),
         ({"schema": 1, "seen": {"subset": "train"}, "checkpoint": None}, "no record of schema 1"),
     ],
@@ -98,10 +102,13 @@ def test_a_record_that_is_wrong_names_its_field(changes, said):
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_record_of_a_later_version_is_not_taken_for_none(tmp_path):
-    make_run(tmp_path, schema=3)
+@pytest.mark.parametrize("schema", [3, 3.0])
+def test_a_record_of_a_later_version_is_not_taken_for_none(tmp_path, schema):
+    make_run(tmp_path, schema=schema)
     before = (tmp_path / "result.json").read_bytes()
     for read in (RunDirectory(tmp_path).read_result, lambda: print_summary(tmp_path)):
-        with pytest.raises(UserError, match="has schema 3, and this version reads up to 2: update ser_lightning"):
+        with pytest.raises(
+            UserError, match=r"has schema 3(\.0)?, and this version reads up to 2: update ser_lightning"
+        ):
             read()
     assert (tmp_path / "result.json").read_bytes() == before

@@ -16,6 +16,7 @@ from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tasks.classification import Classification
 from ser_lightning.training import experiment
+from ser_lightning.training.distillation import read_teacher
 from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.utils.errors import UserError
 
@@ -198,3 +199,39 @@ def test_a_teachers_code_from_elsewhere_is_not_run(tiny, teacher, tmp_path):
     path = changed(teacher, tmp_path / "evil.ckpt", config=stamp["config"] | {"model": model})
     with pytest.raises(UserError, match=r"asks to run os\.system"):
         train(tiny(f"model.teacher={path}"), RunDirectory(tmp_path / f"run of {path.name}"))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content["ser_lightning"].update(heard={"train": 5}),
+        lambda content: content["ser_lightning"].update(labels=3),
+        lambda content: content["ser_lightning"].pop("labels"),
+        lambda content: content["ser_lightning"]["heard"].update(train={}),
+        lambda content: content["ser_lightning"]["config"].update(model={"name": "x"}),
+        lambda content: content.update(state_dict=[1]),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_in_a_line(teacher, tmp_path, spoil):
+    content = torch.load(teacher.best, weights_only=True)
+    spoil(content)
+    torch.save(content, tmp_path / "bad.ckpt")
+    with pytest.raises(UserError, match="is no checkpoint of ours, or a damaged one"):
+        read_teacher(str(tmp_path / "bad.ckpt"))
+
+
+def test_a_teacher_that_answers_with_nan_is_named(tiny, teacher, tmp_path):
+    content = torch.load(teacher.best, weights_only=True)
+    for weights in content["state_dict"].values():
+        if weights.is_floating_point():
+            weights.fill_(math.nan)
+    torch.save(content, tmp_path / "nan.ckpt")
+    with pytest.raises(UserError, match=r"model\.teacher=\S+nan\.ckpt does not answer with numbers"):
+        train(tiny(f"model.teacher={tmp_path / 'nan.ckpt'}"), RunDirectory(tmp_path / "run"))
+
+
+def test_settings_of_no_teacher_are_those_of_runs_from_before_there_were_teachers():
+    model = config().model
+    assert {name: model[name] for name in model if name.startswith("teacher")} == dict.fromkeys(
+        ("teacher", "teacher_weight", "teacher_temperature")
+    )
