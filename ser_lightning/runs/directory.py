@@ -1,6 +1,5 @@
 """The run directory: what lies where in it, and who may write there."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,14 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.files import has_content, read_settings, read_text, remove_partials, written_whole
+from ser_lightning.utils.files import (
+    has_content,
+    read_json,
+    read_settings,
+    remove_partials,
+    write_json,
+    written_whole,
+)
 from ser_lightning.utils.nested import differing
 from ser_lightning.utils.safe_instantiate import check_description, with_current_names
 
@@ -254,24 +260,3 @@ def read_complete_record(path: Path) -> "Result | Failure | None":
             "%s is damaged and ignored, as if the run had not ended: %s", path, " ".join(str(error).split())
         )
         return None
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return what a JSON file of ours holds; None where it is not there, empty, or damaged, which is logged."""
-    if not has_content(path):
-        return None
-    try:
-        value = json.loads(read_text(path))
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        log.warning("%s is damaged and ignored", path)
-        return None
-    return value
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON, atomically: all of it, or nothing. NaN is refused: JSON has none."""
-    text = json.dumps(value, indent=2, allow_nan=False)
-    with written_whole(path) as file:
-        file.write(text + "\n")

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from ser_lightning.evaluation.records import Calibration, ConditionScores, PartScores, Scores
-from ser_lightning.runs.directory import write_json
 from ser_lightning.utils.errors import UserError, first_line
-from ser_lightning.utils.files import read_text
+from ser_lightning.utils.files import read_text, write_json
 from ser_lightning.utils.records import Count, Number, Positive, Record, Share, fault_of
 
 if TYPE_CHECKING:

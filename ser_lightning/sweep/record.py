@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser_lightning.runs.directory import RunDirectory, read_complete_record, read_json, write_json
+from ser_lightning.runs.directory import RunDirectory, read_complete_record
 from ser_lightning.sweep.job import REFUSED
 from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.files import has_content
+from ser_lightning.utils.files import has_content, read_json, write_json
 
 if TYPE_CHECKING:
     from ser_lightning.runs.result import Result

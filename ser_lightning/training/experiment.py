@@ -18,7 +18,7 @@ from ser_lightning.data.prepare.preparation_report import write_excluded_csv
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.report import console
 from ser_lightning.report.model_card import write_card
-from ser_lightning.runs.directory import RunDirectory, write_json
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.environment import describe
 from ser_lightning.runs.monitor import check_monitor, check_validation, monitored
 from ser_lightning.runs.predictions import write_predictions
@@ -48,6 +48,7 @@ from ser_lightning.training.resuming import check_same_data, check_same_teacher
 from ser_lightning.training.test_checkpoint import evaluate_best
 from ser_lightning.training.trainer import check_callbacks, check_trainer, make_trainer
 from ser_lightning.utils.errors import UserError, check, why
+from ser_lightning.utils.files import write_json
 from ser_lightning.utils.malloc import kept_memory
 from ser_lightning.utils.text import is_file_name
 

@@ -1,5 +1,7 @@
 """Files and folders that are written atomically: all of one, or nothing. And where the cache lies."""
 
+import json
+import logging
 import os
 import re
 import shutil
@@ -15,6 +17,7 @@ from platformdirs import user_cache_path
 
 from ser_lightning.utils.errors import NoRoom, is_full
 
+log = logging.getLogger(__name__)
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where there is one
 _DEEPEST = 30  # levels of a config; ours have six
 
@@ -152,3 +155,24 @@ def shared_folder(paths: Sequence[str]) -> str:
         return ""
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])
     return folder and folder.rstrip("/") + "/"
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return what a JSON file of ours holds; None where it is not there, empty, or damaged, which is logged."""
+    if not has_content(path):
+        return None
+    try:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        log.warning("%s is damaged and ignored", path)
+        return None
+    return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as JSON, atomically: all of it, or nothing. NaN is refused: JSON has none."""
+    text = json.dumps(value, indent=2, allow_nan=False)
+    with written_whole(path) as file:
+        file.write(text + "\n")
