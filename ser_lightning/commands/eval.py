@@ -103,11 +103,8 @@ def evaluate(
     write_predictions(run.predictions, evaluation.predictions)
     write_excluded_csv(run.excluded, test.clips.reports)
     result = Result(
-        labels=list(model.labels),
+        **evaluation.result_fields(),
         metrics=Metrics(test=evaluation.scores),
-        confusion_matrix=evaluation.confusion_matrix,
-        subgroups=evaluation.subgroups,
-        calibration=evaluation.calibration,
         robustness=robustness,
         **test.clips.result_facts(test.rows),
         **_about(saved, model, test, is_unseen=is_unseen),

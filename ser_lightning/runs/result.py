@@ -240,10 +240,11 @@ def parse_record(record: Any, name: str = "result.json") -> Result | Failure:
         raise ValueError(f"{name}: {fault_of(error)}") from None
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{name} is no record of schema 1: {first_line(error)}") from None
-    if isinstance(parsed, Result) and any(epoch is None or epoch < 0 for epoch in parsed.history.get("epoch", ())):
-        raise ValueError(f"{name}: history.epoch has what is no epoch")
-    if isinstance(parsed, Result) and len({len(column) for column in parsed.history.values()}) > 1:
-        raise ValueError(f"{name}: the columns of history are not of one length")
+    if isinstance(parsed, Result):
+        if any(epoch is None or epoch < 0 for epoch in parsed.history.get("epoch", ())):
+            raise ValueError(f"{name}: history.epoch has what is no epoch")
+        if len({len(column) for column in parsed.history.values()}) > 1:
+            raise ValueError(f"{name}: the columns of history are not of one length")
     return parsed
 
 

@@ -5,7 +5,7 @@ N: clips.  K: labels.  S: speakers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,15 @@ class Evaluation:
     subgroups: "Subgroups"
     calibration: Calibration
     predictions: Predictions
+
+    def result_fields(self) -> dict[str, Any]:
+        """Return the fields of a `Result` that are this task's, beside the scores."""
+        return {
+            "labels": list(self.predictions.names),
+            "confusion_matrix": self.confusion_matrix,
+            "subgroups": self.subgroups,
+            "calibration": self.calibration,
+        }
 
 
 @dataclass(frozen=True)

@@ -38,21 +38,17 @@ def evaluate_best(
     rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
     tested = rows.tolist()
     evaluation = data.task.evaluate(data.clips.test_clips(tested), logits.numpy())
-    shared = _leakage(stamp or data.training_record(), data, rows.tolist())
+    record = stamp or data.training_record()
+    shared = _leakage(record, data, tested)
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:
         protocol["speaker_independent"] = keeps_test_apart(shared)
     if selection == BEST:
-        protocol["selection"] = best_by(
-            stamp or data.training_record(), speaker_independent=protocol["speaker_independent"]
-        )
-    untested = protocol["n_test"] - len(rows)
+        protocol["selection"] = best_by(record, speaker_independent=protocol["speaker_independent"])
+    untested = protocol["n_test"] - len(tested)
     facts = {
-        "labels": list(data.labels),
+        **evaluation.result_fields(),
         "metrics": Metrics(val=validated, test=evaluation.scores),
-        "confusion_matrix": evaluation.confusion_matrix,
-        "subgroups": evaluation.subgroups,
-        "calibration": evaluation.calibration,
         **data.clips.result_facts(tested),
         "protocol": Protocol(**protocol),
         "leakage": shared,

@@ -1,6 +1,5 @@
 """Typed plain values: what is written as JSON and read back, with a line that names the field that is wrong."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,14 +32,10 @@ class Record(BaseModel):
 def fault_of(error: ValidationError) -> str:
     """Return the first field that is wrong, and how, in a line."""
     first = error.errors(include_url=False, include_context=False)[0]
-    field = _dotted(first["loc"])
+    field = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
         return f"{field} is missing"
     value = repr(first["input"])
     return (
         f"{field} is {value if len(value) <= 40 else value[:40] + '…'}: {first['msg'][0].lower()}{first['msg'][1:]}"
     )
-
-
-def _dotted(places: Sequence[int | str]) -> str:
-    return ".".join(map(str, places))
