@@ -18,6 +18,7 @@ from ser_lightning.commands.options import (
     trust_option,
 )
 from ser_lightning.commands.output import new_console
+from ser_lightning.utils.cores import settle
 from ser_lightning.utils.errors import UserError, counted
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, d
 
     For example: ser calibrate best.ckpt
     """
+    settle()
     from ser_lightning.evaluation.calibration import calibration, fit_temperature, left_out, probabilities_at
     from ser_lightning.inference.checkpoint import read_checkpoint
     from ser_lightning.report.reliability import draw_reliability

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ser_lightning.commands.options import checkpoint_argument, trust_option
+from ser_lightning.utils.cores import settle
 
 
 @click.command()
@@ -30,6 +31,7 @@ def demo(checkpoint: str, host: str, port: int | None, password: str | None, no_
     CKPT is the checkpoint of a run, or the run's directory. The page is for this machine alone, unless --host names
     another address.
     """
+    settle()
     from ser_lightning.demo.server import serve
 
     serve(Path(checkpoint), host=host, port=port, password=password, open_browser=not no_browser, trust=trust)

@@ -13,6 +13,7 @@ import click
 
 from ser_lightning.commands.options import checkpoint_argument, device_option, overrides_argument, trust_option
 from ser_lightning.commands.output import new_console
+from ser_lightning.utils.cores import settle
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.text import as_file_name
 
@@ -70,6 +71,7 @@ def evaluate(
 
     For example: ser eval best.ckpt data=emodb data.root=DIR data/label_map=six
     """
+    settle()
     from ser_lightning.commands.checkpoint_data import choose_test
     from ser_lightning.commands.leakage import check_leakage
     from ser_lightning.data.leakage import TrainingRecord

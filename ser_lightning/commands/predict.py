@@ -17,6 +17,7 @@ from ser_lightning.commands.options import (
     trust_option,
 )
 from ser_lightning.commands.output import new_console
+from ser_lightning.utils.cores import settle
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import written_whole
 from ser_lightning.utils.text import printable
@@ -64,6 +65,7 @@ def predict(
 
     For example: ser predict best.ckpt recordings/ --csv answers.csv
     """
+    settle()
     from ser_lightning.inference.predict import fit_speaker, predict_all
     from ser_lightning.inference.recognizer import load_model
     from ser_lightning.inference.recordings import RawFormat, find_recordings

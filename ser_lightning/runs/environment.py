@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ser_lightning.runs.result import Environment
+from ser_lightning.utils import cores
 
 _PACKAGES = (
     "torch",
@@ -27,6 +28,7 @@ _PACKAGES = (
 
 def describe(device: torch.device, precision: str) -> Environment:
     """Return versions, device, threads and the commit of the code."""
+    settled = cores.settled
     return Environment(
         ser_lightning=_version("ser-lightning"),
         commit=_commit(),
@@ -35,6 +37,9 @@ def describe(device: torch.device, precision: str) -> Environment:
         packages={name: _version(name) for name in _PACKAGES},
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}: {_cpu()}",
         threads=torch.get_num_threads(),
+        threads_wait=settled and settled.waiting,
+        cores=settled and settled.cores,
+        cores_used_by_others=settled and settled.others,
         precision=precision,
     )
 

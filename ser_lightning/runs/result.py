@@ -132,6 +132,9 @@ class Environment(Record):
     packages: dict[str, str | None] = {}
     device: str | None = None
     threads: Count | None = None
+    threads_wait: str | None = None
+    cores: Count | None = None
+    cores_used_by_others: Positive | None = None
     precision: str | None = None
 
 

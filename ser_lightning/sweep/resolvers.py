@@ -1,7 +1,6 @@
 """Resolvers for the configs of sweeps: the name of a job's directory, and a machine's resources for each job."""
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from ser_lightning.runs.monitor import direction
+from ser_lightning.utils.cores import usable_cores
 from ser_lightning.utils.text import as_file_name
 
 _PLACES = ("data.root", "data.roots.", "data.test_root", "data.download", "hydra.", "logger", "trainer.enable_")
@@ -91,7 +91,7 @@ def cores_each() -> int:
     import torch
 
     n_gpus = torch.cuda.device_count()
-    return max(1, (os.cpu_count() or 1) // n_gpus) if n_gpus else 1
+    return max(1, usable_cores() // n_gpus) if n_gpus else 1
 
 
 def register() -> None:

@@ -159,6 +159,9 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     clock, history = Clock(), History(run.metrics)
     its_stamp = stamp(config, data, module) | (teacher.stamp_entry() if teacher else {})
     trainer = _trainer(config, run, data, module, [StampCheckpoints(its_stamp), clock, history])
+    environment = describe(trainer.strategy.root_device, str(trainer.precision))
+    if trainer.is_global_zero:  # before training: a run that goes on keeps its number of threads
+        write_json(run.environment, environment.plain())
     if not config.trainer.get("fast_dev_run"):
         cache_features(trainer, module, data)
     fit_speaker_statistics(module, data)
@@ -172,10 +175,8 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     with kept_memory():
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     facts, predictions = evaluate_best(trainer, module, data, run)
-    environment = describe(module.device, str(trainer.precision))
     if trainer.is_global_zero:
         write_predictions(run.predictions, predictions)
-        write_json(run.environment, environment.plain())
         write_excluded_csv(run.excluded, data.clips.reports)
     return {
         **facts,

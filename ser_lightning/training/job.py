@@ -23,10 +23,10 @@ from ser_lightning.runs.directory import RunDirectory, check_resumed_alone
 from ser_lightning.sweep import extras_check, hydra_callback, resolvers, sweepers
 from ser_lightning.sweep.hydra_callback import is_search, log_to_screen
 from ser_lightning.sweep.job import end_with_sweep, run_apart
-from ser_lightning.utils import signals
+from ser_lightning.utils import cores, signals
 from ser_lightning.utils.command_line import assignment, readable, train_command
-from ser_lightning.utils.errors import UserError, cause, is_interrupt, why
-from ser_lightning.utils.files import has_content
+from ser_lightning.utils.errors import UserError, cause, check, is_interrupt, why
+from ser_lightning.utils.files import has_content, read_json
 from ser_lightning.utils.hydra_errors import in_a_line
 from ser_lightning.utils.text import as_far_as_it_is_read, print_what_can_be_printed, printable
 from ser_lightning.utils.user import name_user
@@ -123,6 +123,7 @@ def run_job(cfg: DictConfig) -> float | None:
     _fix_directory(run)
     _set_up_logging(run)
     try:
+        _settle_threads(cfg, run)
         from ser_lightning.training.experiment import train
 
         _redirect_lightning_log()
@@ -152,6 +153,20 @@ def _fix_directory(run: RunDirectory) -> None:
     hydra: Any = HydraConfig.get()
     with read_write(hydra):
         hydra.run.dir = str(run.path)
+
+
+def _settle_threads(cfg: DictConfig, run: RunDirectory) -> None:
+    """Choose threads, and how they wait, before torch is imported; a run that goes on keeps its number of them."""
+    asked = OmegaConf.select(cfg, "trainer.threads")
+    if asked is not None:
+        check("trainer.", integer=True, at_least=1, at_most=1024, threads=asked)
+    before = (read_json(run.environment) or {}).get("threads") if run.last.is_file() else None
+    threads = cores.settle(asked, kept=before if isinstance(before, int) else None)
+    logging.getLogger("threads").info("%s", threads)  # to the file alone
+    if asked is not None and asked != threads.number:
+        log.warning("OMP_NUM_THREADS=%d is set in the environment, and goes before trainer.threads", threads.number)
+    if threads.waiting == "sleeping":
+        log.info("%s", threads)
 
 
 def _set_up_logging(run: RunDirectory) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Trainer
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.utils.errors import UserError, cause, check, first_line
 from ser_lightning.utils.precision import choose_precision
@@ -21,7 +21,8 @@ _FILENAME = re.compile(r"(?!\.)(?:[\w=.-]|\{(?:epoch|step)\})+")  # of a checkpo
 def make_trainer(config: DictConfig, **options: Any) -> Trainer:
     """Make the trainer of a config; ``options`` are Lightning's, beside those of ``config.trainer``."""
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
-    return instantiate(config.trainer, _partial_=True)(precision=precision, **options)
+    lightnings = OmegaConf.masked_copy(config.trainer, [name for name in config.trainer if name != "threads"])
+    return instantiate(lightnings, _partial_=True)(precision=precision, **options)
 
 
 def check_callbacks(callbacks: Mapping[str, Any]) -> None:

@@ -78,7 +78,7 @@ def test_a_machine_without_gpus_gives_each_job_a_core(monkeypatch):
 
 def test_with_gpus_each_job_has_one_and_its_share_of_the_cores(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    monkeypatch.setattr("os.cpu_count", lambda: 18)
+    monkeypatch.setattr(resolvers, "usable_cores", lambda: 18)
     assert (resolvers.gpus_each(), resolvers.cores_each()) == (1, 4)
 
 

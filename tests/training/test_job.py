@@ -13,11 +13,12 @@ import pytest
 import soundfile
 import yaml
 from conftest import ROOT, config, make_cremad
+from omegaconf import OmegaConf
 
 from ser_lightning import load_model
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training.experiment import make_data, train
-from ser_lightning.training.job import _log_failure
+from ser_lightning.training.job import _log_failure, _settle_threads
 from ser_lightning.utils.errors import UserError
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "logger=none")
@@ -223,3 +224,35 @@ def test_two_processes_test_as_one(tmp_path, cremad_root):
     for batch in data.test_dataloader():
         correct += int((model(batch.waveform, batch.lengths).argmax(1) == batch.label).sum())
     assert tested["metrics"]["test"]["accuracy"] == pytest.approx(correct / 24)
+
+
+@pytest.mark.parametrize(
+    ("asked", "in_environment", "chosen"),
+    [(None, None, 3), (2, None, 2), (2, "1", 1), (None, "1", 1)],
+)
+def test_a_run_that_goes_on_keeps_its_threads_unless_others_are_asked_for(
+    tmp_path, monkeypatch, caplog, asked, in_environment, chosen
+):
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, in_environment or "")
+        if in_environment is None:
+            monkeypatch.delenv(name)
+    monkeypatch.setattr("ser_lightning.utils.cores.usable_cores", lambda: 4)
+    run = RunDirectory(tmp_path)
+    run.checkpoints.mkdir()
+    run.last.write_bytes(b"a checkpoint")
+    run.environment.write_text('{"threads": 3}')
+    _settle_threads(OmegaConf.create({"trainer": {"threads": asked}}), run)
+    assert os.environ["OMP_NUM_THREADS"] == str(chosen)
+    assert ("goes before trainer.threads" in caplog.text) == (asked == 2 and in_environment == "1")
+
+
+def test_threads_of_a_new_run_can_be_set_and_are_recorded(tmp_path):
+    environment = {name: value for name, value in PLAIN.items() if not name.startswith("OMP_")}
+    overrides = ("trainer.threads=2", "trainer.max_epochs=1", "trainer.limit_train_batches=1", "hydra.run.dir=run")
+    subprocess.run([*TRAIN, *SMALL, *overrides], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    recorded = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert recorded["threads"] == 2
+    assert recorded["threads_wait"] in ("spinning", "sleeping")
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["environment"] == recorded
+    assert "threads: 2 of them, " in (tmp_path / "run" / "train.log").read_text()

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ser_lightning.data.prepare.scan import Scan
+from ser_lightning.utils.cores import usable_cores
 from ser_lightning.utils.files import cache_root, written_whole
 
 _DIGITS = 16  # of a digest, hexadecimal
@@ -63,7 +64,7 @@ def _read(file: Path, n_files: int) -> list[str] | None:
 
 def _contents(folder: Path, places: list[str]) -> list[str]:
     log.info("reading %d files of %s to compare their contents with what is in the cache", len(places), folder)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(_hash_file, map(Path, places)))
 
 

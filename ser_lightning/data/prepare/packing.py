@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ import numpy as np
 
 from ser_lightning.data.prepare.decoding import Sound, UnreadableAudio, decode, peak
 from ser_lightning.data.prepare.scan import Scan, SourceFile
+from ser_lightning.utils.cores import usable_cores
 from ser_lightning.utils.progress import track
 
 _IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
@@ -78,7 +78,7 @@ def _decode(folder: Path, file: SourceFile) -> Sound | str:
 def _decode_all(folder: Path, files: Sequence[SourceFile]) -> Iterator[Sound | str]:
     """Decode in parallel and in order, a few clips ahead. Threads do: libsndfile works outside Python's lock."""
     waiting: deque[tuple[Future[Sound | str], int]] = deque()
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(usable_cores())
     try:
         for file in track(files, "decoding"):
             while waiting and (len(waiting) >= _IN_FLIGHT or sum(size for _, size in waiting) > _IN_FLIGHT_BYTES):
