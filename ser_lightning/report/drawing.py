@@ -86,4 +86,5 @@ def entitle(figure: Figure, axes: Axes, title: str, subtitle: str, *, gap: float
 def save(figure: Figure, path: Path) -> None:
     """Write the PNG, cropped to what was drawn."""
     with replacing(path) as partial:
-        figure.savefig(partial, format="png", bbox_inches="tight", pad_inches=0.3)
+        lightly = {"compress_level": 2}  # half the time of 6, and a few per cent larger
+        figure.savefig(partial, format="png", bbox_inches="tight", pad_inches=0.3, pil_kwargs=lightly)

@@ -45,11 +45,11 @@ def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> P
         name=f"compare-{run_dir.name}",
         tags=[*dict.fromkeys(corpora(comparison.protocol) for comparison in comparisons)],
     )
-    if logger is None:
+    run = None if logger is None else logger.experiment
+    if run is None:
         _remove_empty(run_dir)
         return None
     try:
-        run = logger.experiment
         for number, comparison in enumerate(comparisons):
             prefix = f"{number}/" if len(comparisons) > 1 else ""
             run.log({f"{prefix}{name}": chart for name, chart in _charts(comparison).items()})

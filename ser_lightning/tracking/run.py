@@ -9,7 +9,9 @@ import logging
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _UPLOAD_PATIENCE_S = 300.0
+PATIENCE_AFTER_FAILURE_S = 5.0  # with a W&B that is still starting
 
 # No console capture, source code, git diff or description of the machine: environment.json has what matters.
 _QUIET: dict[str, Any] = {
@@ -45,10 +48,30 @@ _QUIET: dict[str, Any] = {
 }
 
 
-class TolerantWandbLogger(WandbLogger):
-    """Lightning's W&B logger, except that it counts epochs from 1, and falls silent when W&B breaks in mid-run."""
+_starting: "Future[Run | None] | None" = None  # of the run that was started last
 
-    _broken = False
+
+class TolerantWandbLogger(WandbLogger):
+    """Lightning's W&B logger, except that it counts epochs from 1, and falls silent where W&B breaks.
+
+    Args:
+        starting: the run, which is waited for when something is first logged; None of it: W&B does not work here.
+        options: those of Lightning's logger.
+    """
+
+    def __init__(self, starting: "Future[Run | None] | None" = None, **options: Any):
+        super().__init__(**options)
+        self._starting = starting
+        self._broken = False
+
+    @property
+    def experiment(self) -> Any:
+        """Return the W&B run; None where W&B does not work."""
+        if self._starting is not None:
+            self._experiment = self._starting.result()
+            self._broken = self._experiment is None
+            self._starting = None  # a future cannot be pickled
+        return None if self._broken and self._experiment is None else WandbLogger.experiment.fget(self)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log scalars at a training step."""
@@ -60,10 +83,9 @@ class TolerantWandbLogger(WandbLogger):
         self._try(lambda: WandbLogger.log_hyperparams(self, params))
 
     def _try(self, action: Callable[[], None]) -> None:
-        if self._broken:
-            return
         try:
-            action()
+            if self.experiment is not None and not self._broken:
+                action()
         except Exception as error:
             self._broken = True
             _log.warning("W&B stopped working and is left out from here on: %s", _one_line(error))
@@ -82,7 +104,7 @@ def wandb_logger(
     name: str | None = None,
     job_type: str = "train",
 ) -> WandbLogger | None:
-    """Start, or resume, the W&B run of a run directory.
+    """Start, or resume, the W&B run of a run directory, in a thread: that takes a second.
 
     Its id is kept in ``run_dir/wandb_id.txt``: a resumed training continues the same W&B run. Only rank zero
     starts one. Online without credentials, or without a server that answers, becomes offline.
@@ -100,7 +122,7 @@ def wandb_logger(
         job_type: ``train``, ``eval`` and so on.
 
     Returns:
-        A Lightning logger; None where W&B is disabled or does not work.
+        A Lightning logger, which logs nothing where W&B does not work; None where W&B is disabled.
 
     Raises:
         ValueError: if the mode is none of the three.
@@ -123,8 +145,18 @@ def wandb_logger(
         "run_name": shared["name"],
         "run_job_type": job_type,
     }
-    run = _start(run_dir, chosen, options, {**flat(config), "run_dir": str(run_dir.resolve())})
-    return None if run is None else TolerantWandbLogger(experiment=run, id=run.id, **shared)
+    global _starting
+    current_run()  # one starts after the other
+    _starting = Future()
+    all_config = {**flat(config), "run_dir": str(run_dir.resolve())}
+    threading.Thread(
+        target=_set_started, args=(_starting, run_dir, chosen, options, all_config), daemon=True
+    ).start()
+    return TolerantWandbLogger(starting=_starting, **shared)
+
+
+def _set_started(starting: "Future[Run | None]", *arguments: Any) -> None:
+    starting.set_result(_start(*arguments))
 
 
 def _start(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, Any]) -> "Run | None":
@@ -218,8 +250,13 @@ def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None
         _log.warning("the result was not logged to W&B: %s", _one_line(error))
 
 
-def current_run() -> "Run | None":
-    """Return the W&B run in progress, if there is one; W&B is not imported to find out."""
+def current_run(patience_s: float | None = None) -> "Run | None":
+    """Return the W&B run in progress, if there is one; W&B is not imported to find out.
+
+    One that is starting is waited for; None where that takes longer than ``patience_s``.
+    """
+    if _starting is not None and not wait([_starting], patience_s).done:
+        return None
     wandb = sys.modules.get("wandb")
     return None if wandb is None else wandb.run
 
@@ -227,7 +264,7 @@ def current_run() -> "Run | None":
 def finish(exit_code: int = 0) -> None:
     """Close the W&B run in progress, if there is one; never raises, and W&B is not imported to find out."""
     try:
-        if (run := current_run()) is not None:
+        if (run := current_run(None if exit_code == 0 else PATIENCE_AFTER_FAILURE_S)) is not None:
             run.finish(exit_code=exit_code)
     except Exception as error:
         _log.warning("W&B was not closed properly: %s", _one_line(error))

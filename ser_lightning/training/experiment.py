@@ -139,7 +139,8 @@ def _illustrate(run: RunDirectory, result: Result | Failure) -> None:
             raise
     except Exception as error:
         log.error("pictures or model card could not be made: %s", why(error), exc_info=error)
-    wandb_run.log_result(wandb_run.current_run(), run.path, result)
+    patience_s = None if isinstance(result, Result) else wandb_run.PATIENCE_AFTER_FAILURE_S
+    wandb_run.log_result(wandb_run.current_run(patience_s), run.path, result)
 
 
 def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
@@ -211,12 +212,15 @@ def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) 
     split, fold = protocol["split"], protocol["fold"]
     corpora = [protocol[key] for key in ("corpus", "test_corpus") if key in protocol]
     logger = config.logger.wandb
-    return make(
+    started = make(
         run_dir=run.path,
         config=OmegaConf.to_container(config),
         group=logger.group or wanted_group() or sweep_name() or "-".join([*corpora, split]),
         tags=[config.model.name, *corpora, f"fold{fold}", *(logger.tags or wanted_tags())],
     )
+    if started is not None and config.data.num_workers:
+        _ = started.experiment  # waits: workers are forked, and no thread may hold a lock then
+    return started
 
 
 def _trainer(

@@ -1,36 +1,39 @@
-"""Keep transformers out of runs that do not use it.
+"""Keep packages out of torchmetrics, which Lightning imports, for metrics that nobody asks for here.
 
-torchmetrics, which Lightning imports, imports transformers for its metrics of text wherever that is installed: two
-seconds at the start of every command.
+Wherever they are installed it imports transformers, SciPy's signal processing and matplotlib: three seconds at the
+start of every command.
 """
 
 import sys
 from importlib.abc import MetaPathFinder
 from typing import Any
 
+_KEPT_OUT = ("transformers", "scipy", "matplotlib")
 
-class _TorchmetricsWithoutTransformers(MetaPathFinder):
-    """Just before torchmetrics is imported, have its check for transformers say that it is not there."""
+
+class _LeanTorchmetrics(MetaPathFinder):
+    """Just before torchmetrics is imported, have its checks for these packages say that they are not there."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
         """Find nothing itself."""
         if fullname != "torchmetrics":
             return
         sys.meta_path.remove(self)
-        from lightning_utilities.core.imports import RequirementCache
+        from lightning_utilities.core import imports
 
-        check = RequirementCache._check_requirement
+        check, is_available = imports.RequirementCache._check_requirement, imports.package_available
 
-        def without_transformers(cache: RequirementCache) -> None:
-            if str(cache.requirement).startswith("transformers"):
-                cache.available, cache.message = False, "ser_lightning keeps transformers out of torchmetrics"
+        def lean_check(cache: imports.RequirementCache) -> None:
+            if str(cache.requirement).startswith(_KEPT_OUT):
+                cache.available, cache.message = False, "ser_lightning keeps it out of torchmetrics"
             else:
                 check(cache)
 
-        setattr(RequirementCache, "_check_requirement", without_transformers)  # noqa: B010  # mypy takes no other
+        setattr(imports.RequirementCache, "_check_requirement", lean_check)  # noqa: B010  # mypy takes no other
+        imports.package_available = lambda name: name not in _KEPT_OUT and is_available(name)
 
 
-def keep_transformers_out() -> None:
-    """Have torchmetrics, once it is imported, do without transformers; nothing is imported here."""
+def keep_torchmetrics_lean() -> None:
+    """Have torchmetrics, once it is imported, do without them; nothing is imported here."""
     if "torchmetrics" not in sys.modules:
-        sys.meta_path.insert(0, _TorchmetricsWithoutTransformers())
+        sys.meta_path.insert(0, _LeanTorchmetrics())

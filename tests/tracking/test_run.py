@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -171,7 +172,7 @@ def test_online_without_credentials_goes_offline_with_one_warning_and_no_prompt(
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked for something"))
     with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
         logger = wandb_logger(run_dir=tmp_path, config={}, mode="online")
-    assert logger.experiment.offline
+        assert logger.experiment.offline
     (warning,) = warnings_of(caplog)
     assert "WANDB_API_KEY" in warning
 
@@ -192,7 +193,7 @@ def test_a_server_that_does_not_answer_costs_the_upload_and_not_the_run(
 ):
     with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
         logger = wandb_logger(run_dir=tmp_path, config={}, mode="online")
-    logger.log_metrics({"loss": 1.0}, step=0)
+        logger.log_metrics({"loss": 1.0}, step=0)
     wandb_run.finish()
     (warning,) = warnings_of(caplog)
     assert "does not answer, logging offline" in warning
@@ -303,8 +304,23 @@ def test_disabled_makes_nothing(tmp_path):
 def test_wandb_that_cannot_be_imported_is_a_warning(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
-        assert wandb_logger(run_dir=tmp_path, config={}) is None
+        logger = wandb_logger(run_dir=tmp_path, config={})
+        logger.log_metrics({"loss": 1.0}, step=0)
+        assert logger.experiment is None
     assert "training without it" in caplog.text
+
+
+def test_it_starts_beside_what_comes_next_and_is_waited_for(tmp_path, monkeypatch):
+    may_start = threading.Event()
+    start = wandb_run._start
+    monkeypatch.setattr(wandb_run, "_start", lambda *given: may_start.wait(60) and start(*given))
+    logger = wandb_logger(run_dir=tmp_path, config={})
+    assert not (tmp_path / "wandb_id.txt").exists()
+    assert wandb_run.current_run(0.01) is None
+    may_start.set()
+    logger.log_metrics({"loss": 1.0}, step=0)
+    wandb_run.finish()
+    assert read_run(tmp_path).column("loss") == [1.0]
 
 
 def test_other_ranks_start_no_run(tmp_path, monkeypatch):
@@ -366,5 +382,5 @@ def test_wandb_says_nothing_on_the_console(tmp_path, capfd):
 
 def test_the_environment_is_left_as_it_was(tmp_path):
     before = dict(os.environ)
-    wandb_logger(run_dir=tmp_path, config={})
+    assert wandb_logger(run_dir=tmp_path, config={}).experiment is not None
     assert {key: value for key, value in os.environ.items() if key not in before and key.startswith("WANDB_")} == {}
