@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
+from ser_lightning.bench import whole_job
 from ser_lightning.bench.notebook import NotebookLoop
 from ser_lightning.bench.scan import measured, peaks_mb
 from ser_lightning.data.batches import Batch
@@ -61,6 +62,8 @@ def main() -> None:
     machine = describe(torch.device("cpu"), choose_precision("auto", "auto"))
     versions = f"torch {machine.packages['torch']}, lightning {machine.packages['lightning']}"
     console.print(f"{machine.device}, {machine.threads} threads, {machine.precision}, {versions}")
+    console.print(whole_job.shared())
+    console.print(whole_job.costs())
     console.print(_training(data))
     console.print(_start())
     console.print(_scan())

@@ -1,5 +1,7 @@
 """How `ser` behaves: remarks on stderr, failures in one line, exit statuses, guesses at what was meant."""
 
+import atexit
+import gc
 import logging
 import os
 import signal
@@ -37,6 +39,7 @@ class Program(Group):
     """The outermost group: whatever goes wrong inside ends in a line and an exit status."""
 
     def main(self, *args: Any, **options: Any) -> None:  # type: ignore[override]
+        atexit.register(gc.freeze)  # no search for cycles among what goes anyway: most of a second
         name_user()
         print_what_can_be_printed()
         with signals.caught(), as_far_as_it_is_read(), _remarks_on_stderr():

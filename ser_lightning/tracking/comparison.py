@@ -45,7 +45,7 @@ def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> P
         name=f"compare-{run_dir.name}",
         tags=[*dict.fromkeys(corpora(comparison.protocol) for comparison in comparisons)],
     )
-    run = None if logger is None else logger.experiment
+    run = None if logger is None else logger.wait()
     if run is None:
         _remove_empty(run_dir)
         return None

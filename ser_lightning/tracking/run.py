@@ -10,18 +10,18 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ser_lightning.runs.result import Failure, Result, read_record
 from ser_lightning.tracking.content import charts, flat, pictures, summary
 from ser_lightning.tracking.environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
+from ser_lightning.tracking.logger import TolerantWandbLogger, one_line
 from ser_lightning.utils.files import has_content, read_text, written_whole
 from ser_lightning.utils.text import is_file_name
 
@@ -48,47 +48,7 @@ _QUIET: dict[str, Any] = {
 }
 
 
-_starting: "Future[Run | None] | None" = None  # of the run that was started last
-
-
-class TolerantWandbLogger(WandbLogger):
-    """Lightning's W&B logger, except that it counts epochs from 1, and falls silent where W&B breaks.
-
-    Args:
-        starting: the run, which is waited for when something is first logged; None of it: W&B does not work here.
-        options: those of Lightning's logger.
-    """
-
-    def __init__(self, starting: "Future[Run | None] | None" = None, **options: Any):
-        super().__init__(**options)
-        self._starting = starting
-        self._broken = False
-
-    @property
-    def experiment(self) -> Any:
-        """Return the W&B run; None where W&B does not work."""
-        if self._starting is not None:
-            self._experiment = self._starting.result()
-            self._broken = self._experiment is None
-            self._starting = None  # a future cannot be pickled
-        return None if self._broken and self._experiment is None else WandbLogger.experiment.fget(self)
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log scalars at a training step."""
-        ours = {name: value + (name == "epoch") for name, value in metrics.items()}
-        self._try(lambda: WandbLogger.log_metrics(self, ours, step))
-
-    def log_hyperparams(self, params: Any) -> None:
-        """Add to the run's config."""
-        self._try(lambda: WandbLogger.log_hyperparams(self, params))
-
-    def _try(self, action: Callable[[], None]) -> None:
-        try:
-            if self.experiment is not None and not self._broken:
-                action()
-        except Exception as error:
-            self._broken = True
-            _log.warning("W&B stopped working and is left out from here on: %s", _one_line(error))
+_latest: TolerantWandbLogger | None = None  # that was made in this process
 
 
 def wandb_logger(
@@ -103,7 +63,7 @@ def wandb_logger(
     tags: Sequence[str] = (),
     name: str | None = None,
     job_type: str = "train",
-) -> WandbLogger | None:
+) -> TolerantWandbLogger | None:
     """Start, or resume, the W&B run of a run directory, in a thread: that takes a second.
 
     Its id is kept in ``run_dir/wandb_id.txt``: a resumed training continues the same W&B run. Only rank zero
@@ -145,17 +105,18 @@ def wandb_logger(
         "run_name": shared["name"],
         "run_job_type": job_type,
     }
-    global _starting
+    global _latest
     current_run()  # one starts after the other
-    _starting = Future()
+    starting: futures.Future[Run | None] = futures.Future()
     all_config = {**flat(config), "run_dir": str(run_dir.resolve())}
+    _latest = TolerantWandbLogger(starting=starting, **shared)
     threading.Thread(
-        target=_set_started, args=(_starting, run_dir, chosen, options, all_config), daemon=True
+        target=_set_started, args=(starting, run_dir, chosen, options, all_config), daemon=True
     ).start()
-    return TolerantWandbLogger(starting=_starting, **shared)
+    return _latest
 
 
-def _set_started(starting: "Future[Run | None]", *arguments: Any) -> None:
+def _set_started(starting: "futures.Future[Run | None]", *arguments: Any) -> None:
     starting.set_result(_start(*arguments))
 
 
@@ -172,11 +133,11 @@ def _start(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str,
                 try:
                     return _init(run_dir, mode, options, config)
                 except Exception as error:
-                    _log.warning("W&B does not answer, logging offline: %s", _one_line(error))
+                    _log.warning("W&B does not answer, logging offline: %s", one_line(error))
                     wandb.teardown()  # its process would hold on to the run's id
             return _init(run_dir, "offline", options, config)
         except Exception as error:
-            _log.warning("W&B does not work here, training without it: %s", _one_line(error))
+            _log.warning("W&B does not work here, training without it: %s", one_line(error))
             return None
 
 
@@ -247,7 +208,7 @@ def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None
                 run.log(media)
             run.summary.update(summary(result))
     except Exception as error:
-        _log.warning("the result was not logged to W&B: %s", _one_line(error))
+        _log.warning("the result was not logged to W&B: %s", one_line(error))
 
 
 def current_run(patience_s: float | None = None) -> "Run | None":
@@ -255,7 +216,7 @@ def current_run(patience_s: float | None = None) -> "Run | None":
 
     One that is starting is waited for; None where that takes longer than ``patience_s``.
     """
-    if _starting is not None and not wait([_starting], patience_s).done:
+    if _latest is not None and _latest.wait(patience_s) is None:
         return None
     wandb = sys.modules.get("wandb")
     return None if wandb is None else wandb.run
@@ -267,8 +228,4 @@ def finish(exit_code: int = 0) -> None:
         if (run := current_run(None if exit_code == 0 else PATIENCE_AFTER_FAILURE_S)) is not None:
             run.finish(exit_code=exit_code)
     except Exception as error:
-        _log.warning("W&B was not closed properly: %s", _one_line(error))
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+        _log.warning("W&B was not closed properly: %s", one_line(error))

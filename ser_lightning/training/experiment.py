@@ -1,8 +1,10 @@
 """An experiment is a value: a config goes in, a run directory comes out."""
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -16,8 +18,6 @@ from omegaconf import DictConfig, OmegaConf
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv
 from ser_lightning.models.module import EmotionModule
-from ser_lightning.report import console
-from ser_lightning.report.model_card import write_card
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.environment import describe
 from ser_lightning.runs.monitor import check_monitor, check_validation, monitored
@@ -70,10 +70,10 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         result = run.read_result()
         if isinstance(result, Result):
             log.info("this run is finished already")
-            console.print_summary(run.path)
+            _print_summary(run)
         else:
             result = _run_and_record(config, run)
-            console.print_summary(run.path, data_warnings_said=True)
+            _print_summary(run, data_warnings_said=True)
         return monitored(result.metrics, config.monitor.metric)
 
 
@@ -128,10 +128,25 @@ def _run_and_record(config: DictConfig, run: RunDirectory) -> Result:
         raise
 
 
+def _print_summary(run: RunDirectory, *, data_warnings_said: bool = False) -> None:
+    from ser_lightning.report.console import print_summary
+
+    print_summary(run.path, data_warnings_said=data_warnings_said)
+
+
+def _import_report() -> None:
+    """Import beside the first steps what draws and describes the result: that takes the better part of a second."""
+    names = ("ser_lightning.report.console", "ser_lightning.report.model_card")
+    threading.Thread(target=lambda: [import_module(name) for name in names], daemon=True).start()
+
+
 def _illustrate(run: RunDirectory, result: Result | Failure) -> None:
     """Make figures, the model card, and the entry in W&B. A figure that fails is logged; the result stays."""
+    from ser_lightning.report.console import finish
+    from ser_lightning.report.model_card import write_card
+
     try:
-        console.finish(run.path, result)
+        finish(run.path, result)
         if isinstance(result, Result) and run.last.is_file():
             write_card(run.path, result)
     except OSError:
@@ -173,6 +188,8 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         check_same_teacher(before, its_stamp)
         log.info("going on from %s", checkpoint)
     contamination = distil(teacher, module, trainer, data) if teacher is not None else None
+    if not config.data.num_workers:  # they are forked, and no thread may hold a lock then
+        _import_report()
     with kept_memory():
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     facts, predictions = evaluate_best(trainer, module, data, run)
@@ -219,7 +236,7 @@ def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) 
         tags=[config.model.name, *corpora, f"fold{fold}", *(logger.tags or wanted_tags())],
     )
     if started is not None and config.data.num_workers:
-        _ = started.experiment  # waits: workers are forked, and no thread may hold a lock then
+        started.wait()  # workers are forked, and no thread may hold a lock then
     return started
 
 

@@ -30,7 +30,7 @@ class _LeanTorchmetrics(MetaPathFinder):
                 check(cache)
 
         setattr(imports.RequirementCache, "_check_requirement", lean_check)  # noqa: B010  # mypy takes no other
-        imports.package_available = lambda name: name not in _KEPT_OUT and is_available(name)
+        setattr(imports, "package_available", lambda name: name not in _KEPT_OUT and is_available(name))  # noqa: B010
 
 
 def keep_torchmetrics_lean() -> None:

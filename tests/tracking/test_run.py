@@ -18,7 +18,8 @@ from ser_lightning.report.console import finish as draw
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tracking import run as wandb_run
 from ser_lightning.tracking.environment import has_credentials, wanted_mode
-from ser_lightning.tracking.run import TolerantWandbLogger, log_result, wandb_logger
+from ser_lightning.tracking.logger import TolerantWandbLogger
+from ser_lightning.tracking.run import log_result, wandb_logger
 from ser_lightning.training.experiment import _logger
 
 assert clean_environment  # a fixture of every test here
@@ -27,7 +28,7 @@ CONFIG = {"seed": 7, "model": {"_target_": "a.B", "dropout": 0.5, "channels": [3
 
 def warnings_of(caplog) -> list[str]:
     """What we said; pytest also catches what wandb keeps to its own debug.log."""
-    return [record.getMessage() for record in caplog.records if record.name == wandb_run.__name__]
+    return [record.getMessage() for record in caplog.records if record.name.startswith("ser_lightning.tracking.")]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def offline(tmp_path_factory):
         parts = {value: part.plain() for value, part in by_sex["sex"].items()}
         make_run(run_dir, calibration=measured.plain(), subgroups={"sex": parts})
         draw(run_dir)
-        log_result(logger.experiment, run_dir)
+        log_result(logger.wait(), run_dir)
         wandb_run.finish(0)
     return read_run(run_dir), run_dir, home
 
@@ -170,7 +171,7 @@ def test_a_second_run_in_the_same_process_does_not_write_into_the_first(tmp_path
 
 def test_online_without_credentials_goes_offline_with_one_warning_and_no_prompt(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked for something"))
-    with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
+    with caplog.at_level(logging.WARNING, logger="ser_lightning.tracking"):
         logger = wandb_logger(run_dir=tmp_path, config={}, mode="online")
         assert logger.experiment.offline
     (warning,) = warnings_of(caplog)
@@ -191,7 +192,7 @@ def server_that_does_not_answer(monkeypatch):
 def test_a_server_that_does_not_answer_costs_the_upload_and_not_the_run(
     tmp_path, server_that_does_not_answer, caplog, capfd
 ):
-    with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
+    with caplog.at_level(logging.WARNING, logger="ser_lightning.tracking"):
         logger = wandb_logger(run_dir=tmp_path, config={}, mode="online")
         logger.log_metrics({"loss": 1.0}, step=0)
     wandb_run.finish()
@@ -303,10 +304,10 @@ def test_disabled_makes_nothing(tmp_path):
 
 def test_wandb_that_cannot_be_imported_is_a_warning(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
+    with caplog.at_level(logging.WARNING, logger="ser_lightning.tracking"):
         logger = wandb_logger(run_dir=tmp_path, config={})
         logger.log_metrics({"loss": 1.0}, step=0)
-        assert logger.experiment is None
+        assert logger.wait() is None
     assert "training without it" in caplog.text
 
 
@@ -348,20 +349,20 @@ class Broken:
 def test_wandb_that_dies_in_mid_run_is_left_out_with_one_warning(tmp_path, caplog):
     make_run(tmp_path)
     logger = TolerantWandbLogger(experiment=Broken(), save_dir=tmp_path)
-    with caplog.at_level(logging.WARNING, logger=wandb_run.__name__):
+    with caplog.at_level(logging.WARNING, logger="ser_lightning.tracking"):
         for step in range(3):
             logger.log_metrics({"loss": 1.0}, step=step)
         logger.log_hyperparams({"lr": 1.0})
     (warning,) = warnings_of(caplog)
     assert "Connection lost" in warning
-    log_result(logger.experiment, tmp_path)
+    log_result(logger.wait(), tmp_path)
     assert "the result was not logged" in caplog.text
 
 
 def test_a_failed_run_logs_its_reason_and_a_bad_exit(tmp_path):
     logger = wandb_logger(run_dir=tmp_path, config={})
     (tmp_path / "result.json").write_text('{"schema": 1, "status": "failed", "reason": "loss is nan"}')
-    log_result(logger.experiment, tmp_path)
+    log_result(logger.wait(), tmp_path)
     wandb_run.finish(1)
     run = read_run(tmp_path)
     assert (run.summary["status"], run.summary["reason"], run.exit_code) == ("failed", "loss is nan", 1)
@@ -375,12 +376,12 @@ def test_finish_and_log_result_are_fine_without_a_run(tmp_path):
 def test_wandb_says_nothing_on_the_console(tmp_path, capfd):
     make_run(tmp_path)
     logger = wandb_logger(run_dir=tmp_path, config=CONFIG)
-    log_result(logger.experiment, tmp_path)
+    log_result(logger.wait(), tmp_path)
     wandb_run.finish()
     assert capfd.readouterr() == ("", "")
 
 
 def test_the_environment_is_left_as_it_was(tmp_path):
     before = dict(os.environ)
-    assert wandb_logger(run_dir=tmp_path, config={}).experiment is not None
+    assert wandb_logger(run_dir=tmp_path, config={}).wait() is not None
     assert {key: value for key, value in os.environ.items() if key not in before and key.startswith("WANDB_")} == {}
