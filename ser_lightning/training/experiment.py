@@ -153,7 +153,8 @@ def _illustrate(run: RunDirectory, result: Result | Failure) -> None:
         if isinstance(result, Result):  # the disk is full, say: to be done again
             raise
     except Exception as error:
-        log.error("pictures or model card could not be made: %s", why(error), exc_info=error)
+        log.error("pictures or model card could not be made: %s", why(error))
+        logging.getLogger("traceback").error("full traceback:", exc_info=error)  # to the file alone
     patience_s = None if isinstance(result, Result) else wandb_run.PATIENCE_AFTER_FAILURE_S
     wandb_run.log_result(wandb_run.current_run(patience_s), run.path, result)
 
