@@ -8,14 +8,18 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from conftest import config, tiny_checkpoint
 from lightning.pytorch import Callback
 from tiny_checkpoints import FAMILIES, make_checkpoint
 from torch.nn import functional
 
-from ser_lightning import load_model
+from ser_lightning import cli, load_model
+from ser_lightning.inference.checkpoint import read_checkpoint
+from ser_lightning.inference.over_collection import logits_of
 from ser_lightning.models.nets.pretrained import Pretrained
 from ser_lightning.models.pretrained import feature_cache
 from ser_lightning.models.pretrained.checkpoint import read_encoder
@@ -515,6 +519,23 @@ def test_training_on_cached_features_is_as_on_waveforms(tiny, probe, encoded, tm
     losses = [result_of(run)["metrics"]["val"]["loss"] for run in (probe, live)]
     assert losses[0] == pytest.approx(losses[1], abs=2e-2)  # in bf16 where the hardware has it
     assert_alike(predicted(probe), predicted(live), within=2e-2)
+
+
+def test_evaluation_and_calibration_read_cached_features(tiny, probe, encoded, tmp_path, monkeypatch):
+    before = len(encoded)
+    for command in (["eval", "--to", tmp_path / "to"], ["calibrate", "--output", tmp_path / "calibrated.ckpt"]):
+        done = CliRunner().invoke(cli.main, [str(word) for word in (*command, probe.path)])
+        assert done.exit_code == 0 or "does not help" in done.stderr, done.stderr
+    assert len(encoded) == before
+    assert_alike(predicted(RunDirectory(tmp_path / "to")), predicted(probe), within=1e-6)
+    saved = read_checkpoint(probe.best)
+    saved.write(tmp_path / "halved.ckpt", temperature=2.0)
+    model, data = load_model(tmp_path / "halved.ckpt"), make_data(tiny())
+    rows = list(data.split.test)
+    waveform, lengths = (torch.from_numpy(array) for array in data.clips.gather(rows))
+    with torch.inference_mode():
+        expected = model.logits(waveform, lengths).numpy()
+    np.testing.assert_allclose(logits_of(model, data.clips, rows, what=""), expected, atol=2e-2)
 
 
 def test_what_is_said_of_a_probe(probe, home):
