@@ -21,11 +21,12 @@ from ser_lightning import cli, load_model
 from ser_lightning.inference.checkpoint import read_checkpoint
 from ser_lightning.inference.over_collection import logits_of
 from ser_lightning.models.nets.pretrained import Pretrained
-from ser_lightning.models.pretrained import feature_cache
-from ser_lightning.models.pretrained.checkpoint import read_encoder
+from ser_lightning.models.pretrained import checkpoint, feature_cache
+from ser_lightning.models.pretrained.checkpoint import read_encoder, remake_encoder
 from ser_lightning.models.pretrained.contamination import contamination
 from ser_lightning.models.pretrained.feature_cache import Clip, FeatureCache
 from ser_lightning.models.pretrained.wav2vec2 import Wav2Vec2Encoder
+from ser_lightning.models.pretrained.whisper_layers import WhisperLayers, read_layers
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import warmup_cosine
 from ser_lightning.runs.directory import RunDirectory
@@ -78,6 +79,32 @@ def test_a_clip_in_a_batch_is_as_transformers_makes_it_alone(family):
         expected = by_transformers(tiny_checkpoint(family), clip[:length])
         assert n_frames == (-(-length // 320) if family == "whisper" else expected.shape[1])
         torch.testing.assert_close(own[:, :n_frames], expected[:, :n_frames], atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("context", ["clip", "window"])
+def test_whisper_in_a_folder_is_read_as_transformers_reads_it(context, monkeypatch):
+    waveform, folder = clips(), str(tiny_checkpoint("whisper"))
+    encoder, source = read_encoder(folder, context=context)
+    monkeypatch.setattr(checkpoint, "read_layers", lambda folder: None)
+    reference, expected = read_encoder(folder, context=context)
+    assert isinstance(encoder.model, WhisperLayers) and not isinstance(reference.model, WhisperLayers)
+    assert (source.digest, source.contamination) == (expected.digest, expected.contamination)
+    assert encoder.state_dict().keys() == reference.state_dict().keys()
+    torch.testing.assert_close(encoder.filters, reference.filters)
+    with torch.inference_mode():
+        for states, others in zip(encoder(waveform, LENGTHS), reference.eval()(waveform, LENGTHS), strict=True):
+            torch.testing.assert_close(states, others)
+    remade, _ = remake_encoder(folder, source.architecture, context=context)
+    remade.load_state_dict(encoder.state_dict())
+
+
+@pytest.mark.parametrize("change", [{"activation_function": "relu"}, {"scale_embedding": True}, {"d_model": None}])
+def test_what_is_other_than_usual_is_left_to_transformers(change, tmp_path):
+    folder = make_checkpoint(tmp_path / "whisper", "whisper")
+    assert read_layers(folder) is not None
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    assert read_layers(folder) is None
 
 
 def test_whisper_encodes_a_long_clip_in_windows():

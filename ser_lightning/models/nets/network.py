@@ -38,7 +38,7 @@ class Network(nn.Module):
         hashes: Sequence[str],
         n_samples: Sequence[int],
     ) -> bool:
-        """Compute once what is the same for a clip whenever it comes; called on the device, before training or test.
+        """Compute once what is always the same for a clip; called on the device, before training or a test.
 
         Args:
             make: turns rows of clips into the arguments of `forward`.
