@@ -187,7 +187,7 @@ def _about(saved: "Checkpoint", model: "EmotionRecognizer", test: "Test", *, is_
     protocol["speaker_independent"] = is_unseen
     return {
         "protocol": Protocol(**protocol),
-        "contamination": hook(model.net, "contamination"),
+        "contamination": hook(model.net, "contamination") or saved.stamp.get("contamination"),
         "model": Model(name=model.name, parameters=model.n_parameters, **hook(model.net, "description")()),
         "teacher": saved.stamp.get("teacher"),
         "seed": saved.config["seed"],

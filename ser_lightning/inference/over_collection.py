@@ -12,7 +12,10 @@ from ser_lightning.data.batches import Change, clip_batches
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.models.frontend import LogMel
+from ser_lightning.models.nets.network import cached_forward
 from ser_lightning.utils.errors import UserError
+
+_BATCH_SIZE = 256  # of cached features
 
 
 @torch.inference_mode()
@@ -24,7 +27,7 @@ def logits_of(
     what: str,
     change: Change | None = None,
 ) -> np.ndarray:
-    """Return the logits (N, K) of clips, in the order of ``rows``.
+    """Return the logits (N, K) of clips, in the order of ``rows``, from cached features where it has these.
 
     Args:
         what: the progress bar's title.
@@ -32,6 +35,21 @@ def logits_of(
 
     Raises: UserError where the model's numbers are none.
     """
+    device = model.device
+    cached = cached_forward(model.net, model.frontend, clips, rows, device=device) if change is None else None
+    if cached is not None:
+        batches = torch.tensor(rows, device=device).split(_BATCH_SIZE)
+        logits = torch.cat([cached(batch).float() for batch in batches]).cpu().numpy() / model.temperature
+    else:
+        logits = _from_waveforms(model, clips, rows, what=what, change=change)
+    if not np.isfinite(logits).all():
+        raise UserError(f"{what}: the model's outputs are no numbers (NaN): train it anew")
+    return logits
+
+
+def _from_waveforms(
+    model: EmotionRecognizer, clips: LabelledClips, rows: Sequence[int], *, what: str, change: Change | None
+) -> np.ndarray:
     statistics = None
     if model.speaker_clips != 1:
         assert isinstance(model.frontend, LogMel) and model.speaker_statistics is not None
@@ -46,7 +64,4 @@ def logits_of(
         of_speakers = statistics[batch] if statistics is not None else None
         of_batch = model.logits(waveform.to(model.device), lengths.to(model.device), of_speakers)
         logits_of_row |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
-    logits = np.stack([logits_of_row[row] for row in rows])
-    if not np.isfinite(logits).all():
-        raise UserError(f"{what}: the model's outputs are no numbers (NaN): train it anew")
-    return logits
+    return np.stack([logits_of_row[row] for row in rows])

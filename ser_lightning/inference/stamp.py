@@ -66,6 +66,7 @@ class _Stamp(_Part):
     protocol: _Protocol
     heard: dict[str, _TrainedOn] | None = None
     teacher: _Teacher | None = None
+    contamination: str | None = None
     temperature: Annotated[float, Field(gt=0, lt=math.inf)] = 1.0
 
 

@@ -7,18 +7,18 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ser_lightning.data.batches import Batch
+from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.gathered_outputs import Outputs
 from ser_lightning.models.nets.arguments import check_arguments, check_memory
-from ser_lightning.models.nets.network import hook
+from ser_lightning.models.nets.network import cached_forward, hook
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
 from ser_lightning.models.speaker_statistics import SpeakerStatistics, protocol_entry
@@ -168,28 +168,14 @@ class EmotionModule(LightningModule):
         """Return the front-end's speaker statistics, to be fitted before training; None where it has none."""
         return getattr(self.frontend, "speaker_statistics", None)
 
-    def cache_features(
-        self,
-        rows: Sequence[int],
-        *,
-        training_rows: Sequence[int],
-        hashes: Sequence[str],
-        n_samples: Sequence[int],
-        gather: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]],
-    ) -> None:
+    def cache_features(self, clips: LabelledClips, rows: Sequence[int], *, training_rows: Sequence[int]) -> None:
         """Let the network cache its features of clips, where it does that; see `Network.cache_features`.
 
-        It then fits what it standardises them by to the training clips. ``gather`` copies rows into waveforms
-        (B, T) and lengths (B,).
+        It then fits what it standardises them by to the training clips.
         """
-
-        def features(some: list[int]) -> tuple[Tensor, Tensor]:
-            waveform, lengths = (torch.from_numpy(array).to(self.device) for array in gather(some))
-            return self.frontend(waveform, lengths)
-
-        if hook(self.net, "cache_features")(features, rows=rows, hashes=hashes, n_samples=n_samples):
+        self._forward_cached = cached_forward(self.net, self.frontend, clips, rows, device=self.device)
+        if self._forward_cached is not None:
             hook(self.net, "fit_cached")(training_rows)
-            self._forward_cached = hook(self.net, "forward_cached")
             if self.augment.waveform or self.augment.features or self.augment.mixup is not None:
                 log.info("cached features are of clips as they are: augmentation needs model.net.store=false")
 

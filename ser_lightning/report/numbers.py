@@ -5,9 +5,10 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from ser_lightning.evaluation.bootstrap import Estimate
+if TYPE_CHECKING:
+    from ser_lightning.evaluation.bootstrap import Estimate
 
 MISSING = "–"
 _MINUS = "−"
@@ -19,7 +20,7 @@ def percent(share: float | None, decimals: int = 1, *, unit: str = "%") -> str:
     return f"{share:.{decimals}%}"[:-1] + unit if _known(share) else MISSING
 
 
-def bracketed(estimate: Estimate, *, signed: bool = False) -> str:
+def bracketed(estimate: "Estimate", *, signed: bool = False) -> str:
     """Write an estimate in per cent, without the unit, and its interval behind it where it has one."""
     ends = [estimate.low, estimate.high] if _known(estimate.low) and _known(estimate.high) else []
     value, *bounds = (points(at) if signed else percent(at, unit="") for at in (estimate.value, *ends))
@@ -31,7 +32,7 @@ def spread(sd: float | None) -> str:
     return f"± {percent(sd, unit='')}" if _known(sd) else MISSING
 
 
-def interval(estimate: Estimate | None) -> str:
+def interval(estimate: "Estimate | None") -> str:
     """Write an estimate's interval in per cent."""
     if estimate is None or not (_known(estimate.low) and _known(estimate.high)):
         return MISSING
@@ -46,7 +47,7 @@ def points(share: float | None, decimals: int = 1) -> str:
     return text if text[0] == _MINUS or not float(text) else "+" + text
 
 
-def points_interval(difference: Estimate) -> str:
+def points_interval(difference: "Estimate") -> str:
     """Write a difference's interval in percentage points."""
     if not (_known(difference.low) and _known(difference.high)):
         return MISSING

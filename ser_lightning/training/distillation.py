@@ -82,7 +82,8 @@ class Teacher:
 def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: EmotionDataModule) -> str | None:
     """Let ``student`` learn the answers of ``teacher`` for the training clips, as they are, beside the labels.
 
-    Returns: the teacher's contamination, see `Network.contamination`: what it may know of the test, a student may.
+    Returns: the teacher's contamination, or its own teacher's, see `Network.contamination`: what these may know of
+        the test, a student may.
     """
     module = teacher.module(trainer, data)
     logits = torch.full((len(data.manifest), len(data.labels)), torch.nan)  # (N, K)
@@ -95,7 +96,7 @@ def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: Emo
     if not torch.isfinite(logits[list(data.split.train)]).all():
         raise UserError(f"model.teacher={teacher.setting} does not answer with numbers: its weights are damaged")
     student.learn_from(logits)
-    return module.contamination
+    return module.contamination or teacher.stamp.get("contamination")
 
 
 def read_teacher(path: str | None) -> Teacher | None:

@@ -97,6 +97,7 @@ def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) ->
         "labels": list(data.labels),
         "sample_rate_hz": data.sample_rate_hz,
         "protocol": data.protocol() | module.protocol,
+        "contamination": module.contamination,
         **data.training_record(),
     }
 
@@ -188,7 +189,9 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         check_same_data(before, data)
         check_same_teacher(before, its_stamp)
         log.info("going on from %s", checkpoint)
-    contamination = distil(teacher, module, trainer, data) if teacher is not None else None
+    if teacher is not None:
+        of_teacher = distil(teacher, module, trainer, data)
+        its_stamp["contamination"] = module.contamination or of_teacher  # no checkpoint is written before
     if not config.data.num_workers:  # they are forked, and no thread may hold a lock then
         _import_report()
     with kept_memory():
@@ -200,7 +203,7 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     return {
         **facts,
         "teacher": teacher.record if teacher is not None else None,
-        "contamination": facts["contamination"] or contamination,
+        "contamination": its_stamp["contamination"],
         "history": history.columns(),
         "throughput": Throughput(train_clips_per_s=clock.clips_per_s, train_s=round(clock.train_s, 1)),
         "environment": environment,

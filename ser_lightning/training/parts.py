@@ -35,13 +35,8 @@ def make_module(
 def cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
     """Let a network whose features never change compute those of this split's clips once."""
     module.to(trainer.strategy.root_device)
-    module.cache_features(
-        sorted({*data.split.train, *data.split.val, *data.split.test}),
-        training_rows=data.split.train,
-        hashes=data.manifest.column("audio_hash"),
-        n_samples=data.clips.n_samples.tolist(),
-        gather=data.clips.gather,
-    )
+    rows = sorted({*data.split.train, *data.split.val, *data.split.test})
+    module.cache_features(data.clips, rows, training_rows=data.split.train)
 
 
 def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> None:

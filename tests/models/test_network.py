@@ -1,5 +1,7 @@
 """The optional hooks of a network: defaults for a plain module, and its own where it has them."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from conftest import config
@@ -68,10 +70,12 @@ def cache(made):
         -9_000, 9_000, (2, 8_000), dtype=torch.int16, generator=torch.Generator().manual_seed(0)
     )
     lengths = torch.tensor([8_000, 8_000])
-    given = {"hashes": ["a", "b"], "n_samples": lengths.tolist()}
-    made.cache_features(
-        [0, 1], training_rows=[0], **given, gather=lambda rows: (waveform[rows].numpy(), lengths[rows].numpy())
+    clips = SimpleNamespace(
+        manifest=SimpleNamespace(column=lambda name: ["a", "b"]),
+        n_samples=lengths.numpy(),
+        gather=lambda rows: (waveform[rows].numpy(), lengths[rows].numpy()),
     )
+    made.cache_features(clips, [0, 1], training_rows=[0])
     return waveform, lengths
 
 

@@ -8,20 +8,25 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from conftest import config, tiny_checkpoint
 from lightning.pytorch import Callback
 from tiny_checkpoints import FAMILIES, make_checkpoint
 from torch.nn import functional
 
-from ser_lightning import load_model
+from ser_lightning import cli, load_model
+from ser_lightning.inference.checkpoint import read_checkpoint
+from ser_lightning.inference.over_collection import logits_of
 from ser_lightning.models.nets.pretrained import Pretrained
-from ser_lightning.models.pretrained import feature_cache
-from ser_lightning.models.pretrained.checkpoint import read_encoder
+from ser_lightning.models.pretrained import checkpoint, feature_cache
+from ser_lightning.models.pretrained.checkpoint import read_encoder, remake_encoder
 from ser_lightning.models.pretrained.contamination import contamination
 from ser_lightning.models.pretrained.feature_cache import Clip, FeatureCache
 from ser_lightning.models.pretrained.wav2vec2 import Wav2Vec2Encoder
+from ser_lightning.models.pretrained.whisper_layers import WhisperLayers, read_layers
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import warmup_cosine
 from ser_lightning.runs.directory import RunDirectory
@@ -74,6 +79,32 @@ def test_a_clip_in_a_batch_is_as_transformers_makes_it_alone(family):
         expected = by_transformers(tiny_checkpoint(family), clip[:length])
         assert n_frames == (-(-length // 320) if family == "whisper" else expected.shape[1])
         torch.testing.assert_close(own[:, :n_frames], expected[:, :n_frames], atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("context", ["clip", "window"])
+def test_whisper_in_a_folder_is_read_as_transformers_reads_it(context, monkeypatch):
+    waveform, folder = clips(), str(tiny_checkpoint("whisper"))
+    encoder, source = read_encoder(folder, context=context)
+    monkeypatch.setattr(checkpoint, "read_layers", lambda folder: None)
+    reference, expected = read_encoder(folder, context=context)
+    assert isinstance(encoder.model, WhisperLayers) and not isinstance(reference.model, WhisperLayers)
+    assert (source.digest, source.contamination) == (expected.digest, expected.contamination)
+    assert encoder.state_dict().keys() == reference.state_dict().keys()
+    torch.testing.assert_close(encoder.filters, reference.filters)
+    with torch.inference_mode():
+        for states, others in zip(encoder(waveform, LENGTHS), reference.eval()(waveform, LENGTHS), strict=True):
+            torch.testing.assert_close(states, others)
+    remade, _ = remake_encoder(folder, source.architecture, context=context)
+    remade.load_state_dict(encoder.state_dict())
+
+
+@pytest.mark.parametrize("change", [{"activation_function": "relu"}, {"scale_embedding": True}, {"d_model": None}])
+def test_what_is_other_than_usual_is_left_to_transformers(change, tmp_path):
+    folder = make_checkpoint(tmp_path / "whisper", "whisper")
+    assert read_layers(folder) is not None
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    assert read_layers(folder) is None
 
 
 def test_whisper_encodes_a_long_clip_in_windows():
@@ -515,6 +546,23 @@ def test_training_on_cached_features_is_as_on_waveforms(tiny, probe, encoded, tm
     losses = [result_of(run)["metrics"]["val"]["loss"] for run in (probe, live)]
     assert losses[0] == pytest.approx(losses[1], abs=2e-2)  # in bf16 where the hardware has it
     assert_alike(predicted(probe), predicted(live), within=2e-2)
+
+
+def test_evaluation_and_calibration_read_cached_features(tiny, probe, encoded, tmp_path, monkeypatch):
+    before = len(encoded)
+    for command in (["eval", "--to", tmp_path / "to"], ["calibrate", "--output", tmp_path / "calibrated.ckpt"]):
+        done = CliRunner().invoke(cli.main, [str(word) for word in (*command, probe.path)])
+        assert done.exit_code == 0 or "does not help" in done.stderr, done.stderr
+    assert len(encoded) == before
+    assert_alike(predicted(RunDirectory(tmp_path / "to")), predicted(probe), within=1e-6)
+    saved = read_checkpoint(probe.best)
+    saved.write(tmp_path / "halved.ckpt", temperature=2.0)
+    model, data = load_model(tmp_path / "halved.ckpt"), make_data(tiny())
+    rows = list(data.split.test)
+    waveform, lengths = (torch.from_numpy(array) for array in data.clips.gather(rows))
+    with torch.inference_mode():
+        expected = model.logits(waveform, lengths).numpy()
+    np.testing.assert_allclose(logits_of(model, data.clips, rows, what=""), expected, atol=2e-2)
 
 
 def test_what_is_said_of_a_probe(probe, home):

@@ -6,17 +6,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from conftest import config
 from lightning.pytorch import Callback
 from torch.nn import functional
 
-from ser_lightning import load_model
+from ser_lightning import cli, load_model
 from ser_lightning.data.batches import Batch
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tasks.classification import Classification
 from ser_lightning.training import experiment
-from ser_lightning.training.distillation import read_teacher
+from ser_lightning.training.distillation import Teacher, read_teacher
 from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.utils.errors import UserError
 
@@ -121,6 +122,28 @@ def test_answers_are_the_teachers_for_training_clips_alone(tiny, teacher, tmp_pa
     alone = RunDirectory(tmp_path / "alone")
     train(tiny("trainer.precision=32-true"), alone)
     assert result["history"]["train/loss"] != json.loads(alone.result.read_text())["history"]["train/loss"]
+
+
+@pytest.mark.parametrize("known_from", ["its network", "its own teacher"])
+def test_what_a_teacher_may_know_of_the_test_a_student_may(tiny, teacher, tmp_path, monkeypatch, known_from):
+    path = teacher.best
+    if known_from == "its own teacher":
+        path = changed(teacher, tmp_path / "teacher.ckpt", contamination="trained on everything")
+    else:
+        make = Teacher.module
+
+        def contaminated(self, *arguments):
+            module = make(self, *arguments)
+            module.net.contamination = "trained on everything"
+            return module
+
+        monkeypatch.setattr(Teacher, "module", contaminated)
+    run = RunDirectory(tmp_path / "run")
+    train(tiny(f"model.teacher={path}", "trainer.max_epochs=1"), run)
+    done = CliRunner().invoke(cli.main, ["eval", str(run.path), "--to", str(tmp_path / "to")])
+    assert done.exit_code == 0, done.stderr
+    for folder in (run.path, tmp_path / "to"):
+        assert json.loads((folder / "result.json").read_text())["contamination"] == "trained on everything"
 
 
 class Crash(Callback):

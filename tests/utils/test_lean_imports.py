@@ -14,7 +14,8 @@ def test_runs_do_not_import_what_they_do_without():
 
 def test_recognition_imports_nothing_of_training_and_evaluation():
     code = (
-        "import sys, ser_lightning.inference.predict; "
+        "import sys, ser_lightning.inference.predict, ser_lightning.report.numbers; "
+        "import ser_lightning.commands.prediction_tables; "
         "print({'scipy', 'lightning', 'matplotlib', 'wandb'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -9,7 +9,10 @@ B: clips of a batch.  T: samples.  M: mel bins.  F: frames.  K: classes.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from ser_lightning.data.labelled_clips import LabelledClips
 
 
 class Network(nn.Module):
@@ -35,15 +38,15 @@ class Network(nn.Module):
         hashes: Sequence[str],
         n_samples: Sequence[int],
     ) -> bool:
-        """Compute once what is the same for a clip in every epoch; called on the device, before training.
+        """Compute once what is always the same for a clip; called on the device, before training or a test.
 
         Args:
             make: turns rows of clips into the arguments of `forward`.
-            rows: of the clips of this split.
+            rows: of the clips that will come.
             hashes, n_samples: of every row: the hash of its sound, and its length.
 
-        Returns: whether that was done. If so, `forward_cached` replaces `forward` until the end of the test, and
-            there is nothing for augmentation to change.
+        Returns: whether that was done. If so, `forward_cached` replaces `forward` for these clips, and there is
+            nothing for augmentation to change.
         """
         return False
 
@@ -82,3 +85,22 @@ _DEFAULTS = Network()
 def hook(net: nn.Module, name: str) -> Any:
     """Return a network's hook of that name, or the default of `Network` where a plain module has none."""
     return getattr(net, name, getattr(_DEFAULTS, name))
+
+
+def cached_forward(
+    net: nn.Module,
+    frontend: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    clips: LabelledClips,
+    rows: Sequence[int],
+    *,
+    device: torch.device,
+) -> Callable[[Tensor], Tensor] | None:
+    """Let a network cache its features of these clips; return its `forward_cached`, or None where it does not."""
+
+    def features(some: list[int]) -> tuple[Tensor, Tensor]:
+        waveform, lengths = (torch.from_numpy(array).to(device) for array in clips.gather(some))
+        return frontend(waveform, lengths)
+
+    hashes, n_samples = clips.manifest.column("audio_hash"), clips.n_samples.tolist()
+    is_cached = hook(net, "cache_features")(features, rows=rows, hashes=hashes, n_samples=n_samples)
+    return hook(net, "forward_cached") if is_cached else None

@@ -13,6 +13,7 @@ import numpy as np
 from ser_lightning.models.pretrained.contamination import contamination
 from ser_lightning.models.pretrained.wav2vec2 import Wav2Vec2Encoder
 from ser_lightning.models.pretrained.whisper import WhisperEncoder
+from ser_lightning.models.pretrained.whisper_layers import WhisperLayers, read_layers
 from ser_lightning.models.raw_waveform import RATE_HZ
 from ser_lightning.utils.errors import UserError, first_line
 
@@ -71,12 +72,22 @@ class Source:
 def read_encoder(name: str | None, *, context: str = "window") -> tuple[Encoder, Source]:
     """Read the model of that name on the hub, or in the folder of that name, in 32 bits; ``context`` is of Whisper.
 
+    Whisper in a folder is read without transformers.
     Raises: UserError where transformers is not installed, or no such model can be had or used.
     """
     if not name:
         raise UserError(
             "model=pretrained needs to know which: model.net.name=facebook/wav2vec2-base, say, or a folder of one"
         )
+    folder = _folder_of(name)
+    config, preprocessor, model = (folder and read_layers(folder)) or _by_transformers(name)
+    if preprocessor.sampling_rate != RATE_HZ:
+        raise UserError(f"{name} takes {preprocessor.sampling_rate} samples a second, and clips have {RATE_HZ}")
+    return _made(name, config, preprocessor, model, context=context)
+
+
+def _by_transformers(name: str) -> tuple[Any, Any, Any]:
+    """Return config, preprocessor and model. Raises: as `read_encoder`."""
     library = _library()
     config = _read(name, "config.json", partial(library.AutoConfig.from_pretrained, trust_remote_code=False))
     if config.model_type not in FAMILIES:
@@ -84,8 +95,6 @@ def read_encoder(name: str | None, *, context: str = "window") -> tuple[Encoder,
     config.update({setting: value for setting, value in _OFF.items() if hasattr(config, setting)})
     read_preprocessor = partial(library.AutoFeatureExtractor.from_pretrained, trust_remote_code=False)
     preprocessor = _read(name, "preprocessor_config.json", read_preprocessor)
-    if preprocessor.sampling_rate != RATE_HZ:
-        raise UserError(f"{name} takes {preprocessor.sampling_rate} samples a second, and clips have {RATE_HZ}")
     model, report = _read(
         name,
         "the file of weights",
@@ -96,7 +105,7 @@ def read_encoder(name: str | None, *, context: str = "window") -> tuple[Encoder,
     lacking = sorted(key for key in report["missing_keys"] if "decoder." not in key)
     if lacking:
         raise UserError(f"{name} lacks {len(lacking)} of its weights, {lacking[0]} for one")
-    return _made(name, config, preprocessor, model, context=context)
+    return config, preprocessor, model
 
 
 def remake_encoder(name: str | None, architecture: str, *, context: str = "window") -> tuple[Encoder, Source]:
@@ -156,7 +165,7 @@ def _encoder(config: Any, preprocessor: Any, model: Any, context: str) -> Encode
     if config.model_type in WAVES:
         return Wav2Vec2Encoder(model, standardise=preprocessor.do_normalize)
     return WhisperEncoder(
-        model.get_encoder(),
+        model if isinstance(model, WhisperLayers) else model.get_encoder(),
         mel_filters=preprocessor.mel_filters,
         n_fft=preprocessor.n_fft,
         hop_samples=preprocessor.hop_length,
