@@ -14,7 +14,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ser_lightning.data.batches import Batch, ClipBatches, LengthBuckets
+from ser_lightning.data.batches import BATCH_SECONDS, Batch, ClipBatches, LengthBuckets
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
 from ser_lightning.data.manifest import Manifest, Utterance
@@ -46,6 +46,7 @@ class EmotionDataModule(LightningDataModule):
         splits: the named rules.
         batch_size: clips a training batch, in each process.
         eval_batch_size: clips a batch in validation and test.
+        batch_seconds: of audio in a batch of either, padding counted: of long clips it holds fewer. None is 600.
         pool_batches: batches' worth of shuffled training clips that are sorted by length together, so that little
             of a batch is padding; 1 leaves batches as they were dealt.
         num_workers: processes that gather batches; gathering is a copy out of memory, so 0 does.
@@ -63,6 +64,7 @@ class EmotionDataModule(LightningDataModule):
         fold: int = 0,
         batch_size: int = 32,
         eval_batch_size: int = 64,
+        batch_seconds: float | None = None,
         pool_batches: int = 16,
         num_workers: int = 0,
         seed: int = 0,
@@ -77,10 +79,13 @@ class EmotionDataModule(LightningDataModule):
         sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "pool_batches": pool_batches}
         check("data.", integer=True, at_least=1, **sizes)
         check("data.", integer=True, at_least=0, seed=seed)
+        if batch_seconds is not None:
+            check("data.", above=0, batch_seconds=batch_seconds)
         check(
             "data.", integer=True, at_least=0, at_most=max(64, 4 * (os.cpu_count() or 1)), num_workers=num_workers
         )
         self.sample_rate_hz = SAMPLE_RATE_HZ
+        self.batch_seconds = BATCH_SECONDS if batch_seconds is None else batch_seconds
         self._splits = dict(splits)
         self._sources = sources
         self._split_name = split
@@ -266,6 +271,7 @@ class EmotionDataModule(LightningDataModule):
             self.clips.n_samples,
             batch_size=batch_size,
             shuffle=shuffle,
+            batch_seconds=self.batch_seconds,
             pool_batches=self._pool_batches,
             seed=self._seed,
             rank=self.trainer.global_rank if self.trainer else 0,

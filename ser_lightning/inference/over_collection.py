@@ -4,6 +4,7 @@ N: clips.  B: clips of a batch.  T: samples.  K: classes.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,27 +23,29 @@ def logits_of(
     rows: Sequence[int],
     *,
     what: str,
+    batch_seconds: float,
     change: Change | None = None,
 ) -> np.ndarray:
     """Return the logits (N, K) of clips, in the order of ``rows``.
 
     Args:
         what: the progress bar's title.
+        batch_seconds: of audio in a batch, as in `LengthBuckets`.
         change: of a row and its samples (T,) int16 makes the samples that the model is run on instead.
 
     Raises: UserError where the model's numbers are none.
     """
+    batches = partial(clip_batches, clips, rows, change=change, batch_seconds=batch_seconds)
     statistics = None
     if model.speaker_clips != 1:
         assert isinstance(model.frontend, LogMel) and model.speaker_statistics is not None
-        batches = clip_batches(clips, rows, what=f"{what}: speaker statistics", change=change)
         statistics = model.speaker_statistics.estimate(  # (N, 2, M)
-            model.frontend.moments_of_set(batches, n_clips=len(clips.manifest)),
+            model.frontend.moments_of_set(batches(what=f"{what}: speaker statistics"), n_clips=len(clips.manifest)),
             clips.manifest.by_speaker(rows),
             n_clips=model.speaker_clips,
         )
     logits_of_row: dict[int, np.ndarray] = {}
-    for batch, waveform, lengths in clip_batches(clips, rows, what=what, change=change):
+    for batch, waveform, lengths in batches(what=what):
         of_speakers = statistics[batch] if statistics is not None else None
         of_batch = model.logits(waveform.to(model.device), lengths.to(model.device), of_speakers)
         logits_of_row |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))

@@ -86,10 +86,16 @@ def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: Emo
     """
     module = teacher.module(trainer, data)
     logits = torch.full((len(data.manifest), len(data.labels)), torch.nan)  # (N, K)
-    batches = list(LengthBuckets(data.split.train, data.clips.n_samples, batch_size=_BATCH_SIZE, shuffle=False))
+    buckets = LengthBuckets(
+        data.split.train,
+        data.clips.n_samples,
+        batch_size=_BATCH_SIZE,
+        shuffle=False,
+        batch_seconds=data.batch_seconds,
+    )
     clips = ClipBatches(data.clips)
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        for rows in track(batches, f"answers of {teacher.record.name}"):
+        for rows in track(list(buckets), f"answers of {teacher.record.name}"):
             batch = Batch(*(tensor.to(module.device) for tensor in clips[rows]))
             logits[rows] = module.logits(batch).float().cpu()
     if not torch.isfinite(logits[list(data.split.train)]).all():

@@ -51,7 +51,9 @@ def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> No
     assert isinstance(module.frontend, LogMel), "no other front-end has statistics"
     split, manifest = data.split, data.manifest
     rows = sorted({*split.train, *split.val, *split.test})
-    batches = clip_batches(data.clips, rows, what="speaker statistics", change=None)
+    batches = clip_batches(
+        data.clips, rows, what="speaker statistics", change=None, batch_seconds=data.batch_seconds
+    )
     module.speaker_statistics.fit(
         module.frontend.moments_of_set(batches, n_clips=len(manifest)),
         training=manifest.by_speaker(split.train),
