@@ -21,7 +21,7 @@ from ser_lightning.utils.safe_instantiate import check_description
 
 ALL = "all"  # in place of a split's name
 _NAMING_CORPORA = ("_target_", "corpus", "corpora", "manifest", "test_corpus")  # settings of the data
-_NEW_SETTINGS = {"same_speakers": None, "batch_seconds": None}  # which older checkpoints do not have
+_NEW_SETTINGS = ("same_speakers", "batch_seconds", "max_clip_seconds", "on_long")  # older checkpoints lack some
 _NOTHING = object()
 
 
@@ -37,7 +37,7 @@ class Test:
     config: DictConfig
     clips: LabelledClips
     rows: Sequence[int]
-    batch_seconds: float
+    batch_seconds: float | None
     protocol: Mapping[str, Any]
 
 
@@ -47,7 +47,7 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
     ``trust``: see `utils.safe_instantiate`.
     Raises: UserError for overrides that are not of the data, or that cannot be applied.
     """
-    data = {**_NEW_SETTINGS, **saved.config["data"]}
+    data = {**dict.fromkeys(_NEW_SETTINGS), **saved.config["data"]}
     config = OmegaConf.create({**saved.config, "data": data})
     if any(text.startswith("data=") for text in overrides):
         config.data = compose_config(*overrides).data

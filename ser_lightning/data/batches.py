@@ -1,6 +1,8 @@
 """Batches of clips of about one length: what a model is trained and tested on, and waveforms of chosen clips.
 
-N: clips of the set.  B: clips of a batch.  T: samples of its longest clip.  K: classes.
+A clip that is cut into pieces is several clips here: see `long_clips`.
+
+N: clips of the set, pieces included.  B: clips of a batch.  T: samples of its longest clip.  K: classes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +19,15 @@ from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, padded
 from ser_lightning.utils.progress import track
 
 Change = Callable[[int, np.ndarray], np.ndarray]  # row and samples (T,) of a clip -> samples
-BATCH_SECONDS = 600.0  # of a batch, padding counted: 64 clips of 9 s, more than the corpora here have
+_LEAST_SECONDS, _SECONDS_A_CLIP = 600.0, 9.0  # of a batch whose bound is not given: no corpus here has longer clips
 _BATCH_SIZE = 32  # where nothing is trained
 
 
 class Batch(NamedTuple):
-    """Clips and what is true of them. Samples travel as int16; ``index`` is the clip's row in the manifest."""
+    """Clips and what is true of them. Samples travel as int16; ``index`` is the clip's number among the pieces.
+
+    That is its row in the manifest too, but for the second piece of a clip and those that follow.
+    """
 
     waveform: Tensor  # (B, T) int16, padded with zeros
     lengths: Tensor  # (B,) int64, samples
@@ -32,16 +37,16 @@ class Batch(NamedTuple):
 
 
 class ClipBatches(Dataset[Batch]):
-    """Labelled clips, indexed by a list of rows; an item is a whole `Batch`."""
+    """Labelled clips, indexed by a list of pieces; an item is a whole `Batch`."""
 
     def __init__(self, clips: LabelledClips):
         self._clips = clips
-        self._labels = torch.from_numpy(clips.reference)  # (N,)
-        self._targets = torch.from_numpy(clips.target)  # (N, K)
+        self._labels = torch.from_numpy(clips.reference[clips.pieces.clip])  # (N,)
+        self._targets = torch.from_numpy(clips.target[clips.pieces.clip])  # (N, K)
 
-    def __getitem__(self, rows: Sequence[int]) -> Batch:
-        waveform, lengths = self._clips.gather(rows)
-        index = torch.as_tensor(rows)
+    def __getitem__(self, pieces: Sequence[int]) -> Batch:
+        waveform, lengths = self._clips.gather(pieces)
+        index = torch.as_tensor(pieces)
         return Batch(
             waveform=torch.from_numpy(waveform),
             lengths=torch.from_numpy(lengths),
@@ -55,7 +60,8 @@ class LengthBuckets(Sampler[list[int]]):
     """Batches of clips of about one length, the same for the same seed, epoch and number of processes.
 
     A batch holds ``batch_size`` clips, or fewer where these are so long that it would hold more than
-    ``batch_seconds``, padding counted; a clip that is longer than that is alone in its batch.
+    ``batch_seconds``, padding counted; a clip that is longer than that is alone in its batch. None is 9 a clip, or
+    600 where that is more.
 
     Shuffled: clips are shuffled, sorted by length within pools of ``pool_batches`` batches (1: not at all), and the
     batches shuffled; of several processes each takes every ``n_ranks``-th, and the few beyond a multiple of
@@ -72,7 +78,7 @@ class LengthBuckets(Sampler[list[int]]):
         *,
         batch_size: int,
         shuffle: bool,
-        batch_seconds: float = BATCH_SECONDS,
+        batch_seconds: float | None = None,
         pool_batches: int = 16,
         seed: int = 0,
         rank: int = 0,
@@ -129,26 +135,28 @@ class LengthBuckets(Sampler[list[int]]):
 
 
 def clip_batches(
-    clips: LabelledClips, rows: Sequence[int], *, what: str, change: Change | None, batch_seconds: float
+    clips: LabelledClips, pieces: Sequence[int], *, what: str, change: Change | None, batch_seconds: float | None
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Return rows, their waveforms (B, T) int16 and lengths (B,), batch by batch.
+    """Return pieces of clips, their waveforms (B, T) int16 and lengths (B,), batch by batch.
 
     ``change`` is made to every waveform; ``what`` names the work for the progress bar.
     """
     buckets = LengthBuckets(
-        rows, clips.n_samples, batch_size=_BATCH_SIZE, shuffle=False, batch_seconds=batch_seconds
+        pieces, clips.pieces.n_samples, batch_size=_BATCH_SIZE, shuffle=False, batch_seconds=batch_seconds
     )
     batches = list(buckets)
     for batch in track(batches, what):
         waveform, lengths = clips.gather(batch)
         if change is not None:
-            unchanged = zip(batch, waveform, lengths, strict=True)
+            unchanged = zip(clips.pieces.clip[batch].tolist(), waveform, lengths, strict=True)
             waveform, lengths = padded([change(row, samples[:length]) for row, samples, length in unchanged])
         yield batch, torch.from_numpy(waveform), torch.from_numpy(lengths)
 
 
-def _batch_sizes(n_samples: np.ndarray, batch_size: int, batch_seconds: float) -> np.ndarray:
+def _batch_sizes(n_samples: np.ndarray, batch_size: int, batch_seconds: float | None) -> np.ndarray:
     """Return how many clips as long as each (N,) go into a batch: all, else the power of two that fits."""
+    if batch_seconds is None:
+        batch_seconds = max(_LEAST_SECONDS, _SECONDS_A_CLIP * batch_size)
     fitting = np.maximum(1, int(batch_seconds * SAMPLE_RATE_HZ) // np.maximum(1, n_samples))
     power_of_two = 2 ** np.floor(np.log2(fitting)).astype(np.int64)
     return np.where(fitting >= batch_size, batch_size, power_of_two)

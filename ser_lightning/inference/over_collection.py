@@ -11,6 +11,7 @@ import torch
 
 from ser_lightning.data.batches import Change, clip_batches
 from ser_lightning.data.labelled_clips import LabelledClips
+from ser_lightning.data.long_clips import joined
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.utils.errors import UserError
@@ -23,10 +24,10 @@ def logits_of(
     rows: Sequence[int],
     *,
     what: str,
-    batch_seconds: float,
+    batch_seconds: float | None,
     change: Change | None = None,
 ) -> np.ndarray:
-    """Return the logits (N, K) of clips, in the order of ``rows``.
+    """Return the logits (N, K) of clips, in the order of ``rows``; of one in pieces, those of all of it.
 
     Args:
         what: the progress bar's title.
@@ -35,21 +36,28 @@ def logits_of(
 
     Raises: UserError where the model's numbers are none.
     """
-    batches = partial(clip_batches, clips, rows, change=change, batch_seconds=batch_seconds)
+    pieces = clips.pieces_of(rows)
+    batches = partial(clip_batches, clips, pieces, change=change, batch_seconds=batch_seconds)
     statistics = None
     if model.speaker_clips != 1:
         assert isinstance(model.frontend, LogMel) and model.speaker_statistics is not None
         statistics = model.speaker_statistics.estimate(  # (N, 2, M)
-            model.frontend.moments_of_set(batches(what=f"{what}: speaker statistics"), n_clips=len(clips.manifest)),
-            clips.manifest.by_speaker(rows),
+            model.frontend.moments_of_set(
+                batches(what=f"{what}: speaker statistics"), n_clips=len(clips.pieces.clip)
+            ),
+            clips.pieces_by_speaker(rows),
             n_clips=model.speaker_clips,
         )
-    logits_of_row: dict[int, np.ndarray] = {}
+    logits_of_piece: dict[int, np.ndarray] = {}
     for batch, waveform, lengths in batches(what=what):
         of_speakers = statistics[batch] if statistics is not None else None
         of_batch = model.logits(waveform.to(model.device), lengths.to(model.device), of_speakers)
-        logits_of_row |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
-    logits = np.stack([logits_of_row[row] for row in rows])
+        logits_of_piece |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
+    logits = np.stack([logits_of_piece[piece] for piece in pieces])
+    if clips.pieces.several:  # joined before any temperature, as it is fitted
+        answers = torch.from_numpy(logits * model.temperature)
+        whose, means = joined(torch.from_numpy(clips.pieces.clip[pieces]), answers)
+        logits = (means / model.temperature).numpy()[np.searchsorted(whose.numpy(), rows)]
     if not np.isfinite(logits).all():
         raise UserError(f"{what}: the model's outputs are no numbers (NaN): train it anew")
     return logits

@@ -155,6 +155,7 @@ def test_short_clips_are_batched_as_if_there_were_no_bound():
             buckets(shuffle=shuffle, batch_seconds=1e9)
         )
         assert list(buckets(shuffle=shuffle, batch_seconds=4 * 32)) != list(buckets(shuffle=shuffle))
+    assert list(buckets(batch_size=128)) == list(buckets(batch_size=128, batch_seconds=1152))
     short = sorted(map(sorted, buckets_with_long(batch_seconds=160.0)), key=len)[-15:]  # of 503 clips in 16 batches
     assert {len(batch) for batch in short} == {32}
 
