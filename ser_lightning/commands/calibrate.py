@@ -115,7 +115,8 @@ def _validation_logits(
                 )
             log.warning("speakers are shared with training: on new ones it will be over-confident")
     model = recognizer(saved, device=device, trust=trust)
-    logits = logits_of(model, data.clips, rows, what="validation clips").astype(np.float64) * model.temperature
+    logits = logits_of(model, data.clips, rows, what="validation clips", batch_seconds=data.batch_seconds)
+    logits = logits.astype(np.float64) * model.temperature
     clips = [data.manifest[row] for row in rows]
     labels = np.array([model.labels.index(clip.emotion) for clip in clips], dtype=np.int64)
     return logits, labels, [clip.speaker for clip in clips]

@@ -8,6 +8,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.leakage import TrainingRecord
 from ser_lightning.data.splits.split import Split
@@ -20,18 +21,23 @@ from ser_lightning.utils.safe_instantiate import check_description
 
 ALL = "all"  # in place of a split's name
 _NAMING_CORPORA = ("_target_", "corpus", "corpora", "manifest", "test_corpus")  # settings of the data
+_NEW_SETTINGS = ("same_speakers", "batch_seconds", "max_clip_seconds", "on_long")  # older checkpoints lack some
 _NOTHING = object()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Test:
-    """The clips a checkpoint is tested on: rows of labelled clips, and the protocol that result.json records."""
+    """The clips a checkpoint is tested on: rows of labelled clips, and the protocol that result.json records.
+
+    ``batch_seconds``: see `EmotionDataModule`.
+    """
 
     __test__ = False  # no test class
 
     config: DictConfig
     clips: LabelledClips
     rows: Sequence[int]
+    batch_seconds: float | None
     protocol: Mapping[str, Any]
 
 
@@ -41,7 +47,7 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
     ``trust``: see `utils.safe_instantiate`.
     Raises: UserError for overrides that are not of the data, or that cannot be applied.
     """
-    data = {"same_speakers": None, **saved.config["data"]}  # which older ones do not have
+    data = {**dict.fromkeys(_NEW_SETTINGS), **saved.config["data"]}
     config = OmegaConf.create({**saved.config, "data": data})
     if any(text.startswith("data=") for text in overrides):
         config.data = compose_config(*overrides).data
@@ -79,10 +85,16 @@ def choose_test(saved: Checkpoint, overrides: Sequence[str], *, all_clips: bool,
     _check_labels(data.labels, saved.labels)
     split_was_named = any(text.partition("=")[0].lstrip("+") in ("data.split", "data.fold") for text in overrides)
     if all_clips or (not split_was_named and not _trained_here(saved, config, data.clips)):
-        return _all_clips(config, data.clips, saved)
+        return _all_clips(config, data, saved)
     data.setup()
     protocol = data.protocol() | {"selection": _selection(saved)}
-    return Test(config=config, clips=data.clips, rows=data.split.test, protocol=_with_training(protocol, saved))
+    return Test(
+        config=config,
+        clips=data.clips,
+        rows=data.split.test,
+        batch_seconds=data.batch_seconds,
+        protocol=_with_training(protocol, saved),
+    )
 
 
 def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
@@ -106,7 +118,8 @@ def _trained_here(saved: Checkpoint, config: DictConfig, clips: LabelledClips) -
     return record.has_corpus_of(clips)
 
 
-def _all_clips(config: DictConfig, clips: LabelledClips, saved: Checkpoint) -> Test:
+def _all_clips(config: DictConfig, data: EmotionDataModule, saved: Checkpoint) -> Test:
+    clips = data.clips
     rows = [row for row, label in enumerate(clips.reference) if label >= 0]
     nobody = Split(train=(), val=(), test=tuple(rows), speaker_independent=True)
     protocol = {
@@ -122,7 +135,7 @@ def _all_clips(config: DictConfig, clips: LabelledClips, saved: Checkpoint) -> T
         "selection": _selection(saved),
         "trained_on": saved.protocol["corpus"],
     }
-    return Test(config=config, clips=clips, rows=rows, protocol=protocol)
+    return Test(config=config, clips=clips, rows=rows, batch_seconds=data.batch_seconds, protocol=protocol)
 
 
 def _with_training(protocol: Mapping[str, Any], saved: Checkpoint) -> dict[str, Any]:

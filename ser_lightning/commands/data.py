@@ -91,6 +91,9 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool,
     the chosen split. Lesser problems are warnings.
     """
     config = _config(name, root, (*overrides, "data.on_bad=exclude"))
+    refuses_long = config.data.on_long in (None, "error")
+    if refuses_long:
+        config.data.on_long = "split"
     from ser_lightning.data.audit.corpus_audit import audit as audit_clips
     from ser_lightning.data.audit.speaker_encoder import weights_file
     from ser_lightning.data.audit.speakers import compare_clips_by_speaker
@@ -109,6 +112,7 @@ def audit(name: str, overrides: tuple[str, ...], root: str | None, voices: bool,
         rules,
         chosen=config.data.split,
         needs_validation=bool(needing_validation(config)),
+        refuses_long=refuses_long,
         speaker_similarity=similarity,
     )
     if as_json:

@@ -97,7 +97,7 @@ def evaluate(
     model = recognizer(saved, device=device, trust=trust)
     if speaker_clips_text is not None:
         model.speaker_clips = _speaker_clips(speaker_clips_text, model)
-    logits = logits_of(model, test.clips, test.rows, what="test clips")
+    logits = logits_of(model, test.clips, test.rows, what="test clips", batch_seconds=test.batch_seconds)
     evaluation = saved.task.evaluate(test.clips.test_clips(test.rows), logits)
     robustness = _robustness(model, test, evaluation.predictions) if with_robustness else []
     run.path.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,12 @@ def _robustness(model: "EmotionRecognizer", test: "Test", clean: "Predictions") 
             predicted = clean.predicted
         else:
             logits = logits_of(
-                model, test.clips, test.rows, what=condition.title, change=_change(manifest, condition)
+                model,
+                test.clips,
+                test.rows,
+                what=condition.title,
+                batch_seconds=test.batch_seconds,
+                change=_change(manifest, condition),
             )
             predicted = logits.argmax(axis=1).astype(np.int64)
         tested.append(

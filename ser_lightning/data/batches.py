@@ -1,10 +1,12 @@
 """Batches of clips of about one length: what a model is trained and tested on, and waveforms of chosen clips.
 
-N: clips of the set.  B: clips of a batch.  T: samples of its longest clip.  K: classes.
+A clip that is cut into pieces is several clips here: see `long_clips`.
+
+N: clips of the set, pieces included.  B: clips of a batch.  T: samples of its longest clip.  K: classes.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +15,19 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ser_lightning.data.labelled_clips import LabelledClips
-from ser_lightning.data.prepare.decoding import padded
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, padded
 from ser_lightning.utils.progress import track
 
 Change = Callable[[int, np.ndarray], np.ndarray]  # row and samples (T,) of a clip -> samples
+_LEAST_SECONDS, _SECONDS_A_CLIP = 600.0, 9.0  # of a batch whose bound is not given: no corpus here has longer clips
 _BATCH_SIZE = 32  # where nothing is trained
 
 
 class Batch(NamedTuple):
-    """Clips and what is true of them. Samples travel as int16; ``index`` is the clip's row in the manifest."""
+    """Clips and what is true of them. Samples travel as int16; ``index`` is the clip's number among the pieces.
+
+    That is its row in the manifest too, but for the second piece of a clip and those that follow.
+    """
 
     waveform: Tensor  # (B, T) int16, padded with zeros
     lengths: Tensor  # (B,) int64, samples
@@ -31,16 +37,16 @@ class Batch(NamedTuple):
 
 
 class ClipBatches(Dataset[Batch]):
-    """Labelled clips, indexed by a list of rows; an item is a whole `Batch`."""
+    """Labelled clips, indexed by a list of pieces; an item is a whole `Batch`."""
 
     def __init__(self, clips: LabelledClips):
         self._clips = clips
-        self._labels = torch.from_numpy(clips.reference)  # (N,)
-        self._targets = torch.from_numpy(clips.target)  # (N, K)
+        self._labels = torch.from_numpy(clips.reference[clips.pieces.clip])  # (N,)
+        self._targets = torch.from_numpy(clips.target[clips.pieces.clip])  # (N, K)
 
-    def __getitem__(self, rows: Sequence[int]) -> Batch:
-        waveform, lengths = self._clips.gather(rows)
-        index = torch.as_tensor(rows)
+    def __getitem__(self, pieces: Sequence[int]) -> Batch:
+        waveform, lengths = self._clips.gather(pieces)
+        index = torch.as_tensor(pieces)
         return Batch(
             waveform=torch.from_numpy(waveform),
             lengths=torch.from_numpy(lengths),
@@ -53,10 +59,16 @@ class ClipBatches(Dataset[Batch]):
 class LengthBuckets(Sampler[list[int]]):
     """Batches of clips of about one length, the same for the same seed, epoch and number of processes.
 
+    A batch holds ``batch_size`` clips, or fewer where these are so long that it would hold more than
+    ``batch_seconds``, padding counted; a clip that is longer than that is alone in its batch. None is 9 a clip, or
+    600 where that is more.
+
     Shuffled: clips are shuffled, sorted by length within pools of ``pool_batches`` batches (1: not at all), and the
     batches shuffled; of several processes each takes every ``n_ranks``-th, and the few beyond a multiple of
-    ``n_ranks`` sit the epoch out. Unshuffled, for evaluation: every clip is in exactly one process's batch. Either
-    way each process makes the same number of batches, so that none waits for another at the end.
+    ``n_ranks`` sit the epoch out. Clips that fit ``batch_size`` at a time are batched apart from those that fit
+    only 16, 8, 4, 2 or 1, so that every epoch has as many batches. Unshuffled, for evaluation: every clip is in
+    exactly one process's batch. Either way each process makes the same number of batches, so that none waits for
+    another at the end.
     """
 
     def __init__(
@@ -66,6 +78,7 @@ class LengthBuckets(Sampler[list[int]]):
         *,
         batch_size: int,
         shuffle: bool,
+        batch_seconds: float | None = None,
         pool_batches: int = 16,
         seed: int = 0,
         rank: int = 0,
@@ -73,9 +86,9 @@ class LengthBuckets(Sampler[list[int]]):
     ):
         self._rows = np.asarray(rows, dtype=np.int64)
         self._n_samples = n_samples[self._rows]
-        self._batch_size = batch_size
+        self._sizes = _batch_sizes(self._n_samples, batch_size, batch_seconds)
         self._shuffle = shuffle
-        self._pool = pool_batches * batch_size
+        self._pool_batches = pool_batches
         self._seed = seed
         self._rank = rank
         self._n_ranks = n_ranks
@@ -86,43 +99,81 @@ class LengthBuckets(Sampler[list[int]]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        if self._shuffle:
-            return math.ceil(len(self._rows) / self._batch_size) // self._n_ranks
-        return math.ceil(math.ceil(len(self._rows) / self._n_ranks) / self._batch_size)
+        if not self._shuffle:
+            return len(self._in_order)
+        sizes, n_clips = np.unique(self._sizes, return_counts=True)
+        return int((-(-n_clips // sizes)).sum()) // self._n_ranks
 
     def __iter__(self) -> Iterator[list[int]]:
-        batches = self._shuffled() if self._shuffle else self._in_order()
+        batches = self._shuffled() if self._shuffle else self._in_order
         return iter([self._rows[batch].tolist() for batch in batches])
 
     def _shuffled(self) -> list[np.ndarray]:
         random = np.random.default_rng([self._seed, self._epoch])
         order = random.permutation(len(self._rows))
         batches = []
-        for pool in _cut(order, self._pool):
-            by_length = pool[np.argsort(self._n_samples[pool], kind="stable")]
-            batches += _cut(by_length, self._batch_size)
+        for size in np.unique(self._sizes)[::-1]:
+            for pool in _cut(order[self._sizes[order] == size], self._pool_batches * size):
+                by_length = pool[np.argsort(self._n_samples[pool], kind="stable")]
+                batches += _cut(by_length, size)
         shuffled = [batches[number] for number in random.permutation(len(batches))]
         return shuffled[self._rank :: self._n_ranks][: len(self)]
 
+    @cached_property
     def _in_order(self) -> list[np.ndarray]:
+        """Return the batches of this process, the longest clips first."""
         longest_first = np.argsort(-self._n_samples, kind="stable")
-        return np.array_split(longest_first[self._rank :: self._n_ranks], len(self)) if len(self) else []
+        sizes = self._sizes[longest_first]
+        batches, first = [], 0
+        while first < len(sizes) and sizes[first] < sizes[-1]:
+            batches.append(longest_first[first : first + sizes[first]])
+            first += sizes[first]
+        rest = longest_first[first:]
+        if len(rest):
+            batches += np.array_split(rest, -(-len(rest) // sizes[-1]))
+        return _as_many_for_each(batches, self._n_ranks)[self._rank :: self._n_ranks]
 
 
 def clip_batches(
-    clips: LabelledClips, rows: Sequence[int], *, what: str, change: Change | None
+    clips: LabelledClips, pieces: Sequence[int], *, what: str, change: Change | None, batch_seconds: float | None
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Return rows, their waveforms (B, T) int16 and lengths (B,), batch by batch.
+    """Return pieces of clips, their waveforms (B, T) int16 and lengths (B,), batch by batch.
 
     ``change`` is made to every waveform; ``what`` names the work for the progress bar.
     """
-    batches = list(LengthBuckets(rows, clips.n_samples, batch_size=_BATCH_SIZE, shuffle=False))
+    buckets = LengthBuckets(
+        pieces, clips.pieces.n_samples, batch_size=_BATCH_SIZE, shuffle=False, batch_seconds=batch_seconds
+    )
+    batches = list(buckets)
     for batch in track(batches, what):
         waveform, lengths = clips.gather(batch)
         if change is not None:
-            unchanged = zip(batch, waveform, lengths, strict=True)
+            unchanged = zip(clips.pieces.clip[batch].tolist(), waveform, lengths, strict=True)
             waveform, lengths = padded([change(row, samples[:length]) for row, samples, length in unchanged])
         yield batch, torch.from_numpy(waveform), torch.from_numpy(lengths)
+
+
+def _batch_sizes(n_samples: np.ndarray, batch_size: int, batch_seconds: float | None) -> np.ndarray:
+    """Return how many clips as long as each (N,) go into a batch: all, else the power of two that fits."""
+    if batch_seconds is None:
+        batch_seconds = max(_LEAST_SECONDS, _SECONDS_A_CLIP * batch_size)
+    fitting = np.maximum(1, int(batch_seconds * SAMPLE_RATE_HZ) // np.maximum(1, n_samples))
+    power_of_two = 2 ** np.floor(np.log2(fitting)).astype(np.int64)
+    return np.where(fitting >= batch_size, batch_size, power_of_two)
+
+
+def _as_many_for_each(batches: list[np.ndarray], n_ranks: int) -> list[np.ndarray]:
+    """Return a multiple of ``n_ranks`` batches: the largest are halved, or the last, of short clips, joined."""
+    n_clips = sum(map(len, batches))
+    n_wanted = -(-len(batches) // n_ranks) * n_ranks
+    if n_wanted > n_clips:
+        n_wanted = n_clips // n_ranks * n_ranks
+    while len(batches) < n_wanted:
+        largest = max(range(len(batches)), key=lambda number: len(batches[number]))
+        batches[largest : largest + 1] = np.array_split(batches[largest], 2)
+    while len(batches) > n_wanted > 0:
+        batches[-2:] = [np.concatenate(batches[-2:])]
+    return batches
 
 
 def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:

@@ -22,7 +22,7 @@ from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
 from ser_lightning.data.sources import Sources
 from ser_lightning.data.splits.split import Split, SplitRule, TestedElsewhere, refuse_empty, split
 from ser_lightning.tasks.classification import Classification
-from ser_lightning.utils.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check, some
 
 _ODD = {
     "validation_on_training_speakers": "validation is on other clips of a training speaker, %s: its scores say "
@@ -46,6 +46,7 @@ class EmotionDataModule(LightningDataModule):
         splits: the named rules.
         batch_size: clips a training batch, in each process.
         eval_batch_size: clips a batch in validation and test.
+        batch_seconds: of audio in a batch of either: see `LengthBuckets`.
         pool_batches: batches' worth of shuffled training clips that are sorted by length together, so that little
             of a batch is padding; 1 leaves batches as they were dealt.
         num_workers: processes that gather batches; gathering is a copy out of memory, so 0 does.
@@ -63,6 +64,7 @@ class EmotionDataModule(LightningDataModule):
         fold: int = 0,
         batch_size: int = 32,
         eval_batch_size: int = 64,
+        batch_seconds: float | None = None,
         pool_batches: int = 16,
         num_workers: int = 0,
         seed: int = 0,
@@ -77,10 +79,13 @@ class EmotionDataModule(LightningDataModule):
         sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "pool_batches": pool_batches}
         check("data.", integer=True, at_least=1, **sizes)
         check("data.", integer=True, at_least=0, seed=seed)
+        if batch_seconds is not None:
+            check("data.", above=0, batch_seconds=batch_seconds)
         check(
             "data.", integer=True, at_least=0, at_most=max(64, 4 * (os.cpu_count() or 1)), num_workers=num_workers
         )
         self.sample_rate_hz = SAMPLE_RATE_HZ
+        self.batch_seconds = batch_seconds
         self._splits = dict(splits)
         self._sources = sources
         self._split_name = split
@@ -139,6 +144,10 @@ class EmotionDataModule(LightningDataModule):
         for part in self.clips.parts:
             for line in part.packed.report.lines():
                 log.warning("%s: %s", part.corpus.title, line)
+        if self.clips.long:
+            cut = self.clips.long_clips
+            done = {"crop": "cropped to their middle", "split": "trained and tested in pieces"}[cut.on_long]
+            log.warning("clips longer than %g s are %s: %s", cut.max_clip_seconds, done, some(self.clips.long))
         for kind, names in self._odd_parts().items():
             log.warning(_ODD[kind], ", ".join(names))
 
@@ -166,7 +175,7 @@ class EmotionDataModule(LightningDataModule):
 
     @property
     def manifest(self) -> Manifest:
-        """Return the manifest of every clip; a batch's ``index`` points into it."""
+        """Return the manifest of every clip; ``split`` points into it."""
         return self.clips.manifest
 
     @property
@@ -176,8 +185,9 @@ class EmotionDataModule(LightningDataModule):
         return self._split
 
     def class_counts(self) -> Tensor:
-        """Count training clips by label, (K,) float; a clip trained as shares of several counts as these."""
-        return torch.from_numpy(self.clips.target[list(self.split.train)]).sum(0)
+        """Count training clips, or their pieces, by label, (K,) float; one trained as shares counts as these."""
+        trained = self.clips.pieces.clip[self.clips.pieces_of(self.split.train)]
+        return torch.from_numpy(self.clips.target[trained]).sum(0)
 
     def clips_by_label(self, subset: str) -> dict[str, int]:
         """Count clips of "train", "val" or "test" by label, labels without any included."""
@@ -262,10 +272,11 @@ class EmotionDataModule(LightningDataModule):
 
     def _loader(self, rows: tuple[int, ...], batch_size: int, *, shuffle: bool = False) -> DataLoader[Batch]:
         sampler = LengthBuckets(
-            rows,
-            self.clips.n_samples,
+            self.clips.pieces_of(rows),
+            self.clips.pieces.n_samples,
             batch_size=batch_size,
             shuffle=shuffle,
+            batch_seconds=self.batch_seconds,
             pool_batches=self._pool_batches,
             seed=self._seed,
             rank=self.trainer.global_rank if self.trainer else 0,

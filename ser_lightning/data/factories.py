@@ -6,6 +6,7 @@ from typing import Any
 
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.long_clips import MAX_CLIP_SECONDS, LongClips
 from ser_lightning.data.sources import Source, Sources
 from ser_lightning.data.splits.rules import SplitFromFile
 from ser_lightning.data.user_csv import read_csv_corpus
@@ -67,9 +68,11 @@ def _module(
     on_bad: str = "error",
     download: bool = False,
     same_speakers: bool | str | None = None,
+    max_clip_seconds: float | None = None,
+    on_long: str | None = None,
     **serving: Any,
 ) -> EmotionDataModule:
-    """``test_corpus`` is tested on, and only that; the rest is as in `Sources` and `EmotionDataModule`."""
+    """``test_corpus`` is only tested on; the rest is as in `Sources`, `LongClips` and `EmotionDataModule`."""
     if test_root is not None and test_corpus is None:
         raise UserError(f"data.test_root={test_root} has no effect without data.test_corpus=NAME")
     sources = Sources(
@@ -81,6 +84,10 @@ def _module(
         on_bad=on_bad,
         fetch=download,
         same_speakers=_answer(same_speakers),
+        long_clips=LongClips(
+            max_clip_seconds=MAX_CLIP_SECONDS if max_clip_seconds is None else max_clip_seconds,
+            on_long=on_long or "error",
+        ),
     )
     return EmotionDataModule(sources=sources, **serving)
 

@@ -1,6 +1,6 @@
 """Clips of one or of several packed corpora, under one set of labels.
 
-N: clips.  K: classes.  B: clips of a batch.  T: samples of its longest.
+N: clips.  P: pieces of them.  K: classes.  B: pieces of a batch.  T: samples of its longest.
 """
 
 import hashlib
@@ -14,8 +14,10 @@ import numpy as np
 
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.labels import Labelling
+from ser_lightning.data.long_clips import LongClips
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.cache import PackedCorpus
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, annotator_scores
@@ -52,11 +54,12 @@ class LabelledClips:
         facts: what the protocol of a result says of the labels.
         test_corpus: the name of the part that is for the test alone, if there is one.
         same_speakers: whether speakers of the same name in users' lists are the same people; None: not known.
+        long_clips: what becomes of long ones.
 
     Attributes:
-        manifest: the N clips; every index below points into it.
+        manifest: the N clips; every index below points into it, but for those of pieces.
         people: the N speakers, each with the corpus's name.
-        n_samples: (N,) int64.
+        pieces: the P pieces of clips that models are run on: the clips themselves, where none is too long.
         target: (N, K) float32, what a clip is trained as.
         reference: (N,) int64, the class a clip is tested by, -1 where it can only train.
     """
@@ -69,6 +72,7 @@ class LabelledClips:
         facts: Mapping[str, Any] | None = None,
         test_corpus: str | None = None,
         same_speakers: bool | None = None,
+        long_clips: LongClips | None = None,
     ):
         self.parts = tuple(parts)
         self.labels = tuple(labels)
@@ -77,7 +81,9 @@ class LabelledClips:
         self.same_speakers = same_speakers
         self.people = self._people()
         self.manifest = Manifest(self._utterances())
-        self.n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
+        self.long_clips = long_clips or LongClips()
+        n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
+        self.pieces = self.long_clips.pieces(n_samples, SAMPLE_RATE_HZ)
         self.target = np.concatenate([part.labelling.target[part.rows] for part in self.parts])
         self.reference = np.concatenate([part.labelling.reference[part.rows] for part in self.parts])
         self._part = np.repeat(np.arange(len(self.parts)), [len(part.rows) for part in self.parts])
@@ -152,7 +158,34 @@ class LabelledClips:
             for kind, count in report.warnings().items():
                 counts[kind] = counts.get(kind, 0) + count
         unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
-        return counts | ({"left_out_by_label": unlabelled} if unlabelled else {})
+        others = {"left_out_by_label": unlabelled, self.long_clips.warning: len(self.long)}
+        return counts | {kind: count for kind, count in others.items() if count}
+
+    def pieces_of(self, rows: Sequence[int]) -> list[int]:
+        """Return the pieces of clips: one of each in the order of ``rows``, then all others."""
+        return self.pieces.of(rows)
+
+    def pieces_by_speaker(self, rows: Sequence[int]) -> list[list[int]]:
+        """Return the pieces of clips by who speaks, a list each."""
+        return [self.pieces_of(own) for own in self.manifest.by_speaker(rows)]
+
+    @cached_property
+    def piece_hashes(self) -> list[str]:
+        """Return a hash of the sound of each of the P pieces: the clip's own where it is all of the clip."""
+        hashes = self.manifest.column("audio_hash")
+        places = zip(
+            self.pieces.clip.tolist(), self.pieces.start.tolist(), self.pieces.n_samples.tolist(), strict=True
+        )
+        return [
+            hashes[row] if n_samples == self.manifest[row].n_samples else f"{hashes[row]}-{start}-{n_samples}"
+            for row, start, n_samples in places
+        ]
+
+    @property
+    def long(self) -> list[str]:
+        """Return the ids of the clips that are cut."""
+        whole = np.array([row.n_samples for row in self.manifest]) == self.pieces.n_samples[: len(self.manifest)]
+        return [self.manifest[row].id for row in np.flatnonzero(~whole)]
 
     def test_clips(self, indices: Sequence[int]) -> TestClips:
         """Return what an evaluation needs to know of these clips."""
@@ -189,17 +222,19 @@ class LabelledClips:
         """Return the path of a clip's own file."""
         return Path(self.parts[self._part[index]].packed.report.folder) / self.manifest[index].path
 
-    def gather(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Copy clips out of memory: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths."""
-        rows = np.asarray(indices)
+    def gather(self, pieces: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Copy pieces out of memory: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths."""
+        chosen = np.asarray(pieces)
+        rows, start, lengths = (
+            array[chosen] for array in (self.pieces.clip, self.pieces.start, self.pieces.n_samples)
+        )
         if len(self.parts) == 1:
-            return self.parts[0].packed.gather(self._row[rows])
-        lengths = self.n_samples[rows]
+            return self.parts[0].packed.gather(self._row[rows], start, lengths)
         waveform = np.zeros((len(rows), int(lengths.max())), dtype=np.int16)  # (B, T)
         for number, part in enumerate(self.parts):
             places = np.flatnonzero(self._part[rows] == number)  # in the batch, of clips of this part
             if len(places):
-                clips, _ = part.packed.gather(self._row[rows[places]])
+                clips, _ = part.packed.gather(self._row[rows[places]], start[places], lengths[places])
                 waveform[places, : clips.shape[1]] = clips
         return waveform, lengths
 

@@ -18,6 +18,7 @@ from ser_lightning.data.labels import (
     map_emotions,
     read_label_map,
 )
+from ser_lightning.data.long_clips import LongClips
 from ser_lightning.data.prepare.cache import PackedCorpus, bad_list, find, pack, undecoded
 from ser_lightning.data.prepare.scan import Scan, scan
 from ser_lightning.data.spelling import loose_key
@@ -67,6 +68,7 @@ class Sources:
         on_bad: "error" or "exclude", for files that cannot be used.
         fetch: download what is not there.
         same_speakers: whether speakers of the same name in two users' lists are the same people; None is no answer.
+        long_clips: what becomes of long ones.
 
     Raises: UserError for corpora that do not go together, and where that answer is needed and missing.
     """
@@ -82,10 +84,12 @@ class Sources:
         on_bad: str = "error",
         fetch: bool = False,
         same_speakers: bool | None = None,
+        long_clips: LongClips | None = None,
     ):
         self._all = _named_apart([*training, *([test] if test else [])])
         self._test_corpus = self._all[-1].corpus.name if test else None
         self._same_speakers = same_speakers
+        self._long_clips = long_clips or LongClips()
         self._label_map = read_label_map(label_map or {})
         self._label_source = labels
         self._votes = votes
@@ -113,8 +117,12 @@ class Sources:
 
     def open(self) -> LabelledClips:
         """Prepare what is not prepared, and label it. Raises: UserError for what a person can mend."""
+        refused_from_s = self._long_clips.refused_from_s
         return self._labelled(
-            [pack(source.corpus, scanned, on_bad=self._on_bad) for source, scanned in self._with_files()]
+            [
+                pack(source.corpus, scanned, on_bad=self._on_bad, refused_from_s=refused_from_s)
+                for source, scanned in self._with_files()
+            ]
         )
 
     def complaints(self) -> list[str]:
@@ -137,6 +145,7 @@ class Sources:
             facts=self._facts(),
             test_corpus=self._test_corpus,
             same_speakers=self._same_speakers,
+            long_clips=self._long_clips,
         )
 
     def _single(self, packed: PackedCorpus) -> tuple[list[Part], tuple[str, ...]]:

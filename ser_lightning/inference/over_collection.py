@@ -3,13 +3,15 @@
 N: clips.  B: clips of a batch.  T: samples.  K: classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from ser_lightning.data.batches import Change, clip_batches
 from ser_lightning.data.labelled_clips import LabelledClips
+from ser_lightning.data.long_clips import joined
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.nets.network import cached_forward
@@ -25,43 +27,59 @@ def logits_of(
     rows: Sequence[int],
     *,
     what: str,
+    batch_seconds: float | None,
     change: Change | None = None,
 ) -> np.ndarray:
     """Return the logits (N, K) of clips, in the order of ``rows``, from cached features where it has these.
 
+    Those of a clip in pieces are of all of it.
+
     Args:
         what: the progress bar's title.
+        batch_seconds: of audio in a batch, as in `LengthBuckets`.
         change: of a row and its samples (T,) int16 makes the samples that the model is run on instead.
 
     Raises: UserError where the model's numbers are none.
     """
-    device = model.device
-    cached = cached_forward(model.net, model.frontend, clips, rows, device=device) if change is None else None
+    pieces, device = clips.pieces_of(rows), model.device
+    cached = cached_forward(model.net, model.frontend, clips, pieces, device=device) if change is None else None
     if cached is not None:
-        batches = torch.tensor(rows, device=device).split(_BATCH_SIZE)
+        batches = torch.tensor(pieces, device=device).split(_BATCH_SIZE)
         logits = torch.cat([cached(batch).float() for batch in batches]).cpu().numpy() / model.temperature
     else:
-        logits = _from_waveforms(model, clips, rows, what=what, change=change)
+        logits = _from_waveforms(
+            model, clips, rows, pieces, partial(clip_batches, change=change, batch_seconds=batch_seconds), what
+        )
+    if clips.pieces.several:  # joined before any temperature, as it is fitted
+        answers = torch.from_numpy(logits * model.temperature)
+        whose, means = joined(torch.from_numpy(clips.pieces.clip[pieces]), answers)
+        logits = (means / model.temperature).numpy()[np.searchsorted(whose.numpy(), rows)]
     if not np.isfinite(logits).all():
         raise UserError(f"{what}: the model's outputs are no numbers (NaN): train it anew")
     return logits
 
 
 def _from_waveforms(
-    model: EmotionRecognizer, clips: LabelledClips, rows: Sequence[int], *, what: str, change: Change | None
+    model: EmotionRecognizer,
+    clips: LabelledClips,
+    rows: Sequence[int],
+    pieces: Sequence[int],
+    batches_of: Callable[..., Iterable[tuple[list[int], torch.Tensor, torch.Tensor]]],
+    what: str,
 ) -> np.ndarray:
+    """Return the logits (P, K) of pieces."""
     statistics = None
     if model.speaker_clips != 1:
         assert isinstance(model.frontend, LogMel) and model.speaker_statistics is not None
-        batches = clip_batches(clips, rows, what=f"{what}: speaker statistics", change=change)
-        statistics = model.speaker_statistics.estimate(  # (N, 2, M)
-            model.frontend.moments_of_set(batches, n_clips=len(clips.manifest)),
-            clips.manifest.by_speaker(rows),
-            n_clips=model.speaker_clips,
+        moments = model.frontend.moments_of_set(
+            batches_of(clips, pieces, what=f"{what}: speaker statistics"), n_clips=len(clips.pieces.clip)
         )
-    logits_of_row: dict[int, np.ndarray] = {}
-    for batch, waveform, lengths in clip_batches(clips, rows, what=what, change=change):
+        statistics = model.speaker_statistics.estimate(  # (P, 2, M)
+            moments, clips.pieces_by_speaker(rows), n_clips=model.speaker_clips
+        )
+    logits_of_piece: dict[int, np.ndarray] = {}
+    for batch, waveform, lengths in batches_of(clips, pieces, what=what):
         of_speakers = statistics[batch] if statistics is not None else None
         of_batch = model.logits(waveform.to(model.device), lengths.to(model.device), of_speakers)
-        logits_of_row |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
-    return np.stack([logits_of_row[row] for row in rows])
+        logits_of_piece |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
+    return np.stack([logits_of_piece[piece] for piece in pieces])

@@ -6,9 +6,8 @@ B: clips.  C: channels.  T: samples of the longest clip.  K: classes.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +26,8 @@ from ser_lightning.utils.safe_instantiate import make_part
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
 _LARGEST_SETTING = 65_536  # of a network that is ours
 _POOL = 8 * _BATCH  # segments that are sorted by length together
+_MOST_SAMPLES = 800 * 16_000  # of either, unless one segment has more
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +106,7 @@ class EmotionRecognizer(nn.Module):
         assert isinstance(self.frontend, LogMel), "no other front-end has statistics"
         loud = (clip for clip in clips if peak(clip) >= SILENT_PEAK)
         parts = []
-        while batch := list(islice(loud, _BATCH)):
+        for batch in _runs(loud, len, _BATCH):
             waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(batch))
             parts.append(self.frontend.moments(waveform, lengths))
         if not parts:
@@ -167,12 +168,11 @@ class EmotionRecognizer(nn.Module):
 
         Those of one recording keep their order. Some hundred are in memory at a time.
         """
-        segments = iter(cut)
-        while pool := list(islice(segments, _POOL)):
-            order = sorted(range(len(pool)), key=lambda number: -len(pool[number][2]))
+        for pool in _runs(cut, lambda segment: len(segment[2]), _POOL):
+            lengths = [len(samples) for _, _, samples in pool]
+            order = sorted(range(len(pool)), key=lambda number: -lengths[number])
             by_number: dict[int, np.ndarray] = {}
-            for first in range(0, len(order), _BATCH):
-                batch = order[first : first + _BATCH]
+            for batch in _runs(order, lengths.__getitem__, _BATCH):
                 probabilities = self._probabilities([pool[number][2] for number in batch], speaker)
                 by_number |= dict(zip(batch, probabilities, strict=True))
             for number, (whose, start, samples) in enumerate(pool):
@@ -195,6 +195,20 @@ class EmotionRecognizer(nn.Module):
             silent=peak(samples) < SILENT_PEAK,
             clipped=clipped_share(samples),
         )
+
+
+def _runs(items: Iterable[_Item], n_samples: Callable[[_Item], int], at_most: int) -> Iterator[list[_Item]]:
+    """Yield runs of up to ``at_most`` items, fewer where these are long."""
+    run: list[_Item] = []
+    held = 0
+    for item in items:
+        run.append(item)
+        held += n_samples(item)
+        if len(run) == at_most or held >= _MOST_SAMPLES:
+            yield run
+            run, held = [], 0
+    if run:
+        yield run
 
 
 def load_model(path: Path | str, *, device: str = "cpu", trust: bool = False) -> EmotionRecognizer:

@@ -1,12 +1,13 @@
 """The one LightningModule: front-end, augmentation, network, loss, optimiser, metrics.
 
-B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
+B: clips.  N: clips of the set.  P: pieces of them.  T: samples.  M: mel bins.  F: frames.  K: classes.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ser_lightning.data.batches import Batch
 from ser_lightning.data.labelled_clips import LabelledClips
+from ser_lightning.data.long_clips import joined
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.gathered_outputs import Outputs
@@ -115,6 +117,10 @@ class EmotionModule(LightningModule):
         self.validation = task.make_metrics()
         self.outputs = Outputs()
         self._forward_cached: Callable[[Tensor], Tensor] | None = None
+        self._clip_of_piece: Tensor | None  # (P,)
+        self._label_of_clip: Tensor | None  # (N,)
+        for name in ("_clip_of_piece", "_label_of_clip"):
+            self.register_buffer(name, None, persistent=False)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Map waveforms (B, T), int16 or float in [-1, 1], and lengths (B,) in samples to logits (B, K)."""
@@ -137,10 +143,18 @@ class EmotionModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect what the epoch's metrics are computed from."""
-        self.validation.update(self.logits(batch), batch.label)
+        if self._clip_of_piece is None:
+            self.validation.update(self.logits(batch), batch.label)
+        else:
+            self.outputs.update(batch.index, self.logits(batch))
 
     def on_validation_epoch_end(self) -> None:
         """Log the task's metrics."""
+        if self._clip_of_piece is not None and self._label_of_clip is not None:
+            pieces, logits = self.outputs.compute()  # of all processes, each of which counts all clips
+            self.outputs.reset()
+            clips, logits = joined(self._clip_of_piece[pieces], logits)
+            self.validation.update(logits, self._label_of_clip[clips])
         for name, value in self.validation.compute().items():
             self.log(f"val/{name}", value, prog_bar=name in self.task.metrics and name != "loss")
         self.validation.reset()
@@ -169,7 +183,7 @@ class EmotionModule(LightningModule):
         return getattr(self.frontend, "speaker_statistics", None)
 
     def cache_features(self, clips: LabelledClips, rows: Sequence[int], *, training_rows: Sequence[int]) -> None:
-        """Let the network cache its features of clips, where it does that; see `Network.cache_features`.
+        """Let the network cache its features of clips, or of pieces of them, where it does that; see `Network.cache_features`.
 
         It then fits what it standardises them by to the training clips.
         """
@@ -178,6 +192,11 @@ class EmotionModule(LightningModule):
             hook(self.net, "fit_cached")(training_rows)
             if self.augment.waveform or self.augment.features or self.augment.mixup is not None:
                 log.info("cached features are of clips as they are: augmentation needs model.net.store=false")
+
+    def join_pieces(self, clip_of_piece: np.ndarray, label_of_clip: np.ndarray) -> None:
+        """Validate clips (N,) by the joined answers for their pieces (P,), where they are cut into any."""
+        self._clip_of_piece = torch.from_numpy(clip_of_piece).to(self.device)
+        self._label_of_clip = torch.from_numpy(label_of_clip).to(self.device)
 
     def learn_from(self, logits: Tensor) -> None:
         """Learn a teacher's logits (N, K), by row, beside the labels from now on."""

@@ -14,6 +14,8 @@ _WORDS = {  # kind -> of one, and of several
     "clipped": ("clipped clip", "clipped clips"),
     "square_waves": ("clip that is little but clipping", "clips that are little but clipping"),
     "padded": ("clip of one length with others, padded with zeros", "clips of equal length, padded with zeros"),
+    "cropped": ("clip too long to be used whole: its middle", "clips too long to be used whole: their middle"),
+    "in_pieces": ("long clip, used in pieces", "long clips, used in pieces"),
     "one_validation_speaker": (
         "speaker in validation: the best epoch is the one that suits a single speaker",
         "speakers in validation",

@@ -1,6 +1,6 @@
 """Distillation: the answers of a trained model for the training clips, to be learnt beside the labels.
 
-N: clips of the set.  K: classes.
+N: clips of the set, pieces of long ones included.  K: classes.
 """
 
 import hashlib
@@ -86,14 +86,21 @@ def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: Emo
         the test, a student may.
     """
     module = teacher.module(trainer, data)
-    logits = torch.full((len(data.manifest), len(data.labels)), torch.nan)  # (N, K)
-    batches = list(LengthBuckets(data.split.train, data.clips.n_samples, batch_size=_BATCH_SIZE, shuffle=False))
+    pieces = data.clips.pieces_of(data.split.train)
+    logits = torch.full((len(data.clips.pieces.clip), len(data.labels)), torch.nan)  # (N, K)
+    buckets = LengthBuckets(
+        pieces,
+        data.clips.pieces.n_samples,
+        batch_size=_BATCH_SIZE,
+        shuffle=False,
+        batch_seconds=data.batch_seconds,
+    )
     clips = ClipBatches(data.clips)
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        for rows in track(batches, f"answers of {teacher.record.name}"):
+        for rows in track(list(buckets), f"answers of {teacher.record.name}"):
             batch = Batch(*(tensor.to(module.device) for tensor in clips[rows]))
             logits[rows] = module.logits(batch).float().cpu()
-    if not torch.isfinite(logits[list(data.split.train)]).all():
+    if not torch.isfinite(logits[pieces]).all():
         raise UserError(f"model.teacher={teacher.setting} does not answer with numbers: its weights are damaged")
     student.learn_from(logits)
     return module.contamination or teacher.stamp.get("contamination")

@@ -174,6 +174,8 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     module = make_module(
         config, task=data.task, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
     )
+    if data.clips.pieces.several:
+        module.join_pieces(data.clips.pieces.clip, data.clips.reference)
     clock, history = Clock(), History(run.metrics)
     its_stamp = stamp(config, data, module) | (teacher.stamp_entry() if teacher else {})
     trainer = _trainer(config, run, data, module, [StampCheckpoints(its_stamp), clock, history])

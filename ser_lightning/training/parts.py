@@ -35,8 +35,8 @@ def make_module(
 def cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> None:
     """Let a network whose features never change compute those of this split's clips once."""
     module.to(trainer.strategy.root_device)
-    rows = sorted({*data.split.train, *data.split.val, *data.split.test})
-    module.cache_features(data.clips, rows, training_rows=data.split.train)
+    rows = data.clips.pieces_of(sorted({*data.split.train, *data.split.val, *data.split.test}))
+    module.cache_features(data.clips, rows, training_rows=data.clips.pieces_of(data.split.train))
 
 
 def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
@@ -44,13 +44,13 @@ def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> No
     if module.speaker_statistics is None:
         return
     assert isinstance(module.frontend, LogMel), "no other front-end has statistics"
-    split, manifest = data.split, data.manifest
-    rows = sorted({*split.train, *split.val, *split.test})
-    batches = clip_batches(data.clips, rows, what="speaker statistics", change=None)
+    split, clips = data.split, data.clips
+    pieces = clips.pieces_of(sorted({*split.train, *split.val, *split.test}))
+    batches = clip_batches(clips, pieces, what="speaker statistics", change=None, batch_seconds=data.batch_seconds)
     module.speaker_statistics.fit(
-        module.frontend.moments_of_set(batches, n_clips=len(manifest)),
-        training=manifest.by_speaker(split.train),
-        evaluated=[*manifest.by_speaker(split.val), *manifest.by_speaker(split.test)],
+        module.frontend.moments_of_set(batches, n_clips=len(clips.pieces.clip)),
+        training=clips.pieces_by_speaker(split.train),
+        evaluated=[*clips.pieces_by_speaker(split.val), *clips.pieces_by_speaker(split.test)],
         n_clips=module.speaker_clips,
     )
 

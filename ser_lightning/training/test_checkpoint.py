@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart
+from ser_lightning.data.long_clips import joined
 from ser_lightning.evaluation.records import Scores
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
@@ -35,7 +36,8 @@ def evaluate_best(
     if trainer.limit_test_batches == 0:
         raise UserError("it is trained and not tested, as trainer.limit_test_batches=0 says: `ser eval` tests it")
     trainer.test(module, datamodule=data, verbose=False)
-    rows, logits = (tensor.cpu() for tensor in module.outputs.compute())  # (N,), (N, K)
+    pieces, logits = (tensor.cpu() for tensor in module.outputs.compute())
+    rows, logits = joined(torch.from_numpy(data.clips.pieces.clip)[pieces], logits)  # (N,), (N, K)
     tested = rows.tolist()
     evaluation = data.task.evaluate(data.clips.test_clips(tested), logits.numpy())
     record = stamp or data.training_record()

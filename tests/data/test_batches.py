@@ -8,7 +8,7 @@ import torch
 from conftest import config
 from torch.utils.data import DataLoader
 
-from ser_lightning.data.batches import LengthBuckets
+from ser_lightning.data.batches import LengthBuckets, clip_batches
 from ser_lightning.training.experiment import make_data, unsplit_data
 from ser_lightning.utils.errors import UserError
 
@@ -109,6 +109,7 @@ def test_the_protocol_says_what_was_measured_on(datamodule):
     [
         ("data.batch_size=0", "data.batch_size=0 is out of range: it must be a whole number, at least 1"),
         ("data.eval_batch_size=2.5", "data.eval_batch_size=2.5"),
+        ("data.batch_seconds=0", "data.batch_seconds=0 is out of range: it must be a number, above 0"),
         ("data.num_workers=-1", "data.num_workers=-1"),
         ("data.fold=all", "data.fold=all is no whole number: .*-m data.fold=0,1,2"),
         ("data.fold=true", "data.fold=True is no whole number"),
@@ -121,3 +122,74 @@ def test_the_protocol_says_what_was_measured_on(datamodule):
 def test_what_cannot_be_served_is_refused_before_it_is_prepared(override, said):
     with pytest.raises(UserError, match=said):
         unsplit_data(config(override))
+
+
+LONG = np.concatenate([LENGTHS, np.arange(1, 60) * 160_000])  # up to 590 s
+AMONG_LONG = [*ROWS, *range(1000, len(LONG))]
+
+
+def buckets_with_long(**changes):
+    return LengthBuckets(
+        AMONG_LONG, LONG, **{"batch_size": 32, "shuffle": True, "seed": 7, "batch_seconds": 200.0} | changes
+    )
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("n_ranks", [1, 2, 3])
+def test_no_batch_is_longer_than_it_may_be_unless_it_is_one_clip(shuffle, n_ranks):
+    shares = [buckets_with_long(shuffle=shuffle, rank=rank, n_ranks=n_ranks) for rank in range(n_ranks)]
+    epochs = [[(sampler.set_epoch(epoch), list(sampler))[1] for sampler in shares] for epoch in range(5)]
+    for ranks in epochs:
+        rows = [row for batches in ranks for batch in batches for row in batch]
+        assert len(set(rows)) == len(rows)
+        assert {len(batches) for batches in ranks} == {len(shares[0])}, "a process would wait for another"
+        assert (n_ranks > 1 and shuffle) or sorted(rows) == sorted(AMONG_LONG)
+        for batch in (batch for batches in ranks for batch in batches):
+            assert len(batch) == 1 or LONG[batch].max() * len(batch) <= 200 * 16_000
+    assert (epochs[0] != epochs[1]) is shuffle
+
+
+def test_short_clips_are_batched_as_if_there_were_no_bound():
+    for shuffle in (True, False):
+        assert list(buckets(shuffle=shuffle, batch_seconds=5 * 32)) == list(
+            buckets(shuffle=shuffle, batch_seconds=1e9)
+        )
+        assert list(buckets(shuffle=shuffle, batch_seconds=4 * 32)) != list(buckets(shuffle=shuffle))
+    assert list(buckets(batch_size=128)) == list(buckets(batch_size=128, batch_seconds=1152))
+    short = sorted(map(sorted, buckets_with_long(batch_seconds=160.0)), key=len)[-15:]  # of 503 clips in 16 batches
+    assert {len(batch) for batch in short} == {32}
+
+
+@pytest.mark.parametrize(("n_clips", "n_ranks"), [(3, 2), (6, 4), (5, 4), (7, 3), (9, 2)])
+def test_each_process_evaluates_as_many_batches_of_clips_that_go_alone(n_clips, n_ranks):
+    lengths = np.full(n_clips, 300 * 16_000)
+    shares = [
+        list(
+            LengthBuckets(
+                range(n_clips),
+                lengths,
+                batch_size=8,
+                shuffle=False,
+                batch_seconds=200.0,
+                rank=rank,
+                n_ranks=n_ranks,
+            )
+        )
+        for rank in range(n_ranks)
+    ]
+    assert sorted(row for batches in shares for batch in batches for row in batch) == list(range(n_clips))
+    assert len({len(batches) for batches in shares}) == 1
+    assert all(batch for batches in shares for batch in batches)
+
+
+def test_all_of_a_corpus_passes_through_short_batches_too(datamodule):
+    rows = list(range(20))
+    given = {
+        row: samples[:length].tolist()
+        for batch, waveform, lengths in clip_batches(
+            datamodule.clips, rows, what="", change=None, batch_seconds=4.0
+        )
+        for row, samples, length in zip(batch, waveform, lengths, strict=True)
+        if len(batch) == 1 or waveform.shape[1] * len(batch) <= 4 * 16_000
+    }
+    assert given == {row: datamodule.clips.gather([row])[0][0].tolist() for row in rows}

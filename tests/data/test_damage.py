@@ -387,16 +387,38 @@ def test_few_clips_are_in_memory_at_once(root, monkeypatch):
         decoded_sounds.append(weakref.ref(sound))
         return sound
 
-    def slow_row(*arguments, row=packing._packed_sound):
+    def slow_row(*arguments, row=packing._Writer.row):
         time.sleep(0.02)  # decoding would run far ahead
         n_alive.append(sum(sound() is not None for sound in decoded_sounds))
         return row(*arguments)
 
     monkeypatch.setattr(packing, "_IN_FLIGHT", 4)
     monkeypatch.setattr(packing, "decode", remembered)
-    monkeypatch.setattr(packing, "_packed_sound", slow_row)
+    monkeypatch.setattr(packing._Writer, "row", slow_row)
     assert len(prepare(CREMAD, root).manifest) == 12
     assert 1 < max(n_alive) <= 6
+
+
+def test_large_files_are_packed_a_block_at_a_time_to_the_same_bytes(root, tmp_path, monkeypatch):
+    clips = sorted((root / "AudioWAV").iterdir())
+    soundfile.write(clips[3], np.random.default_rng(0).uniform(-1, 1, (200_000, 2)), 44_100, format="WAV")
+    spoil(clips[5], "cut")
+    monkeypatch.setattr(decoding, "_BLOCK_S", 1)
+
+    def packed(cache_name):
+        monkeypatch.setenv("SER_CACHE", str(tmp_path / cache_name))
+        corpus = prepare(CREMAD, root, on_bad="exclude")
+        return corpus, {name: (corpus.folder / name).read_bytes() for name in ("samples.i16", "sounds.csv")}
+
+    def never(path):
+        raise AssertionError(f"{path} is decoded whole")
+
+    expected, content = packed("whole")
+    monkeypatch.setattr(packing, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(packing, "decode", never)
+    streamed, same = packed("blocks")
+    assert same == content and list(streamed.manifest) == list(expected.manifest)
+    assert streamed.report == expected.report and len(streamed.report.bad) == 1
 
 
 @pytest.mark.parametrize("deep", [("été", "日本語", "🎧 a: b, c", "ñ" * 100), ("x" * 200,) * 12])

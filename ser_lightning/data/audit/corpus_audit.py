@@ -18,6 +18,7 @@ from ser_lightning.data.audit.findings import (
     duplicate_findings,
     file_findings,
     label_findings,
+    long_findings,
     speaker_findings,
     split_findings,
 )
@@ -112,11 +113,13 @@ def audit(
     *,
     chosen: str,
     needs_validation: bool = False,
+    refuses_long: bool = False,
     speaker_similarity: SpeakerSimilarity | None = None,
 ) -> Audit:
     """Look at everything. ``chosen`` is the rule to be used: findings are about that one alone.
 
-    ``needs_validation``: a run could not do without a validation set.
+    ``needs_validation``: a run could not do without a validation set; ``refuses_long``: it would not take clips as
+    long as those that are cut here.
     Raises: UserError where there is no clip to look at.
     """
     manifest, reports = clips.manifest, clips.reports
@@ -138,6 +141,7 @@ def audit(
         ),
         speaker_findings(manifest),
         clip_findings(manifest, silent=_silent(clips)),
+        long_findings(clips.long, clips.long_clips, refused=refuses_long),
         duplicate_findings(duplicates),
         *(split_findings(split, needs_validation=needs_validation) for split in own),
         similarity_findings(speaker_similarity, own) if speaker_similarity is not None else (),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ser_lightning.data.audit.folds import SplitAudit
+from ser_lightning.data.long_clips import LongClips
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
 from ser_lightning.utils.errors import counted, some
@@ -84,6 +85,16 @@ def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Find
     short = [row.id for row in manifest if row.duration_s < SHORT_S]
     if short:
         yield _finding("warning", "short", f"{counted(short, 'clip')} shorter than {SHORT_S} s", short)
+
+
+def long_findings(names: Sequence[str], long_clips: LongClips, *, refused: bool) -> Iterator[Finding]:
+    """Yield findings on clips that are longer than a network should take at once; ``refused``: as they are now."""
+    longer = f"{counted(names, 'clip')} longer than {long_clips.max_clip_seconds:g} s"
+    if names and refused:
+        remedy = "data.on_long=split trains on pieces of them, data.on_long=crop on their middle"
+        yield _finding("error", "long", f"{longer}: {remedy}", names)
+    elif names:
+        yield _finding("note", "long", f"{longer}: data.on_long={long_clips.on_long} cuts them", names)
 
 
 def speaker_findings(manifest: Manifest) -> Iterator[Finding]:

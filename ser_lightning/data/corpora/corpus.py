@@ -16,7 +16,7 @@ class MisnamedFile(ValueError):
     """A file name that does not follow the corpus's convention, or carries a code it does not define."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NameFacts:
     """What a corpus's file name says of the recording. ``age`` is the speaker's, in years; '' is unknown."""
 

@@ -12,6 +12,7 @@ since is packed anew.
 """
 
 import logging
+import math
 import mmap
 import os
 import shutil
@@ -30,6 +31,7 @@ from ser_lightning.data.prepare.checksums import damage, write_checksums
 from ser_lightning.data.prepare.coded import coded_decoder
 from ser_lightning.data.prepare.content_digest import content_hashes, digest_of
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK, padded
+from ser_lightning.data.prepare.long_files import refuse_long, refuse_long_files
 from ser_lightning.data.prepare.packing import PackedSound, decode_into, read_sounds
 from ser_lightning.data.prepare.preparation_report import Report, clipped, duplicate_audio, square_waves
 from ser_lightning.data.prepare.resampling import QUALITY
@@ -69,11 +71,17 @@ class PackedCorpus:
         # a worker process opens the map itself
         return PackedCorpus, (self.folder, self.manifest, self.report, self._starts)
 
-    def gather(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Copy clips out of the map: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths."""
+    def gather(
+        self, rows: Sequence[int], start: np.ndarray | int = 0, n_samples: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Copy clips out of the map, or ``n_samples`` (B,) of each from ``start`` (B,) on.
+
+        Returns: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths.
+        """
         assert self._map is not None, "the corpus is not decoded"
         samples = np.frombuffer(self._map, dtype="<i2")
-        places = zip(self._starts[indices], self.n_samples[indices], strict=True)
+        lengths = self.n_samples[rows] if n_samples is None else n_samples
+        places = zip(self._starts[rows] + start, lengths, strict=True)
         batch = padded([samples[start : start + length] for start, length in places])
         if hasattr(mmap, "MADV_DONTNEED"):  # what was read stays in the system's cache, and not in our memory
             self._map.madvise(mmap.MADV_DONTNEED)
@@ -102,15 +110,16 @@ def undecoded(corpus: Corpus, scanned: Scan) -> PackedCorpus:
     return PackedCorpus(None, manifest, report, np.zeros(len(manifest), dtype=np.int64))
 
 
-def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error") -> PackedCorpus:
+def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error", refused_from_s: float = math.inf) -> PackedCorpus:
     """Open the packed corpus, packing it first where that has not been done.
 
     ``on_bad`` is "error" (stop and list every bad file) or "exclude" (go on without them, counted in the report).
+    Clips that are longer than ``refused_from_s`` are an error, before anything is read where headers tell.
     Raises: UserError, which lists everything that is wrong at once, and the remedy.
     """
     if on_bad not in ("error", "exclude"):
         raise UserError(f"data.on_bad={on_bad} is not known: use error or exclude")
-    contents = content_hashes(scanned)
+    contents = content_hashes(scanned, before_reading=lambda: refuse_long_files(corpus, scanned, refused_from_s))
     folder = _folder(scanned, contents)
     with _written_once(folder) as partial:
         if partial is not None:
@@ -127,6 +136,7 @@ def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error") -> PackedCorpu
     manifest, report, starts = _described(corpus, scanned, contents, read_sounds(folder))
     if report.bad and on_bad == "error":
         raise UserError(report.complaint(bad_list(corpus)))
+    refuse_long(corpus, [(row.id, row.duration_s) for row in manifest], refused_from_s)
     return PackedCorpus(folder, manifest, report, starts)
 
 

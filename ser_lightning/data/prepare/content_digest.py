@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,8 +25,11 @@ _BLOCK_BYTES = 1 << 20
 log = logging.getLogger(__name__)
 
 
-def content_hashes(scanned: Scan) -> dict[str, str]:
-    """Return the hash of the contents of every file that was found, by its path in ``scanned.states``."""
+def content_hashes(scanned: Scan, *, before_reading: Callable[[], None]) -> dict[str, str]:
+    """Return the hash of the contents of every file that was found, by its path in ``scanned.states``.
+
+    ``before_reading`` is called where they are not kept, and all files are going to be read.
+    """
     base = str(scanned.folder.resolve())
     lies_at = {path: os.path.normpath(os.path.join(base, path)) for path in scanned.states}  # however it is spelt
     states = {lies_at[path]: state for path, state in scanned.states.items()}
@@ -34,6 +37,7 @@ def content_hashes(scanned: Scan) -> dict[str, str]:
     file = cache_root() / "digests" / digest_of((place, states[place]) for place in places)
     hashes = _read(file, len(places))
     if hashes is None:
+        before_reading()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(file.with_name(f"{file.name}.lock")):  # of processes started together one reads the files

@@ -3,7 +3,7 @@
 T: samples of a channel, at the source's rate until they are resampled.  C: channels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,18 +23,24 @@ _MOST_CHANNELS = 32  # of a waveform that is not taken for a transposed one
 _ABSURD = 2.0**31  # times full scale: no integer that was stored as a float is larger
 
 
-@dataclass(frozen=True, eq=False)
-class Sound:
-    """A decoded file: mono ``samples``, (T,) int16, and what it was before.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """What a file was before it was decoded.
 
     ``n_clipped`` counts values of the source, over all channels, that stand at full scale three or more in a row
     (a flat top) or, where floats go that far, beyond it. A lone peak at full scale is not clipped.
     """
 
-    samples: np.ndarray
     source_rate_hz: int
     source_channels: int
     n_clipped: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sound(Source):
+    """A decoded file: mono ``samples``, (T,) int16, and what it was before."""
+
+    samples: np.ndarray
 
 
 def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
@@ -46,8 +52,32 @@ def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
     Raises: UnreadableAudio for what is no regular file and for an empty, truncated, non-finite or unknown one,
     for a Git LFS pointer, and for damage that the format itself can tell (MP3 and WAV have no checksums).
     """
+    samples = bytearray()  # it grows in place, where a list of blocks would be held twice in the end
+
+    def take(block: np.ndarray) -> None:
+        nonlocal samples
+        samples += block.data
+
+    source = decode_blocks(path, take, sample_rate_hz=sample_rate_hz)
+    return Sound(samples=np.frombuffer(samples, np.int16), **vars(source))
+
+
+def decode_blocks(
+    path: Path, take: Callable[[np.ndarray], None], *, sample_rate_hz: int = SAMPLE_RATE_HZ
+) -> Source:
+    """Hand the samples that `decode` returns to ``take`` in blocks (T,) that follow each other.
+
+    Raises: UnreadableAudio as `decode`; damage is found when the reading comes to it.
+    """
+    n_samples = 0
     with opened(path) as stream:
-        return _decode(stream, sample_rate_hz)
+        blocks, tops = _samples(stream, sample_rate_hz)
+        for block in blocks:
+            n_samples += len(block)
+            take(block)
+        if not n_samples:
+            raise UnreadableAudio("holds no audio samples")
+        return Source(source_rate_hz=stream.samplerate, source_channels=stream.channels, n_clipped=tops.n)
 
 
 def stream_file(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Iterator[np.ndarray]:
@@ -125,16 +155,6 @@ def padded(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     for row, clip in zip(waveform, clips, strict=True):
         row[: len(clip)] = clip
     return waveform, lengths
-
-
-def _decode(stream: Stream, to_hz: int) -> Sound:
-    blocks, tops = _samples(stream, to_hz)
-    samples = bytearray()  # it grows in place, where a list of blocks would be held twice in the end
-    for block in blocks:
-        samples += block.data
-    if not samples:
-        raise UnreadableAudio("holds no audio samples")
-    return Sound(np.frombuffer(samples, np.int16), stream.samplerate, stream.channels, tops.n)
 
 
 def _samples(stream: Stream, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTops]":

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from ser_lightning.data.prepare.decoding import Sound, UnreadableAudio, decode, peak
+from ser_lightning.data.prepare.decoding import Sound, Source, UnreadableAudio, decode, decode_blocks, peak
 from ser_lightning.data.prepare.scan import Scan, SourceFile
 from ser_lightning.utils.cores import usable_cores
 from ser_lightning.utils.progress import track
 
 _IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
 _IN_FLIGHT_BYTES = 100_000_000  # unless their files are large
+_LARGE_BYTES = 16_000_000  # of files that are written as they are decoded, a block at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +43,17 @@ def decode_into(scanned: Scan, contents: Mapping[str, str], partial: Path) -> bo
     rows = []
     with (partial / "samples.i16").open("wb") as samples:
         for file, sound in zip(order, _decode_all(scanned.folder, order), strict=True):
-            content = contents[file.path]
-            if isinstance(sound, str):
-                rows.append(PackedSound(content=content, reason=sound))
-            else:
-                samples.write(sound.samples.astype("<i2", copy=False).data)
-                rows.append(_packed_sound(content, sound))
+            writer = _Writer(samples)
+            try:
+                source = decode_blocks(sound, writer.write) if isinstance(sound, Path) else writer.write_all(sound)
+                rows.append(writer.row(contents[file.path], source))
+            except UnreadableAudio as error:
+                writer.take_back()
+                rows.append(PackedSound(content=contents[file.path], reason=str(error)))
     with (partial / "sounds.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as table:
-        writer = csv.DictWriter(table, [field.name for field in fields(PackedSound)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        lines = csv.DictWriter(table, [field.name for field in fields(PackedSound)])
+        lines.writeheader()
+        lines.writerows(asdict(row) for row in rows)
     return any(not row.reason for row in rows)
 
 
@@ -67,39 +70,76 @@ def read_sounds(folder: Path) -> dict[str, tuple[int, PackedSound]]:
     return sounds
 
 
-def _decode(folder: Path, file: SourceFile) -> Sound | str:
-    """Decode a file; or say why that cannot be done."""
-    try:
-        return decode(folder / file.path)
-    except UnreadableAudio as error:
-        return str(error)
+def _decode_all(folder: Path, files: Sequence[SourceFile]) -> Iterator[Sound | UnreadableAudio | Path]:
+    """Decode in parallel and in order, a few clips ahead; of large files return the path.
 
-
-def _decode_all(folder: Path, files: Sequence[SourceFile]) -> Iterator[Sound | str]:
-    """Decode in parallel and in order, a few clips ahead. Threads do: libsndfile works outside Python's lock."""
-    waiting: deque[tuple[Future[Sound | str], int]] = deque()
+    Threads do: libsndfile works outside Python's lock.
+    """
+    waiting: deque[tuple[Future[Sound | UnreadableAudio] | Path, int]] = deque()
     pool = ThreadPoolExecutor(usable_cores())
     try:
         for file in track(files, "decoding"):
             while waiting and (len(waiting) >= _IN_FLIGHT or sum(size for _, size in waiting) > _IN_FLIGHT_BYTES):
-                yield waiting.popleft()[0].result()
-            waiting.append((pool.submit(_decode, folder, file), file.size_bytes))
+                yield _result(waiting.popleft()[0])
+            path = folder / file.path
+            large = file.size_bytes > _LARGE_BYTES
+            waiting.append((path, 0) if large else (pool.submit(_decode, path), file.size_bytes))
         while waiting:
-            yield waiting.popleft()[0].result()
+            yield _result(waiting.popleft()[0])
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _packed_sound(content: str, sound: Sound) -> PackedSound:
-    samples = sound.samples
-    n_sounding = int(np.flatnonzero(samples)[-1]) + 1 if samples.any() else 0
-    return PackedSound(
-        content=content,
-        n_samples=len(samples),
-        n_zeros=len(samples) - n_sounding,
-        audio_hash=hashlib.sha256(samples.astype("<i2", copy=False).data).hexdigest()[:32],
-        source_rate_hz=sound.source_rate_hz,
-        source_channels=sound.source_channels,
-        n_clipped=sound.n_clipped,
-        peak=peak(samples),
-    )
+def _decode(path: Path) -> Sound | UnreadableAudio:
+    """Decode a file; or return why that cannot be done."""
+    try:
+        return decode(path)
+    except UnreadableAudio as error:
+        return error
+
+
+def _result(decoded: Future[Sound | UnreadableAudio] | Path) -> Sound | UnreadableAudio | Path:
+    return decoded if isinstance(decoded, Path) else decoded.result()
+
+
+class _Writer:
+    """Appends one sound to a file, and finds out what its row says of it."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self._start = file.tell()
+        self._digest = hashlib.sha256()
+        self._n_samples = self._n_zeros = self._peak = 0
+
+    def write(self, block: np.ndarray) -> None:
+        """Append samples (T,) int16."""
+        content = block.astype("<i2", copy=False).data
+        self._file.write(content)
+        self._digest.update(content)
+        self._n_samples += len(block)
+        sounding = np.flatnonzero(block)
+        self._n_zeros = len(block) - 1 - int(sounding[-1]) if len(sounding) else self._n_zeros + len(block)
+        self._peak = max(self._peak, peak(block))
+
+    def write_all(self, sound: Sound | UnreadableAudio) -> Source:
+        """Append a sound that is decoded already. Raises: UnreadableAudio where it could not be."""
+        if isinstance(sound, UnreadableAudio):
+            raise sound
+        self.write(sound.samples)
+        return sound
+
+    def take_back(self) -> None:
+        """Remove what was written of a file that turned out to be damaged."""
+        self._file.seek(self._start)
+        self._file.truncate()
+
+    def row(self, content: str, source: Source) -> PackedSound:
+        """Return the row of what was written."""
+        return PackedSound(
+            content=content,
+            n_samples=self._n_samples,
+            n_zeros=self._n_zeros,
+            audio_hash=self._digest.hexdigest()[:32],
+            **{field.name: getattr(source, field.name) for field in fields(Source)},
+            peak=self._peak,
+        )

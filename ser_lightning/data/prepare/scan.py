@@ -37,7 +37,7 @@ class BadFile:
         return f"{self.path} (line {self.line})" if self.line else self.path
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFile:
     """A file with a name that was understood; ``path`` is relative to the audio folder.
 

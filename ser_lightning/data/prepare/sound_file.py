@@ -67,6 +67,16 @@ def opened(path: Path) -> Iterator[Stream]:
         raise UnreadableAudio(f"cannot be decoded ({_short(error)})") from error
 
 
+def header_seconds(path: Path) -> float | None:
+    """Return how long a file is by its header; None where it does not say so, or cannot be opened."""
+    try:
+        with opened(path) as stream:
+            frames = getattr(stream, "frames", _UNKNOWN_FRAMES)
+            return frames / stream.samplerate if frames != _UNKNOWN_FRAMES else None
+    except UnreadableAudio:  # decoding will name it
+        return None
+
+
 class _Stream(soundfile.SoundFile):
     """A file read from front to back: soundfile would seek after every read."""
 

@@ -95,12 +95,12 @@ def cached_forward(
     *,
     device: torch.device,
 ) -> Callable[[Tensor], Tensor] | None:
-    """Let a network cache its features of these clips; return its `forward_cached`, or None where it does not."""
+    """Let a network cache features of clips, or of their pieces; return its `forward_cached`, or None."""
 
     def features(some: list[int]) -> tuple[Tensor, Tensor]:
         waveform, lengths = (torch.from_numpy(array).to(device) for array in clips.gather(some))
         return frontend(waveform, lengths)
 
-    hashes, n_samples = clips.manifest.column("audio_hash"), clips.n_samples.tolist()
-    is_cached = hook(net, "cache_features")(features, rows=rows, hashes=hashes, n_samples=n_samples)
+    n_samples = clips.pieces.n_samples.tolist()
+    is_cached = hook(net, "cache_features")(features, rows=rows, hashes=clips.piece_hashes, n_samples=n_samples)
     return hook(net, "forward_cached") if is_cached else None

@@ -1,0 +1,102 @@
+"""What becomes of clips that are longer than a network should take at once: their middle, or pieces of them.
+
+N: clips.  P: pieces, N at least.  K: classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ser_lightning.utils.errors import UserError, check
+
+MAX_CLIP_SECONDS = 600.0
+ON_LONG = ("error", "crop", "split")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongClips:
+    """The longest that a clip may be, and what becomes of longer ones.
+
+    ``on_long`` is "error" (they are named, and nothing starts), "crop" (their middle stands for them) or "split"
+    (pieces of equal length, which train as clips of their own; a clip's answer is the mean of its pieces').
+
+    Raises: UserError for another word, and for no length.
+    """
+
+    max_clip_seconds: float = MAX_CLIP_SECONDS
+    on_long: str = "error"
+
+    def __post_init__(self) -> None:
+        if self.on_long not in ON_LONG:
+            raise UserError(f"data.on_long={self.on_long} is not known: use {', '.join(ON_LONG)}")
+        check("data.", above=0, max_clip_seconds=self.max_clip_seconds)
+
+    @property
+    def warning(self) -> str:
+        """Return what result.json counts clips under that are cut."""
+        return "cropped" if self.on_long == "crop" else "in_pieces"
+
+    @property
+    def refused_from_s(self) -> float:
+        """Return the length beyond which a clip is an error."""
+        return self.max_clip_seconds if self.on_long == "error" else np.inf
+
+    def pieces(self, n_samples: np.ndarray, sample_rate_hz: int) -> "Pieces":
+        """Cut clips of these lengths (N,)."""
+        longest = max(1, int(self.max_clip_seconds * sample_rate_hz))
+        first = np.arange(len(n_samples))
+        long = np.flatnonzero(n_samples > longest)
+        if self.on_long == "error" or not len(long):
+            return Pieces(n_clips=len(first), clip=first, start=np.zeros_like(first), n_samples=n_samples)
+        if self.on_long == "crop":
+            return Pieces(
+                n_clips=len(first),
+                clip=first,
+                start=np.maximum(0, n_samples - longest) // 2,
+                n_samples=np.minimum(n_samples, longest),
+            )
+        n_pieces = np.maximum(1, -(-n_samples // longest))  # of each clip
+        further = np.repeat(long, n_pieces[long] - 1)
+        clip = np.concatenate([first, further])
+        number = np.concatenate([np.zeros_like(first), *(np.arange(1, n_pieces[row]) for row in long)])
+        start, end = (n_samples[clip] * at // n_pieces[clip] for at in (number, number + 1))
+        return Pieces(n_clips=len(first), clip=clip, start=start, n_samples=end - start)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pieces:
+    """What models are run on: of each clip all, its middle, or several pieces.
+
+    The first N are of the N clips, one each, so that a clip in one piece has one number as clip and as piece.
+
+    ``clip`` (P,) is whose piece it is, ``start`` (P,) and ``n_samples`` (P,) where it lies in the clip.
+    """
+
+    n_clips: int
+    clip: np.ndarray
+    start: np.ndarray
+    n_samples: np.ndarray
+
+    def of(self, rows: Sequence[int]) -> list[int]:
+        """Return the pieces of clips: the first of each in the order of ``rows``, then all others."""
+        further = np.arange(self.n_clips, len(self.clip))
+        return [*rows, *further[np.isin(self.clip[self.n_clips :], rows)].tolist()]
+
+    @property
+    def several(self) -> bool:
+        """Return whether any clip is in several pieces."""
+        return len(self.clip) > self.n_clips
+
+
+def joined(clip: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Join logits (P, K) of pieces of clips (P,): return the clips (N,), by number, and their logits (N, K).
+
+    Those of a clip in pieces are means of log-probabilities; if no clip is, all logits stay as they are.
+    """
+    clips, place, n_pieces = clip.unique(return_inverse=True, return_counts=True)
+    if len(clips) == len(clip):
+        return clips, logits[clip.argsort()]
+    sums = logits.new_zeros(len(clips), logits.shape[1]).index_add_(0, place, logits.log_softmax(-1))
+    return clips, sums / n_pieces[:, None]
