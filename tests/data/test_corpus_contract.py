@@ -26,7 +26,7 @@ def test_a_corpus_is_called_as_its_file_and_its_labels_have_a_rule(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_examples_of_a_corpus_say_what_they_should(name):
     corpus = load_corpus(name)
-    read = {path: corpus.parse(PurePosixPath(path).stem) for path in corpus.examples}
+    read = {path: corpus.facts(path) for path in corpus.examples}
     for path, facts in read.items():
         expected = corpus.examples[path]
         assert {"speaker", "emotion"} <= set(expected), f"{path}: name its speaker and emotion"

@@ -1,11 +1,13 @@
 """The description of a corpus that the package works from, and how one is loaded by its name."""
 
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from ser_lightning.data.spelling import normalise
 from ser_lightning.data.votes import Votes
 from ser_lightning.utils.errors import UserError
 
@@ -64,8 +66,9 @@ class Corpus:
 
     ``n_speakers`` and ``clips_by_label`` are of the whole corpus; the keys of the latter, in order, are its labels.
     ``audio_folder`` is looked for under the root; without it the root itself is taken for the audio folder.
-    ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; a corpus with a ``listing``
-    needs none. ``read_votes`` reads annotators' votes, out of the corpus's own tables under its root.
+    ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; with ``folders_in_names`` it
+    is given the folders below ``audio_folder`` too. A corpus with a ``listing`` needs none.
+    ``read_votes`` reads annotators' votes, out of the corpus's own tables under its root.
     ``synthesise`` is set where the corpus is made rather than found, and writes it into a folder; ``version``
     is raised whenever it would write something else.
     ``remote`` is set where the corpus can be downloaded, and lists its files.
@@ -81,6 +84,7 @@ class Corpus:
     where_to_get: str
     licence: str
     parse: Callable[[str], NameFacts] | None = None
+    folders_in_names: bool = False
     listing: Listing | None = None
     read_votes: Callable[[Path | None, Path | None], Votes | None] | None = None
     synthesise: Callable[[Path], None] | None = None
@@ -92,6 +96,12 @@ class Corpus:
     def labels(self) -> tuple[str, ...]:
         """Return its class names."""
         return tuple(self.clips_by_label)
+
+    def facts(self, path: str) -> NameFacts:
+        """Return what ``parse`` reads of a path below the audio folder. Raises: MisnamedFile."""
+        assert self.parse is not None
+        name = posixpath.splitext(path)[0]
+        return self.parse(normalise(name if self.folders_in_names else posixpath.basename(name)))
 
     @property
     def n_clips(self) -> int:
