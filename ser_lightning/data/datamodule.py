@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
@@ -185,7 +186,10 @@ class EmotionDataModule(LightningDataModule):
 
     def warnings(self) -> dict[str, int]:
         """Count warnings of each kind, of the clips and of the split; those of the split are logged by `setup`."""
-        return self.clips.warnings() | {kind: len(names) for kind, names in self._odd_parts().items()}
+        counts = self.clips.warnings() | {kind: len(names) for kind, names in self._odd_parts().items()}
+        used = (*self.split.train, *self.split.val, *self.split.test)
+        outside = int((np.delete(self.clips.reference, used) >= 0).sum())
+        return counts | ({"outside_split": outside} if outside else {})
 
     def _odd_parts(self) -> dict[str, list[str]]:
         """Who or what makes a split odd, by kind of warning."""

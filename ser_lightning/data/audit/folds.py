@@ -134,7 +134,7 @@ class _Auditor:
             torn_duplicates=tuple(
                 tuple(self.manifest[index].id for index in group)
                 for group in self.duplicates
-                if len({parts[index] for index in group}) > 1
+                if len({parts[index] for index in group} - {""}) > 1
             ),
         )
 
