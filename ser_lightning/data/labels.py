@@ -23,12 +23,18 @@ class Labelling:
     """The labels of clips, for training and for the test.
 
     ``keep`` (N,) bool, false for a clip that has no label at all; ``target`` (N, K) float32, each row's sum 1 where
-    kept; ``reference`` (N,) int64, the class it is tested by, -1 where there is none and it can only train.
+    kept; ``reference`` (N,) int64, the class it is tested by, -1 where there is none and it can only train. Where
+    numbers are predicted, these are both ``target`` and ``reference``, and every clip that is kept can be tested.
     """
 
     keep: np.ndarray
     target: np.ndarray
     reference: np.ndarray
+
+    @property
+    def testable(self) -> np.ndarray:
+        """Return (N,) bool, for which clips there is something to test by."""
+        return self.reference >= 0 if self.reference.ndim == 1 else self.keep
 
 
 def check_labels(labels: Sequence[str], *, fewest: int = 2) -> Sequence[str]:
@@ -104,6 +110,13 @@ def by_votes(votes: Votes, ids: Sequence[str], labels: Sequence[str], *, soft: b
     total = table.sum(axis=1, keepdims=True)
     target = np.divide(table, total, out=np.zeros_like(table), where=total > 0).astype(np.float32)
     return Labelling(keep=total[:, 0] > 0, target=target, reference=majority)
+
+
+def by_values(values: Sequence[Mapping[str, float]], targets: Sequence[str]) -> Labelling:
+    """Give each clip the K numbers that are to be predicted; one that lacks any of them is left out."""
+    table = np.array([[clip.get(name, np.nan) for name in targets] for clip in values])  # (N, K)
+    numbers = np.nan_to_num(table).astype(np.float32)
+    return Labelling(keep=np.isfinite(table).all(axis=1), target=numbers, reference=numbers)
 
 
 def _one_hot(reference: np.ndarray, n_classes: int) -> np.ndarray:

@@ -20,7 +20,11 @@ class MisnamedFile(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class NameFacts:
-    """What a corpus's file name says of the recording. ``age`` is the speaker's, in years; '' is unknown."""
+    """What a corpus's file name, or its list, says of the recording.
+
+    ``age`` is the speaker's, in years; '' is unknown. ``values`` are numbers that raters gave, such as arousal, by
+    name; names without one are unknown.
+    """
 
     id: str
     speaker: str
@@ -30,6 +34,7 @@ class NameFacts:
     sex: str = ""
     age: str = ""
     fold: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,10 @@ class Corpus:
     ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; with ``folders_in_names`` it
     is given the folders below ``audio_folder`` too. A corpus with a ``listing`` needs none.
     ``read_votes`` reads annotators' votes, out of the corpus's own tables under its root.
+    ``value_ranges`` names the numbers that its clips can have, such as arousal, each with the lowest and the
+    highest there may be. Where ``parse`` or ``listing`` do not know them, ``read_values`` reads them out of the
+    corpus's own tables when they are asked for: from its root, or a table that the user gives, to the values of
+    each clip by its id; None where there is no such table.
     ``synthesise`` is set where the corpus is made rather than found, and writes it into a folder; ``version``
     is raised whenever it would write something else.
     ``remote`` is set where the corpus can be downloaded, and lists its files.
@@ -87,6 +96,8 @@ class Corpus:
     folders_in_names: bool = False
     listing: Listing | None = None
     read_votes: Callable[[Path | None, Path | None], Votes | None] | None = None
+    value_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    read_values: Callable[[Path | None, Path | None], Mapping[str, Mapping[str, float]] | None] | None = None
     synthesise: Callable[[Path], None] | None = None
     version: int = 1
     remote: Callable[[], tuple[RemoteFile, ...]] | None = None
