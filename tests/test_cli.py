@@ -89,7 +89,7 @@ def test_the_list_says_what_there_is():
         (["data", "audit", "cremad", "fold"], "the override 'fold' cannot be read"),
         (
             ["data", "audit", "cremad", "data/label_map=seven"],
-            "there is no data/label_map/seven: known are none, six",
+            "there is no data/label_map/seven: known are four, none, six",
         ),
         (["data", "audit", "cremad", "--root", "nowhere"], "data.root=nowhere does not exist"),
         (["data", "audit", "pooled", "--root", "x"], "pooled takes no --root"),

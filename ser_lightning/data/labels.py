@@ -72,23 +72,23 @@ def read_label_map(given: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def map_emotions(emotions: Sequence[str], label_map: Mapping[str, str], *, corpus: str) -> list[str | None]:
-    """Return the joint label of each clip; None for one that is dropped.
+    """Return the joint label of each clip; None for one that is dropped, or has no emotion.
 
     Raises: UserError that lists every emotion without a rule.
     """
-    missing = sorted(set(emotions) - set(label_map))
+    missing = sorted(set(emotions) - set(label_map) - {""})
     if missing:
         remedy = " ".join(f"+data.label_map.{name}={DROP}" for name in missing)
         raise UserError(
             f"the label map has no rule for {', '.join(missing)} of {corpus}: name the joint label of each, or "
             f"drop it, as in {remedy}"
         )
-    return [None if label_map[name] == DROP else label_map[name] for name in emotions]
+    return [None if not name or label_map[name] == DROP else label_map[name] for name in emotions]
 
 
 def by_intention(emotions: Sequence[str | None], labels: Sequence[str]) -> Labelling:
-    """Label each clip by what its speaker meant to convey."""
-    reference = np.array([-1 if name is None else labels.index(name) for name in emotions], dtype=np.int64)
+    """Label each clip by what its speaker meant, or what the corpus calls it; None and "" are no label."""
+    reference = np.array([-1 if not name else labels.index(name) for name in emotions], dtype=np.int64)
     return Labelling(keep=reference >= 0, target=_one_hot(reference, len(labels)), reference=reference)
 
 

@@ -4,10 +4,12 @@ from itertools import product
 
 import pytest
 from conftest import config
-from layouts import tone
+from layouts import make_iemocap, tone
 
 from ser_lightning.data.audit.corpus_audit import audit
+from ser_lightning.data.corpora import load_corpus
 from ser_lightning.training.experiment import make_data
+from ser_lightning.utils.errors import UserError
 
 
 def audited(data):
@@ -58,3 +60,96 @@ def test_savee_in_both_layouts_is_one_corpus(tmp_path):
     assert [finding.text for finding in report.of("error")] == [
         "1 file cannot be used: it has the unknown emotion code x (known: a, d, f, h, n, sa, su)"
     ]
+
+
+@pytest.fixture(scope="module")
+def iemocap(tmp_path_factory):
+    """Five sessions of 28 turns, 4 of each code. Shared: do not write there."""
+    return make_iemocap(tmp_path_factory.mktemp("iemocap"))
+
+
+def test_iemocap_has_the_speakers_and_dimensions_of_its_turns(iemocap):
+    data = make_data(config("data=iemocap", f"data.root={iemocap}", "data/label_map=none"))
+    clips = {clip.id: clip for clip in data.manifest}
+    assert len(clips) == 5 * 2 * 2 * 6  # without those that nobody agrees on
+    turn = clips["Ses01M_script01_1_F002"]  # he wears the markers, she speaks
+    assert (turn.speaker, turn.sex, turn.emotion) == ("Ses01F", "female", "excitement")
+    assert turn.values == {"valence": 2.5, "arousal": 1.5, "dominance": 3.0}
+    assert set(data.manifest.column("speaker")) == {f"Ses0{n}{sex}" for n in range(1, 6) for sex in "FM"}
+    assert data.warnings()["left_out_by_label"] == 20
+
+
+@pytest.mark.parametrize("where", ["", "IEMOCAP_full_release"])
+def test_iemocap_trains_on_four_classes_and_leaves_a_session_out(iemocap, where):
+    data = make_data(config("data=iemocap", f"data.root={iemocap / where}", "data.fold=4"))
+    assert data.labels == ("anger", "happiness", "neutral", "sadness")
+    assert data.clips_by_label("test") == {"anger": 4, "happiness": 8, "neutral": 4, "sadness": 4}
+    speakers = [{data.manifest[row].speaker for row in rows} for rows in (data.split.test, data.split.val)]
+    assert speakers == [{"Ses05F", "Ses05M"}, {"Ses01F", "Ses01M"}]
+    assert data.protocol()["label_map"]["excitement"] == "happiness"
+
+
+def test_within_a_session_one_speaker_may_validate_and_the_other_test(iemocap):
+    for fold, test, val in ((0, "Ses01F", "Ses01M"), (1, "Ses01M", "Ses01F"), (9, "Ses05M", "Ses05F")):
+        settings = ["data=iemocap", f"data.root={iemocap}", "data.split=session_halves", f"data.fold={fold}"]
+        split = make_data(config(*settings)).split
+        data = make_data(config(*settings))
+        assert {data.manifest[row].speaker for row in split.test} == {test}
+        assert {data.manifest[row].speaker for row in split.val} == {val}
+        assert len({data.manifest[row].speaker for row in split.train}) == 8
+
+
+def test_the_audit_knows_how_many_turns_iemocap_has(iemocap):
+    report = audited(make_data(config("data=iemocap", f"data.root={iemocap}")))
+    assert (report.clips.found, report.clips.expected) == (100, 5_531)
+    expected = {label: each.clips.expected for label, each in report.labels.items()}
+    assert expected == {"anger": 1_103, "happiness": 1_636, "neutral": 1_708, "sadness": 1_084}
+    assert report.speakers.found == report.speakers.expected == 10
+    missing = [finding.text for finding in report.findings if finding.kind == "missing"]
+    assert missing == ["7,412 clips missing: results are on a part of the corpus"]
+    assert report.passed
+    corpus = load_corpus("iemocap")
+    assert corpus.n_clips == 7_532
+
+
+def test_iemocaps_evaluators_vote_and_the_actor_does_not(iemocap):
+    corpus = load_corpus("iemocap")
+    votes = corpus.read_votes(iemocap, None)
+    assert votes == corpus.read_votes(iemocap / "IEMOCAP_full_release", None)
+    counts = {
+        name: dict(zip(corpus.labels, votes.by_clip[f"Ses03F_impro01_M{number:03d}"], strict=True))
+        for number, name in enumerate(("ang", "hap", "exc", "neu", "sad", "fru", "xxx"))
+    }
+    assert {name: n for name, n in counts["exc"].items() if n} == {"excitement": 2, "happiness": 2}
+    assert {name: n for name, n in counts["xxx"].items() if n} == {"anger": 1, "neutral": 1, "other": 1}
+    assert counts["ang"]["anger"] == 2 and counts["ang"]["disgust"] == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda text: text.replace("\tang\t", "\tqqq\t", 1), "turn Ses01F_impro01_F000 of qqq.*ang, hap"),
+        (lambda text: text.replace("Ses01F_impro01_F000", "Ses01F_impro01_X0", 1), "turn Ses01F_impro01_X0"),
+        (
+            lambda text: text.replace("[0.2901 -", "[0.2901", 1),
+            r"impro01\.txt cannot be read: line 3 is no turn",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_label_table_is_said(tmp_path, spoil, said):
+    root = make_iemocap(tmp_path, turns=[("ang", ("Anger;",))])
+    table = root / "IEMOCAP_full_release" / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro01.txt"
+    table.write_text(spoil(table.read_text()))
+    with pytest.raises(UserError, match=said):
+        make_data(config("data=iemocap", f"data.root={root}"))
+    table.unlink()
+    with pytest.raises(UserError, match="holds no label tables"):
+        make_data(config("data=iemocap", f"data.root={tmp_path / 'IEMOCAP_full_release' / 'Session1'}"))
+
+
+def test_a_turn_without_its_file_is_named(tmp_path):
+    root = make_iemocap(tmp_path)
+    folder = root / "IEMOCAP_full_release" / "Session2" / "sentences" / "wav" / "Ses02F_impro01"
+    (folder / "Ses02F_impro01_F000.wav").unlink()
+    with pytest.raises(UserError, match=r"Ses02F_impro01_F000\.wav: cannot be found"):
+        make_data(config("data=iemocap", f"data.root={root}"))

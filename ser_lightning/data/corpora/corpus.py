@@ -72,7 +72,9 @@ class Corpus:
     ``n_speakers`` and ``clips_by_label`` are of the whole corpus; the keys of the latter, in order, are its labels.
     ``audio_folder`` is looked for under the root; without it the root itself is taken for the audio folder.
     ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; with ``folders_in_names`` it
-    is given the folders below ``audio_folder`` too. A corpus with a ``listing`` needs none.
+    is given the folders below ``audio_folder`` too. A corpus whose labels lie in tables has ``read_listing``
+    instead, which reads out of the audio folder, or beside it, what files there are; a clip without an emotion has
+    no label. A user's own list is a ``listing``.
     ``read_votes`` reads annotators' votes, out of the corpus's own tables under its root.
     ``value_ranges`` names the numbers that its clips can have, such as arousal, each with the lowest and the
     highest there may be. Where ``parse`` or ``listing`` do not know them, ``read_values`` reads them out of the
@@ -94,6 +96,7 @@ class Corpus:
     licence: str
     parse: Callable[[str], NameFacts] | None = None
     folders_in_names: bool = False
+    read_listing: Callable[[Path], Listing] | None = None
     listing: Listing | None = None
     read_votes: Callable[[Path | None, Path | None], Votes | None] | None = None
     value_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)

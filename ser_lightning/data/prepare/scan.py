@@ -77,6 +77,8 @@ def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
     if root is None:
         raise UserError(f"{corpus.title} needs {setting}=DIR. {how_to_get(corpus, setting)}")
     folder = _audio_folder(corpus, root, setting)
+    if corpus.read_listing is not None:
+        return _listed(corpus.read_listing(folder))
     files: dict[str, SourceFile] = {}
     bad: list[BadFile] = []
     states = {}

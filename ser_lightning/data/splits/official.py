@@ -42,3 +42,32 @@ class OfficialParts:
         if not any(subsets):
             raise UserError(f"no clip is of the parts {', '.join(self._subset_of)} of the corpus's own split")
         return subsets
+
+
+class SpeakerPairs:
+    """Pairs of speakers who were recorded together: of one, a speaker tests and the other validates; others train.
+
+    Folds 0 and 1 are of the first pair, 2 and 3 of the second, and so on.
+    """
+
+    speaker_independent = True
+
+    def __init__(self, *, pairs: Sequence[Sequence[str]]):
+        """``pairs``: the two speakers of each; the first of them tests in the first of its folds."""
+        self._pairs = [tuple(pair) for pair in pairs]
+        speakers = [name for pair in self._pairs for name in pair]
+        if any(len(pair) != 2 for pair in self._pairs) or len(set(speakers)) < len(speakers):
+            raise UserError("a split by pairs of speakers needs two in each, and nobody in two of them")
+
+    def folds(self, manifest: Manifest) -> Sequence[int]:
+        """Return two folds for each pair."""
+        return range(2 * len(self._pairs))
+
+    def assign(self, manifest: Manifest, fold: int) -> list[str]:
+        """Raises: UserError for a speaker in none of the pairs."""
+        unknown = sorted(set(manifest.column("speaker")) - {name for pair in self._pairs for name in pair})
+        if unknown:
+            raise UserError(f"speakers in no pair of the split: {', '.join(unknown)}; data.split=kfold takes any")
+        pair, tested = divmod(fold, 2)
+        roles = {self._pairs[pair][tested]: "test", self._pairs[pair][1 - tested]: "val"}
+        return [roles.get(row.speaker, "train") for row in manifest]
