@@ -69,6 +69,19 @@ def make_iemocap(root: Path, *, turns=IEMOCAP_TURNS) -> Path:
     return root
 
 
+def make_msp_podcast(root: Path, *, parts=("Train", "Development", "Test1", "Test2"), rows=()) -> Path:
+    """Of each part and class, X too, a clip of three speakers; who the third one in training is, is not known."""
+    lines = ["FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"]
+    for number, (part, code, speaker) in enumerate(product(parts, "ASHUFDCNOX", range(3))):
+        name = f"MSP-PODCAST_{number:04d}_0001.wav"
+        who = "Unknown,Unknown" if (part, speaker) == ("Train", 2) else f"{10 * parts.index(part) + speaker},Female"
+        lines.append(f"{name},{code},2.2,4.0,{1 + number / 20:.6f},{who},{part}")
+        tone(root / "Audios" / name, number / 10)
+    (root / "Labels").mkdir(exist_ok=True)
+    (root / "Labels" / "labels_consensus.csv").write_text("\n".join([*lines, *rows]) + "\n")
+    return root
+
+
 def make_examples(root: Path, corpus: Corpus) -> Path:
     """The files that a corpus names as examples, at 16 kHz."""
     for number, path in enumerate(corpus.examples):

@@ -152,7 +152,9 @@ class LabelledClips:
             for kind, count in report.warnings().items():
                 counts[kind] = counts.get(kind, 0) + count
         unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
-        return counts | ({"left_out_by_label": unlabelled} if unlabelled else {})
+        unknown = sum(not clip.speaker_is_known for clip in self.manifest)
+        more = {"left_out_by_label": unlabelled, "unknown_speaker": unknown}
+        return counts | {kind: count for kind, count in more.items() if count}
 
     def test_clips(self, indices: Sequence[int]) -> TestClips:
         """Return what an evaluation needs to know of these clips."""

@@ -4,6 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+UNKNOWN_SPEAKER = (
+    "unknown speaker"  # and where from: such clips count as one speaker's, and nothing is claimed of them
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
@@ -34,6 +38,11 @@ class Utterance:
     source_channels: int = 0
     n_clipped: int = 0
     peak: int = 0
+
+    @property
+    def speaker_is_known(self) -> bool:
+        """Return whether it is known who speaks."""
+        return UNKNOWN_SPEAKER not in self.speaker
 
     @property
     def age_group(self) -> str:

@@ -52,7 +52,7 @@ class Source:
         except UserError:
             return False
         sounds = [file for file in scanned.files if file.size_bytes > _POINTER_BYTES]
-        return len(sounds) >= self.corpus.n_clips
+        return len(sounds) >= (self.corpus.n_clips or 1)
 
 
 class Sources:

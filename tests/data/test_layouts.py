@@ -1,13 +1,17 @@
 """Corpora in the layouts they are published in: what is found there, how it is split, what the audit says."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from conftest import config
-from layouts import make_iemocap, tone
+from layouts import make_iemocap, make_msp_podcast, tone
 
 from ser_lightning.data.audit.corpus_audit import audit
+from ser_lightning.data.audit.findings import release_findings
 from ser_lightning.data.corpora import load_corpus
+from ser_lightning.data.leakage import TrainingRecord
+from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.training.experiment import make_data
 from ser_lightning.utils.errors import UserError
 
@@ -153,3 +157,105 @@ def test_a_turn_without_its_file_is_named(tmp_path):
     (folder / "Ses02F_impro01_F000.wav").unlink()
     with pytest.raises(UserError, match=r"Ses02F_impro01_F000\.wav: cannot be found"):
         make_data(config("data=iemocap", f"data.root={root}"))
+
+
+@pytest.fixture(scope="module")
+def msp_podcast(tmp_path_factory):
+    """Four parts of 30 clips. Shared: do not write there."""
+    return make_msp_podcast(tmp_path_factory.mktemp("msp"))
+
+
+@pytest.mark.parametrize(
+    ("split", "test", "unused"), [("official", "Test1", "Test2"), ("official_test2", "Test2", "Test1")]
+)
+def test_msp_podcast_is_split_as_its_table_says(msp_podcast, split, test, unused):
+    data = make_data(config("data=msp_podcast", f"data.root={msp_podcast}", f"data.split={split}"))
+    assert len(data.labels) == 8
+    parts = {
+        subset: [data.manifest[row] for row in getattr(data.split, subset)] for subset in ("train", "val", "test")
+    }
+    folds = {subset: {clip.fold for clip in clips} for subset, clips in parts.items()}
+    assert folds == {"train": {"Train"}, "val": {"Development"}, "test": {test}}
+    assert {subset: len(clips) for subset, clips in parts.items()} == {"train": 24, "val": 24, "test": 24}
+    assert data.warnings()["outside_split"] == 24  # of the other test set
+    assert data.warnings()["left_out_by_label"] == 24  # no agreement, and "other"
+    clip = parts["test"][0]
+    assert clip.values.keys() == {"arousal", "valence", "dominance"} and clip.values["arousal"] == 2.2
+    assert clip.sex == "female"
+
+
+@pytest.mark.parametrize("where", ["", "Audios"])
+def test_unknown_speakers_are_counted_and_nothing_is_claimed_of_them(msp_podcast, where):
+    data = make_data(config("data=msp_podcast", f"data.root={msp_podcast / where}"))
+    assert data.warnings()["unknown_speaker"] == 8
+    record = data.training_record()
+    assert record["heard"]["train"]["speakers"] == ["msp_podcast:0", "msp_podcast:1"]
+    leakage = TrainingRecord.from_stamp(record).leakage(data.clips, data.split.test, same_speakers=None)
+    assert not leakage["train/test"] and data.protocol()["speaker_independent"] is True
+    report = audited(data)
+    assert report.passed
+    assert (report.clips.expected, report.speakers.found, report.speakers.expected) == (None, 11, None)
+    texts = {finding.kind: finding.text for finding in report.findings}
+    assert texts["unknown_speakers"].startswith("8 clips of unknown speakers")
+
+
+def test_an_unknown_speaker_on_two_sides_is_no_leak(tmp_path):
+    rows = [
+        f"MSP-PODCAST_0001_{number:04d}.wav,A,,,,Unknown,Unknown,{part}"
+        for number, part in ((2, "Train"), (3, "Test1"), (4, "Development"))
+    ]
+    root = make_msp_podcast(tmp_path, rows=rows)
+    for number in (2, 3, 4):
+        tone(root / "Audios" / f"MSP-PODCAST_0001_{number:04d}.wav", 20 + number)
+    data = make_data(config("data=msp_podcast", f"data.root={root}"))
+    tested = [data.manifest[row] for row in data.split.test if not data.manifest[row].speaker_is_known]
+    assert [clip.speaker for clip in tested] == ["unknown speaker of podcast 0001"]  # one cluster of a bootstrap
+    assert tested[0].values == {}
+    assert data.protocol()["speaker_independent"] is True
+    assert audited(data).passed
+    speakers = rows[0].replace("Unknown,Unknown", "10,Male")
+    (root / "Labels" / "labels_consensus.csv").write_text(
+        (root / "Labels" / "labels_consensus.csv").read_text().replace(rows[0], speakers)
+    )
+    with pytest.raises(UserError, match="shares speakers between its parts: 10"):
+        make_data(config("data=msp_podcast", f"data.root={root}"))
+
+
+def test_the_audit_knows_a_documented_release_by_its_parts(msp_podcast):
+    corpus = load_corpus("msp_podcast")
+    report = audited(make_data(config("data=msp_podcast", f"data.root={msp_podcast}")))
+    (found,) = [finding for finding in report.findings if finding.kind == "release"]
+    assert found.severity == "warning"
+    assert found.text.startswith("30 Development, 30 Test1, 30 Test2, 30 Train are the parts of no release")
+    assert "1.11: 84,030 Train" in found.text
+    clip = Utterance(id="", path="", corpus="", speaker="1", emotion="", fold="Train")
+    parts = [replace(clip, fold=fold) for fold, n in corpus.releases["1.11"].items() for _ in range(n)]
+    (found,) = release_findings(corpus, Manifest(parts))
+    assert (found.severity, found.text) == ("note", "its parts have as many clips as those of release 1.11")
+    assert [each.severity for each in release_findings(corpus, Manifest(parts[1:]))] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("x.wav,Z,1,1,1,5,Male,Train", "line 122: Z is no class of the corpus"),
+        ("x.wav,A,1,1,1,5,Male,Validation", "line 122: 'Validation' is no part of the corpus"),
+        ("x.wav,A,1,high,1,5,Male,Train", "line 122: emoval is 'high', which is no number"),
+        ("x.wav,A,1,1,1,5,Male,Train", r"x\.wav \(line 122\): cannot be found"),
+    ],
+)
+def test_what_is_wrong_with_the_table_is_said(tmp_path, row, said):
+    root = make_msp_podcast(tmp_path, rows=[row])
+    with pytest.raises(UserError, match=said):
+        make_data(config("data=msp_podcast", f"data.root={root}"))
+    (root / "Labels" / "labels_consensus.csv").unlink()
+    with pytest.raises(UserError, match=r"no table of labels beside .*Labels/labels_consensus\.csv"):
+        make_data(config("data=msp_podcast", f"data.root={root}"))
+
+
+def test_clips_without_published_labels_are_left_out(tmp_path):
+    root = make_msp_podcast(tmp_path, rows=["MSP-PODCAST_test3_0001.wav,,,,,,,Test3"])
+    tone(root / "Audios" / "MSP-PODCAST_test3_0001.wav", 30)
+    data = make_data(config("data=msp_podcast", f"data.root={root}"))
+    assert data.warnings()["left_out_by_label"] == 25
+    assert "MSP-PODCAST_test3_0001" not in data.manifest.column("id")

@@ -69,7 +69,8 @@ class RemoteFile:
 class Corpus:
     """A corpus as a value: everything the engine does is driven by these fields.
 
-    ``n_speakers`` and ``clips_by_label`` are of the whole corpus; the keys of the latter, in order, are its labels.
+    ``n_speakers`` and ``clips_by_label`` are of the whole corpus, None where releases differ; the keys of the
+    latter, in order, are its labels. ``releases`` has the clips of each official part, of documented releases.
     ``audio_folder`` is looked for under the root; without it the root itself is taken for the audio folder.
     ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; with ``folders_in_names`` it
     is given the folders below ``audio_folder`` too. A corpus whose labels lie in tables has ``read_listing``
@@ -89,8 +90,8 @@ class Corpus:
 
     name: str
     title: str
-    n_speakers: int
-    clips_by_label: Mapping[str, int]
+    n_speakers: int | None
+    clips_by_label: Mapping[str, int | None]
     audio_folder: str
     where_to_get: str
     licence: str
@@ -99,6 +100,7 @@ class Corpus:
     read_listing: Callable[[Path], Listing] | None = None
     listing: Listing | None = None
     read_votes: Callable[[Path | None, Path | None], Votes | None] | None = None
+    releases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     value_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     read_values: Callable[[Path | None, Path | None], Mapping[str, Mapping[str, float]] | None] | None = None
     synthesise: Callable[[Path], None] | None = None
@@ -118,9 +120,10 @@ class Corpus:
         return self.parse(normalise(name if self.folders_in_names else posixpath.basename(name)))
 
     @property
-    def n_clips(self) -> int:
-        """Return how many clips the full corpus has."""
-        return sum(self.clips_by_label.values())
+    def n_clips(self) -> int | None:
+        """Return how many clips with a label the full corpus has; None where releases differ."""
+        counts = [count for count in self.clips_by_label.values() if count is not None]
+        return sum(counts) if len(counts) == len(self.clips_by_label) else None
 
 
 def load_corpus(name: str) -> Corpus:

@@ -250,7 +250,7 @@ def _described(
 
 def _n_missing(corpus: Corpus, scanned: Scan) -> int:
     n_labelled = sum(bool(file.facts.emotion) for file in scanned.files)
-    return max(0, corpus.n_clips - n_labelled)
+    return max(0, corpus.n_clips - n_labelled) if corpus.n_clips is not None else 0
 
 
 def _padded(rows: Sequence[Utterance], zeros_at_end: Sequence[int]) -> tuple[str, ...]:

@@ -113,7 +113,8 @@ def assign(manifest: Manifest, rule: SplitRule, fold: int) -> list[str]:
 def shared_speakers(train: AbstractSet[str], val: AbstractSet[str], test: AbstractSet[str]) -> set[str]:
     """Return the speakers that are in more than one subset of a split that should keep them apart.
 
-    Where all but the test is of one speaker, validation has to be on that one, who is not counted.
+    Unknown speakers are to be left out of all three: they may be anybody. Where all but the test is of one speaker,
+    validation has to be on that one, who is not counted.
     """
     return set(train & test | val & test | (train & val if len(train | val) > 1 else set()))
 
@@ -131,8 +132,8 @@ def refuse_empty(result: Split, fold: int) -> None:
 def _check(result: Split, manifest: Manifest, fold: int) -> None:
     refuse_empty(result, fold)
     if result.speaker_independent:
-        subsets = (result.train, result.val, result.test)
-        shared = shared_speakers(*({manifest[index].speaker for index in subset} for subset in subsets))
+        subsets = ((manifest[index] for index in subset) for subset in (result.train, result.val, result.test))
+        shared = shared_speakers(*({row.speaker for row in rows if row.speaker_is_known} for rows in subsets))
         if shared:
             raise UserError(
                 f"a speaker-independent split shares speakers between its parts: {some(sorted(shared), 12)}. Give "
