@@ -19,6 +19,7 @@ from ser_lightning.data.prepare.cache import PackedCorpus
 from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, annotator_scores
+from ser_lightning.runs.label_sources import INTENDED
 from ser_lightning.runs.result import Annotators, CorpusFacts
 from ser_lightning.tasks.task import TestClips
 
@@ -170,7 +171,21 @@ class LabelledClips:
                 "intensity": [clip.intensity for clip in clips],
                 "sentence": [clip.sentence for clip in clips],
             },
+            vote_shares=self._vote_shares(indices),
         )
+
+    def _vote_shares(self, indices: Sequence[int]) -> np.ndarray | None:
+        """Return the shares of votes (N, K) on clips that are labelled by votes, all on one of the labels."""
+        if self.facts.get("label_source", INTENDED) == INTENDED:
+            return None
+        tables = [
+            part.votes.on(self.labels, [part.packed.manifest[self._row[index]].id])[0, :-1]
+            for index in indices
+            if (part := self.parts[self._part[index]]).votes is not None and part.votes.counted
+        ]
+        if len(tables) < len(indices):
+            return None
+        return np.array([votes / votes.sum() for votes in tables])
 
     def result_facts(self, indices: Sequence[int]) -> dict[str, Any]:
         """Return what result.json says of clips that were tested, beside the scores."""
@@ -213,12 +228,12 @@ class LabelledClips:
         if part is None or part.votes is None:
             return None
         votes = part.votes
-        table = votes.table([part.packed.manifest[row].id for row in self._row[rows]], len(self.labels))
+        table = votes.on(self.labels, [part.packed.manifest[row].id for row in self._row[rows]])
         scores = annotator_scores(table, self.reference[rows], self.labels, counted=votes.counted)
         if scores is None:
             return None
         known: dict[str, Any] = {"source": votes.source}
-        if self.facts.get("label_source") != "intended":
+        if self.facts.get("label_source") != INTENDED:
             known["majority"] = None  # it is the label itself
         return scores.model_copy(update=known)
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.votes import Votes, winners
+from ser_lightning.runs.label_sources import SOFT
 from ser_lightning.utils.errors import UserError
 
 DROP = "drop"
 MOST_LABELS = 64  # pictures and tables have a row for each
 _LONGEST_LABEL = 60
-LABEL_SOURCES = ("intended", "voice_votes", "voice_soft")
 
 
 @dataclass(frozen=True)
@@ -95,21 +95,26 @@ def by_intention(emotions: Sequence[str | None], labels: Sequence[str]) -> Label
 def by_votes(votes: Votes, ids: Sequence[str], labels: Sequence[str], *, soft: bool) -> Labelling:
     """Label each clip by the majority of annotators; ``soft``: it is trained on the shares of their votes.
 
-    A tie has no majority: such a clip is left out, or, soft, kept for training alone.
+    A tie has no majority: such a clip is left out, or, soft, kept for training alone. A clip of which the majority
+    chose what is no label is left out.
     Raises: UserError where shares are asked for and votes were not counted.
     """
     if soft and not votes.counted:
         raise UserError(
-            f"data.labels=voice_soft needs counted votes, and {votes.source} names only the winners: "
+            f"data.labels={SOFT} needs counted votes, and {votes.source} names only the winners: "
             "point to tabulatedVotes.csv with data.votes=FILE"
         )
-    table = votes.table(ids, len(labels))
-    majority = winners(table)
+    best = winners(votes.table(ids))
+    is_other = np.array([name not in labels for name in votes.labels])
+    number_of = np.array([labels.index(name) if name in labels else -1 for name in votes.labels], dtype=np.int64)
+    majority = np.where(best >= 0, number_of[best], -1)
     if not soft:
         return Labelling(keep=majority >= 0, target=_one_hot(majority, len(labels)), reference=majority)
+    table = votes.on(labels, ids)[:, :-1]
     total = table.sum(axis=1, keepdims=True)
     target = np.divide(table, total, out=np.zeros_like(table), where=total > 0).astype(np.float32)
-    return Labelling(keep=total[:, 0] > 0, target=target, reference=majority)
+    keep = (total[:, 0] > 0) & ~((best >= 0) & is_other[best])
+    return Labelling(keep=keep, target=target, reference=majority)
 
 
 def by_values(values: Sequence[Mapping[str, float]], targets: Sequence[str]) -> Labelling:

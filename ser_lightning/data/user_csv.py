@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ser_lightning.data.corpora import Corpus, NameFacts
@@ -14,6 +15,7 @@ from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.csv_table import read_table, refuse_faults
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
+from ser_lightning.data.votes import PREFIX, Votes, vote_faults, votes_of
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.files import shared_folder
 
@@ -33,11 +35,11 @@ def read_csv_corpus(path: Path, *, folds: bool = False, targets: Sequence[str] =
     """Return the corpus that a CSV describes.
 
     The columns ``path``, ``emotion`` and ``speaker`` are needed; ``sentence``, ``sex``, ``age`` in years,
-    ``intensity`` and ``fold`` are read where they are there, others are left alone. Relative paths begin at the
-    CSV's folder. A clip's id is its path without the ending, normalised as all names are; of absolute paths,
-    without the folder that they share, which differs by machine. The column ``fold`` is checked where a split is
-    going to be made of it (``folds``). ``targets`` are further columns, of numbers, which some clips may lack; the
-    emotions are not needed then.
+    ``intensity``, ``fold`` and votes (``votes.anger``, …) are read where they are there, others are left alone.
+    Relative paths begin at the CSV's folder. A clip's id is its path without the ending, normalised as all names
+    are; of absolute paths, without the folder that they share, which differs by machine. The column ``fold`` is
+    checked where a split is going to be made of it (``folds``). ``targets`` are further columns, of numbers, which
+    some clips may lack; the emotions are not needed then.
     Raises: UserError that lists what is wrong with the file.
     """
     cells: list[str] = []
@@ -48,6 +50,7 @@ def read_csv_corpus(path: Path, *, folds: bool = False, targets: Sequence[str] =
         optional=tuple(name for name in ("emotion", *_OPTIONAL) if name not in (*needed, *targets)),
         as_written=("path",),
         may_lack=targets,
+        prefix=PREFIX,
         faults=cells,
     )
     if not rows and not cells:
@@ -62,6 +65,7 @@ def read_csv_corpus(path: Path, *, folds: bool = False, targets: Sequence[str] =
         cells,
         *([f"line {line}: {name} is empty, or says nan" for line, row in rows if not row[name]] for name in needed),
         *(_number_faults(rows, name) for name in targets),
+        vote_faults(rows) if _has_votes(rows) else [],
         [f"line {line}: {fault}" for line, row in rows if (fault := _age_fault(row.get("age", "")))],
         _listed_twice(places, [line for line, _ in rows]),
         *(spelling_faults(_first_lines(rows, kind), kind) for kind in ("speaker", "emotion")),
@@ -77,6 +81,10 @@ def read_csv_corpus(path: Path, *, folds: bool = False, targets: Sequence[str] =
         row["path"]: _facts(row, place.removeprefix(shared), targets)
         for (_, row), place in zip(rows, places, strict=True)
     }
+    votes = None
+    if _has_votes(rows):
+        cells_of = {facts.id: row for facts, (_, row) in zip(files.values(), rows, strict=True)}
+        votes = votes_of(cells_of, [facts.emotion for facts in files.values()], source=path.name)
     return Corpus(
         name=re.sub(r"\W+", "_", normalise(path.stem)).strip("_").lower() or "csv",
         title=path.name,
@@ -86,7 +94,18 @@ def read_csv_corpus(path: Path, *, folds: bool = False, targets: Sequence[str] =
         where_to_get=f"the list {path}",
         licence="the user's own",
         listing=replace(listing, files=files),
+        read_votes=partial(_own_votes, votes) if votes is not None else None,
     )
+
+
+def _own_votes(votes: Votes, root: Path | None, given: Path | None) -> Votes:
+    if given is not None:
+        raise UserError(f"data.votes={given} has no columns id and votes.EMOTION")
+    return votes
+
+
+def _has_votes(rows: "Rows") -> bool:
+    return bool(rows) and any(name.startswith(PREFIX) for name in rows[0][1])
 
 
 Rows = Sequence[tuple[int, dict[str, str]]]

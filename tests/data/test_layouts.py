@@ -129,6 +129,21 @@ def test_iemocaps_evaluators_vote_and_the_actor_does_not(iemocap):
     assert counts["ang"]["anger"] == 2 and counts["ang"]["disgust"] == 0
 
 
+def test_iemocaps_votes_decide_on_joint_labels(iemocap):
+    settings = ["data=iemocap", f"data.root={iemocap}", "data.labels=votes_majority"]
+    data = make_data(config(*settings))
+    assert data.clips_by_label("test") == {"anger": 4, "happiness": 8, "neutral": 4, "sadness": 4}
+    shares = make_data(config(*settings[:2], "data.labels=votes_soft"))
+    excited = shares.manifest.column("id").index("Ses01F_impro01_F002")  # excited 2, happy 2: joint, all four
+    assert shares.clips.target[excited].tolist() == [0, 1, 0, 0]
+    angry = shares.manifest.column("id").index("Ses01F_impro01_F000")  # one of three votes is of no label
+    assert shares.clips.target[angry].tolist() == [1, 0, 0, 0]
+    annotators = shares.clips.annotator_scores([angry])
+    assert annotators.single.accuracy == pytest.approx(2 / 3)
+    assert "Ses01F_impro01_F006" in shares.manifest.column("id")  # anger and neutral are tied: it can train
+    assert "Ses01F_impro01_F005" not in shares.manifest.column("id")  # frustrated, by two of three
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [

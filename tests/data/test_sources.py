@@ -365,7 +365,7 @@ def test_what_a_split_lacks_is_said_and_counted(tmp_path, caplog):
             ["data=cremad", "data.test_root=elsewhere"],
             r"data\.test_root=elsewhere has no effect without data\.test",
         ),
-        (["data=cremad", "data/label_map=six", "data.votes=my.csv"], r"data\.votes=my\.csv has no effect"),
+        (["data=pooled", "data.votes=my.csv"], r"data\.votes=my\.csv names votes of one corpus, and there are 2"),
     ],
 )
 def test_what_would_have_no_effect_is_refused(overrides, said):

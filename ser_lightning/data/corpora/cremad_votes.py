@@ -19,7 +19,8 @@ from ser_lightning.data.votes import Votes
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import read_text
 
-_LETTERS = "ADFHNS"  # in the order of the corpus's labels
+_LETTERS = "ADFHNS"
+_LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
 _LEVELS = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad")  # the same, as in meanAngerResp
 _TABLES = ("tabulatedVotes.csv", "summaryTable.csv")
 _FOLDERS = ("processedResults", ".", "../processedResults", "..")  # the root may be AudioWAV itself
@@ -67,10 +68,11 @@ def _votes(names: list[str], rows: Iterator[list[str]], source: str, id_of: IdOf
         clip, *letters = (names.index(name) for name in ("fileName", *_LETTERS))
         audio_alone = (row for row in rows if row[0].startswith("1"))
         counts = {id_of(row[clip]): tuple(int(row[letter]) for letter in letters) for row in audio_alone}
-        return Votes(by_clip=counts, counted=True, source=source)
+        return Votes(labels=_LABELS, by_clip=counts, counted=True, source=source)
     if {"FileName", "VoiceVote"} <= set(names):
         clip, vote = names.index("FileName"), names.index("VoiceVote")
-        return Votes(by_clip={id_of(row[clip]): _winners(row[vote]) for row in rows}, counted=False, source=source)
+        named = {id_of(row[clip]): _winners(row[vote]) for row in rows}
+        return Votes(labels=_LABELS, by_clip=named, counted=False, source=source)
     return None
 
 

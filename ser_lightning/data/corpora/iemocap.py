@@ -77,10 +77,14 @@ def read_listing(folder: Path) -> Listing:
 
 def read_votes(root: Path | None, given: Path | None) -> Votes | None:
     """Return how many evaluators chose each emotion for each turn; several choices of one evaluator all count."""
-    assert root is not None and given is None
+    if given is not None:
+        raise UserError(
+            f"data.votes={given} has no columns id and votes.EMOTION, and IEMOCAP's own votes need none"
+        )
+    assert root is not None
     folder = root / _FOLDER if (root / _FOLDER).is_dir() else root
     counts = {turn.id: tuple(turn.votes.get(name, 0) for name in EMOTIONS.values()) for turn in _turns(folder)}
-    return Votes(by_clip=counts, counted=True, source="EmoEvaluation")
+    return Votes(labels=tuple(EMOTIONS.values()), by_clip=counts, counted=True, source="EmoEvaluation")
 
 
 def _turns(folder: Path) -> Iterator[_Turn]:
