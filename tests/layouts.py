@@ -12,6 +12,15 @@ from ser_lightning.data.corpora.ravdess import EMOTIONS as RAVDESS_EMOTIONS
 
 RAVDESS_ACTORS = ("01", "02", "03", "04", "08", "10", "11")  # one of each published fold at least
 EMODB_SPEAKERS = ("03", "08", "09", "10", "11")
+IEMOCAP_TURNS = (  # the code of a turn, and what three evaluators chose
+    ("ang", ("Anger;", "Anger;", "Frustration;")),
+    ("hap", ("Happiness;", "Happiness;", "Happiness;")),
+    ("exc", ("Excited;", "Excited; Happiness;", "Happiness;")),
+    ("neu", ("Neutral;", "Neutral;", "Neutral;")),
+    ("sad", ("Sadness;", "Sadness;", "Neutral;")),
+    ("fru", ("Frustration;", "Frustration;", "Anger;")),
+    ("xxx", ("Anger;", "Neutral;", "Other;")),
+)
 
 
 def make_ravdess(root: Path, *, actors=RAVDESS_ACTORS, doubled: bool = False) -> Path:
@@ -33,6 +42,43 @@ def make_emodb(root: Path, *, speakers=EMODB_SPEAKERS) -> Path:
     """16 kHz mono, one text."""
     for speaker, (number, code) in product(speakers, enumerate(EMODB_EMOTIONS)):
         tone(root / "wav" / f"{speaker}a01{code}a.wav", number + int(speaker) / 100)
+    return root
+
+
+def make_iemocap(root: Path, *, turns=IEMOCAP_TURNS) -> Path:
+    """Five sessions of an improvised dialog and a scripted one; of each code a turn of both speakers in each."""
+    for session, dialog in product(range(1, 6), ("F_impro01", "M_script01_1")):
+        name, lines = f"Ses0{session}{dialog}", ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
+        below = root / "IEMOCAP_full_release" / f"Session{session}"
+        for number, (code, choices) in enumerate(turns):
+            for sex in "FM":
+                turn = f"{name}_{sex}{number:03d}"
+                values = f"[2.5000, {1 + number / 4:.4f}, 3.0000]"
+                lines.append(f"[{number}.2901 - {number}.9357]\t{turn}\t{code}\t{values}")
+                lines += [f"C-E{rater}:\t{choice}\t()" for rater, choice in enumerate(choices, start=2)]
+                lines += ["C-F1:\tDisgust;\t(self)", "A-E3:\tval 3; act 2; dom  2;\t()", ""]
+                tone(
+                    below / "sentences" / "wav" / name / f"{turn}.wav",
+                    number + session / 10 + ("script" in name) / 20 + (sex == "M") / 100,
+                )
+        tables = below / "dialog" / "EmoEvaluation"
+        (tables / "Categorical").mkdir(parents=True, exist_ok=True)
+        (tables / f"{name}.txt").write_text("\n".join(lines) + "\n")
+        (tables / f"._{name}.txt").write_bytes(b"\0\xff")
+        (tables / "Categorical" / f"{name}_e2_cat.txt").write_text("another form of the same\n")
+    return root
+
+
+def make_msp_podcast(root: Path, *, parts=("Train", "Development", "Test1", "Test2"), rows=()) -> Path:
+    """Of each part and class, X too, a clip of three speakers; who the third one in training is, is not known."""
+    lines = ["FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"]
+    for number, (part, code, speaker) in enumerate(product(parts, "ASHUFDCNOX", range(3))):
+        name = f"MSP-PODCAST_{number:04d}_0001.wav"
+        who = "Unknown,Unknown" if (part, speaker) == ("Train", 2) else f"{10 * parts.index(part) + speaker},Female"
+        lines.append(f"{name},{code},2.2,4.0,{1 + number / 20:.6f},{who},{part}")
+        tone(root / "Audios" / name, number / 10)
+    (root / "Labels").mkdir(exist_ok=True)
+    (root / "Labels" / "labels_consensus.csv").write_text("\n".join([*lines, *rows]) + "\n")
     return root
 
 

@@ -72,6 +72,9 @@ def test_the_list_says_what_there_is():
         "CREMA-D: 7,442 clips, 91 speakers",
         "licence: Open Database License",
         "ser data download ravdess",
+        "IEMOCAP: 7,532 clips, 10 speakers",
+        "applies with a release form",
+        "MSP-Podcast: releases differ in size",
     ):
         assert said in out
     assert "your own corpus: a CSV" in out
@@ -89,7 +92,7 @@ def test_the_list_says_what_there_is():
         (["data", "audit", "cremad", "fold"], "the override 'fold' cannot be read"),
         (
             ["data", "audit", "cremad", "data/label_map=seven"],
-            "there is no data/label_map/seven: known are none, six",
+            "there is no data/label_map/seven: known are eight, four, none, six",
         ),
         (["data", "audit", "cremad", "--root", "nowhere"], "data.root=nowhere does not exist"),
         (["data", "audit", "pooled", "--root", "x"], "pooled takes no --root"),

@@ -22,7 +22,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 BASES = ([], ["data=cremad"], ["data=csv"], ["data=pooled"], ["model=pretrained"], ["model=opensmile"])
 # of Hydra itself, or of another program's commands
 FOREIGN_OPTIONS = {"--cfg"}
-NO_SETTINGS = {"weights_only=True", "trust=True", "data=savee data.root=DIR", "model=tdnn"}  # Python's; of examples
+NO_SETTINGS = {"weights_only=True", "trust=True", "data=emovo data.root=DIR", "model=tdnn"}  # Python's; of examples
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

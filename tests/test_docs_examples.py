@@ -45,24 +45,29 @@ def _part(name: str) -> str:
 
 
 def test_the_example_of_a_corpus_is_read_and_split(example, tmp_path):
-    found = example("data", "savee", corpora)
-    (tmp_path / "audio" / "ALL").mkdir(parents=True)
+    found = example("data", "emovo", corpora)
+    (tmp_path / "audio" / "EMOVO").mkdir(parents=True)
     labels = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-    names = [f"{who}_{code}01.wav" for who in ("DC", "JE", "JK", "KL") for code in "a d f h n sa su".split()]
+    codes = "rab dis pau gio neu tri sor".split()
+    names = [f"{code}-{who}-b1.wav" for who in ("f1", "f2", "f3", "m1", "m2", "m3") for code in codes]
     for seed, name in enumerate(names):
         noise = np.random.default_rng(seed).uniform(-0.5, 0.5, 8_000)
-        soundfile.write(tmp_path / "audio" / "ALL" / name, noise, 16_000)
-    data = make_data(compose_config(found, "data=savee", f"data.root={tmp_path / 'audio'}", "data.fold=1"))
-    assert len(data.manifest) == 28
+        soundfile.write(tmp_path / "audio" / "EMOVO" / name, noise, 16_000)
+    data = make_data(compose_config(found, "data=emovo", f"data.root={tmp_path / 'audio'}", "data.fold=1"))
+    assert len(data.manifest) == 42
     assert data.labels == labels
-    assert {data.manifest[row].speaker for row in data.split.test} == {"JE"}
-    assert {data.manifest[row].speaker for row in data.split.val} == {"JK"}
+    assert {data.manifest[row].speaker for row in data.split.test} == {"f2"}
+    assert {data.manifest[row].speaker for row in data.split.val} == {"f3"}
     tests = contract("data/test_corpus_contract.py")
-    tests.test_a_corpus_is_called_as_its_file_and_its_labels_have_a_rule("savee")
-    tests.test_the_examples_of_a_corpus_say_what_they_should("savee")
-    tests.test_what_is_of_no_corpus_is_refused_with_an_example("savee", "holiday_in_rome_1")
-    parse = corpora.load_corpus("savee").parse
-    for name, reason in (("DC_x01", "emotion code x"), ("XY_a01", "speaker XY"), ("03a01Fa", "is not named like")):
+    tests.test_a_corpus_is_called_as_its_file_and_its_labels_have_a_rule("emovo")
+    tests.test_the_examples_of_a_corpus_say_what_they_should("emovo")
+    tests.test_what_is_of_no_corpus_is_refused_with_an_example("emovo", "holiday_in_rome_1")
+    parse = corpora.load_corpus("emovo").parse
+    for name, reason in (
+        ("xxx-f1-b1", "emotion code xxx"),
+        ("rab-f4-b1", "speaker f4"),
+        ("03a01Fa", "is not named like"),
+    ):
         with pytest.raises(corpora.MisnamedFile, match=reason):
             parse(name)
 

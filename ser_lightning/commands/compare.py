@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 @click.option("--json", metavar="FILE", help="Everything, with every run and every pair.")
 @click.option("--markdown", metavar="FILE", help="Tables to paste.")
 @click.option("--html", metavar="FILE", help="A page for the browser, in one file.")
+@click.option("--heat-map", metavar="FILE", help="Models tested on other corpora: a table, and a PNG of it.")
 @click.option("--wandb", "to_wandb", is_flag=True, help="Log it to W&B too, from outputs/compare/<date-time>.")
-def compare(folders: tuple[str, ...], separate: bool, to_wandb: bool, **files: str | None) -> None:
+def compare(
+    folders: tuple[str, ...], separate: bool, heat_map: str | None, to_wandb: bool, **files: str | None
+) -> None:
     """Rank finished runs and test every pair of them.
 
     DIR is the directory of a run, or one that holds such at any depth. Runs that differ in nothing but fold and
@@ -38,8 +41,15 @@ def compare(folders: tuple[str, ...], separate: bool, to_wandb: bool, **files: s
     runs = read_runs([Path(folder) for folder in folders])
     from ser_lightning.compare.ranking import compare as compare_runs  # after runs are known to be there
 
-    comparisons = compare_runs(runs, separate=separate)
-    if STDOUT not in places.values():
+    comparisons = compare_runs(runs, separate=separate or heat_map is not None)
+    if heat_map is not None:
+        from ser_lightning.compare.cross_corpus import cells_of, draw_heat_map, print_cells
+
+        cells = cells_of(comparisons)
+        draw_heat_map(Path(heat_map), cells)
+        print_cells(cells, new_console())
+        click.echo(f"written: {heat_map}", err=True)
+    elif STDOUT not in places.values():
         from ser_lightning.compare.tables import print_comparisons
 
         print_comparisons(comparisons, new_console())

@@ -157,8 +157,11 @@ def _about(name: str) -> list[str]:
         first = (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
         return [first.lstrip("# ")]
     download = [f"`ser data download {name}` fetches it"] if corpus.remote else []
+    size = (
+        f"{corpus.n_clips:,} clips, {corpus.n_speakers} speakers" if corpus.n_clips else "releases differ in size"
+    )
     return [
-        f"{corpus.title}: {corpus.n_clips:,} clips, {corpus.n_speakers} speakers",
+        f"{corpus.title}: {size}",
         ", ".join(corpus.labels),
         f"licence: {corpus.licence}",
         f"from {corpus.where_to_get}",

@@ -24,6 +24,8 @@ def read_table(
     needed: Sequence[str],
     optional: Sequence[str] = (),
     as_written: Sequence[str] = (),
+    may_lack: Sequence[str] = (),
+    prefix: str | None = None,
     faults: list[str] | None = None,
 ) -> list[tuple[int, dict[str, str]]]:
     """Return the cells of these columns, a dictionary a row, each with the number of its line.
@@ -31,7 +33,9 @@ def read_table(
     Commas, semicolons or tabs stand between cells, whichever the header has most of. Names of columns count in any
     case; they and the cells are normalised, but for the cells of ``as_written``, which only lose the blanks around
     them. Lines without any text, and columns without a name after the last one, are passed over. A cell that says
-    "nan" is empty, and so is one of an optional column that says "n/a", "none" or "null".
+    "nan" is empty, and so is one that says "n/a", "none" or "null" in an optional column, or in one of
+    ``may_lack``, needed columns that may have cells without a value. All columns whose names begin with ``prefix``
+    are optional ones.
     Lines that would be misread are left out and named in ``faults``, where that is given.
     Raises: UserError that lists what is wrong with the file.
     """
@@ -41,6 +45,8 @@ def read_table(
     while names and not names[-1]:
         names.pop()
     refuse_faults(path, [f"line {n}: {fault}" for n, cells in lines[:1] if (fault := _fault(cells, names))])
+    if prefix is not None:
+        optional = (*optional, *dict.fromkeys(name for name in names if name.startswith(prefix)))
     _check_header(path, names, needed, optional)  # under a broken header, every line would look broken
     broken = {n: f"line {n}: {fault}" for n, cells in lines[1:] if (fault := _fault(cells, names))}
     if faults is None:
@@ -55,7 +61,7 @@ def read_table(
         row = {name: cells[column] if column < len(cells) else "" for name, column in columns.items()}
         row = {name: cell.strip() if name in as_written else normalise(cell) for name, cell in row.items()}
         empty = {name for name, cell in row.items() if cell in _NO_VALUE}
-        empty |= {name for name in optional if row.get(name, "").casefold() in _UNKNOWN}
+        empty |= {name for name in (*optional, *may_lack) if row.get(name, "").casefold() in _UNKNOWN}
         rows.append((number, row | dict.fromkeys(empty, "")))
     return rows
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
@@ -195,11 +196,15 @@ class EmotionDataModule(LightningDataModule):
 
     def warnings(self) -> dict[str, int]:
         """Count warnings of each kind, of the clips and of the split; those of the split are logged by `setup`."""
-        return self.clips.warnings() | {kind: len(names) for kind, names in self._odd_parts().items()}
+        counts = self.clips.warnings() | {kind: len(names) for kind, names in self._odd_parts().items()}
+        used = (*self.split.train, *self.split.val, *self.split.test)
+        outside = int((np.delete(self.clips.reference, used) >= 0).sum())
+        return counts | ({"outside_split": outside} if outside else {})
 
     def _odd_parts(self) -> dict[str, list[str]]:
         """Who or what makes a split odd, by kind of warning."""
-        validators = sorted({self.manifest[row].speaker for row in self.split.val})
+        validating = (self.manifest[row] for row in self.split.val)
+        validators = sorted({clip.speaker for clip in validating if clip.speaker_is_known})
         untaught = (self.class_counts() == 0).tolist()  # a clip may teach several labels
         absent = {"train": [label for label, none in zip(self.labels, untaught, strict=True) if none]}
         for subset, rows in (("val", self.split.val), ("test", self.split.test)):
@@ -233,14 +238,14 @@ class EmotionDataModule(LightningDataModule):
     def training_record(self) -> dict[str, Any]:
         """Return which speakers and sounds train and validate, as plain values for a checkpoint's stamp.
 
-        ``heard`` has the speakers, with their corpus's name, and hashes of the clips' sound, silent
+        ``heard`` has the known speakers, with their corpus's name, and hashes of the clips' sound, silent
         ones left out: silence is nobody's. ``contents`` has a digest of each part: sounds, speakers, labels.
         """
         parts = {"train": self.split.train, "val": self.split.val, "test": self.split.test}
         return {
             "heard": {
                 subset: {
-                    "speakers": sorted({self.clips.people[row] for row in parts[subset]}),
+                    "speakers": sorted({self.clips.people[row] for row in parts[subset] if self._is_known(row)}),
                     "clips": sorted({clip.audio_hash for clip in self._sounding(parts[subset])}),
                 }
                 for subset in ("train", "val")
@@ -249,6 +254,9 @@ class EmotionDataModule(LightningDataModule):
             "same_speakers": self.clips.same_speakers,
             "contents": {subset: self._digest(rows) for subset, rows in parts.items()},
         }
+
+    def _is_known(self, row: int) -> bool:
+        return self.manifest[row].speaker_is_known
 
     def _sounding(self, rows: Sequence[int]) -> Iterator[Utterance]:
         return (self.manifest[row] for row in rows if self.manifest[row].peak >= SILENT_PEAK)

@@ -21,6 +21,7 @@ from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, annotator_scores
+from ser_lightning.runs.label_sources import INTENDED
 from ser_lightning.runs.result import Annotators, CorpusFacts
 from ser_lightning.tasks.task import TestClips
 
@@ -158,7 +159,12 @@ class LabelledClips:
             for kind, count in report.warnings().items():
                 counts[kind] = counts.get(kind, 0) + count
         unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
-        others = {"left_out_by_label": unlabelled, self.long_clips.warning: len(self.long)}
+        unknown = sum(not clip.speaker_is_known for clip in self.manifest)
+        others = {
+            "left_out_by_label": unlabelled,
+            "unknown_speaker": unknown,
+            self.long_clips.warning: len(self.long),
+        }
         return counts | {kind: count for kind, count in others.items() if count}
 
     def pieces_of(self, rows: Sequence[int]) -> list[int]:
@@ -201,7 +207,21 @@ class LabelledClips:
                 "intensity": [clip.intensity for clip in clips],
                 "sentence": [clip.sentence for clip in clips],
             },
+            vote_shares=self._vote_shares(indices),
         )
+
+    def _vote_shares(self, indices: Sequence[int]) -> np.ndarray | None:
+        """Return the shares of votes (N, K) on clips that are labelled by votes, all on one of the labels."""
+        if self.facts.get("label_source", INTENDED) == INTENDED:
+            return None
+        tables = [
+            part.votes.on(self.labels, [part.packed.manifest[self._row[index]].id])[0, :-1]
+            for index in indices
+            if (part := self.parts[self._part[index]]).votes is not None and part.votes.counted
+        ]
+        if len(tables) < len(indices):
+            return None
+        return np.array([votes / votes.sum() for votes in tables])
 
     def result_facts(self, indices: Sequence[int]) -> dict[str, Any]:
         """Return what result.json says of clips that were tested, beside the scores."""
@@ -246,12 +266,12 @@ class LabelledClips:
         if part is None or part.votes is None:
             return None
         votes = part.votes
-        table = votes.table([part.packed.manifest[row].id for row in self._row[rows]], len(self.labels))
+        table = votes.on(self.labels, [part.packed.manifest[row].id for row in self._row[rows]])
         scores = annotator_scores(table, self.reference[rows], self.labels, counted=votes.counted)
         if scores is None:
             return None
         known: dict[str, Any] = {"source": votes.source}
-        if self.facts.get("label_source") != "intended":
+        if self.facts.get("label_source") != INTENDED:
             known["majority"] = None  # it is the label itself
         return scores.model_copy(update=known)
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.votes import Votes, winners
+from ser_lightning.runs.label_sources import SOFT
 from ser_lightning.utils.errors import UserError
 
 DROP = "drop"
 MOST_LABELS = 64  # pictures and tables have a row for each
 _LONGEST_LABEL = 60
-LABEL_SOURCES = ("intended", "voice_votes", "voice_soft")
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,18 @@ class Labelling:
     """The labels of clips, for training and for the test.
 
     ``keep`` (N,) bool, false for a clip that has no label at all; ``target`` (N, K) float32, each row's sum 1 where
-    kept; ``reference`` (N,) int64, the class it is tested by, -1 where there is none and it can only train.
+    kept; ``reference`` (N,) int64, the class it is tested by, -1 where there is none and it can only train. Where
+    numbers are predicted, these are both ``target`` and ``reference``, and every clip that is kept can be tested.
     """
 
     keep: np.ndarray
     target: np.ndarray
     reference: np.ndarray
+
+    @property
+    def testable(self) -> np.ndarray:
+        """Return (N,) bool, for which clips there is something to test by."""
+        return self.reference >= 0 if self.reference.ndim == 1 else self.keep
 
 
 def check_labels(labels: Sequence[str], *, fewest: int = 2) -> Sequence[str]:
@@ -66,44 +72,56 @@ def read_label_map(given: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def map_emotions(emotions: Sequence[str], label_map: Mapping[str, str], *, corpus: str) -> list[str | None]:
-    """Return the joint label of each clip; None for one that is dropped.
+    """Return the joint label of each clip; None for one that is dropped, or has no emotion.
 
     Raises: UserError that lists every emotion without a rule.
     """
-    missing = sorted(set(emotions) - set(label_map))
+    missing = sorted(set(emotions) - set(label_map) - {""})
     if missing:
         remedy = " ".join(f"+data.label_map.{name}={DROP}" for name in missing)
         raise UserError(
             f"the label map has no rule for {', '.join(missing)} of {corpus}: name the joint label of each, or "
             f"drop it, as in {remedy}"
         )
-    return [None if label_map[name] == DROP else label_map[name] for name in emotions]
+    return [None if not name or label_map[name] == DROP else label_map[name] for name in emotions]
 
 
 def by_intention(emotions: Sequence[str | None], labels: Sequence[str]) -> Labelling:
-    """Label each clip by what its speaker meant to convey."""
-    reference = np.array([-1 if name is None else labels.index(name) for name in emotions], dtype=np.int64)
+    """Label each clip by what its speaker meant, or what the corpus calls it; None and "" are no label."""
+    reference = np.array([-1 if not name else labels.index(name) for name in emotions], dtype=np.int64)
     return Labelling(keep=reference >= 0, target=_one_hot(reference, len(labels)), reference=reference)
 
 
 def by_votes(votes: Votes, ids: Sequence[str], labels: Sequence[str], *, soft: bool) -> Labelling:
     """Label each clip by the majority of annotators; ``soft``: it is trained on the shares of their votes.
 
-    A tie has no majority: such a clip is left out, or, soft, kept for training alone.
+    A tie has no majority: such a clip is left out, or, soft, kept for training alone. A clip of which the majority
+    chose what is no label is left out.
     Raises: UserError where shares are asked for and votes were not counted.
     """
     if soft and not votes.counted:
         raise UserError(
-            f"data.labels=voice_soft needs counted votes, and {votes.source} names only the winners: "
+            f"data.labels={SOFT} needs counted votes, and {votes.source} names only the winners: "
             "point to tabulatedVotes.csv with data.votes=FILE"
         )
-    table = votes.table(ids, len(labels))
-    majority = winners(table)
+    best = winners(votes.table(ids))
+    is_other = np.array([name not in labels for name in votes.labels])
+    number_of = np.array([labels.index(name) if name in labels else -1 for name in votes.labels], dtype=np.int64)
+    majority = np.where(best >= 0, number_of[best], -1)
     if not soft:
         return Labelling(keep=majority >= 0, target=_one_hot(majority, len(labels)), reference=majority)
+    table = votes.on(labels, ids)[:, :-1]
     total = table.sum(axis=1, keepdims=True)
     target = np.divide(table, total, out=np.zeros_like(table), where=total > 0).astype(np.float32)
-    return Labelling(keep=total[:, 0] > 0, target=target, reference=majority)
+    keep = (total[:, 0] > 0) & ~((best >= 0) & is_other[best])
+    return Labelling(keep=keep, target=target, reference=majority)
+
+
+def by_values(values: Sequence[Mapping[str, float]], targets: Sequence[str]) -> Labelling:
+    """Give each clip the K numbers that are to be predicted; one that lacks any of them is left out."""
+    table = np.array([[clip.get(name, np.nan) for name in targets] for clip in values])  # (N, K)
+    numbers = np.nan_to_num(table).astype(np.float32)
+    return Labelling(keep=np.isfinite(table).all(axis=1), target=numbers, reference=numbers)
 
 
 def _one_hot(reference: np.ndarray, n_classes: int) -> np.ndarray:

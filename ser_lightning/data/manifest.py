@@ -1,8 +1,12 @@
 """The manifest: one row an utterance, with speaker, emotion, sentence and file."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+UNKNOWN_SPEAKER = (
+    "unknown speaker"  # and where from: such clips count as one speaker's, and nothing is claimed of them
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -11,8 +15,9 @@ class Utterance:
 
     ``id`` names it on every machine (the file name without its ending); ``path`` is relative to the corpus root.
     ``audio_hash`` is over the decoded 16-bit samples, so two files with the same sound share it. ``age`` is the
-    speaker's, in years. ``fold`` is what a user's own list says of it. ``source_…`` and ``n_clipped`` (samples in
-    flat tops) are of the file as it lies there; ``peak`` is of the decoded samples, 32,768 being full scale.
+    speaker's, in years. ``fold`` is what a user's own list says of it. ``values`` are numbers that raters gave,
+    such as arousal, by name; names without one are unknown. ``source_…`` and ``n_clipped`` (samples in flat tops)
+    are of the file as it lies there; ``peak`` is of the decoded samples, 32,768 being full scale.
     """
 
     id: str
@@ -25,6 +30,7 @@ class Utterance:
     sex: str = ""
     age: str = ""
     fold: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
     n_samples: int = 0
     duration_s: float = 0.0
     audio_hash: str = ""
@@ -32,6 +38,11 @@ class Utterance:
     source_channels: int = 0
     n_clipped: int = 0
     peak: int = 0
+
+    @property
+    def speaker_is_known(self) -> bool:
+        """Return whether it is known who speaks."""
+        return UNKNOWN_SPEAKER not in self.speaker
 
     @property
     def age_group(self) -> str:

@@ -10,8 +10,6 @@ from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.download import default_folder, download
 from ser_lightning.data.labelled_clips import LabelledClips, Part
 from ser_lightning.data.labels import (
-    LABEL_SOURCES,
-    Labelling,
     by_intention,
     by_votes,
     check_labels,
@@ -22,6 +20,8 @@ from ser_lightning.data.long_clips import LongClips
 from ser_lightning.data.prepare.cache import PackedCorpus, bad_list, find, pack, undecoded
 from ser_lightning.data.prepare.scan import Scan, scan
 from ser_lightning.data.spelling import loose_key
+from ser_lightning.data.votes import Votes, is_votes_table, read_votes_table
+from ser_lightning.runs.label_sources import INTENDED, LABEL_SOURCES, SOFT, current_name
 from ser_lightning.utils.errors import UserError, some
 
 _POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
@@ -53,7 +53,7 @@ class Source:
         except UserError:
             return False
         sounds = [file for file in scanned.files if file.size_bytes > _POINTER_BYTES]
-        return len(sounds) >= self.corpus.n_clips
+        return len(sounds) >= (self.corpus.n_clips or 1)
 
 
 class Sources:
@@ -63,8 +63,8 @@ class Sources:
         training: corpora that are split.
         test: one that is only tested on; then the test folds of the others train.
         label_map: joint label by a corpus's own, or "drop"; needed for more than one corpus.
-        labels: "intended", or "voice_votes" or "voice_soft" where a corpus has annotators' votes.
-        votes: table of votes; None: looked for beside the corpus.
+        labels: one of `LABEL_SOURCES`; those of votes are for corpora that have annotators' votes.
+        votes: table of votes on one corpus; None: looked for beside it.
         on_bad: "error" or "exclude", for files that cannot be used.
         fetch: download what is not there.
         same_speakers: whether speakers of the same name in two users' lists are the same people; None is no answer.
@@ -91,15 +91,13 @@ class Sources:
         self._same_speakers = same_speakers
         self._long_clips = long_clips or LongClips()
         self._label_map = read_label_map(label_map or {})
-        self._label_source = labels
+        self._label_source = current_name(labels)
         self._votes = votes
         self._on_bad = on_bad
         self._fetch = fetch
-        _check(self._all, labels, self._label_map)
-        if votes is not None and (self._label_map or self._all[0].corpus.read_votes is None):
-            raise UserError(
-                f"data.votes={votes} has no effect: votes are read of CREMA-D alone, without a label map"
-            )
+        _check(self._all, self._label_source, self._label_map)
+        if votes is not None and len(self._all) > 1:
+            raise UserError(f"data.votes={votes} names votes of one corpus, and there are {len(self._all)}")
         _check_speakers(self._all, same_speakers)
 
     @property
@@ -149,23 +147,14 @@ class Sources:
         )
 
     def _single(self, packed: PackedCorpus) -> tuple[list[Part], tuple[str, ...]]:
-        corpus, root = self._all[0].corpus, self._all[0].root
-        root = root or Path(packed.report.folder)
-        votes = corpus.read_votes(root, self._votes) if corpus.read_votes else None
-        ids, emotions = packed.manifest.column("id"), packed.manifest.column("emotion")
+        corpus, votes = self._all[0].corpus, self._votes_on(self._all[0], packed)
+        emotions = packed.manifest.column("emotion")
         labels = corpus.labels
         if corpus.listing is not None:  # what only files that were left out have is no class
             labels = tuple(label for label in labels if label in set(emotions))
-        if self._label_source == "intended":
-            labelling = by_intention(emotions, labels)
-        elif votes is None:
-            raise UserError(
-                f"data.labels={self._label_source} needs annotators' votes, and none are found for {corpus.title}: "
-                "point to its table with data.votes=FILE (for CREMA-D, processedResults/tabulatedVotes.csv)"
-            )
-        else:
-            labelling = by_votes(votes, ids, labels, soft=self._label_source == "voice_soft")
-        return [Part(corpus=corpus, packed=packed, labelling=labelling, votes=votes)], labels
+            if self._label_source != INTENDED and votes is not None:
+                labels = tuple(sorted(votes.labels))
+        return [self._part(corpus, packed, emotions, labels, votes)], labels
 
     def _mapped(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], tuple[str, ...]]:
         named = [
@@ -181,12 +170,41 @@ class Sources:
         }
         labels = tuple(sorted(trained_on))
         self._refuse_untrained(named[-1], labels)
-        labellings: list[Labelling] = [by_intention(names, labels) for names in named]
-        parts = [
-            Part(corpus=source.corpus, packed=one, labelling=labelling)
-            for source, one, labelling in zip(self._all, packed, labellings, strict=True)
-        ]
+        parts = []
+        for source, one, names in zip(self._all, packed, named, strict=True):
+            votes = self._votes_on(source, one)
+            if votes is not None:
+                votes = votes.renamed(map_emotions(votes.labels, self._label_map, corpus=source.corpus.title))
+            parts.append(self._part(source.corpus, one, names, labels, votes))
         return parts, labels
+
+    def _part(
+        self,
+        corpus: Corpus,
+        packed: PackedCorpus,
+        emotions: Sequence[str | None],
+        labels: tuple[str, ...],
+        votes: Votes | None,
+    ) -> Part:
+        if self._label_source == INTENDED:
+            labelling = by_intention(emotions, labels)
+        elif votes is None:
+            raise UserError(
+                f"data.labels={self._label_source} needs annotators' votes, and none are found for {corpus.title}: "
+                "point to a table of id and votes.EMOTION with data.votes=FILE (for CREMA-D, also "
+                "processedResults/tabulatedVotes.csv)"
+            )
+        else:
+            ids = packed.manifest.column("id")
+            labelling = by_votes(votes, ids, labels, soft=self._label_source == SOFT)
+        return Part(corpus=corpus, packed=packed, labelling=labelling, votes=votes)
+
+    def _votes_on(self, source: Source, packed: PackedCorpus) -> Votes | None:
+        """Read the votes on a corpus: of the table that was given, or its own."""
+        own = source.corpus.read_votes
+        if self._votes is not None and (own is None or is_votes_table(self._votes)):
+            return read_votes_table(self._votes)
+        return own(source.root or Path(packed.report.folder), self._votes) if own is not None else None
 
     def _refuse_untrained(self, names: Sequence[str | None], labels: tuple[str, ...]) -> None:
         untrained = sorted({name for name in names if name is not None} - set(labels))
@@ -246,8 +264,4 @@ def _check(sources: Sequence[Source], labels: str, label_map: Mapping[str, str])
         raise UserError(
             f"{' and '.join(names)} have labels of their own: join them with data/label_map=six, "
             "or write data.label_map yourself"
-        )
-    if label_map and labels != "intended":
-        raise UserError(
-            f"data.labels={labels} cannot be used with a label map: annotators voted on the corpus's own"
         )

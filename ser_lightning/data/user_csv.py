@@ -1,11 +1,13 @@
 """Reads a user's own corpus: a CSV with the path, emotion and speaker of each clip."""
 
+import math
 import os
 import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ser_lightning.data.corpora import Corpus, NameFacts
@@ -13,10 +15,12 @@ from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.csv_table import read_table, refuse_faults
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
+from ser_lightning.data.votes import PREFIX, Votes, vote_faults, votes_of
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.files import shared_folder
 
 _NEEDED = ("path", "emotion", "speaker")
+_NEEDED_FOR_NUMBERS = ("path", "speaker")
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
 _OLDEST = 130  # years
 _SEXES = {
@@ -24,21 +28,31 @@ _SEXES = {
     "female": ("f", "w", "female", "woman", "girl", "weiblich", "frau", "femme", "mujer"),
 }
 _SEX_OF = {name: sex for sex, names in _SEXES.items() for name in names}
-_DECIMAL_COMMA = re.compile(r"(\d+),(\d+)")
+_DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)")
 
 
-def read_csv_corpus(path: Path, *, folds: bool = False) -> Corpus:
+def read_csv_corpus(path: Path, *, folds: bool = False, targets: Sequence[str] = ()) -> Corpus:
     """Return the corpus that a CSV describes.
 
     The columns ``path``, ``emotion`` and ``speaker`` are needed; ``sentence``, ``sex``, ``age`` in years,
-    ``intensity`` and ``fold`` are read where they are there, others are left alone. Relative paths begin at the
-    CSV's folder. A clip's id is its path without the ending, normalised as all names are; of absolute paths,
-    without the folder that they share, which differs by machine. The column ``fold`` is checked where a split is
-    going to be made of it (``folds``).
+    ``intensity``, ``fold`` and votes (``votes.anger``, …) are read where they are there, others are left alone.
+    Relative paths begin at the CSV's folder. A clip's id is its path without the ending, normalised as all names
+    are; of absolute paths, without the folder that they share, which differs by machine. The column ``fold`` is
+    checked where a split is going to be made of it (``folds``). ``targets`` are further columns, of numbers, which
+    some clips may lack; the emotions are not needed then.
     Raises: UserError that lists what is wrong with the file.
     """
     cells: list[str] = []
-    rows = read_table(path, needed=_NEEDED, optional=_OPTIONAL, as_written=("path",), faults=cells)
+    needed = _NEEDED_FOR_NUMBERS if targets else _NEEDED
+    rows = read_table(
+        path,
+        needed=(*needed, *targets),
+        optional=tuple(name for name in ("emotion", *_OPTIONAL) if name not in (*needed, *targets)),
+        as_written=("path",),
+        may_lack=targets,
+        prefix=PREFIX,
+        faults=cells,
+    )
     if not rows and not cells:
         raise UserError(f"{path} lists no clip: add lines under its header")
     for _, row in rows:
@@ -49,10 +63,9 @@ def read_csv_corpus(path: Path, *, folds: bool = False) -> Corpus:
     )
     faults = [
         cells,
-        *(
-            [f"line {line}: {name} is empty, or says nan" for line, row in rows if not row[name]]
-            for name in _NEEDED
-        ),
+        *([f"line {line}: {name} is empty, or says nan" for line, row in rows if not row[name]] for name in needed),
+        *(_number_faults(rows, name) for name in targets),
+        vote_faults(rows) if _has_votes(rows) else [],
         [f"line {line}: {fault}" for line, row in rows if (fault := _age_fault(row.get("age", "")))],
         _listed_twice(places, [line for line, _ in rows]),
         *(spelling_faults(_first_lines(rows, kind), kind) for kind in ("speaker", "emotion")),
@@ -65,8 +78,13 @@ def read_csv_corpus(path: Path, *, folds: bool = False) -> Corpus:
         refuse_faults(path, *faults, [f"line {line}: {place} cannot be found" for line, place in missing])
     shared = shared_folder(places) if all(map(os.path.isabs, places)) else ""
     files = {
-        row["path"]: _facts(row, place.removeprefix(shared)) for (_, row), place in zip(rows, places, strict=True)
+        row["path"]: _facts(row, place.removeprefix(shared), targets)
+        for (_, row), place in zip(rows, places, strict=True)
     }
+    votes = None
+    if _has_votes(rows):
+        cells_of = {facts.id: row for facts, (_, row) in zip(files.values(), rows, strict=True)}
+        votes = votes_of(cells_of, [facts.emotion for facts in files.values()], source=path.name)
     return Corpus(
         name=re.sub(r"\W+", "_", normalise(path.stem)).strip("_").lower() or "csv",
         title=path.name,
@@ -76,7 +94,18 @@ def read_csv_corpus(path: Path, *, folds: bool = False) -> Corpus:
         where_to_get=f"the list {path}",
         licence="the user's own",
         listing=replace(listing, files=files),
+        read_votes=partial(_own_votes, votes) if votes is not None else None,
     )
+
+
+def _own_votes(votes: Votes, root: Path | None, given: Path | None) -> Votes:
+    if given is not None:
+        raise UserError(f"data.votes={given} has no columns id and votes.EMOTION")
+    return votes
+
+
+def _has_votes(rows: "Rows") -> bool:
+    return bool(rows) and any(name.startswith(PREFIX) for name in rows[0][1])
 
 
 Rows = Sequence[tuple[int, dict[str, str]]]
@@ -139,13 +168,36 @@ def _age_fault(text: str) -> str:
     return "" if is_age else f"{text!r} is not an age in years (0 to {_OLDEST})"
 
 
-def _facts(row: dict[str, str], place: str) -> NameFacts:
+def _number_faults(rows: Rows, column: str) -> list[str]:
+    """Name cells that hold something else than a number, or a column that tells no clips apart."""
+    written = [(line, row[column], _number(row[column])) for line, row in rows if row[column]]
+    faults = [
+        f"line {line}: {column} is {text!r}, which is no number" for line, text, number in written if number is None
+    ]
+    if not written:
+        faults.append(f"{column} has no number in any line")
+    elif not faults and len({number for _, _, number in written}) == 1:
+        faults.append(f"{column} is {written[0][1]} in every line, which leaves nothing to learn")
+    return faults
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(_DECIMAL_COMMA.sub(r"\1.\2", text))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _facts(row: dict[str, str], place: str, targets: Sequence[str]) -> NameFacts:
     """``place`` is the path that the id is made of."""
+    numbers = {name: _number(row[name]) for name in targets}
     folder, _, name = place.rpartition("/")
     stem = name.rpartition(".")[0] or name
     return NameFacts(
         id=f"{folder}/{stem}" if folder else stem,
         speaker=row["speaker"],
-        emotion=row["emotion"],
+        emotion=row.get("emotion", ""),
+        values={name: number for name, number in numbers.items() if number is not None},
         **{name: row.get(name, "") for name in _OPTIONAL},
     )

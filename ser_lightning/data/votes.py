@@ -1,38 +1,111 @@
 """Annotators' votes by clip, and how well people do on the clips that a model is tested on.
 
-N: clips.  K: classes.
+N: clips.  K: classes.  V: what annotators could choose from.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from ser_lightning.data.csv_table import read_table, refuse_faults
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.runs.result import Agreement, Annotators
+
+PREFIX = "votes."  # of the columns that a table has for each emotion
 
 
 @dataclass(frozen=True, kw_only=True)
 class Votes:
-    """Votes by clip id, each (K,) in the order of the corpus's labels.
+    """Votes by clip id, each (V,) in the order of ``labels``, counts or shares.
 
     ``counted`` is false where only the winners are known: each of them then has one vote.
     """
 
-    by_clip: Mapping[str, Sequence[int]]
+    labels: tuple[str, ...]
+    by_clip: Mapping[str, Sequence[float]]
     counted: bool
     source: str
 
-    def table(self, ids: Sequence[str], n_classes: int) -> np.ndarray:
-        """Return (N, K) float64 votes; zeros for a clip that has none."""
-        none = (0,) * n_classes
-        return np.array([self.by_clip.get(id, none) for id in ids], dtype=np.float64).reshape(-1, n_classes)
+    def table(self, ids: Sequence[str]) -> np.ndarray:
+        """Return (N, V) float64 votes; zeros for a clip that has none."""
+        none = (0,) * len(self.labels)
+        return np.array([self.by_clip.get(id, none) for id in ids], dtype=np.float64).reshape(-1, len(self.labels))
+
+    def on(self, labels: Sequence[str], ids: Sequence[str]) -> np.ndarray:
+        """Return (N, K + 1) votes: for each of these labels, and last for anything else."""
+        table = self.table(ids)
+        found = np.zeros((len(table), len(labels) + 1))
+        for column, name in enumerate(self.labels):
+            found[:, labels.index(name) if name in labels else -1] += table[:, column]
+        return found
+
+    def renamed(self, joint_labels: Sequence[str | None]) -> "Votes":
+        """Return votes on joint labels, one for each of ``labels``; dropped ones (None) stay apart."""
+        names = [f"({own})" if name is None else name for own, name in zip(self.labels, joint_labels, strict=True)]
+        joint = tuple(dict.fromkeys(names))
+        to_joint = np.array([[name == other for other in joint] for name in names], dtype=np.float64)
+        by_clip = {
+            id: (np.asarray(votes, dtype=np.float64) @ to_joint).tolist() for id, votes in self.by_clip.items()
+        }
+        return replace(self, labels=joint, by_clip=by_clip)
+
+
+def is_votes_table(path: Path) -> bool:
+    """Return whether a table has columns of votes, as far as can be told from its first line."""
+    try:
+        with path.open("rb") as file:
+            return PREFIX.encode() in file.readline(1_000_000).lower()
+    except OSError:
+        return False
+
+
+def read_votes_table(path: Path) -> Votes:
+    """Read a CSV with the column ``id`` and a column ``votes.EMOTION`` of counts or shares for each emotion.
+
+    Raises: UserError that lists what is wrong with it.
+    """
+    rows = read_table(path, needed=("id",), prefix=PREFIX)
+    refuse_faults(path, vote_faults(rows))
+    return votes_of({row["id"]: row for _, row in rows}, (), source=path.name)
+
+
+def vote_faults(rows: Sequence[tuple[int, Mapping[str, str]]]) -> list[str]:
+    """Name the cells that hold no votes, and say where there are no columns of them."""
+    columns = [name for name in rows[0][1] if name.startswith(PREFIX)] if rows else []
+    faults = [
+        f"line {line}: {name} is {row[name]!r}, which is no count or share of votes"
+        for line, row in rows
+        for name in columns
+        if _number(row[name]) is None
+    ]
+    return faults if len(columns) > 1 else [f"it has fewer than two columns of votes, such as {PREFIX}anger"]
+
+
+def votes_of(rows: Mapping[str, Mapping[str, str]], emotions: Sequence[str], *, source: str) -> Votes:
+    """Return the votes in rows of a table, by clip id; labels are spelt as ``emotions``, where these name them."""
+    spelling = {name.casefold(): name for name in emotions}
+    columns = [name for name in next(iter(rows.values())) if name.startswith(PREFIX)]
+    labels = [spelling.get(name.removeprefix(PREFIX), name.removeprefix(PREFIX)) for name in columns]
+    by_clip = {id: tuple(_number(row[name]) or 0.0 for name in columns) for id, row in rows.items()}
+    return Votes(labels=tuple(labels), by_clip=by_clip, counted=True, source=source)
+
+
+def _number(text: str) -> float | None:
+    """An empty cell is no vote."""
+    try:
+        number = float(text.replace(",", ".") or 0)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 def winners(table: np.ndarray) -> np.ndarray:
-    """Return the class with most of (N, K) votes, (N,) int64; -1 for a tie, and where nobody voted."""
+    """Return the choice with most of (N, V) votes, (N,) int64; -1 for a tie, and where nobody voted."""
     most = table.max(axis=1, keepdims=True)
-    alone = ((table == most).sum(axis=1) == 1) & (most[:, 0] > 0)
+    alone = (np.isclose(table, most).sum(axis=1) == 1) & (most[:, 0] > 0)
     return np.where(alone, table.argmax(axis=1), -1)
 
 
@@ -41,7 +114,8 @@ def annotator_scores(
 ) -> Annotators | None:
     """Return how often annotators give the label, one at a time where votes were counted, and by their majority.
 
-    ``table`` (N, K) votes, ``labels`` (N,) classes. A tied majority is shared out among those who tie.
+    ``table`` (N, K + 1) votes, the last for anything that is no label, ``labels`` (N,) classes. A tied majority is
+    shared out among those who tie.
     """
     voted = table.sum(axis=1) > 0
     table, labels = table[voted], labels[voted]
@@ -56,7 +130,7 @@ def annotator_scores(
 
 
 def _agreement(votes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Agreement:
-    matrix = np.zeros((len(names), len(names)))
+    matrix = np.zeros((votes.shape[1], votes.shape[1]))
     np.add.at(matrix, labels, votes)
-    agreement = scores(matrix, names)
+    agreement = scores(matrix, [*names, "anything else"])
     return Agreement(uar=agreement.uar, accuracy=agreement.accuracy)

@@ -47,6 +47,16 @@ class ConditionScores(PartScores):
     difference_interval: Interval | None
 
 
+class DistributionScores(Record):
+    """How a model's probabilities agree with the shares of annotators' votes. No model is ranked by them."""
+
+    js_divergence: Annotated[Share, Field(description="mean Jensen-Shannon divergence, in bits")]
+    macro_f1: Annotated[
+        Share, Field(description="of the labels above 1/K of the votes, by those predicted above 1/K")
+    ]
+    n_clips: Count
+
+
 class ConfidenceBin(Record):
     """Clips whose highest probability lies between two bounds."""
 

@@ -183,7 +183,7 @@ class EmotionModule(LightningModule):
         return getattr(self.frontend, "speaker_statistics", None)
 
     def cache_features(self, clips: LabelledClips, rows: Sequence[int], *, training_rows: Sequence[int]) -> None:
-        """Let the network cache its features of clips, or of pieces of them, where it does that; see `Network.cache_features`.
+        """Let the network cache features of clips, or of their pieces, where it does that; see `Network`.
 
         It then fits what it standardises them by to the training clips.
         """

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.report.data_warnings import data_warnings
+from ser_lightning.report.distribution import about_votes
 from ser_lightning.report.figures import draw_curves, read_history
 from ser_lightning.report.leakage import about_test, about_validation, is_unknown
 from ser_lightning.report.protocol import corpora, known_of_speakers
@@ -163,7 +164,8 @@ def _percent(share: float | None) -> str:
 
 
 def _notes(result: Result) -> Iterator[RenderableType]:
-    yield from filter(None, (_training(result), _cost(result), _confidence(result), _built_on(result)))
+    lines = (about_votes(result), _training(result), _cost(result), _confidence(result), _built_on(result))
+    yield from filter(None, lines)
     yield from _caveats(result)
 
 

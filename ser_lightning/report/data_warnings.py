@@ -11,6 +11,11 @@ _WORDS = {  # kind -> of one, and of several
     "copies": ("file there twice, counted once", "files there twice, counted once"),
     "excluded": ("file that could not be used, left out", "files that could not be used, left out"),
     "left_out_by_label": ("clip without a label here, left out", "clips without a label here, left out"),
+    "outside_split": ("clip that this split does not use", "clips of parts that this split does not use"),
+    "unknown_speaker": (
+        "clip of an unknown speaker: no claim about speakers covers it",
+        "clips of unknown speakers: no claim about speakers covers them",
+    ),
     "clipped": ("clipped clip", "clipped clips"),
     "square_waves": ("clip that is little but clipping", "clips that are little but clipping"),
     "padded": ("clip of one length with others, padded with zeros", "clips of equal length, padded with zeros"),

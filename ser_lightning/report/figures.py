@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
@@ -31,15 +30,10 @@ from ser_lightning.report.drawing import (
     save,
     written_as_given,
 )
+from ser_lightning.report.heat_map import BLUES, name_rows_and_columns, readable_on
 from ser_lightning.utils.files import read_text
 
 _TRAIN, _SECOND = "#98a2af", "#2a8c80"
-
-# Even steps of OKLCH lightness from 0.98 to 0.35 at hue 255°: equal differences look equal, in grey as well.
-_BLUES = LinearSegmentedColormap.from_list(
-    "ser_blues",
-    ["#f5f9fe", "#cae2ff", "#a4c9fa", "#80b0ee", "#6097dc", "#457ec5", "#3066a9", "#215089", "#183b66"],
-)
 
 History = Sequence[Mapping[str, float]]
 
@@ -69,27 +63,13 @@ def draw_confusion(path: Path, *, matrix: ArrayLike, labels: Sequence[str], titl
 
     figure = new_figure()
     axes = place(figure, left=2.0, bottom=1.5, width=side, height=side)
-    axes.pcolormesh(shares, cmap=_BLUES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+    axes.pcolormesh(shares, cmap=BLUES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
     axes.invert_yaxis()
-    _name_classes(axes, labels, cell=cell)
+    name_rows_and_columns(axes, labels, cell=cell, rows="true", columns="predicted")
     _fill_cells(axes, counts, shares)
     _draw_recall(figure, axes, shares.diagonal(), support[:, 0], left=2.0 + side + 0.15, height=side)
     entitle(figure, axes, title, subtitle, gap=0.4)
     save(figure, path)
-
-
-def _name_classes(axes: Axes, labels: Sequence[str], *, cell: float) -> None:
-    ticks = np.arange(len(labels)) + 0.5
-    slanted = max(map(len, labels)) * 0.09 > cell
-    axes.set_yticks(ticks, labels, fontsize=10)
-    axes.set_xticks(ticks, labels, fontsize=10)
-    if slanted:
-        for label in axes.get_xticklabels():
-            label.set(rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_xlabel("predicted", color=MUTED, fontsize=10, labelpad=8)
-    axes.set_ylabel("true", color=MUTED, fontsize=10, labelpad=8)
-    axes.tick_params(length=0, colors=INK, pad=6)
-    axes.spines[:].set_visible(False)
 
 
 def _fill_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
@@ -103,16 +83,8 @@ def _fill_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float6
             continue
         percent = f"{share:.1%}" if share >= 0.0005 else "<0.1%"
         weight = "bold" if row == column else "normal"
-        write(percent, xytext=(0, 4), color=_readable(share), fontsize=11, weight=weight)
-        write(f"{count:,}", xytext=(0, -10), color=_readable(share), fontsize=7.5)
-
-
-def _readable(share: float) -> str:
-    """Return white or ink, whichever has the higher contrast (WCAG relative luminance) on the cell's colour."""
-    channels = np.asarray(_BLUES(share)[:3])
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    luminance = linear @ (0.2126, 0.7152, 0.0722)
-    return "white" if luminance < 0.21 else INK
+        write(percent, xytext=(0, 4), color=readable_on(share), fontsize=11, weight=weight)
+        write(f"{count:,}", xytext=(0, -10), color=readable_on(share), fontsize=7.5)
 
 
 def _draw_recall(

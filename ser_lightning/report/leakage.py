@@ -34,7 +34,9 @@ def about_test(result: Result) -> tuple[str, bool]:
         if n_speakers:
             return f"SPEAKERS SHARED between {parts} ({n_speakers}): says nothing about new speakers", False
         return f"SOUNDS SHARED between {parts} ({n_sounds}): one speaker has two names", False
-    return "no test speaker is in training", True
+    unknown = result.warnings.get("unknown_speaker", 0)
+    known = f", as far as they are known: {counted(unknown, 'clip')} of unknown speakers" if unknown else ""
+    return f"no test speaker is in training{known}", True
 
 
 def about_validation(result: Result) -> str | None:

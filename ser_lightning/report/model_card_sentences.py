@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ser_lightning.report.distribution import about_votes
 from ser_lightning.report.leakage import about_validation
 from ser_lightning.report.protocol import known_of_speakers
 from ser_lightning.runs.finished import FinishedRun
+from ser_lightning.runs.label_sources import MAJORITY, SOFT
 from ser_lightning.runs.result import Protocol, Result
 from ser_lightning.utils.command_line import train_command
 from ser_lightning.utils.errors import counted
@@ -20,8 +22,8 @@ _SPLITS = {
 }
 _LABELS = {
     "intended": "A clip's label is the emotion that its speaker meant to show, not what anybody felt or perceived.",
-    "voice_votes": "A clip's label is the choice of most annotators, by the voice alone; ties are left out.",
-    "voice_soft": "Trained on the shares of annotators' votes for a clip, tested on the label with most votes.",
+    MAJORITY: "A clip's label is the choice of most annotators; ties are left out.",
+    SOFT: "Trained on the shares of annotators' votes for a clip, tested on the label with most votes.",
 }
 _PRIVATE = ("root", "manifest", "votes", "path")  # settings that name a place on somebody's machine
 
@@ -47,6 +49,8 @@ def protocol(run: FinishedRun) -> Iterator[str]:
         yield "A clip's label is the emotion whose tone of voice the program imitated."
     else:
         yield _LABELS.get(facts.label_source, f"Labels: {facts.label_source}.")
+    if (votes := about_votes(run.result)) is not None:
+        yield f"{votes[0].upper()}{votes[1:]}."
     if facts.label_map:
         joined = ", ".join(f"{old} → {new}" for old, new in facts.label_map.items())
         yield f"Labels of several corpora were joined: {joined}."

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ser_lightning.runs.label_sources import MAJORITY, SOFT
+
 _NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
 _LABEL_SOURCES = {
-    "voice_votes": "raters' majority, audio alone",
-    "voice_soft": "raters' vote shares, audio alone",
+    MAJORITY: "raters' majority",
+    SOFT: "raters' vote shares",
 }
 
 

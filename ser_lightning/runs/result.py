@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from ser_lightning.evaluation.records import Calibration, ConditionScores, PartScores, Scores
+from ser_lightning.evaluation.records import Calibration, ConditionScores, DistributionScores, PartScores, Scores
+from ser_lightning.runs.label_sources import current_name
 from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.files import read_text, write_json
 from ser_lightning.utils.records import Count, Number, Positive, Record, Share, fault_of
@@ -47,6 +48,11 @@ class Protocol(Record):
     test_corpus: str | None = None
     trained_on: str | None = None
     speaker_clips: Annotated[int | str | None, Field(description="of a speaker, for statistics")] = None
+
+    @field_validator("label_source")
+    @classmethod
+    def _current_name(cls, name: str) -> str:
+        return current_name(name)
 
     def facts(self) -> dict[str, Any]:
         """Return what is known, by name."""
@@ -165,6 +171,7 @@ class Result(Record):
     confusion_matrix: list[list[Count]]  # (K, K), rows the true label
     subgroups: dict[str, dict[str, PartScores]] = {}  # by column and value
     calibration: Calibration | None = None
+    distribution: DistributionScores | None = None  # beside the scores by the majority, where labels are by votes
     robustness: list[ConditionScores] = []
     annotators: Annotators | None = None
     protocol: Protocol

@@ -22,6 +22,7 @@ from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.record import plan
 from ser_lightning.sweep.resolvers import job_name, varying_keys
+from ser_lightning.utils.command_line import assignment
 from ser_lightning.utils.errors import first_line
 from ser_lightning.utils.hydra_errors import in_a_line
 
@@ -29,11 +30,21 @@ log = logging.getLogger("ser_lightning.sweep")
 
 
 class Grid(Sweeper):
-    """Make a job of every combination. One that cannot be composed is recorded as failed, and the others run."""
+    """Make a job of every combination. One that cannot be composed is recorded as failed, and the others run.
 
-    def __init__(self, *, max_batch_size: int | None = None, params: DictConfig | None = None):
+    ``cross_corpora``: each of ``data.corpora`` is trained on alone, with every other one as ``data.test_corpus``.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_batch_size: int | None = None,
+        params: DictConfig | None = None,
+        cross_corpora: bool = False,
+    ):
         self._max_batch_size = max_batch_size
         self._params = params
+        self._cross_corpora = cross_corpora
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Put a guard before whichever launcher was chosen."""
@@ -44,13 +55,32 @@ class Grid(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Run the jobs, ``max_batch_size`` at a time. Return what the launcher returned for each batch."""
-        params = [f"{key!s}={value}" for key, value in (self._params or {}).items()]
+        given = (self._params or {}).items()
+        params = [f"{key!s}={'null' if value is None else value}" for key, value in given]
         overrides = self._parser.parse_overrides([*params, *arguments])
-        values = {override.get_key_element(): _values(override) for override in overrides}  # the last one counts
-        jobs = list(map(list, itertools.product(*values.values())))
+        last = {override.get_key_element(): override for override in overrides}  # the last one counts
+        pairs = _pairs_of_corpora(last) if self._cross_corpora else [[]]
+        values = [_values(override) for override in last.values()]
+        jobs = [[*pair, *job] for pair in pairs for job in itertools.product(*values)]
         n = self._max_batch_size or len(jobs)
         OmegaConf.save(self._config, Path(self._config.hydra.sweep.dir, "multirun.yaml"))
         return [self._launcher.launch(jobs[first : first + n], first) for first in range(0, len(jobs), n)]
+
+
+def _pairs_of_corpora(overrides: dict[str, Override]) -> list[list[str]]:
+    """Take the corpora out of the overrides. Return for each pair what is trained on, and what is tested on."""
+    corpora = overrides.pop("data.corpora").value()
+    overrides.pop("data.test_corpus", None)
+    names = [str(getattr(name, "text", name)) for name in corpora] if isinstance(corpora, list) else []
+    if len(set(names)) < 2:
+        raise HydraException("experiment=cross_corpus needs two corpora at least: data.corpora=[cremad,ravdess]")
+    quoted = {name: assignment("", name).removeprefix("=") for name in dict.fromkeys(names)}
+    return [
+        [f"data.corpora=[{quoted[trained]}]", f"data.test_corpus={quoted[tested]}"]
+        for trained in quoted
+        for tested in quoted
+        if trained != tested
+    ]
 
 
 def _values(override: Override) -> list[str]:

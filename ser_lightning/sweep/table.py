@@ -13,7 +13,7 @@ from rich.text import Text
 from ser_lightning.runs.monitor import monitored
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 from ser_lightning.utils.command_line import assignment, shell_quoted, train_command
-from ser_lightning.utils.errors import counted
+from ser_lightning.utils.errors import UserError, counted
 
 if TYPE_CHECKING:
     from ser_lightning.runs.result import Result
@@ -41,7 +41,9 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
     counts = Counter(job.status for job in (*finished, *others))
     totals = ", ".join(f"{n} {status}" for status, n in counts.items()) or "none"
     console.print(f"{counted(jobs, 'job')} in {sweep}: {totals}", soft_wrap=True)
-    if finished and planned["monitor"] is None:  # a search is not to be ranked by its tests
+    if _is_cross_corpus(finished):
+        _print_cross_corpus(sweep, console)
+    elif finished and planned["monitor"] is None:  # a search is not to be ranked by its tests
         console.print(f"compare   ser compare {shell_quoted(str(sweep))}", soft_wrap=True)
     if others:
         console.print(f"go on     {_again(sweep)}", soft_wrap=True)
@@ -108,6 +110,33 @@ def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Ta
             _minutes(result),
         )
     return table
+
+
+def _is_cross_corpus(finished: Sequence[Outcome]) -> bool:
+    """Return whether every job was tested on another corpus than its own, and not all on the same pair."""
+    protocols = [_result(job).protocol for job in finished]
+    pairs = {(protocol.corpus, protocol.test_corpus) for protocol in protocols}
+    return len(pairs) > 1 and all(protocol.test_corpus for protocol in protocols)
+
+
+def _print_cross_corpus(sweep: Path, console: Console) -> None:
+    """Print a row for each pair of corpora, and write the same as a table and as a picture."""
+    from ser_lightning.compare.cross_corpus import cells_of, draw_heat_map, print_cells, write_csv
+    from ser_lightning.compare.ranking import compare
+    from ser_lightning.compare.read import read_runs
+
+    try:
+        cells = cells_of(compare(read_runs([sweep]), separate=True))
+    except UserError as error:
+        console.print(str(error), soft_wrap=True)
+        return
+    console.print()
+    print_cells(cells, console)
+    console.print()
+    write_csv(sweep / "cross_corpus.csv", cells)
+    draw_heat_map(sweep / "cross_corpus.png", cells)
+    console.print(f"written   {sweep / 'cross_corpus.csv'}, {sweep / 'cross_corpus.png'}", soft_wrap=True)
+    console.print(f"compare   ser compare {shell_quoted(str(sweep))} --separate", soft_wrap=True)
 
 
 def _minutes(result: "Result") -> str:

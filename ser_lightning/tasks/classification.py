@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.evaluation.metrics import Counts, by_speaker, confusion, scores
-from ser_lightning.evaluation.records import Calibration, Scores
+from ser_lightning.evaluation.records import Calibration, DistributionScores, Scores
 from ser_lightning.tasks.predictions import Predictions
 from ser_lightning.tasks.task import Task, TestClips
 
@@ -30,6 +30,7 @@ class Evaluation:
     confusion_matrix: list[list[int]]
     subgroups: "Subgroups"
     calibration: Calibration
+    distribution: DistributionScores | None
     predictions: Predictions
 
     def result_fields(self) -> dict[str, Any]:
@@ -39,6 +40,7 @@ class Evaluation:
             "confusion_matrix": self.confusion_matrix,
             "subgroups": self.subgroups,
             "calibration": self.calibration,
+            "distribution": self.distribution,
         }
 
 
@@ -93,6 +95,7 @@ class Classification(Task):
     def evaluate(self, clips: TestClips, outputs: NDArray) -> Evaluation:
         """Evaluate logits (N, K), in the order of the clips; every clip's emotion is one of the labels."""
         from ser_lightning.evaluation.calibration import calibration, nll, probabilities_at  # which take a second
+        from ser_lightning.evaluation.distributions import distribution_scores
         from ser_lightning.evaluation.subgroups import subgroups
 
         logits = outputs.astype(np.float64)
@@ -115,6 +118,9 @@ class Classification(Task):
                 names=self.labels,
             ),
             calibration=calibration(predictions.probabilities, predictions.labels),
+            distribution=None
+            if clips.vote_shares is None
+            else distribution_scores(predictions.probabilities, clips.vote_shares),
             predictions=predictions,
         )
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TestClips:
-    """What is known of N clips that a model is tested on; ``columns`` has N values each, '' where unknown."""
+    """What is known of N clips that a model is tested on; ``columns`` has N values each, '' where unknown.
+
+    ``vote_shares`` (N, K) are of annotators' votes on the labels, where clips are labelled by them.
+    """
 
     __test__ = False  # no test class
 
@@ -24,6 +27,7 @@ class TestClips:
     speakers: Sequence[str]
     emotions: Sequence[str]
     columns: Mapping[str, Sequence[str]]
+    vote_shares: NDArray | None = None
 
 
 class Task(ABC):

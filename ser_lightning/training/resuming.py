@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.runs.label_sources import INTENDED, current_name
 from ser_lightning.utils.errors import UserError, some
 
 _FACTS = ("label_source", "label_map", "test_corpus")  # of the protocol
@@ -34,7 +35,8 @@ def check_same_teacher(before: Mapping[str, Any], now: Mapping[str, Any]) -> Non
 
 
 def _differences(stamp: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]:
-    before, now, record = stamp["protocol"], data.protocol(), data.training_record()
+    before, now, record = dict(stamp["protocol"]), data.protocol(), data.training_record()
+    before["label_source"] = current_name(before.get("label_source", INTENDED))
     labels = [list(stamp["labels"]), list(data.labels)]
     if labels[0] != labels[1]:
         yield "the labels were {} and are {}".format(*(", ".join(names) for names in labels))

@@ -290,7 +290,7 @@ def test_a_label_that_no_clip_has_has_no_recall(tmp_path):
         ({"protocol": {"selection": "last epoch"}}, "epoch selection: best validation in .*, last epoch in"),
         (
             {"protocol": {"label_source": "voice_votes"}},
-            "label source: intended in .*, raters' majority, audio alone in",
+            "label source: intended in .*, raters' majority in",
         ),
         ({"protocol": {"label_map": {"calm": "neutral"}}}, "label map: none in .*, calm → neutral in"),
         ({"protocol": {"test_corpus": "emodb"}}, "test corpus: none in"),

@@ -96,6 +96,74 @@ def test_emodb_says_what_is_wrong(name, reason):
         load_corpus("emodb").parse(name)
 
 
+def savee_paths():
+    """Every clip in the published folders, and the names that the copy in one folder gives them."""
+    numbers = {code: 30 if code == "n" else 15 for code in ("a", "d", "f", "h", "n", "sa", "su")}
+    for speaker in ("DC", "JE", "JK", "KL"):
+        for code, n in numbers.items():
+            for number in range(1, n + 1):
+                yield f"{speaker}/{code}{number:02d}.wav", f"ALL/{speaker}_{code}{number:02d}.wav"
+
+
+def test_savee_is_one_in_both_layouts():
+    corpus = load_corpus("savee")
+    published, copied = ([corpus.facts(path) for path in paths] for paths in zip(*savee_paths(), strict=True))
+    assert published == copied
+    assert Counter(facts.emotion for facts in published) == corpus.clips_by_label
+    assert Counter(facts.speaker for facts in published) == dict.fromkeys(("DC", "JE", "JK", "KL"), 120)
+    assert len({facts.id for facts in published}) == corpus.n_clips == 480
+    assert corpus.facts("AudioData/JK/su07.wav").emotion == "surprise"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("XX/a01.wav", "speaker XX"),
+        ("DC/s01.wav", "emotion code s "),
+        ("DC/a16.wav", r"number 16 \(known of anger: 01 to 15"),
+        ("DC/n31.wav", "number 31"),
+        ("DC_a00.wav", "number 00"),
+        ("a01.wav", "is not named like"),
+        ("DC/a1.wav", "is not named like"),
+    ],
+)
+def test_savee_says_what_is_wrong(path, reason):
+    with pytest.raises(MisnamedFile, match=reason):
+        load_corpus("savee").facts(path)
+
+
+def test_esd_is_what_its_numbers_say():
+    corpus = load_corpus("esd")
+    folders = [folder for folder in ("Neutral", "Angry", "Happy", "Sad", "Surprise") for _ in range(350)]
+    facts = [
+        corpus.facts(f"{speaker:04d}/{folder}/{speaker:04d}_{number:06d}.wav")
+        for speaker in range(1, 21)
+        for number, folder in enumerate(folders, start=1)
+    ]
+    assert len({each.id for each in facts}) == corpus.n_clips == 35_000
+    assert Counter(each.emotion for each in facts) == corpus.clips_by_label
+    assert Counter(each.fold for each in facts) == {"train": 30_000, "evaluation": 2_000, "test": 3_000}
+    assert Counter(each.sentence for each in facts if each.speaker > "0010").keys() == {
+        f"en-{number:03d}" for number in range(1, 351)
+    }
+    assert len({each.speaker for each in facts if each.sex == "male"}) == 10
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("0011/Angry/0011_000001.wav", "lies in the folder Angry, and its number 000001 is of Neutral"),
+        ("0021/Angry/0021_000351.wav", "speaker 0021"),
+        ("0011/0011_001751.wav", "number 001751"),
+        ("0011/0011_000000.wav", "number 000000"),
+        ("0011/0011_1.wav", "is not named like"),
+    ],
+)
+def test_esd_says_what_is_wrong(path, reason):
+    with pytest.raises(MisnamedFile, match=reason):
+        load_corpus("esd").facts(path)
+
+
 def test_the_cremad_files_are_its_clips():
     corpus = load_corpus("cremad")
     files = [file for file in corpus.remote() if file.path.startswith("AudioWAV/")]

@@ -1,19 +1,29 @@
 """Label maps and listeners' votes."""
 
 import csv
+import io
 
 import numpy as np
 import pytest
 from conftest import config
+from finished_run import finished_result
+from layouts import make_csv
+from rich.console import Console
 
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.labels import by_intention, by_votes, map_emotions, read_label_map
 from ser_lightning.data.votes import Votes, annotator_scores, winners
-from ser_lightning.training.experiment import make_data
+from ser_lightning.evaluation.distributions import js_divergence
+from ser_lightning.report.console import print_summary
+from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.result import parse_record
+from ser_lightning.training.experiment import make_data, train
 from ser_lightning.utils.errors import UserError
 
 NAMES = ("anger", "fear", "neutral")
-VOTES = Votes(by_clip={"a": (6, 2, 2), "b": (0, 4, 4), "c": (1, 0, 9)}, counted=True, source="votes.csv")
+VOTES = Votes(
+    labels=NAMES, by_clip={"a": (6, 2, 2), "b": (0, 4, 4), "c": (1, 0, 9)}, counted=True, source="votes.csv"
+)
 
 
 def test_a_map_joins_and_drops():
@@ -41,7 +51,7 @@ def test_every_emotion_without_a_rule_is_named_with_the_remedy():
 
 
 def test_the_majority_decides_and_a_tie_decides_nothing():
-    assert winners(VOTES.table(["a", "b", "c", "unheard"], 3)).tolist() == [0, -1, 2, -1]
+    assert winners(VOTES.table(["a", "b", "c", "unheard"])).tolist() == [0, -1, 2, -1]
     labelling = by_votes(VOTES, ["a", "b", "c", "unheard"], NAMES, soft=False)
     assert labelling.keep.tolist() == [True, False, True, False]
     assert labelling.target[2].tolist() == [0, 0, 1]
@@ -54,13 +64,41 @@ def test_soft_labels_are_shares_and_a_tie_may_train():
     np.testing.assert_allclose(labelling.target[:3], [[0.6, 0.2, 0.2], [0, 0.5, 0.5], [0.1, 0, 0.9]])
 
 
+def test_the_majority_for_what_is_no_label_leaves_a_clip_out():
+    votes = Votes(
+        labels=("anger", "joy", "other"),
+        by_clip={"a": (1, 0, 3), "b": (2, 0, 1), "c": (2, 0, 2)},
+        counted=True,
+        source="",
+    )
+    for soft, keep in ((False, [False, True, False]), (True, [False, True, True])):
+        labelling = by_votes(votes, ["a", "b", "c"], ("anger", "joy"), soft=soft)
+        assert labelling.keep.tolist() == keep
+        assert labelling.reference[1:].tolist() == [0, -1]
+        assert labelling.target[1].tolist() == [1, 0]  # the shares of labels alone
+
+
+def test_votes_on_joint_labels_add_up_and_dropped_ones_stay_apart():
+    votes = Votes(
+        labels=("happiness", "excitement", "fear", "calm"), by_clip={"a": (1, 1, 1, 0)}, counted=True, source=""
+    )
+    joint = votes.renamed(["happiness", "happiness", None, None])
+    assert joint.labels == ("happiness", "(fear)", "(calm)")
+    assert joint.table(["a"]).tolist() == [[2, 1, 0]]
+    assert joint.on(("anger", "happiness"), ["a"]).tolist() == [[0, 2, 1]]
+
+
+def test_shares_that_are_equal_but_for_rounding_are_a_tie():
+    assert winners(np.array([[1 / 3, 0.1 + 0.2 + 1 / 30, 1 / 3], [0.4, 0.35, 0.25]])).tolist() == [-1, 0]
+
+
 def test_shares_need_counts():
     with pytest.raises(UserError, match=r"tabulatedVotes\.csv"):
-        by_votes(Votes(by_clip={}, counted=False, source="s"), ["a"], NAMES, soft=True)
+        by_votes(Votes(labels=NAMES, by_clip={}, counted=False, source="s"), ["a"], NAMES, soft=True)
 
 
 def test_people_are_judged_by_votes():
-    table = VOTES.table(["a", "b", "c"], 3)
+    table = VOTES.on(NAMES, ["a", "b", "c"])
     scores = annotator_scores(table, np.array([0, 1, 0]), NAMES, counted=True)
     # one listener: anger 6 of 10 and 1 of 10, fear 4 of 8; the majority: anger 1 of 2, fear half of a tie
     assert scores.single.uar == pytest.approx((7 / 20 + 4 / 8) / 2)
@@ -100,7 +138,7 @@ def test_cremads_table_gives_the_votes_on_the_voice(voted):
         read(None, voted.with_name("nothing.csv")) if voted.with_name("nothing.csv").write_text("a,b\n") else None
 
 
-@pytest.mark.parametrize(("labels", "n_clips", "n_test"), [("voice_votes", 80, 20), ("voice_soft", 96, 20)])
+@pytest.mark.parametrize(("labels", "n_clips", "n_test"), [("votes_majority", 80, 20), ("votes_soft", 96, 20)])
 def test_a_corpus_is_taught_what_listeners_heard(cremad_root, voted, labels, n_clips, n_test):
     overrides = ["data=cremad", f"data.root={cremad_root}", f"data.votes={voted}", f"data.labels={labels}"]
     data = make_data(config(*overrides))
@@ -115,8 +153,79 @@ def test_a_corpus_is_taught_what_listeners_heard(cremad_root, voted, labels, n_c
     assert 0.6 < annotators.single.uar < 1.0
 
 
+def test_results_and_configs_of_before_are_read_in_the_words_of_today(cremad_root, voted):
+    data = make_data(
+        config("data=cremad", f"data.root={cremad_root}", f"data.votes={voted}", "data.labels=voice_votes")
+    )
+    assert data.protocol()["label_source"] == "votes_majority"
+    result = finished_result()
+    result["protocol"]["label_source"] = "voice_soft"
+    assert parse_record(result).protocol.label_source == "votes_soft"
+
+
+def test_a_table_of_votes_does_for_any_corpus(cremad_root, tmp_path):
+    lines = ["id,votes.anger,votes.disgust,votes.Fear,votes.happiness,votes.neutral,votes.sadness,votes.other"]
+    for number, path in enumerate(sorted((cremad_root / "AudioWAV").iterdir())):
+        votes = [int(column == number % 7) for column in range(7)]
+        lines.append(",".join([path.stem, *map(str, votes)]))
+    table = tmp_path / "votes.csv"
+    table.write_text("\n".join(lines) + "\n")
+    settings = ["data=cremad", f"data.root={cremad_root}", f"data.votes={table}"]
+    data = make_data(config(*settings, "data.labels=votes_majority"))
+    assert len(data.manifest) == 96 - 13  # without those of which the majority chose something else
+    assert make_data(config(*settings)).clips.annotator_scores([0]).source == "votes.csv"
+    mapped = make_data(config(*settings, "data.labels=votes_majority", "data/label_map=six"))
+    assert mapped.protocol()["split_hash"] == data.protocol()["split_hash"]
+    table.write_text("id,votes.anger,votes.fear\n1001_DFA_ANG_XX,2,many\n")
+    with pytest.raises(UserError, match=r"line 2: votes\.fear is 'many', which is no count or share"):
+        make_data(config(*settings))
+    with pytest.raises(UserError, match="names votes of one corpus, and there are 2"):
+        make_data(config("data=pooled", f"data.votes={table}"))
+
+
+def test_a_users_list_with_votes_goes_all_the_way(tmp_path):
+    listed = make_csv(tmp_path, n_clips=24, emotions=("calm", "Upset"))
+    header, *rows = listed.read_text().splitlines()
+    votes = {"calm": ("3", "1", ""), "Upset": ("0.5", "1.5", "1")}
+    rows = [",".join([row, *votes[row.split(",")[1]]]) for row in rows]
+    rows[0] = rows[0].replace(",3,1,", ",2,2,")  # a tie
+    listed.write_text("\n".join([header + ",votes.calm,votes.upset,votes.other", *rows]) + "\n")
+    small = ["model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=1"]
+    cfg = config("data=csv", f"data.manifest={listed}", "data.labels=votes_soft", *small)
+    data = make_data(cfg)
+    assert data.labels == ("Upset", "calm", "other")
+    assert sorted(map(tuple, np.unique(data.clips.target, axis=0).tolist())) == [
+        pytest.approx((0.25, 0.75, 0)),
+        pytest.approx((0.5, 1 / 6, 1 / 3)),
+        pytest.approx((0.5, 0.5, 0)),
+    ]
+    assert data.clips.reference.tolist().count(-1) == 1
+    run = RunDirectory(tmp_path / "run")
+    train(cfg, run)
+    result = run.read_result()
+    assert result.protocol.label_source == "votes_soft"
+    assert result.distribution.n_clips == result.protocol.n_test
+    assert 0 < result.distribution.js_divergence < 1
+    shares = np.array(
+        [[0.25, 0.75, 0] if row["label"] == "calm" else [0.5, 1 / 6, 1 / 3] for row in predictions(run)]
+    )
+    answered = np.array([[float(row[f"p_{name}"]) for name in data.labels] for row in predictions(run)])
+    assert result.distribution.js_divergence == pytest.approx(js_divergence(answered, shares).mean(), abs=1e-4)
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(run.path, console)
+    assert "against the shares of votes: Jensen-Shannon divergence" in console.file.getvalue()
+    listed.write_text(listed.read_text().replace("0.5,1.5,1", "0.5,-1,1", 1))
+    with pytest.raises(UserError, match=r"votes\.upset is '-1', which is no count or share"):
+        make_data(cfg)
+
+
+def predictions(run):
+    with run.predictions.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_votes_that_are_not_there_are_asked_for(cremad_root):
     with pytest.raises(UserError, match=r"data\.votes=FILE"):
-        make_data(config("data=cremad", f"data.root={cremad_root}", "data.labels=voice_votes"))
-    with pytest.raises(UserError, match="intended, voice_votes, voice_soft"):
+        make_data(config("data=cremad", f"data.root={cremad_root}", "data.labels=votes_majority"))
+    with pytest.raises(UserError, match="intended, votes_majority, votes_soft"):
         make_data(config("data=cremad", f"data.root={cremad_root}", "data.labels=votes"))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import config, names_in
-from layouts import make_csv, make_emodb, make_examples, make_ravdess, tone
+from layouts import make_csv, make_emodb, make_examples, make_iemocap, make_msp_podcast, make_ravdess, tone
 from lightning.pytorch import Trainer
 
 from ser_lightning.data import sources
@@ -23,7 +23,7 @@ from ser_lightning.utils.errors import UserError
 
 SMALL = ["model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=1"]
 FROM_EXAMPLES = sorted(
-    {*corpus_names()} - {"cremad", "ravdess", "emodb", "toy"}
+    {*corpus_names()} - {"cremad", "ravdess", "emodb", "toy", "iemocap", "msp_podcast"}
 )  # these have a layout of their own
 
 
@@ -34,6 +34,8 @@ def places(tmp_path_factory, cremad_root):
     ravdess, emodb = make_ravdess(folder / "ravdess"), make_emodb(folder / "emodb")
     roots = {name: make_examples(folder / name, load_corpus(name)) for name in FROM_EXAMPLES}
     roots |= {"cremad": cremad_root, "ravdess": ravdess, "emodb": emodb}
+    roots["msp_podcast"] = make_msp_podcast(folder / "msp_podcast")
+    roots["iemocap"] = make_iemocap(folder / "iemocap")
     return {
         "toy": [],
         "csv": [f"data.manifest={make_csv(folder / 'mine')}"],
@@ -363,7 +365,7 @@ def test_what_a_split_lacks_is_said_and_counted(tmp_path, caplog):
             ["data=cremad", "data.test_root=elsewhere"],
             r"data\.test_root=elsewhere has no effect without data\.test",
         ),
-        (["data=cremad", "data/label_map=six", "data.votes=my.csv"], r"data\.votes=my\.csv has no effect"),
+        (["data=pooled", "data.votes=my.csv"], r"data\.votes=my\.csv names votes of one corpus, and there are 2"),
     ],
 )
 def test_what_would_have_no_effect_is_refused(overrides, said):

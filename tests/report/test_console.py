@@ -102,6 +102,12 @@ def test_each_pair_of_parts_is_told_apart(tmp_path, pair, shared, words):
     assert ("SHARED" in text) is not test_is_apart
 
 
+def test_clips_of_unknown_speakers_are_left_out_of_the_claim(tmp_path):
+    make_run(tmp_path, leakage=APART, warnings={"unknown_speaker": 3})
+    text = " ".join(said(tmp_path).split())
+    assert "no test speaker is in training, as far as they are known: 3 clips of unknown speakers" in text
+
+
 def test_summary_without_a_validation_set(tmp_path):
     result = make_run(tmp_path)
     make_run(tmp_path, metrics={"val": None, "test": result["metrics"]["test"]})

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from ser_lightning.evaluation.records import Calibration, ConfidenceBin, SelectivePoint
-from ser_lightning.report import figures, reliability
+from ser_lightning.report import figures, heat_map, reliability
 from ser_lightning.report.figures import draw_confusion, draw_curves, read_history
 
 WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}
@@ -104,7 +104,7 @@ def test_cell_text_has_a_contrast_of_at_least_four(share):
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    dark, light = sorted((luminance(figures._BLUES(share)[:3]), luminance(figures._readable(share))))
+    dark, light = sorted((luminance(heat_map.BLUES(share)[:3]), luminance(heat_map.readable_on(share))))
     assert (light + 0.05) / (dark + 0.05) >= 4
 
 

@@ -144,7 +144,7 @@ def test_the_protocol_tells_what_a_comparison_found(tmp_path):
 
 def test_what_spoils_a_result_stands_on_top(tmp_path):
     protocol = protocol_of(
-        tmp_path, split="random", speaker_independent=False, selection="last epoch", label_source="voice_soft"
+        tmp_path, split="random", speaker_independent=False, selection="last epoch", label_source="votes_soft"
     )
     text = card_of(
         tmp_path,
@@ -202,7 +202,7 @@ def test_calibration_and_annotators_are_told_where_they_are_known(tmp_path):
         "selective": [],
     }
     text = card_of(tmp_path, annotators=human, calibration=calibration)
-    assert cells(text, "one annotator, by the voice alone")[0][1:4] == ["42.0%", "", "41.0%"]
+    assert cells(text, "one annotator")[0][1:4] == ["42.0%", "", "41.0%"]
     assert "on average 7.1% off the share" in text and "mean probability 67.1%, right 60.0%)." in flat(text)
     assert "likelihood 1.234." in text or "likelihood 1.235." in text
     assert "Brier score 0.500" in text

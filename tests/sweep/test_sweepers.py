@@ -55,3 +55,20 @@ def test_an_interval_is_refused_with_what_takes_one(tmp_path, monkeypatch):
     with pytest.raises(HydraException, match=r"lr=interval\(0,1\) is no list of values: hydra/sweeper=search"):
         sweeper.sweep(["lr=interval(0,1)"])
     assert launcher.batches == []
+
+
+def test_each_corpus_trains_and_every_other_one_is_tested(tmp_path, monkeypatch):
+    params = OmegaConf.create({"data.corpora": "[x,y]", "data.test_corpus": None, "model": "cnn"})
+    sweeper, launcher = grid(tmp_path, monkeypatch, params=params, cross_corpora=True)
+    sweeper.sweep(["data.corpora=[a,b,'my list.csv']", "seed=0,1"])
+    (_, jobs), *_ = launcher.batches
+    names = ("a", "b", "'my list.csv'")
+    assert jobs == [
+        f"data.corpora=[{trained}],data.test_corpus={tested},model=cnn,seed={seed}"
+        for trained in names
+        for tested in names
+        if trained != tested
+        for seed in (0, 1)
+    ]
+    with pytest.raises(HydraException, match="needs two corpora at least"):
+        sweeper.sweep(["data.corpora=[a]"])

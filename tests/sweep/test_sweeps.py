@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from layouts import make_emodb, make_ravdess
 
 from ser_lightning.utils.command_line import assignment
 
@@ -226,3 +227,23 @@ def test_a_search_goes_on_where_it_was_killed(tmp_path, cremad_root):
     found = what_counts(tmp_path / "search")
     assert len(complete) == len(found) == 4
     assert len({json.dumps(trial.params) for trial in complete}) == 4
+
+
+def test_crossed_corpora_end_in_one_table_and_a_heat_map(tmp_path):
+    roots = {"ravdess": make_ravdess(tmp_path / "ravdess"), "emodb": make_emodb(tmp_path / "emodb")}
+    command = [sys.executable, str(ROOT / "train.py"), "experiment=cross_corpus", "data.corpora=[ravdess,emodb]"]
+    command += [f"data.roots.{name}={root}" for name, root in roots.items()]
+    command += [*SMALL, "model.net.channels=[4,8]", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
+    done = subprocess.run(command, cwd=tmp_path, env=PLAIN, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = results(tmp_path / "sweep").values()
+    pairs = {(each["protocol"]["corpus"], each["protocol"]["test_corpus"]) for each in found}
+    assert pairs == {("ravdess", "emodb"), ("emodb", "ravdess")}
+    rows = [
+        line.split()
+        for line in done.stdout.splitlines()
+        if line.split()[:2] in (["ravdess", "emodb"], ["emodb", "ravdess"])
+    ]
+    assert [row[-3:] for row in rows] == [["42", "7", "1"], ["30", "5", "1"]]  # clips, speakers, runs
+    assert (tmp_path / "sweep" / "cross_corpus.csv").read_text().count("\n") == 3
+    assert (tmp_path / "sweep" / "cross_corpus.png").stat().st_size > 10_000

@@ -19,6 +19,7 @@ from ser_lightning.data.audit.findings import (
     file_findings,
     label_findings,
     long_findings,
+    release_findings,
     speaker_findings,
     split_findings,
 )
@@ -130,7 +131,8 @@ def audit(
     duplicates = tuple(_duplicate(manifest, group) for group in manifest.same_sound())
     splits = audit_splits(manifest, clips.labels, rules)
     own = [split for split in splits if split.name == chosen]
-    clips_of = Counter(row.speaker for row in manifest)
+    known = Manifest(row for row in manifest if row.speaker_is_known)
+    clips_of = Counter(known.column("speaker"))
     findings = chain(
         file_findings(reports),
         label_findings(
@@ -139,7 +141,8 @@ def audit(
             n_left_out=clips.warnings().get("left_out_by_label", 0),
             n_unlabelled=manifest.column("emotion").count(""),
         ),
-        speaker_findings(manifest),
+        speaker_findings(known, n_unknown=len(manifest) - len(known)),
+        *(release_findings(part.corpus, part.packed.manifest) for part in clips.parts if part.corpus.releases),
         clip_findings(manifest, silent=_silent(clips)),
         long_findings(clips.long, clips.long_clips, refused=refuses_long),
         duplicate_findings(duplicates),
@@ -153,7 +156,7 @@ def audit(
         folders=tuple(report.folder for report in reports),
         clips=Count(found=len(manifest), expected=expected.n_clips),
         speakers=Count(found=len(clips_of), expected=expected.n_speakers),
-        speakers_by_sex=by_sex({row.speaker: row for row in manifest}.values()),
+        speakers_by_sex=by_sex({row.speaker: row for row in known}.values()),
         clips_per_speaker=_spread(clips_of.values()),
         labels=labels,
         formats=_formats(manifest),
@@ -171,14 +174,16 @@ class _Expected:
     """What complete corpora would hold; None, or no label, where that is not known."""
 
     n_clips: int | None
-    n_speakers: int
+    n_speakers: int | None
     clips_by_label: Mapping[str, int]
 
     @classmethod
     def of(cls, clips: LabelledClips) -> "_Expected":
         corpora = [part.corpus for part in clips.parts]
         joined = [corpus.listing for corpus in corpora if corpus.listing is not None and clips.same_speakers]
-        n_speakers = sum(corpus.n_speakers for corpus in corpora if corpus.listing not in joined)
+        if any(corpus.n_clips is None for corpus in corpora):  # releases differ
+            return cls(n_clips=None, n_speakers=None, clips_by_label={})
+        n_speakers = sum(corpus.n_speakers or 0 for corpus in corpora if corpus.listing not in joined)
         n_speakers += len({loose_key(facts.speaker) for listing in joined for facts in listing.files.values()})
         if clips.facts.get("label_source", "intended") != "intended":  # annotators decide how many
             return cls(n_clips=None, n_speakers=n_speakers, clips_by_label={})
@@ -186,7 +191,7 @@ class _Expected:
         clips_by_label: Counter[str] = Counter()
         for corpus in corpora:
             for emotion, n_clips in corpus.clips_by_label.items():
-                clips_by_label[label_map.get(emotion, DROP if label_map else emotion)] += n_clips
+                clips_by_label[label_map.get(emotion, DROP if label_map else emotion)] += n_clips or 0
         del clips_by_label[DROP]
         return cls(n_clips=sum(clips_by_label.values()), n_speakers=n_speakers, clips_by_label=clips_by_label)
 
@@ -198,7 +203,7 @@ def _silent(clips: LabelledClips) -> list[str]:
 
 
 def _audit_labels(manifest: Manifest, labels: Sequence[str], expected: Mapping[str, int]) -> dict[str, LabelAudit]:
-    speakers = sorted(set(manifest.column("speaker")))
+    speakers = sorted({row.speaker for row in manifest if row.speaker_is_known})
     rows_of = {label: [row for row in manifest if row.emotion == label] for label in labels}
     return {label: _audit_label(rows, speakers, expected.get(label)) for label, rows in rows_of.items()}
 
@@ -232,5 +237,5 @@ def _formats(manifest: Manifest) -> tuple[SourceFormat, ...]:
 
 
 def _spread(numbers: Iterable[float]) -> Spread:
-    values = list(numbers)
+    values = list(numbers) or [0]
     return Spread(min=min(values), median=statistics.median(values), max=max(values))

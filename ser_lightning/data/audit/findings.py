@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ser_lightning.data.audit.folds import SplitAudit
+from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.long_clips import LongClips
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
@@ -97,8 +98,16 @@ def long_findings(names: Sequence[str], long_clips: LongClips, *, refused: bool)
         yield _finding("note", "long", f"{longer}: data.on_long={long_clips.on_long} cuts them", names)
 
 
-def speaker_findings(manifest: Manifest) -> Iterator[Finding]:
-    """Yield findings on speakers with a clip or two where others have many: misspelt names, mostly."""
+def speaker_findings(manifest: Manifest, *, n_unknown: int = 0) -> Iterator[Finding]:
+    """Yield findings on speakers with a clip or two where others have many: misspelt names, mostly.
+
+    ``n_unknown`` clips of speakers who are not known are not in ``manifest``.
+    """
+    if n_unknown:
+        text = (
+            f"{counted(n_unknown, 'clip')} of unknown speakers: in no count of speakers, and in no claim about them"
+        )
+        yield _finding("note", "unknown_speakers", text)
     for corpus in dict.fromkeys(manifest.column("corpus")):
         clips_of = Counter(row.speaker for row in manifest if row.corpus == corpus)
         usual = statistics.median([n_clips for n_clips in clips_of.values() if n_clips > FEW_CLIPS] or [0])
@@ -107,6 +116,22 @@ def speaker_findings(manifest: Manifest) -> Iterator[Finding]:
             text = f"{counted(len(few), 'speaker')} with 1 or 2 clips where {usual:,.0f} are usual, maybe misspelt"
             names = [f"{who} ({counted(n_clips, 'clip')})" for who, n_clips in few.items()]
             yield _finding("warning", "few_clips", text, names)
+
+
+def release_findings(corpus: Corpus, manifest: Manifest) -> Iterator[Finding]:
+    """Say which release of a corpus these clips are, by the sizes of its official parts."""
+    counts = Counter(manifest.column("fold"))
+    for release, parts in corpus.releases.items():
+        if all(counts[part] == n_clips for part, n_clips in parts.items()):
+            yield _finding("note", "release", f"its parts have as many clips as those of release {release}")
+            return
+    known = [
+        f"{release}: " + ", ".join(f"{n_clips:,} {part}" for part, n_clips in parts.items())
+        for release, parts in corpus.releases.items()
+    ]
+    found = ", ".join(f"{counts[part]:,} {part}" for part in sorted(counts) if part)
+    text = f"{found} are the parts of no release whose sizes are known ({'; '.join(known)}): check that it is whole"
+    yield _finding("warning", "release", text)
 
 
 def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:

@@ -114,7 +114,7 @@ class _Auditor:
         parts = assign(self.manifest, self.rule, fold)
         indices = {name: self._indices(parts, name) for name in SUBSETS}
         train, val, test = ([self.manifest[index] for index in indices[name]] for name in SUBSETS)
-        speakers = [{row.speaker for row in rows} for rows in (train, val, test)]
+        speakers = [_known_speakers(rows) for rows in (train, val, test)]
         shared = shared_speakers(*speakers)
         readings, trained_readings = _readings(test), _readings(train)
         sentences, trained_sentences = {text for _, text in readings}, {text for _, text in trained_readings}
@@ -134,7 +134,7 @@ class _Auditor:
             torn_duplicates=tuple(
                 tuple(self.manifest[index].id for index in group)
                 for group in self.duplicates
-                if len({parts[index] for index in group}) > 1
+                if len({parts[index] for index in group} - {""}) > 1
             ),
         )
 
@@ -148,10 +148,14 @@ def _subset(rows: Sequence[Utterance], labels: Sequence[str]) -> Subset:
     by_label = Counter(row.emotion for row in rows)
     return Subset(
         n_clips=len(rows),
-        speakers=tuple(sorted({row.speaker for row in rows})),
+        speakers=tuple(sorted(_known_speakers(rows))),
         clips_by_sex=by_sex(rows),
         clips_by_label={label: by_label[label] for label in labels},
     )
+
+
+def _known_speakers(rows: Iterable[Utterance]) -> set[str]:
+    return {row.speaker for row in rows if row.speaker_is_known}
 
 
 def _readings(rows: Sequence[Utterance]) -> set[tuple[str, str]]:

@@ -28,8 +28,8 @@ def compare_clips_by_speaker(clips: LabelledClips, weights: Path) -> SpeakerSimi
     Raises: UserError as `embed_clips`.
     """
     manifest = clips.manifest
-    sounding = {(row.speaker, row.audio_hash): n for n, row in enumerate(manifest) if row.peak >= SILENT_PEAK}
-    rows = sorted(sounding.values())
+    sounding = ((n, row) for n, row in enumerate(manifest) if row.peak >= SILENT_PEAK and row.speaker_is_known)
+    rows = sorted({(row.speaker, row.audio_hash): n for n, row in sounding}.values())
     return compare_speakers(
         embed_clips(clips, rows, weights),
         speakers=[manifest[row].speaker for row in rows],

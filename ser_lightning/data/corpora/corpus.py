@@ -1,11 +1,13 @@
 """The description of a corpus that the package works from, and how one is loaded by its name."""
 
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from ser_lightning.data.spelling import normalise
 from ser_lightning.data.votes import Votes
 from ser_lightning.utils.errors import UserError
 
@@ -18,7 +20,11 @@ class MisnamedFile(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NameFacts:
-    """What a corpus's file name says of the recording. ``age`` is the speaker's, in years; '' is unknown."""
+    """What a corpus's file name, or its list, says of the recording.
+
+    ``age`` is the speaker's, in years; '' is unknown. ``values`` are numbers that raters gave, such as arousal, by
+    name; names without one are unknown.
+    """
 
     id: str
     speaker: str
@@ -28,6 +34,7 @@ class NameFacts:
     sex: str = ""
     age: str = ""
     fold: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +69,18 @@ class RemoteFile:
 class Corpus:
     """A corpus as a value: everything the engine does is driven by these fields.
 
-    ``n_speakers`` and ``clips_by_label`` are of the whole corpus; the keys of the latter, in order, are its labels.
+    ``n_speakers`` and ``clips_by_label`` are of the whole corpus, None where releases differ; the keys of the
+    latter, in order, are its labels. ``releases`` has the clips of each official part, of documented releases.
     ``audio_folder`` is looked for under the root; without it the root itself is taken for the audio folder.
-    ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; a corpus with a ``listing``
-    needs none. ``read_votes`` reads annotators' votes, out of the corpus's own tables under its root.
+    ``parse`` turns a file name without its ending into facts, raising `MisnamedFile`; with ``folders_in_names`` it
+    is given the folders below ``audio_folder`` too. A corpus whose labels lie in tables has ``read_listing``
+    instead, which reads out of the audio folder, or beside it, what files there are; a clip without an emotion has
+    no label. A user's own list is a ``listing``.
+    ``read_votes`` reads annotators' votes, out of the corpus's own tables under its root.
+    ``value_ranges`` names the numbers that its clips can have, such as arousal, each with the lowest and the
+    highest there may be. Where ``parse`` or ``listing`` do not know them, ``read_values`` reads them out of the
+    corpus's own tables when they are asked for: from its root, or a table that the user gives, to the values of
+    each clip by its id; None where there is no such table.
     ``synthesise`` is set where the corpus is made rather than found, and writes it into a folder; ``version``
     is raised whenever it would write something else.
     ``remote`` is set where the corpus can be downloaded, and lists its files.
@@ -75,14 +90,19 @@ class Corpus:
 
     name: str
     title: str
-    n_speakers: int
-    clips_by_label: Mapping[str, int]
+    n_speakers: int | None
+    clips_by_label: Mapping[str, int | None]
     audio_folder: str
     where_to_get: str
     licence: str
     parse: Callable[[str], NameFacts] | None = None
+    folders_in_names: bool = False
+    read_listing: Callable[[Path], Listing] | None = None
     listing: Listing | None = None
     read_votes: Callable[[Path | None, Path | None], Votes | None] | None = None
+    releases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    value_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    read_values: Callable[[Path | None, Path | None], Mapping[str, Mapping[str, float]] | None] | None = None
     synthesise: Callable[[Path], None] | None = None
     version: int = 1
     remote: Callable[[], tuple[RemoteFile, ...]] | None = None
@@ -93,10 +113,17 @@ class Corpus:
         """Return its class names."""
         return tuple(self.clips_by_label)
 
+    def facts(self, path: str) -> NameFacts:
+        """Return what ``parse`` reads of a path below the audio folder. Raises: MisnamedFile."""
+        assert self.parse is not None
+        name = posixpath.splitext(path)[0]
+        return self.parse(normalise(name if self.folders_in_names else posixpath.basename(name)))
+
     @property
-    def n_clips(self) -> int:
-        """Return how many clips the full corpus has."""
-        return sum(self.clips_by_label.values())
+    def n_clips(self) -> int | None:
+        """Return how many clips with a label the full corpus has; None where releases differ."""
+        counts = [count for count in self.clips_by_label.values() if count is not None]
+        return sum(counts) if len(counts) == len(self.clips_by_label) else None
 
 
 def load_corpus(name: str) -> Corpus:

@@ -1,11 +1,12 @@
 """CREMA-D: 7,442 clips, 91 actors, six emotions (Cao et al., 2014, doi 10.1109/TAFFC.2014.2336244)."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import Corpus, MisnamedFile, NameFacts
 from ser_lightning.data.corpora.cremad_remote import remote_files
-from ser_lightning.data.corpora.cremad_votes import read_votes
+from ser_lightning.data.corpora.cremad_votes import read_levels, read_votes
 from ser_lightning.data.votes import Votes
 
 EMOTIONS = {
@@ -65,6 +66,11 @@ def _read_votes(root: Path | None, given: Path | None) -> Votes | None:
     return read_votes(root, given, id_of=lambda name: parse(name).id)
 
 
+def _read_values(root: Path | None, given: Path | None) -> Mapping[str, Mapping[str, float]] | None:
+    levels = read_levels(root, given, id_of=lambda name: parse(name).id)
+    return None if levels is None else {clip: {"voice_level": level} for clip, level in levels.items()}
+
+
 CORPUS = Corpus(
     name="cremad",
     title="CREMA-D",
@@ -73,6 +79,8 @@ CORPUS = Corpus(
     audio_folder="AudioWAV",
     parse=parse,
     read_votes=_read_votes,
+    value_ranges={"voice_level": (0, 100)},
+    read_values=_read_values,
     where_to_get=(
         "the GitHub repository CheyneyComputerScience/CREMA-D (with Git LFS), its GitLab mirror "
         "cs-cooper-lab/crema-d-mirror, or the Kaggle set ejlok1/cremad"

@@ -4,6 +4,8 @@ It is no recording of anybody, and nothing measured on it says anything about em
 """
 
 import re
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import Corpus, MisnamedFile, NameFacts
@@ -35,6 +37,16 @@ def _synthesise(folder: Path) -> None:
     synthesise_corpus(folder, speakers=N_SPEAKERS, sentences=N_SENTENCES)
 
 
+def _read_values(root: Path | None, given: Path | None) -> Mapping[str, Mapping[str, float]]:
+    """Return how each clip was meant to be spoken, as the synthesis draws it: its files need not be read."""
+    from ser_lightning.data.synthesis import clip_name, take_of
+
+    takes = product(range(1, N_SPEAKERS + 1), range(1, N_SENTENCES + 1), EMOTIONS)
+    names = [clip_name(f"s{number:02d}", sentence, emotion, 1) for number, sentence, emotion in takes]
+    spoken = {name: take_of(name) for name in names}
+    return {name: {"pitch_st": take.pitch_st, "level_db": take.level_db} for name, take in spoken.items()}
+
+
 CORPUS = Corpus(
     name="toy",
     title="synthetic speech",
@@ -44,6 +56,8 @@ CORPUS = Corpus(
     parse=parse,
     where_to_get="nowhere: it is synthesised into the cache",
     licence="MIT, as the program that makes it",
+    value_ranges={"pitch_st": (-12, 24), "level_db": (-20, 30)},  # about the speaker's own; about neutral
+    read_values=_read_values,
     synthesise=_synthesise,
     examples={
         "s01_t1_ANG_1.wav": {"speaker": "s01", "emotion": "anger", "sentence": "t1", "sex": "male"},

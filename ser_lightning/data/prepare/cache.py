@@ -249,13 +249,18 @@ def _described(
         silent=tuple(row.id for row in rows if row.peak < SILENT_PEAK),
         duplicate_audio=duplicate_audio(manifest),
         # a list's own clips that are not there are among the bad files
-        n_missing=max(0, corpus.n_clips - len(scanned.files)) if corpus.listing is None else 0,
+        n_missing=0 if corpus.listing else _n_missing(corpus, scanned),
         copies=tuple(copies),
         padded=_padded(rows, zeros_at_end),
         clipped=clipped(manifest),
         square_waves=square_waves(manifest),
     )
     return manifest, report, np.array(starts, dtype=np.int64)
+
+
+def _n_missing(corpus: Corpus, scanned: Scan) -> int:
+    n_labelled = sum(bool(file.facts.emotion) for file in scanned.files)
+    return max(0, corpus.n_clips - n_labelled) if corpus.n_clips is not None else 0
 
 
 def _padded(rows: Sequence[Utterance], zeros_at_end: Sequence[int]) -> tuple[str, ...]:

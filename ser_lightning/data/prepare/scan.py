@@ -74,10 +74,11 @@ def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
     """
     if corpus.listing is not None:
         return _listed(corpus.listing)
-    assert corpus.parse is not None
     if root is None:
         raise UserError(f"{corpus.title} needs {setting}=DIR. {how_to_get(corpus, setting)}")
     folder = _audio_folder(corpus, root, setting)
+    if corpus.read_listing is not None:
+        return _listed(corpus.read_listing(folder))
     files: dict[str, SourceFile] = {}
     bad: list[BadFile] = []
     states = {}
@@ -86,7 +87,7 @@ def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
             bad.append(BadFile(path=ascii(name), reason="has a name that is not UTF-8: rename it"))
             continue
         try:
-            facts = corpus.parse(normalise(_stem(name)))
+            facts = corpus.facts(name)
         except MisnamedFile as error:
             bad.append(BadFile(path=name, reason=str(error)))
             continue
@@ -221,10 +222,6 @@ def _stat(path: str) -> os.stat_result:
         return os.stat(path)
     except OSError:  # a link to nowhere: decoding will name it
         return os.lstat(path)
-
-
-def _stem(path: str) -> str:
-    return os.path.splitext(path.rsplit("/", 1)[-1])[0]
 
 
 def _hidden(name: str) -> bool:

@@ -14,7 +14,10 @@ SUBSETS = ("train", "val", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Indices into a manifest; ``val`` is empty where a protocol has no validation set."""
+    """Indices into a manifest; ``val`` is empty where a protocol has no validation set.
+
+    A corpus's own partition may leave clips out of all three: a second test set, say.
+    """
 
     train: tuple[int, ...]
     val: tuple[int, ...]
@@ -40,7 +43,7 @@ class SplitRule(Protocol):
         """Return the numbers of the folds that it has on these clips, in order."""
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """Name the subset of every utterance in one of these folds: "train", "val" or "test"."""
+        """Name the subset of every utterance in one of these folds: "train", "val" or "test", "" for none."""
 
 
 class TestedElsewhere:
@@ -66,10 +69,11 @@ class TestedElsewhere:
         )
         if self.speaker_independent and not shared_speakers(train, val, test):
             # a speaker who had to train and validate need not: whom the rule would test on trains
-            parts = ["val" if row.speaker in val else "train" for row in training]
+            roles = ["val" if row.speaker in val else "train" for row in training]
+            parts = [part and role for part, role in zip(parts, roles, strict=True)]
         following = iter(parts)
-        roles = {"train": "train", "val": "val", "test": "train"}
-        return ["test" if row.corpus == self._test_corpus else roles[next(following)] for row in manifest]
+        subset = {"train": "train", "val": "val", "test": "train", "": ""}
+        return ["test" if row.corpus == self._test_corpus else subset[next(following)] for row in manifest]
 
     def _training(self, manifest: Manifest) -> Manifest:
         return Manifest(row for row in manifest if row.corpus != self._test_corpus)
@@ -85,6 +89,7 @@ def split(manifest: Manifest, rule: SplitRule, fold: int) -> Split:
         one = f"; choose one, as in data.fold={folds[0]}" if folds else ""
         raise UserError(f"data.fold={fold} is not there: this split has {_in_words(folds)}{one}")
     parts = assign(manifest, rule, fold)
+    assert len(parts) == len(manifest)
     subsets = {name: tuple(index for index, part in enumerate(parts) if part == name) for name in SUBSETS}
     result = Split(**subsets, speaker_independent=rule.speaker_independent)
     _check(result, manifest, fold)
@@ -92,7 +97,7 @@ def split(manifest: Manifest, rule: SplitRule, fold: int) -> Split:
 
 
 def assign(manifest: Manifest, rule: SplitRule, fold: int) -> list[str]:
-    """Name the subset of every utterance, by ``rule``.
+    """Name the subset of every utterance, by ``rule``; "" for one that it does not use.
 
     Raises: UserError where there is one speaker alone, and the rule is to keep speakers apart.
     """
@@ -108,7 +113,8 @@ def assign(manifest: Manifest, rule: SplitRule, fold: int) -> list[str]:
 def shared_speakers(train: AbstractSet[str], val: AbstractSet[str], test: AbstractSet[str]) -> set[str]:
     """Return the speakers that are in more than one subset of a split that should keep them apart.
 
-    Where all but the test is of one speaker, validation has to be on that one, who is not counted.
+    Unknown speakers are to be left out of all three: they may be anybody. Where all but the test is of one speaker,
+    validation has to be on that one, who is not counted.
     """
     return set(train & test | val & test | (train & val if len(train | val) > 1 else set()))
 
@@ -125,10 +131,9 @@ def refuse_empty(result: Split, fold: int) -> None:
 
 def _check(result: Split, manifest: Manifest, fold: int) -> None:
     refuse_empty(result, fold)
-    assert len(result.train) + len(result.val) + len(result.test) == len(manifest)
     if result.speaker_independent:
-        subsets = (result.train, result.val, result.test)
-        shared = shared_speakers(*({manifest[index].speaker for index in subset} for subset in subsets))
+        subsets = ((manifest[index] for index in subset) for subset in (result.train, result.val, result.test))
+        shared = shared_speakers(*({row.speaker for row in rows if row.speaker_is_known} for rows in subsets))
         if shared:
             raise UserError(
                 f"a speaker-independent split shares speakers between its parts: {some(sorted(shared), 12)}. Give "

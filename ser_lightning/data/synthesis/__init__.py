@@ -16,7 +16,7 @@ import soundfile
 from scipy.signal import lfilter
 
 from ser_lightning.data.synthesis.phones import SENTENCES, phones_of
-from ser_lightning.data.synthesis.prosody import EMOTIONS, express, plan
+from ser_lightning.data.synthesis.prosody import EMOTIONS, Correlates, express, plan
 from ser_lightning.data.synthesis.voice import SAMPLE_RATE_HZ, Speaker, make_speaker, speak
 from ser_lightning.utils.seeding import stable_rng
 
@@ -25,9 +25,11 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "SENTENCES",
     "Speaker",
+    "clip_name",
     "make_speaker",
     "synthesise",
     "synthesise_corpus",
+    "take_of",
 ]
 
 SPEECH_DBFS = -28.0
@@ -60,11 +62,21 @@ def synthesise_corpus(
     root.mkdir(parents=True, exist_ok=True)
     cast = [make_speaker(number, seed) for number in range(1, speakers + 1)]
     for speaker, sentence, emotion, take in product(cast, range(1, sentences + 1), EMOTIONS, range(1, takes + 1)):
-        name = f"{speaker.id}_t{sentence}_{emotion}_{take}"
+        name = clip_name(speaker.id, sentence, emotion, take)
         waveform = synthesise(speaker, sentence, emotion, stable_rng(seed, name))
         soundfile.write(root / f"{name}.wav", waveform, SAMPLE_RATE_HZ, subtype="PCM_16")
         if on_clip is not None:
             on_clip()
+
+
+def clip_name(speaker: str, sentence: int, emotion: str, take: int) -> str:
+    """Return what a clip of `synthesise_corpus` is called."""
+    return f"{speaker}_t{sentence}_{emotion}_{take}"
+
+
+def take_of(name: str, *, seed: int = 0) -> Correlates:
+    """Return how the clip of that name is spoken in a corpus of that seed."""
+    return express(name.split("_")[2], stable_rng(seed, name))  # what `synthesise` draws first
 
 
 def synthesise(speaker: Speaker, sentence: int, emotion: str, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -315,11 +315,11 @@ def test_what_is_short_is_not_cut_and_what_is_long_is_cut_in_the_middle():
 
 
 def test_the_page_names_the_corpus_that_was_tested_on(tmp_path):
-    protocol = {**make_comparison().protocol, "test_corpus": "ravdess", "label_source": "voice_votes"}
+    protocol = {**make_comparison().protocol, "test_corpus": "ravdess", "label_source": "votes_majority"}
     write_page(tmp_path / "page.html", [make_comparison(protocol=protocol)])
     html = (tmp_path / "page.html").read_text()
     assert "models on cremad, tested on ravdess</h1>" in html and "<title>cremad, tested on ravdess:" in html
-    assert "voice_votes" not in html and "label_source" not in html and "audio alone" in html
+    assert "votes_majority" not in html and "label_source" not in html and "majority" in html
 
 
 def test_names_in_a_scatter_touch_neither_each_other_nor_a_point():

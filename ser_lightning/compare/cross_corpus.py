@@ -1,0 +1,123 @@
+"""Models that were trained on one corpus and tested on another: a table of every pair, and a heat map.
+
+Each pair of corpora is a protocol of its own, whose results are ranked with no other's.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ser_lightning.compare.comparison import Comparison
+from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.report.numbers import interval, percent
+from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import written_whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What models of one kind reach on a corpus that they were not trained on."""
+
+    model: str
+    trained_on: str
+    tested_on: str
+    uar: Estimate
+    n_labels: int
+    n_clips: int
+    n_speakers: int
+    n_runs: int
+
+
+def cells_of(comparisons: Sequence[Comparison]) -> list[Cell]:
+    """Return the pairs of corpora by model and names; results on the corpus of the training are passed over.
+
+    Raises: UserError where no model was tested on another corpus, or one twice under different protocols.
+    """
+    cells: dict[tuple[str, str, str], Cell] = {}
+    for comparison in comparisons:
+        protocol = comparison.protocol
+        trained_on, tested_on = protocol["corpus"], protocol.get("test_corpus")
+        if tested_on is None:  # by `ser eval`, which names the training by its corpus, and perhaps split and fold
+            trained_on, tested_on = protocol.get("trained_on", trained_on).partition(",")[0], protocol["corpus"]
+        if trained_on == tested_on:
+            continue
+        for group in comparison.groups:
+            key = (group.model, trained_on, tested_on)
+            if key in cells:
+                raise UserError(
+                    f"{group.model} was trained on {trained_on} and tested on {tested_on} in several ways: name "
+                    "directories whose runs belong together"
+                )
+            cells[key] = Cell(
+                model=group.model,
+                trained_on=trained_on,
+                tested_on=tested_on,
+                uar=group.uar,
+                n_labels=len(comparison.labels),
+                n_clips=group.n_clips,
+                n_speakers=group.n_speakers,
+                n_runs=len(group.runs),
+            )
+    if not cells:
+        raise UserError("no model was tested on another corpus than it was trained on")
+    return [cells[key] for key in sorted(cells)]
+
+
+def print_cells(cells: Sequence[Cell], console: Console) -> None:
+    """Print a row for each pair of corpora."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    several = len({cell.model for cell in cells}) > 1
+    for name in (*["model"] * several, "trained on", "tested on"):
+        table.add_column(name, overflow="fold")
+    for name in ("UAR", "95% interval", "labels", "clips", "speakers", "runs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell in cells:
+        names = [*[cell.model] * several, cell.trained_on, cell.tested_on]
+        counts = [f"{n:,}" for n in (cell.n_labels, cell.n_clips, cell.n_speakers, cell.n_runs)]
+        table.add_row(*map(Text, names), percent(cell.uar.value), interval(cell.uar), *counts)
+    console.print(table)
+
+
+def write_csv(path: Path, cells: Sequence[Cell]) -> None:
+    """Write the same as numbers: shares between 0 and 1."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    columns = ("uar", "uar_low", "uar_high", "n_labels", "n_clips", "n_speakers", "n_runs")
+    writer.writerow(("model", "trained_on", "tested_on", *columns))
+    for cell in cells:
+        ends = ["" if np.isnan(end) else f"{end:.6f}" for end in (cell.uar.value, cell.uar.low, cell.uar.high)]
+        counts = (cell.n_labels, cell.n_clips, cell.n_speakers, cell.n_runs)
+        writer.writerow((cell.model, cell.trained_on, cell.tested_on, *ends, *counts))
+    with written_whole(path) as file:
+        file.write(text.getvalue())
+
+
+def draw_heat_map(path: Path, cells: Sequence[Cell]) -> None:
+    """Draw the UAR of every pair, corpora that were trained on from above, a square for each model."""
+    from ser_lightning.report.heat_map import draw_heat_maps  # matplotlib takes a second to import
+
+    corpora = sorted({name for cell in cells for name in (cell.trained_on, cell.tested_on)})
+    shares_by_model = {}
+    for model in dict.fromkeys(cell.model for cell in cells):
+        shares = np.full((len(corpora), len(corpora)), np.nan)
+        for cell in cells:
+            if cell.model == model:
+                shares[corpora.index(cell.trained_on), corpora.index(cell.tested_on)] = cell.uar.value
+        shares_by_model[model] = shares
+    chance = ", ".join(sorted({f"{1 / cell.n_labels:.1%}" for cell in cells}))
+    draw_heat_maps(
+        path,
+        shares_by_name=shares_by_model,
+        names=corpora,
+        rows="trained on",
+        columns="tested on",
+        title="Trained on one corpus, tested on another",
+        subtitle=f"UAR; chance is {chance}",
+    )
