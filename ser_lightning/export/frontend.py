@@ -32,9 +32,12 @@ class LogMelByConvolution(LogMel):
         samples = (samples - mean[:, None]) * within
         half = self._window_samples // 2
         if not self._reflect:
-            return functional.pad(samples, (half, half))
+            return functional.pad(samples, [half + self._beyond_samples] * 2)
         position = torch.arange(samples.shape[1] + 2 * half, device=samples.device)[None] - half  # (1, T + window)
         return reflected(samples, position, lengths) * (position < lengths[:, None] + half)
+
+    def _without_padding(self, decibels: Tensor, frames: Tensor) -> Tensor:
+        return decibels  # as many frames as any clip could have: a graph knows no other number
 
     def _decibels(self, samples: Tensor) -> Tensor:
         return self._mel_power(samples).clamp_min(POWER_FLOOR).log10() * 10

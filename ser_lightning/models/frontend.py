@@ -3,18 +3,18 @@
 B: clips.  T: samples of the longest clip.  M: mel bins.  F: frames of the longest clip.
 """
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_lightning.models.layers.int16 import as_float
 from ser_lightning.models.layers.masking import frame_mask, strided
+from ser_lightning.models.layers.mel_filters import MelBand, mel_filters
 from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
+from ser_lightning.models.speech_frames import cut_to_speech, without_level
 from ser_lightning.models.state_dicts import rename_keys
 from ser_lightning.utils.errors import UserError, check
 
@@ -42,14 +42,20 @@ class LogMel(nn.Module):
         pad_mode: how a clip goes on beyond its ends, "zeros" or "reflect".
         normalise: over the clip, "standard" (mean 0, standard deviation 1), "min_max" (0 to 1), or "none" (dB); or
             "speaker": each mel bin by the statistics of the speaker (`models.speaker_statistics`), which come from
-            the clip alone where none are given.
+            the clip alone where none are given; or "training": without the level of the clip's speech, each mel bin
+            by its mean and variance over the speech frames of the training clips.
         average_frames: neighbouring frames averaged into one, in dB: less noise, and less to compute for a network.
         prior_clips: with "speaker", of `SpeakerStatistics`.
+        speech_range_db: frames this far below a clip's loudest are speech, see `speech_frames`.
+        floor_range_db: with "training", values are raised to this far below the loudest frame.
+        speech_margin: frames, after averaging, that are kept before and after the speech, and made of zeros where
+            the clip has none, so that silence added to a clip makes no difference; None: nothing is cut.
 
     Raises: UserError for a number outside its domain, or filters between whose edges no frequency lies.
 
     Attributes:
         speaker_statistics: with "speaker", those of the training speakers; else None.
+        training_statistics: with "training", mean and variance by mel bin, (2, M); else None.
     """
 
     def __init__(
@@ -67,10 +73,13 @@ class LogMel(nn.Module):
         normalise: str = "standard",
         average_frames: int = 1,
         prior_clips: float = 3.0,
+        speech_range_db: float = 40.0,
+        floor_range_db: float = 60.0,
+        speech_margin: int | None = None,
     ):
         super().__init__()
         _check("pad_mode", pad_mode, ("zeros", "reflect"))
-        _check("normalise", normalise, ("standard", "min_max", "none", "speaker"))
+        _check("normalise", normalise, ("standard", "min_max", "none", "speaker", "training"))
         sizes = {"n_mels": n_mels, "average_frames": average_frames, "hop_samples": hop_samples}
         check("model.frontend.", integer=True, at_least=1, n_fft=n_fft, window_samples=window_samples, **sizes)
         check("model.frontend.", at_most=n_fft, window_samples=window_samples)  # the transform would cut it
@@ -78,6 +87,11 @@ class LogMel(nn.Module):
         check("model.frontend.", above=0, at_most=sample_rate_hz / 2, max_hz=max_hz)
         check("model.frontend.", at_least=0, below=max_hz, min_hz=min_hz)
         check("model.frontend.", at_least=0, prior_clips=prior_clips)
+        check("model.frontend.", at_least=0, speech_range_db=speech_range_db, floor_range_db=floor_range_db)
+        if speech_margin is not None:
+            check("model.frontend.", integer=True, at_least=0, at_most=1 << 10, speech_margin=speech_margin)
+            if pad_mode != "zeros":
+                raise UserError("model.frontend.speech_margin needs pad_mode=zeros: silence goes on as silence")
         check("model.frontend.", at_most=1 << 16, n_fft=n_fft)  # a checkpoint from elsewhere may say anything
         check("model.frontend.", at_most=1 << 10, n_mels=n_mels)
         _check_work(sample_rate_hz, n_fft=n_fft, hop_samples=hop_samples)
@@ -89,13 +103,22 @@ class LogMel(nn.Module):
         self._normalise = normalise
         by_speaker = normalise == "speaker"
         self.speaker_statistics = SpeakerStatistics(n_mels, prior_clips=prior_clips) if by_speaker else None
+        self.training_statistics: Tensor | None
+        untrained = torch.tensor([[-30.0], [140.0]]).repeat(1, n_mels) if normalise == "training" else None
+        self.register_buffer("training_statistics", untrained)
+        self._speech_range_db, self._floor_range_db = speech_range_db, floor_range_db
+        self._speech_margin = speech_margin
+        # the margin, and as many frames more as the window of one reaches into the clip
+        step = hop_samples * average_frames
+        n_beyond = 0 if speech_margin is None else speech_margin + -(-(window_samples // 2) // step)
+        self._beyond_samples = n_beyond * step  # zeros before each clip, and after it
         # a window shorter than the transform lies in its middle; outside it nothing is read
         self._window_samples = window_samples
         window = torch.hann_window(window_samples)
-        filters = _mel_filters(n_fft // 2 + 1, min_hz, max_hz, n_mels, sample_rate_hz, mel_scale)
+        filters = mel_filters(n_fft // 2 + 1, min_hz, max_hz, n_mels, sample_rate_hz, mel_scale)
         self.window: Tensor
         self.register_buffer("window", window, persistent=False)
-        self._bands = nn.ModuleList(_Band(filters[:, first : first + _BAND]) for first in range(0, n_mels, _BAND))
+        self._bands = nn.ModuleList(MelBand(filters[:, first : first + _BAND]) for first in range(0, n_mels, _BAND))
 
     def forward(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map (B, T) int16 or float in [-1, 1], and lengths (B,) to ((B, M, F) float32, frames (B,)); padding is 0.
@@ -107,13 +130,25 @@ class LogMel(nn.Module):
             decibels, frames = self._spectrogram(waveform, lengths)
             if self.speaker_statistics is not None:
                 if statistics is None:
-                    statistics = self.speaker_statistics.from_single_clips(_moments(decibels, frames))
+                    statistics = self.speaker_statistics.from_single_clips(
+                        _moments(decibels, frame_mask(frames, decibels.shape[1]))
+                    )
                 decibels = (decibels - statistics[:, :1]) / (statistics[:, 1:] + _EPS).sqrt()
+            elif self.training_statistics is not None:
+                mean, variance = self.training_statistics
+                decibels, _ = self._without_level(decibels, frames)
+                decibels = (decibels - mean) / (variance + _EPS).sqrt()
             return self._normalised(decibels, frames), frames
 
     def moments(self, waveform: Tensor, lengths: Tensor) -> ClipMoments:
-        """Return mean and mean square of each mel bin in dB, and the number of frames, of clips (B, T), (B,)."""
-        return _moments(*self._spectrogram(waveform, lengths))
+        """Return mean and mean square of each mel bin in dB, and the number of frames, of clips (B, T), (B,).
+
+        With "training", of speech frames without their level.
+        """
+        decibels, frames = self._spectrogram(waveform, lengths)
+        if self.training_statistics is None:
+            return _moments(decibels, frame_mask(frames, decibels.shape[1]))
+        return _moments(*self._without_level(decibels, frames))
 
     @torch.inference_mode()
     def moments_of_set(self, batches: Iterable[tuple[list[int], Tensor, Tensor]], *, n_clips: int) -> ClipMoments:
@@ -135,18 +170,36 @@ class LogMel(nn.Module):
     def _spectrogram(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return (B, F, M) in dB, and frames (B,)."""
         decibels = self._decibels(self._centred(as_float(waveform), lengths))
-        frames = lengths // self._hop_samples + 1
-        return (decibels, frames) if self._average_frames == 1 else averaged(decibels, frames, self._average_frames)
+        frames = (lengths + 2 * self._beyond_samples) // self._hop_samples + 1
+        if self._average_frames > 1:
+            decibels, frames = averaged(decibels, frames, self._average_frames)
+        if self._speech_margin is not None:
+            decibels, frames = cut_to_speech(
+                decibels, frames, margin=self._speech_margin, range_db=self._speech_range_db
+            )
+            decibels = self._without_padding(decibels, frames)
+        return decibels, frames
+
+    def _without_padding(self, decibels: Tensor, frames: Tensor) -> Tensor:
+        """Cut (B, F, M) to as many frames as the longest clip has."""
+        return decibels[:, : int(frames.max())]
+
+    def _without_level(self, decibels: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (B, F, M) in dB to the same without the level of the clip's speech, and a mask of speech (B, F)."""
+        return without_level(decibels, frames, range_db=self._speech_range_db, floor_db=self._floor_range_db)
 
     def _centred(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        """Remove each clip's offset, in place, and pad it by half a window on both sides: (B, T + window)."""
+        """Remove each clip's offset, in place, and pad it by half a window on both sides: (B, T + window).
+
+        By more where silence around the speech is cut away.
+        """
         mean = samples.sum(1) / lengths  # padding is zero and adds nothing
         samples = samples.sub_(mean[:, None])
         shortest = int(lengths.min()) if lengths.device.type == "cpu" else 0  # a GPU would have to be waited for
         position = torch.arange(shortest, samples.shape[1], device=samples.device)
         samples[:, shortest:].masked_fill_(position >= lengths[:, None], 0.0)
         half = self._window_samples // 2
-        padded = functional.pad(samples, (half, half))  # (B, T + window)
+        padded = functional.pad(samples, [half + self._beyond_samples] * 2)  # (B, T + window)
         if self._reflect:
             beyond = torch.arange(half, device=samples.device)[None]  # (1, window / 2)
             for position in (beyond - half, lengths[:, None] + beyond):  # before the clip, and after it
@@ -189,23 +242,6 @@ class LogMel(nn.Module):
         return (decibels * mask).transpose(1, 2).contiguous()  # convolutions are slow on the transpose
 
 
-class _Band(nn.Module):
-    """A few neighbouring mel filters, and the frequencies that any of them passes."""
-
-    def __init__(self, filters: Tensor):
-        """``filters``: (n_fft / 2 + 1, filters of the band)."""
-        super().__init__()
-        passed = filters.any(1).nonzero().flatten()
-        first, last = (int(passed[0]), int(passed[-1]) + 1) if len(passed) else (0, 1)
-        self._columns = slice(2 * first, 2 * last)
-        self.filters: Tensor
-        self.register_buffer("filters", filters[first:last].repeat_interleave(2, 0), persistent=False)
-
-    def forward(self, squares: Tensor) -> Tensor:
-        """Map squared real and imaginary parts in turns (B · F, n_fft + 2) to power by filter (B · F, filters)."""
-        return squares[:, self._columns] @ self.filters
-
-
 def averaged(decibels: Tensor, frames: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
     """Map (B, F, M), (B,) to means of every ``n_frames`` (B, F / n_frames, M), (B,); the last may be of fewer."""
     own = frame_mask(frames, decibels.shape[1])[:, :, None].to(decibels.dtype)  # (B, F, 1)
@@ -216,9 +252,9 @@ def averaged(decibels: Tensor, frames: Tensor, n_frames: int) -> tuple[Tensor, T
     return sums / counts.clamp_min(1), strided(frames, n_frames)
 
 
-def _moments(decibels: Tensor, frames: Tensor) -> ClipMoments:
-    """Return the moments over each clip's own frames: (B, F, M), (B,) -> (B, 2, M), (B,)."""
-    own = decibels * frame_mask(frames, decibels.shape[1])[:, :, None]
+def _moments(decibels: Tensor, chosen: Tensor) -> ClipMoments:
+    """Return the moments over the frames ``chosen`` of each clip: (B, F, M), (B, F) bool -> (B, 2, M), (B,)."""
+    own, frames = torch.where(chosen[:, :, None], decibels, 0.0), chosen.sum(1)
     return ClipMoments(torch.stack([own.sum(1), own.square().sum(1)], dim=1) / frames[:, None, None], frames)
 
 
@@ -227,24 +263,6 @@ def reflected(samples: Tensor, position: Tensor, lengths: Tensor) -> Tensor:
     period = (2 * (lengths - 1)).clamp_min(1)[:, None]
     folded = position.remainder(period)
     return samples.gather(1, torch.minimum(folded, period - folded).clamp_max(samples.shape[1] - 1))
-
-
-def _mel_filters(
-    n_frequencies: int, min_hz: float, max_hz: float, n_mels: int, sample_rate_hz: int, mel_scale: str
-) -> Tensor:
-    """Return the mel filters (n_fft / 2 + 1, M)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of empty filters, which are refused here
-        filters = torchaudio.functional.melscale_fbanks(
-            n_frequencies, min_hz, max_hz, n_mels, sample_rate_hz, mel_scale=mel_scale
-        )
-    n_empty = int((~filters.any(0)).sum())
-    if n_empty:
-        raise UserError(
-            f"model.frontend.n_mels={n_mels} is too many: {n_empty} filters lie between two frequencies of "
-            f"n_fft={2 * n_frequencies - 2} and would always be silent; lower n_mels or raise n_fft"
-        )
-    return filters
 
 
 def _check_work(sample_rate_hz: int, *, n_fft: int, hop_samples: int) -> None:

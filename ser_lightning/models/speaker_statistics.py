@@ -68,7 +68,7 @@ class SpeakerStatistics(nn.Module):
             evaluated: of each validation and test speaker, by part.
             n_clips: how many clips the statistics of an evaluated speaker come from, see `estimate`.
         """
-        self.typical.copy_(_pooled(clips, training).mean(0))
+        self.typical.copy_(pooled(clips, training).mean(0))
         self._by_single_clip = self.from_single_clips(clips)
         by_clip = self.estimate(clips, training, n_clips=None)
         rows = [row for speaker in evaluated for row in speaker]
@@ -116,7 +116,7 @@ class SpeakerStatistics(nn.Module):
                 owners.append([row])
         counts = torch.tensor([len(rows) for rows in groups], device=clips.moments.device)
         by_clip = torch.empty_like(clips.moments)
-        for owned, statistics in zip(owners, self.shrink(_pooled(clips, groups), counts), strict=True):
+        for owned, statistics in zip(owners, self.shrink(pooled(clips, groups), counts), strict=True):
             by_clip[owned] = statistics
         return by_clip
 
@@ -130,7 +130,7 @@ class SpeakerStatistics(nn.Module):
         return share * statistics + (1 - share) * self.typical
 
 
-def _pooled(clips: ClipMoments, speakers: Sequence[Sequence[int]]) -> Tensor:
+def pooled(clips: ClipMoments, speakers: Sequence[Sequence[int]]) -> Tensor:
     """Return mean and variance (S, 2, M) over all frames of the clips in each speaker's rows."""
     means = []
     for rows in speakers:

@@ -20,7 +20,7 @@ from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.result import Shared
 from ser_lightning.runs.result import Teacher as TeacherRecord
-from ser_lightning.training.parts import cache_features, fit_speaker_statistics, make_module
+from ser_lightning.training.parts import cache_features, fit_statistics, make_module
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.progress import track
 from ser_lightning.utils.safe_instantiate import check_description, with_current_names
@@ -71,7 +71,7 @@ class Teacher:
         check_description(config["model"], source=self.setting, trust=False)
         module = make_module(OmegaConf.create(config), task=data.task, sample_rate_hz=data.sample_rate_hz)
         cache_features(trainer, module, data)
-        fit_speaker_statistics(module, data)
+        fit_statistics(module, data)
         try:
             module.load_state_dict(self.weights)
         except (RuntimeError, TypeError) as error:

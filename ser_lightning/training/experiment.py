@@ -40,7 +40,7 @@ from ser_lightning.training.config_types import check_parts
 from ser_lightning.training.distillation import distil, read_teacher
 from ser_lightning.training.parts import (
     cache_features,
-    fit_speaker_statistics,
+    fit_statistics,
     made,
     make_module,
 )
@@ -184,7 +184,7 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         write_json(run.environment, environment.plain())
     if not config.trainer.get("fast_dev_run"):
         cache_features(trainer, module, data)
-    fit_speaker_statistics(module, data)
+    fit_statistics(module, data)
     checkpoint = resumable_checkpoint(run)
     if checkpoint is not None:
         before = torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"]

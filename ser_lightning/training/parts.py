@@ -1,5 +1,6 @@
 """Make the model of a config, and compute what is computed once before training."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -13,6 +14,7 @@ from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.module import EmotionModule
+from ser_lightning.models.speaker_statistics import ClipMoments, pooled
 from ser_lightning.tasks.classification import Classification
 from ser_lightning.utils.errors import cause
 
@@ -39,20 +41,27 @@ def cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataMod
     module.cache_features(data.clips, rows, training_rows=data.clips.pieces_of(data.split.train))
 
 
-def fit_speaker_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
-    """Estimate the statistics that a module normalises clips by, from the clips of each speaker in each part."""
-    if module.speaker_statistics is None:
-        return
-    assert isinstance(module.frontend, LogMel), "no other front-end has statistics"
-    split, clips = data.split, data.clips
-    pieces = clips.pieces_of(sorted({*split.train, *split.val, *split.test}))
-    batches = clip_batches(clips, pieces, what="speaker statistics", change=None, batch_seconds=data.batch_seconds)
-    module.speaker_statistics.fit(
-        module.frontend.moments_of_set(batches, n_clips=len(clips.pieces.clip)),
-        training=clips.pieces_by_speaker(split.train),
-        evaluated=[*clips.pieces_by_speaker(split.val), *clips.pieces_by_speaker(split.test)],
-        n_clips=module.speaker_clips,
-    )
+def fit_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
+    """Estimate what a module normalises clips by, from the training clips or those of each speaker in a part."""
+    frontend, split, clips = module.frontend, data.split, data.clips
+    if not isinstance(frontend, LogMel):
+        return  # no other front-end has statistics
+
+    def moments(rows: Iterable[int], what: str) -> ClipMoments:
+        pieces = clips.pieces_of(sorted(rows))
+        batches = clip_batches(clips, pieces, what=what, change=None, batch_seconds=data.batch_seconds)
+        return frontend.moments_of_set(batches, n_clips=len(clips.pieces.clip))
+
+    if frontend.training_statistics is not None:
+        of_training = moments(split.train, "training statistics")
+        frontend.training_statistics.copy_(pooled(of_training, [clips.pieces_of(split.train)])[0])
+    if frontend.speaker_statistics is not None:
+        frontend.speaker_statistics.fit(
+            moments({*split.train, *split.val, *split.test}, "speaker statistics"),
+            training=clips.pieces_by_speaker(split.train),
+            evaluated=[*clips.pieces_by_speaker(split.val), *clips.pieces_by_speaker(split.test)],
+            n_clips=module.speaker_clips,
+        )
 
 
 def made(config: DictConfig) -> Any:

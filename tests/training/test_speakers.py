@@ -12,7 +12,7 @@ from ser_lightning import cli, load_model
 from ser_lightning.data.batches import Batch
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tasks.classification import Classification
-from ser_lightning.training.experiment import fit_speaker_statistics, make_data, make_module, train
+from ser_lightning.training.experiment import fit_statistics, make_data, make_module, train
 from ser_lightning.utils.errors import UserError
 
 BY_SPEAKER = "model.frontend.normalise=speaker"
@@ -40,7 +40,7 @@ def fitted(root, *more):
     torch.manual_seed(0)
     data = make_data(cfg)
     module = make_module(cfg, task=data.task, sample_rate_hz=data.sample_rate_hz)
-    fit_speaker_statistics(module, data)
+    fit_statistics(module, data)
     return module, data
 
 
