@@ -14,7 +14,7 @@ from ser_lightning.models.layers.int16 import as_float
 from ser_lightning.models.layers.masking import frame_mask, strided
 from ser_lightning.models.layers.mel_filters import MelBand, mel_filters
 from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
-from ser_lightning.models.speech_frames import cut_to_speech, without_level
+from ser_lightning.models.speech_frames import cut_to_speech, floored, frame_levels, without_level
 from ser_lightning.models.state_dicts import rename_keys
 from ser_lightning.utils.errors import UserError, check
 
@@ -47,7 +47,7 @@ class LogMel(nn.Module):
         average_frames: neighbouring frames averaged into one, in dB: less noise, and less to compute for a network.
         prior_clips: with "speaker", of `SpeakerStatistics`.
         speech_range_db: frames this far below a clip's loudest are speech, see `speech_frames`.
-        floor_range_db: with "training", values are raised to this far below the loudest frame.
+        floor_range_db: with "training" or a margin, values are raised to this far below the loudest frame.
         speech_margin: frames, after averaging, that are kept before and after the speech, and made of zeros where
             the clip has none, so that silence added to a clip makes no difference; None: nothing is cut.
 
@@ -178,6 +178,8 @@ class LogMel(nn.Module):
                 decibels, frames, margin=self._speech_margin, range_db=self._speech_range_db
             )
             decibels = self._without_padding(decibels, frames)
+            if self.training_statistics is None:  # else it is done with the level
+                decibels = floored(decibels, frame_levels(decibels, frames), self._floor_range_db)
         return decibels, frames
 
     def _without_padding(self, decibels: Tensor, frames: Tensor) -> Tensor:

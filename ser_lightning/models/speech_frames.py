@@ -42,11 +42,17 @@ def cut_to_speech(decibels: Tensor, frames: Tensor, *, margin: int, range_db: fl
 def without_level(decibels: Tensor, frames: Tensor, *, range_db: float, floor_db: float) -> tuple[Tensor, Tensor]:
     """Subtract the mean level of each clip's speech frames: (B, F, M), (B,) -> (B, F, M), mask of speech (B, F).
 
-    Values more than ``floor_db`` below the level of the loudest frame are raised to that first: there, rounding to
-    16 bits and digital silence would tell at which level a clip was recorded.
+    Values are floored as by `floored`.
     """
     levels = frame_levels(decibels, frames)
     speech = speech_mask(levels, range_db)
     mean = torch.where(speech, levels, 0.0).sum(1) / speech.sum(1)  # (B,)
-    floor = levels.amax(1) - floor_db
-    return torch.maximum(decibels, floor[:, None, None]) - mean[:, None, None], speech
+    return floored(decibels, levels, floor_db) - mean[:, None, None], speech
+
+
+def floored(decibels: Tensor, levels: Tensor, floor_db: float) -> Tensor:
+    """Raise values (B, F, M) to ``floor_db`` below the loudest frame of ``levels`` (B, F) where they are lower.
+
+    Rounding to 16 bits and digital silence would otherwise tell at which level a clip was recorded.
+    """
+    return torch.maximum(decibels, (levels.amax(1) - floor_db)[:, None, None])

@@ -21,6 +21,7 @@ FRONTENDS = {
     "short": {"window_samples": 400, "hop_samples": 256},
     "reflect": {"n_fft": 2048, "window_samples": 2048, "hop_samples": 512, "pad_mode": "reflect"},
     "min_max": {"normalise": "min_max", "mel_scale": "slaney"},
+    "training": {"window_samples": 1024, "average_frames": 2, "normalise": "training", "speech_margin": 4},
     "decibels": {"n_fft": 512, "window_samples": 301, "normalise": "none"},
 }
 
@@ -42,10 +43,14 @@ def test_the_front_end_is_log_mel(name):
     twin = LogMelByConvolution(**options)
     found, own_frames = twin(waveform, lengths)
     torch.testing.assert_close(own_frames, frames)
+    assert not found[..., expected.shape[2] :].any()  # a graph may keep padding
+    found = found[..., : expected.shape[2]]
     tolerance = 1e-3 if name == "decibels" else 1e-4
     torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
     beyond = torch.arange(waveform.shape[1]) >= lengths[:, None]
-    torch.testing.assert_close(twin(waveform + beyond, lengths)[0], found)  # what is there is not looked at
+    torch.testing.assert_close(
+        twin(waveform + beyond, lengths)[0][..., : found.shape[2]], found
+    )  # what is there is not looked at
 
 
 @pytest.mark.parametrize("name", [name for name in names_in("model") if name not in ("opensmile", "pretrained")])

@@ -207,9 +207,12 @@ def failure(capsys, *arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in names_in("model") if name not in ("opensmile", "pretrained")])
+@pytest.mark.parametrize(
+    "name",
+    [*(name for name in names_in("model") if name not in ("opensmile", "pretrained")), "cnn experiment=level_free"],
+)
 def test_every_network_can_be_exported(name, cremad_root, tmp_path):
-    checkpoint = make_telling_checkpoint(tmp_path / "best.ckpt", cremad_root, f"model={name}")
+    checkpoint = make_telling_checkpoint(tmp_path / "best.ckpt", cremad_root, *f"model={name}".split())
     file = tmp_path / "model.onnx"
     command = [sys.executable, "-m", "ser_lightning.cli", "export", str(checkpoint), "--output", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400)

@@ -80,7 +80,7 @@ def test_a_short_clip_is_reflected_again_and_again():
     torch.testing.assert_close(padded, expected)
 
 
-@pytest.mark.parametrize("normalise", ["none", "standard", "min_max"])
+@pytest.mark.parametrize("normalise", ["none", "standard", "min_max", "training"])
 def test_silence_and_a_constant_are_finite(normalise):
     frontend = LogMel(sample_rate_hz=16_000, normalise=normalise)
     waveform = torch.zeros(2, 1600, dtype=torch.int16)
@@ -126,6 +126,9 @@ def test_no_frames_at_all_are_too_few(name):
         ({"n_mels": 0}, "n_mels=0"),
         ({"n_mels": 300}, "n_mels=300 is too many: .* lower n_mels or raise n_fft"),
         ({"prior_clips": -1}, "prior_clips=-1"),
+        ({"speech_range_db": -1}, "speech_range_db=-1"),
+        ({"speech_margin": -1}, "speech_margin=-1"),
+        ({"speech_margin": 4, "pad_mode": "reflect"}, "speech_margin needs pad_mode=zeros"),
     ],
 )
 def test_what_cannot_be_a_spectrogram_is_refused(options, said):
