@@ -135,6 +135,10 @@ class EmotionDataModule(LightningDataModule):
         """Decode the corpora into the cache, where that has not been done."""
         _ = self.clips
 
+    def prepare_part(self, number: int, n_parts: int) -> int:
+        """Decode one part of the corpora: see `Sources.prepare_part`."""
+        return self._sources.prepare_part(number, n_parts)
+
     def setup(self, stage: str | None = None) -> None:
         """Open the cache and split it; doing so again costs nothing."""
         if self._split is not None:
@@ -146,9 +150,7 @@ class EmotionDataModule(LightningDataModule):
             for line in part.packed.report.lines():
                 log.warning("%s: %s", part.corpus.title, line)
         if self.clips.long:
-            cut = self.clips.long_clips
-            done = {"crop": "cropped to their middle", "split": "trained and tested in pieces"}[cut.on_long]
-            log.warning("clips longer than %g s are %s: %s", cut.max_clip_seconds, done, some(self.clips.long))
+            log.warning("%s: %s", self.clips.long_clips.sentence, some(self.clips.long))
         for kind, names in self._odd_parts().items():
             log.warning(_ODD[kind], ", ".join(names))
 

@@ -16,8 +16,8 @@ from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.labels import Labelling
 from ser_lightning.data.long_clips import LongClips
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.prepare.cache import PackedCorpus
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
+from ser_lightning.data.prepare.packed_corpus import PackedCorpus
 from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, annotator_scores

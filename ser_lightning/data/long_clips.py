@@ -34,6 +34,12 @@ class LongClips:
         check("data.", above=0, max_clip_seconds=self.max_clip_seconds)
 
     @property
+    def sentence(self) -> str:
+        """Say what becomes of long clips."""
+        done = "cropped to their middle" if self.on_long == "crop" else "trained and tested in pieces"
+        return f"clips longer than {self.max_clip_seconds:g} s are {done}"
+
+    @property
     def warning(self) -> str:
         """Return what result.json counts clips under that are cut."""
         return "cropped" if self.on_long == "crop" else "in_pieces"

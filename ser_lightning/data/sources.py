@@ -17,7 +17,8 @@ from ser_lightning.data.labels import (
     read_label_map,
 )
 from ser_lightning.data.long_clips import LongClips
-from ser_lightning.data.prepare.cache import PackedCorpus, bad_list, find, pack, undecoded
+from ser_lightning.data.prepare.cache import bad_list, find, pack, pack_part, undecoded
+from ser_lightning.data.prepare.packed_corpus import PackedCorpus
 from ser_lightning.data.prepare.scan import Scan, scan
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, is_votes_table, read_votes_table
@@ -121,6 +122,14 @@ class Sources:
                 pack(source.corpus, scanned, on_bad=self._on_bad, refused_from_s=refused_from_s)
                 for source, scanned in self._with_files()
             ]
+        )
+
+    def prepare_part(self, number: int, n_parts: int) -> int:
+        """Decode one of ``n_parts`` of each corpus, for `open` to join; return how many files it has."""
+        refused_from_s = self._long_clips.refused_from_s
+        return sum(
+            pack_part(source.corpus, scanned, number, n_parts, refused_from_s=refused_from_s)
+            for source, scanned in self._with_files()
         )
 
     def complaints(self) -> list[str]:
