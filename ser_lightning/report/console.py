@@ -26,7 +26,7 @@ from ser_lightning.runs.result import Annotators, Failure, Metrics, Result
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.terminal import SafeConsole
 
-_NOT_LOGGED = ("left_out_by_label",)  # warnings that preparation does not log
+_NOT_LOGGED = ("left_out_by_label", "unknown_speaker", "outside_split")  # that preparation does not log
 
 
 def finish(run_dir: Path, result: Result | Failure | None = None) -> None:

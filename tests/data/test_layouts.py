@@ -7,6 +7,7 @@ import pytest
 from conftest import config
 from layouts import make_iemocap, make_msp_podcast, tone
 
+from ser_lightning.data.audit import folds
 from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.audit.findings import release_findings
 from ser_lightning.data.corpora import load_corpus
@@ -17,7 +18,8 @@ from ser_lightning.utils.errors import UserError
 
 
 def audited(data):
-    return audit(data.clips, data.rules, chosen=data._split_name)
+    chosen = data._split_name  # the first of them, as `ser data audit` has it
+    return audit(data.clips, {chosen: data.rules[chosen], **data.rules}, chosen=chosen)
 
 
 @pytest.mark.parametrize("parts", [True, False])
@@ -212,6 +214,20 @@ def test_unknown_speakers_are_counted_and_nothing_is_claimed_of_them(msp_podcast
     assert (report.clips.expected, report.speakers.found, report.speakers.expected) == (None, 11, None)
     texts = {finding.kind: finding.text for finding in report.findings}
     assert texts["unknown_speakers"].startswith("8 clips of unknown speakers")
+
+
+def test_leaving_each_speaker_out_of_a_large_corpus_is_not_looked_at_unless_it_is_asked_for(
+    msp_podcast, monkeypatch
+):
+    monkeypatch.setattr(folds, "_MOST_ROWS", 1000)
+    names = {}
+    for split in ("official", "loso"):
+        report = audited(make_data(config("data=msp_podcast", f"data.root={msp_podcast}", f"data.split={split}")))
+        names[split] = {each.name for each in report.splits}
+    assert names == {
+        "official": {"official", "official_test2", "kfold", "random", "file"},
+        "loso": {*names["official"], "loso"},
+    }
 
 
 def test_an_unknown_speaker_on_two_sides_is_no_leak(tmp_path):
