@@ -86,7 +86,6 @@ def shared() -> Table:
             ("alone", 0, 1, {}),
             ("alone, threads wait as OpenMP has it", 0, 1, _AS_OPENMP_DOES),
             ("beside one busy process a core (aim ≥ 0.45)", n_cores, 1, {}),
-            ("beside them, threads wait as OpenMP has it", n_cores, 1, _AS_OPENMP_DOES),
             (
                 "two jobs at once, a half of the cores each (aim ≥ 1.2)",
                 0,
