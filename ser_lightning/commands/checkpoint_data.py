@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -12,6 +13,7 @@ from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.leakage import TrainingRecord
 from ser_lightning.data.splits.split import Split
 from ser_lightning.inference.checkpoint import Checkpoint
+from ser_lightning.tasks.task import Task
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import unsplit_data
 from ser_lightning.training.test_checkpoint import LAST, best_by
@@ -41,10 +43,10 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
     ``trust``: see `utils.safe_instantiate`.
     Raises: UserError for overrides that are not of the data, or that cannot be applied.
     """
-    data = {"same_speakers": None, **saved.config["data"]}  # which older ones do not have
+    data = {"same_speakers": None, "targets": None, **saved.config["data"]}  # which older ones do not have
     config = OmegaConf.create({**saved.config, "data": data})
     if any(text.startswith("data=") for text in overrides):
-        config.data = compose_config(*overrides).data
+        config.data = compose_config(*saved.task.data_overrides, *overrides).data
         return config
     check_description(saved.config["data"], source=str(saved.path), trust=trust)
     groups = [text for text in overrides if "/" in text.partition("=")[0]]
@@ -76,13 +78,22 @@ def choose_test(saved: Checkpoint, overrides: Sequence[str], *, all_clips: bool,
     """
     config = data_config(saved, overrides, trust=trust)
     data = unsplit_data(config)
-    _check_labels(data.labels, saved.labels)
+    _check_outputs(data.task, saved.task)
     split_was_named = any(text.partition("=")[0].lstrip("+") in ("data.split", "data.fold") for text in overrides)
     if all_clips or (not split_was_named and not _trained_here(saved, config, data.clips)):
         return _all_clips(config, data.clips, saved)
     data.setup()
     protocol = data.protocol() | {"selection": _selection(saved)}
     return Test(config=config, clips=data.clips, rows=data.split.test, protocol=_with_training(protocol, saved))
+
+
+def _check_outputs(data: Task, model: Task) -> None:
+    """Raise UserError for data of which the model predicts something else."""
+    if data.name != model.name or (data.outputs != model.outputs and not data.labels):
+        raise UserError(
+            f"the model predicts {model.summary}, and from these data {data.summary} would be predicted"
+        )
+    _check_labels(data.labels, model.labels)
 
 
 def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
@@ -107,7 +118,7 @@ def _trained_here(saved: Checkpoint, config: DictConfig, clips: LabelledClips) -
 
 
 def _all_clips(config: DictConfig, clips: LabelledClips, saved: Checkpoint) -> Test:
-    rows = [row for row, label in enumerate(clips.reference) if label >= 0]
+    rows = np.flatnonzero(clips.testable).tolist()
     nobody = Split(train=(), val=(), test=tuple(rows), speaker_independent=True)
     protocol = {
         "corpus": clips.name,

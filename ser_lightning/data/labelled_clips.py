@@ -20,7 +20,7 @@ from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, annotator_scores
 from ser_lightning.runs.result import Annotators, CorpusFacts
-from ser_lightning.tasks.task import TestClips
+from ser_lightning.tasks.task import Task, TestClips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class LabelledClips:
 
     Args:
         parts: the corpora.
-        labels: the K class names.
+        task: what is predicted of them.
         facts: what the protocol of a result says of the labels.
         test_corpus: the name of the part that is for the test alone, if there is one.
         same_speakers: whether speakers of the same name in users' lists are the same people; None: not known.
@@ -58,20 +58,21 @@ class LabelledClips:
         people: the N speakers, each with the corpus's name.
         n_samples: (N,) int64.
         target: (N, K) float32, what a clip is trained as.
-        reference: (N,) int64, the class a clip is tested by, -1 where it can only train.
+        reference: (N,) int64, the class a clip is tested by, -1 where it can only train; or (N, K) float32 numbers.
+        testable: (N,) bool, which clips there is something to test by.
     """
 
     def __init__(
         self,
         *,
         parts: Sequence[Part],
-        labels: Sequence[str],
+        task: Task,
         facts: Mapping[str, Any] | None = None,
         test_corpus: str | None = None,
         same_speakers: bool | None = None,
     ):
         self.parts = tuple(parts)
-        self.labels = tuple(labels)
+        self.task = task
         self.facts = dict(facts or {})
         self.test_corpus = test_corpus
         self.same_speakers = same_speakers
@@ -80,6 +81,7 @@ class LabelledClips:
         self.n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
         self.target = np.concatenate([part.labelling.target[part.rows] for part in self.parts])
         self.reference = np.concatenate([part.labelling.reference[part.rows] for part in self.parts])
+        self.testable = np.concatenate([part.labelling.testable[part.rows] for part in self.parts])
         self._part = np.repeat(np.arange(len(self.parts)), [len(part.rows) for part in self.parts])
         self._row = np.concatenate([part.rows for part in self.parts])
 
@@ -96,15 +98,14 @@ class LabelledClips:
         return people
 
     def _utterances(self) -> Iterator[Utterance]:
-        emotions = (*self.labels, "")  # the last for a clip without a reference, -1
         alone = f"{self._names[0]}:" if len(self._names) == 1 else ""  # of one corpus the name says nothing
         people = iter(self.people)
         for part in self.parts:
             prefix = f"{part.corpus.name}:".removeprefix(alone)
-            reference = part.labelling.reference.tolist()
+            emotions = self.task.emotions(part.labelling.reference)
             for row in part.rows.tolist():
-                speaker = next(people).removeprefix(alone)
-                yield _renamed(part.packed.manifest[row], prefix, speaker, emotions[reference[row]])
+                clip, speaker = part.packed.manifest[row], next(people).removeprefix(alone)
+                yield _renamed(clip, prefix, speaker, clip.emotion if emotions is None else emotions[row])
 
     def origin(self, index: int) -> tuple[str, str]:
         """Return the name of the corpus that a clip is of, and what that calls the speaker."""
@@ -131,6 +132,11 @@ class LabelledClips:
         return "+".join(self._names)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the classes that the clips are of; none where numbers are predicted."""
+        return self.task.labels
+
+    @property
     def title(self) -> str:
         """Return the same for people."""
         return " + ".join(part.corpus.title for part in self.parts)
@@ -152,7 +158,7 @@ class LabelledClips:
             for kind, count in report.warnings().items():
                 counts[kind] = counts.get(kind, 0) + count
         unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
-        return counts | ({"left_out_by_label": unlabelled} if unlabelled else {})
+        return counts | ({self.task.left_out: unlabelled} if unlabelled else {})
 
     def test_clips(self, indices: Sequence[int]) -> TestClips:
         """Return what an evaluation needs to know of these clips."""
@@ -160,8 +166,9 @@ class LabelledClips:
         return TestClips(
             ids=[clip.id for clip in clips],
             speakers=[clip.speaker for clip in clips],
-            emotions=[clip.emotion for clip in clips],
+            truth=self.reference[np.asarray(indices, dtype=np.int64)],
             columns={
+                "emotion": [clip.emotion for clip in clips],
                 "corpus": [clip.corpus for clip in clips],
                 "sex": [clip.sex for clip in clips],
                 "age": [clip.age_group for clip in clips],
@@ -211,8 +218,8 @@ class LabelledClips:
         if part is None or part.votes is None:
             return None
         votes = part.votes
-        table = votes.table([part.packed.manifest[row].id for row in self._row[rows]], len(self.labels))
-        scores = annotator_scores(table, self.reference[rows], self.labels, counted=votes.counted)
+        table = votes.table([part.packed.manifest[row].id for row in self._row[rows]], self.task.n_outputs)
+        scores = annotator_scores(table, self.reference[rows], self.task.outputs, counted=votes.counted)
         if scores is None:
             return None
         known: dict[str, Any] = {"source": votes.source}

@@ -11,6 +11,7 @@ _WORDS = {  # kind -> of one, and of several
     "copies": ("file there twice, counted once", "files there twice, counted once"),
     "excluded": ("file that could not be used, left out", "files that could not be used, left out"),
     "left_out_by_label": ("clip without a label here, left out", "clips without a label here, left out"),
+    "left_out_without_value": ("clip without a value of every target, left out", "clips without a value, left out"),
     "clipped": ("clipped clip", "clipped clips"),
     "square_waves": ("clip that is little but clipping", "clips that are little but clipping"),
     "padded": ("clip of one length with others, padded with zeros", "clips of equal length, padded with zeros"),

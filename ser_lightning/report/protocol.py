@@ -5,6 +5,7 @@ from typing import Any
 
 _NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
 _LABEL_SOURCES = {
+    "values": "numbers given to the clips",
     "voice_votes": "raters' majority, audio alone",
     "voice_soft": "raters' vote shares, audio alone",
 }
