@@ -44,9 +44,10 @@ def check(content: bytes, model: EmotionRecognizer) -> Check:
     except Exception as error:
         raise UserError(f"onnxruntime cannot run what {model.name} was exported to: {first_line(error)}") from error
     difference = float(np.max(differences))
+    what = "probabilities" if model.labels else "values"
     if not difference <= TOLERANCE:  # nor NaN
         raise UserError(
-            f"{model.name} was not exported: its answers would be up to {difference:.2g} off those of PyTorch, "
+            f"{model.name} was not exported: {what} would be up to {difference:.2g} off those of PyTorch, "
             f"and {TOLERANCE:g} is allowed"
         )
     waveform, lengths = probes((CLIP_S,), model.sample_rate_hz)
