@@ -147,7 +147,7 @@ def test_runs_are_compared(trained, cremad_root, levels, tmp_path):
     assert pair["difference"]["value"] == pytest.approx(best["ccc"]["value"] - other["ccc"]["value"])
     assert pair["mcnemar_p"] is None and 0 < pair["permutation_p"] <= 1
     text = page.read_text()
-    assert "CCC of each target" in text and "Confusions" not in text and "McNemar" not in text
+    assert "CCC of each target" in text and "Confusions, in per cent" not in text and "McNemar" not in text
     assert f"{best['ccc']['value']:.3f}" in text.replace("−", "-")
 
 
