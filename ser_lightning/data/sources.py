@@ -1,5 +1,6 @@
 """Opens the corpora that are asked for, and joins their labels."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,6 +12,7 @@ from ser_lightning.data.download import default_folder, download
 from ser_lightning.data.labelled_clips import LabelledClips, Part
 from ser_lightning.data.labels import (
     by_intention,
+    by_values,
     by_votes,
     check_labels,
     map_emotions,
@@ -23,7 +25,9 @@ from ser_lightning.data.prepare.scan import Scan, scan
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, is_votes_table, read_votes_table
 from ser_lightning.runs.label_sources import INTENDED, LABEL_SOURCES, SOFT, current_name
-from ser_lightning.utils.errors import UserError, some
+from ser_lightning.tasks.registry import task_for, task_of
+from ser_lightning.tasks.task import Task
+from ser_lightning.utils.errors import UserError, counted, some
 
 _POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
 
@@ -65,7 +69,9 @@ class Sources:
         test: one that is only tested on; then the test folds of the others train.
         label_map: joint label by a corpus's own, or "drop"; needed for more than one corpus.
         labels: one of `LABEL_SOURCES`; those of votes are for corpora that have annotators' votes.
-        votes: table of votes on one corpus; None: looked for beside it.
+        votes: table of votes on one corpus, or of what else annotators said; None: looked for beside it.
+        targets: numbers to predict instead of labels, by name.
+        ranges: of such numbers, where the corpora have none of their own: the lowest and highest there may be.
         on_bad: "error" or "exclude", for files that cannot be used.
         fetch: download what is not there.
         same_speakers: whether speakers of the same name in two users' lists are the same people; None is no answer.
@@ -82,6 +88,8 @@ class Sources:
         label_map: Mapping[str, str] | None = None,
         labels: str = "intended",
         votes: Path | None = None,
+        targets: Sequence[str] = (),
+        ranges: Mapping[str, tuple[float, float]] | None = None,
         on_bad: str = "error",
         fetch: bool = False,
         same_speakers: bool | None = None,
@@ -94,11 +102,22 @@ class Sources:
         self._label_map = read_label_map(label_map or {})
         self._label_source = current_name(labels)
         self._votes = votes
+        self._targets = tuple(targets)
+        self._ranges = dict(ranges or {})
         self._on_bad = on_bad
         self._fetch = fetch
-        _check(self._all, self._label_source, self._label_map)
+        if targets:
+            check_labels(self._targets, fewest=1)
+            _check_targets(self._all, labels, self._targets)
+        else:
+            _check(self._all, self._label_source, self._label_map)
         if votes is not None and len(self._all) > 1:
             raise UserError(f"data.votes={votes} names votes of one corpus, and there are {len(self._all)}")
+        if votes is not None and targets and self._all[0].corpus.read_values is None:
+            raise UserError(
+                f"data.votes={votes} has no effect with data.targets: {self._all[0].corpus.title} has its "
+                "numbers in its own tables"
+            )
         _check_speakers(self._all, same_speakers)
 
     @property
@@ -144,16 +163,49 @@ class Sources:
         return zip(self._all, self._scans, strict=True)
 
     def _labelled(self, packed: Sequence[PackedCorpus]) -> LabelledClips:
-        parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
-        check_labels(labels, fewest=1)
+        parts, task = self._with_numbers(packed) if self._targets else self._with_labels(packed)
         return LabelledClips(
             parts=parts,
-            labels=labels,
+            task=task,
             facts=self._facts(),
             test_corpus=self._test_corpus,
             same_speakers=self._same_speakers,
             long_clips=self._long_clips,
         )
+
+    def _with_labels(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
+        parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
+        check_labels(labels, fewest=1)
+        return parts, task_of({"task": task_for(None).name, "labels": labels})
+
+    def _with_numbers(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
+        """Give each clip the numbers that are to be predicted, whatever its emotion.
+
+        Raises: UserError for numbers that are out of range, and for one that no clip of a corpus has.
+        """
+        ranges = _joint_ranges([source.corpus for source in self._all], self._targets, self._ranges)
+        values = [self._values(source, one) for source, one in zip(self._all, packed, strict=True)]
+        for source, of_clips in zip(self._all, values, strict=True):
+            _check_values(source.corpus, of_clips, self._targets, ranges)
+        parts = [
+            Part(corpus=source.corpus, packed=one, labelling=by_values(list(of_clips.values()), self._targets))
+            for source, one, of_clips in zip(self._all, packed, values, strict=True)
+        ]
+        entry = {"targets": self._targets, "ranges": [ranges.get(name) for name in self._targets]}
+        return parts, task_of({"task": task_for(self._targets).name, **entry})
+
+    def _values(self, source: Source, packed: PackedCorpus) -> dict[str, Mapping[str, float]]:
+        """Return the numbers of each clip by its id, out of the corpus's own tables where it has such."""
+        corpus = source.corpus
+        if corpus.read_values is None:
+            return {clip.id: clip.values for clip in packed.manifest}
+        table = corpus.read_values(source.root or Path(packed.report.folder), self._votes)
+        if table is None:
+            raise UserError(
+                f"data.targets={_listed(self._targets)} needs annotators' numbers, and no table of them is "
+                f"found for {corpus.title}: point to it with data.votes=FILE"
+            )
+        return {clip.id: table.get(clip.id, {}) for clip in packed.manifest}
 
     def _single(self, packed: PackedCorpus) -> tuple[list[Part], tuple[str, ...]]:
         corpus, votes = self._all[0].corpus, self._votes_on(self._all[0], packed)
@@ -224,12 +276,72 @@ class Sources:
             )
 
     def _facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"label_source": self._label_source}
-        if self._label_map:
+        facts: dict[str, Any] = {"label_source": "values" if self._targets else self._label_source}
+        if self._label_map and not self._targets:
             facts["label_map"] = self._label_map
         if self._test_corpus:
             facts["test_corpus"] = self._test_corpus
         return facts
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"[{','.join(names)}]"
+
+
+def _check_targets(sources: Sequence[Source], labels: str, targets: Sequence[str]) -> None:
+    """Raise UserError for numbers that a corpus does not bring."""
+    if labels != "intended":
+        raise UserError(f"data.labels={labels} has no effect with data.targets: no label is predicted")
+    for corpus in (source.corpus for source in sources):
+        missing = [name for name in targets if name not in corpus.value_ranges]
+        if missing and corpus.listing is None:
+            known = f"it has {', '.join(corpus.value_ranges)}" if corpus.value_ranges else "it has no numbers"
+            raise UserError(f"data.targets: {corpus.title} brings no {', '.join(missing)}: {known}")
+
+
+def _joint_ranges(
+    corpora: Sequence[Corpus], targets: Sequence[str], given: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """Return the range of each target that has one. Raises: UserError where corpora have different ones."""
+    ranges: dict[str, tuple[float, float]] = {name: ends for name, ends in given.items() if name in targets}
+    if unknown := sorted(set(given) - set(targets)):
+        raise UserError(f"data.ranges.{unknown[0]} has no effect: data.targets does not name it")
+    for corpus in corpora:
+        for name in targets:
+            ends = corpus.value_ranges.get(name)
+            if ends is not None and ranges.setdefault(name, ends) != ends:
+                low, high = ranges[name]
+                raise UserError(
+                    f"{name} lies between {ends[0]:g} and {ends[1]:g} in {corpus.title}, and between {low:g} and "
+                    f"{high:g} elsewhere: these are not one number, and cannot be pooled"
+                )
+    return ranges
+
+
+def _check_values(
+    corpus: Corpus,
+    of_clips: Mapping[str, Mapping[str, float]],
+    targets: Sequence[str],
+    ranges: Mapping[str, tuple[float, float]],
+) -> None:
+    """Raise UserError that names numbers out of their range, and targets that tell no clips apart."""
+    for name in targets:
+        values = {clip: numbers[name] for clip, numbers in of_clips.items() if name in numbers}
+        if not values:
+            raise UserError(f"data.targets: no clip of {corpus.title} has a value of {name}")
+        low, high = ranges.get(name, (-math.inf, math.inf))
+        outside = [f"{clip} ({value:g})" for clip, value in values.items() if not low <= value <= high]
+        if outside:
+            raise UserError(
+                f"data.targets: {name} lies outside {low:g} to {high:g} in {counted(outside, 'clip')} of "
+                f"{corpus.title}: {some(outside)}"
+            )
+        if len(set(values.values())) == 1:
+            raise UserError(
+                f"data.targets: {name} is the same in every clip of {corpus.title}: nothing can be learnt"
+            )
+    if not any(all(name in numbers for name in targets) for numbers in of_clips.values()):
+        raise UserError(f"data.targets: no clip of {corpus.title} has a value of each of {', '.join(targets)}")
 
 
 def _named_apart(sources: Sequence[Source]) -> list[Source]:
