@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ser_lightning.evaluation.metrics import scores
-from ser_lightning.runs.result import Agreement, Annotators
+from ser_lightning.runs.result_parts import Agreement, Annotators
 
 
 @dataclass(frozen=True, kw_only=True)
