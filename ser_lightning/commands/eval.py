@@ -184,7 +184,7 @@ def _about(saved: "Checkpoint", model: "EmotionRecognizer", test: "Test", *, is_
     from ser_lightning.models.nets.network import hook
     from ser_lightning.models.speaker_statistics import protocol_entry
     from ser_lightning.runs.directory import RunDirectory
-    from ser_lightning.runs.result import Epochs, Model, Protocol, TestedCheckpoint
+    from ser_lightning.runs.result_parts import Epochs, Model, Protocol, TestedCheckpoint
 
     protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
     protocol["speaker_independent"] = is_unseen

@@ -22,7 +22,7 @@ from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, annotator_scores
 from ser_lightning.runs.label_sources import INTENDED, MAJORITY, SOFT
-from ser_lightning.runs.result import Annotators, CorpusFacts
+from ser_lightning.runs.result_parts import Annotators, CorpusFacts
 from ser_lightning.tasks.task import Task, TestClips
 
 

@@ -1,6 +1,5 @@
 """Opens the corpora that are asked for, and joins their labels."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,11 +22,12 @@ from ser_lightning.data.prepare.cache import bad_list, find, pack, pack_part, un
 from ser_lightning.data.prepare.packed_corpus import PackedCorpus
 from ser_lightning.data.prepare.scan import Scan, scan
 from ser_lightning.data.spelling import loose_key
+from ser_lightning.data.values import check_targets, check_values, joint_ranges
 from ser_lightning.data.votes import Votes, is_votes_table, read_votes_table
 from ser_lightning.runs.label_sources import INTENDED, LABEL_SOURCES, SOFT, current_name
 from ser_lightning.tasks.registry import task_for, task_of
 from ser_lightning.tasks.task import Task
-from ser_lightning.utils.errors import UserError, counted, some
+from ser_lightning.utils.errors import UserError, some
 
 _POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
 
@@ -108,7 +108,7 @@ class Sources:
         self._fetch = fetch
         if targets:
             check_labels(self._targets, fewest=1)
-            _check_targets(self._all, labels, self._targets)
+            check_targets([source.corpus for source in self._all], labels, self._targets)
         else:
             _check(self._all, self._label_source, self._label_map)
         if votes is not None and len(self._all) > 1:
@@ -183,10 +183,10 @@ class Sources:
 
         Raises: UserError for numbers that are out of range, and for one that no clip of a corpus has.
         """
-        ranges = _joint_ranges([source.corpus for source in self._all], self._targets, self._ranges)
+        ranges = joint_ranges([source.corpus for source in self._all], self._targets, self._ranges)
         values = [self._values(source, one) for source, one in zip(self._all, packed, strict=True)]
         for source, of_clips in zip(self._all, values, strict=True):
-            _check_values(source.corpus, of_clips, self._targets, ranges)
+            check_values(source.corpus, of_clips, self._targets, ranges)
         parts = [
             Part(corpus=source.corpus, packed=one, labelling=by_values(list(of_clips.values()), self._targets))
             for source, one, of_clips in zip(self._all, packed, values, strict=True)
@@ -286,62 +286,6 @@ class Sources:
 
 def _listed(names: Sequence[str]) -> str:
     return f"[{','.join(names)}]"
-
-
-def _check_targets(sources: Sequence[Source], labels: str, targets: Sequence[str]) -> None:
-    """Raise UserError for numbers that a corpus does not bring."""
-    if labels != "intended":
-        raise UserError(f"data.labels={labels} has no effect with data.targets: no label is predicted")
-    for corpus in (source.corpus for source in sources):
-        missing = [name for name in targets if name not in corpus.value_ranges]
-        if missing and corpus.listing is None:
-            known = f"it has {', '.join(corpus.value_ranges)}" if corpus.value_ranges else "it has no numbers"
-            raise UserError(f"data.targets: {corpus.title} brings no {', '.join(missing)}: {known}")
-
-
-def _joint_ranges(
-    corpora: Sequence[Corpus], targets: Sequence[str], given: Mapping[str, tuple[float, float]]
-) -> dict[str, tuple[float, float]]:
-    """Return the range of each target that has one. Raises: UserError where corpora have different ones."""
-    ranges: dict[str, tuple[float, float]] = {name: ends for name, ends in given.items() if name in targets}
-    if unknown := sorted(set(given) - set(targets)):
-        raise UserError(f"data.ranges.{unknown[0]} has no effect: data.targets does not name it")
-    for corpus in corpora:
-        for name in targets:
-            ends = corpus.value_ranges.get(name)
-            if ends is not None and ranges.setdefault(name, ends) != ends:
-                low, high = ranges[name]
-                raise UserError(
-                    f"{name} lies between {ends[0]:g} and {ends[1]:g} in {corpus.title}, and between {low:g} and "
-                    f"{high:g} elsewhere: these are not one number, and cannot be pooled"
-                )
-    return ranges
-
-
-def _check_values(
-    corpus: Corpus,
-    of_clips: Mapping[str, Mapping[str, float]],
-    targets: Sequence[str],
-    ranges: Mapping[str, tuple[float, float]],
-) -> None:
-    """Raise UserError that names numbers out of their range, and targets that tell no clips apart."""
-    for name in targets:
-        values = {clip: numbers[name] for clip, numbers in of_clips.items() if name in numbers}
-        if not values:
-            raise UserError(f"data.targets: no clip of {corpus.title} has a value of {name}")
-        low, high = ranges.get(name, (-math.inf, math.inf))
-        outside = [f"{clip} ({value:g})" for clip, value in values.items() if not low <= value <= high]
-        if outside:
-            raise UserError(
-                f"data.targets: {name} lies outside {low:g} to {high:g} in {counted(outside, 'clip')} of "
-                f"{corpus.title}: {some(outside)}"
-            )
-        if len(set(values.values())) == 1:
-            raise UserError(
-                f"data.targets: {name} is the same in every clip of {corpus.title}: nothing can be learnt"
-            )
-    if not any(all(name in numbers for name in targets) for numbers in of_clips.values()):
-        raise UserError(f"data.targets: no clip of {corpus.title} has a value of each of {', '.join(targets)}")
 
 
 def _named_apart(sources: Sequence[Source]) -> list[Source]:

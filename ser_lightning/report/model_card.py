@@ -25,7 +25,8 @@ from ser_lightning.report.metric_style import Style
 from ser_lightning.report.table_cells import confused_with, markdown
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.finished import FinishedRun, read_run, why_not
-from ser_lightning.runs.result import Annotators, ClassificationResult, RegressionResult, Result
+from ser_lightning.runs.result import ClassificationResult, RegressionResult, Result
+from ser_lightning.runs.result_parts import Annotators
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import written_whole
 

@@ -9,7 +9,8 @@ from ser_lightning.report.leakage import about_validation
 from ser_lightning.report.protocol import known_of_speakers
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.runs.label_sources import MAJORITY, SOFT
-from ser_lightning.runs.result import Protocol, Result
+from ser_lightning.runs.result import Result
+from ser_lightning.runs.result_parts import Protocol
 from ser_lightning.utils.command_line import train_command
 from ser_lightning.utils.errors import counted
 

@@ -5,7 +5,8 @@ from rich.text import Text
 
 from ser_lightning.report.metric_style import style_of
 from ser_lightning.report.table_cells import confused_with
-from ser_lightning.runs.result import Annotators, ClassificationResult, RegressionResult, Result
+from ser_lightning.runs.result import ClassificationResult, RegressionResult, Result
+from ser_lightning.runs.result_parts import Annotators
 
 
 def result_table(name: str, result: Result) -> Table:

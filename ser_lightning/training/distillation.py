@@ -18,8 +18,8 @@ from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST, TrainingRecord
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.runs.result import Shared
-from ser_lightning.runs.result import Teacher as TeacherRecord
+from ser_lightning.runs.result_parts import Shared
+from ser_lightning.runs.result_parts import Teacher as TeacherRecord
 from ser_lightning.tasks.registry import task_of
 from ser_lightning.training.parts import cache_features, fit_speaker_statistics, make_module
 from ser_lightning.utils.errors import UserError, some

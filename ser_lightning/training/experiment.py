@@ -22,7 +22,8 @@ from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.environment import describe
 from ser_lightning.runs.monitor import check_monitor, check_validation, monitored
 from ser_lightning.runs.predictions import write_predictions
-from ser_lightning.runs.result import Failure, Result, Throughput, make_result, write_record
+from ser_lightning.runs.result import Failure, Result, make_result, write_record
+from ser_lightning.runs.result_parts import Throughput
 from ser_lightning.sweep.job import sweep_name
 from ser_lightning.tracking import run as wandb_run
 from ser_lightning.tracking.environment import wanted_group, wanted_tags

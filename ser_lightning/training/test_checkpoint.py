@@ -14,7 +14,7 @@ from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart
 from ser_lightning.data.long_clips import joined
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.runs.result import Epochs, Model, Protocol
+from ser_lightning.runs.result_parts import Epochs, Model, Protocol
 from ser_lightning.utils.errors import UserError
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected

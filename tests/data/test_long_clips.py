@@ -14,6 +14,8 @@ from ser_lightning.data.long_clips import LongClips, joined
 from ser_lightning.data.prepare.cache import cache_root
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.predictions import read_predictions
+from ser_lightning.tasks.classification import Classification
+from ser_lightning.tasks.regression import Regression
 from ser_lightning.training.experiment import make_data, train
 from ser_lightning.utils.errors import UserError
 
@@ -118,13 +120,21 @@ def test_every_length_is_cut_into_equal_pieces_that_are_short_enough():
 
 
 def test_answers_for_pieces_are_joined_by_their_log_probabilities():
+    task = Classification(("anger", "fear"))
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0], [1.0, 3.0]])
-    clips, means = joined(torch.tensor([4, 2, 4, 9]), logits)
+    clips, means = joined(torch.tensor([4, 2, 4, 9]), logits, task)
     assert clips.tolist() == [2, 4, 9]
     expected = logits.log_softmax(-1)
     assert torch.allclose(means, torch.stack([expected[1], (expected[0] + expected[2]) / 2, expected[3]]))
-    clips, same = joined(torch.tensor([3, 1, 0, 2]), logits)
+    clips, same = joined(torch.tensor([3, 1, 0, 2]), logits, task)
     assert clips.tolist() == [0, 1, 2, 3] and torch.equal(same, logits[[2, 1, 3, 0]])
+
+
+def test_numbers_for_pieces_are_averaged_as_they_are():
+    numbers = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+    clips, means = joined(torch.tensor([4, 2, 4]), numbers, Regression(("arousal", "valence")))
+    assert clips.tolist() == [2, 4]
+    assert torch.equal(means, torch.tensor([[0.0, 1.0], [3.5, 2.5]]))
 
 
 @pytest.mark.parametrize("more", [[], ["model.frontend.normalise=speaker", "model.speaker_clips=null"]])
