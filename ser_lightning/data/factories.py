@@ -8,7 +8,8 @@ from typing import Any
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.long_clips import MAX_CLIP_SECONDS, LongClips
-from ser_lightning.data.sources import Source, Sources
+from ser_lightning.data.source import Source
+from ser_lightning.data.sources import Sources
 from ser_lightning.data.spelling import normalise
 from ser_lightning.data.splits.rules import SplitFromFile
 from ser_lightning.data.user_csv import read_csv_corpus

@@ -1,13 +1,11 @@
 """Opens the corpora that are asked for, and joins their labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ser_lightning.data.corpora import Corpus
-from ser_lightning.data.download import default_folder, download
 from ser_lightning.data.labelled_clips import LabelledClips, Part
 from ser_lightning.data.labels import (
     by_intention,
@@ -18,47 +16,16 @@ from ser_lightning.data.labels import (
     read_label_map,
 )
 from ser_lightning.data.long_clips import LongClips
-from ser_lightning.data.prepare.cache import bad_list, find, pack, pack_part, undecoded
+from ser_lightning.data.prepare.cache import bad_list, pack, pack_part, undecoded
 from ser_lightning.data.prepare.packed_corpus import PackedCorpus
-from ser_lightning.data.prepare.scan import Scan, scan
-from ser_lightning.data.spelling import loose_key
+from ser_lightning.data.prepare.scan import Scan
+from ser_lightning.data.source import Source, check_speakers, named_apart
 from ser_lightning.data.values import check_targets, check_values, joint_ranges
 from ser_lightning.data.votes import Votes, is_votes_table, read_votes_table
 from ser_lightning.runs.label_sources import INTENDED, LABEL_SOURCES, SOFT, current_name
 from ser_lightning.tasks.registry import task_for, task_of
 from ser_lightning.tasks.task import Task
-from ser_lightning.utils.errors import UserError, some
-
-_POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A corpus and where it lies; ``root`` None: where a download would put it. ``setting`` is what says where."""
-
-    corpus: Corpus
-    root: Path | None
-    setting: str = "data.root"
-
-    def find(self, *, fetch: bool) -> Scan:
-        """List its files; ``fetch``: download it first, where it is not there."""
-        root = self.root
-        if root is None and self.corpus.remote is not None:
-            root = default_folder(self.corpus)
-            if not root.is_dir() and not fetch:
-                root = None
-        if fetch and root is not None and not self._is_there(root):
-            download(self.corpus, root)
-        return find(self.corpus, root, setting=self.setting)
-
-    def _is_there(self, root: Path) -> bool:
-        """Return whether as many files of sound are there as there should be, whatever they are."""
-        try:
-            scanned = scan(self.corpus, root)
-        except UserError:
-            return False
-        sounds = [file for file in scanned.files if file.size_bytes > _POINTER_BYTES]
-        return len(sounds) >= (self.corpus.n_clips or 1)
+from ser_lightning.utils.errors import UserError
 
 
 class Sources:
@@ -95,7 +62,7 @@ class Sources:
         same_speakers: bool | None = None,
         long_clips: LongClips | None = None,
     ):
-        self._all = _named_apart([*training, *([test] if test else [])])
+        self._all = named_apart([*training, *([test] if test else [])])
         self._test_corpus = self._all[-1].corpus.name if test else None
         self._same_speakers = same_speakers
         self._long_clips = long_clips or LongClips()
@@ -118,7 +85,7 @@ class Sources:
                 f"data.votes={votes} has no effect with data.targets: {self._all[0].corpus.title} has its "
                 "numbers in its own tables"
             )
-        _check_speakers(self._all, same_speakers)
+        check_speakers(self._all, same_speakers)
 
     @property
     def test_corpus(self) -> str | None:
@@ -286,39 +253,6 @@ class Sources:
 
 def _listed(names: Sequence[str]) -> str:
     return f"[{','.join(names)}]"
-
-
-def _named_apart(sources: Sequence[Source]) -> list[Source]:
-    """Lists in files of the same name, or called like a corpus of ours, with a number behind the name.
-
-    Raises: UserError for a corpus, or a list, that is named twice.
-    """
-    named: dict[str, Source] = {}
-    for source in sources:
-        corpus, name, number = source.corpus, source.corpus.name, 2
-        while name in named:
-            if corpus.listing is None or corpus.where_to_get == named[name].corpus.where_to_get:
-                raise UserError(f"a corpus is named twice: {', '.join(each.corpus.name for each in sources)}")
-            name, number = f"{corpus.name}_{number}", number + 1
-        named[name] = source if name == corpus.name else replace(source, corpus=replace(corpus, name=name))
-    return list(named.values())
-
-
-def _check_speakers(sources: Sequence[Source], same_speakers: bool | None) -> None:
-    named = [(source.corpus.title, source.corpus.listing) for source in sources]
-    lists = [(title, listing) for title, listing in named if listing is not None]
-    spellings: dict[str, list[str]] = {}
-    for _, listing in lists:
-        names = sorted({facts.speaker for facts in listing.files.values()})
-        for key, name in {loose_key(name): name for name in names}.items():
-            spellings.setdefault(key, []).append(name)
-    twice = sorted(" or ".join(dict.fromkeys(names)) for names in spellings.values() if len(names) > 1)
-    if twice and same_speakers is None:
-        raise UserError(
-            f"more than one list ({', '.join(str(listing.folder / title) for title, listing in lists)}) "
-            f"has speakers called {some(twice)}: if these are the same people, add data.same_speakers=yes; "
-            "if not, data.same_speakers=no"
-        )
 
 
 def _check(sources: Sequence[Source], labels: str, label_map: Mapping[str, str]) -> None:

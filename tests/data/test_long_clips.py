@@ -27,14 +27,14 @@ LONG = {"a3": 5.0, "b7": 2.3}  # seconds; all others have half of one
 def listed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("long")
     random = np.random.default_rng(0)
-    lines = ["path,emotion,speaker"]
+    lines = ["path,emotion,speaker,pitch"]
     for speaker in "abcde":
         for number in range(8):
             name = f"{speaker}{number}"
             t = np.arange(int(LONG.get(name, 0.5) * RATE_HZ)) / RATE_HZ
             samples = 0.3 * np.sin(2 * np.pi * 300 * (1 + number % 2) * t) + 0.05 * random.standard_normal(len(t))
             soundfile.write(folder / f"{name}.wav", samples, RATE_HZ, subtype="PCM_16")
-            lines.append(f"{name}.wav,{('joy', 'fear')[number % 2]},{speaker}")
+            lines.append(f"{name}.wav,{('joy', 'fear')[number % 2]},{speaker},{number % 2 + number / 10}")
     (folder / "clips.csv").write_text("\n".join(lines) + "\n")
     return folder / "clips.csv"
 
@@ -156,6 +156,23 @@ def test_a_long_clip_is_trained_in_pieces_and_tested_as_one(listed, tmp_path, mo
     assert np.allclose(again.probabilities[order], predictions.probabilities, atol=2e-3)
     history = result.history
     assert history["val/uar"][-1] == pytest.approx(result.metrics.val.uar)
+
+
+def test_numbers_of_a_long_clip_are_means_over_its_pieces_in_training_and_evaluation(listed, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    short = ["model=cnn", "trainer.max_epochs=1", "logger=none", "trainer.enable_progress_bar=false"]
+    tested_with_b = ["data.targets=[pitch]", "data.on_long=split", "data.split=loso", "data.fold=1"]
+    train(settings(listed, *tested_with_b, *short), run)
+    predictions, history = read_predictions(run.predictions), run.read_result().history
+    assert sorted(predictions.ids) == [f"b{number}" for number in range(8)]
+    assert history["val/ccc"][-1] == pytest.approx(run.read_result().metrics.val.ccc, abs=1e-4)
+    answer = CliRunner().invoke(
+        main, ["eval", str(run.path), "--to", str(tmp_path / "eval")], catch_exceptions=False
+    )
+    assert answer.exit_code == 0, answer.output
+    again = read_predictions(RunDirectory(tmp_path / "eval").predictions)
+    order = [again.ids.index(id) for id in predictions.ids]
+    assert np.allclose(again.predicted[order], predictions.predicted, atol=2e-3)
 
 
 def test_the_audit_names_them_and_goes_on(listed):

@@ -15,7 +15,7 @@ from ser_lightning.data.factories import pooled_corpora
 from ser_lightning.data.prepare import packing
 from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.prepare.scan import scan
-from ser_lightning.data.sources import Source
+from ser_lightning.data.source import Source
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training.experiment import make_data, make_module, train, unsplit_data
