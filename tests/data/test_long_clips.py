@@ -103,7 +103,7 @@ def test_pieces_of_a_clip_are_all_of_it_and_in_one_part_of_the_split(listed, cap
     labels = data.manifest.column("emotion")
     for batch in data.train_dataloader():
         owners = data.clips.pieces.clip[batch.index].tolist()
-        assert [data.labels[label] for label in batch.label] == [labels[owner] for owner in owners]
+        assert [data.task.outputs[label] for label in batch.label] == [labels[owner] for owner in owners]
         assert batch.target.argmax(1).tolist() == batch.label.tolist()
 
 

@@ -8,7 +8,7 @@ from conftest import config, names_in
 from layouts import make_csv, make_emodb, make_examples, make_iemocap, make_msp_podcast, make_ravdess, tone
 from lightning.pytorch import Trainer
 
-from ser_lightning.data import sources
+from ser_lightning.data import source
 from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
 from ser_lightning.data.corpora.corpus import corpus_names
 from ser_lightning.data.factories import pooled_corpora
@@ -318,9 +318,9 @@ def test_a_corpus_that_is_not_there_is_downloaded_if_asked_for(tmp_path, monkeyp
     monkeypatch.setenv("SER_DATA", str(tmp_path / "corpora"))
     with pytest.raises(UserError, match=r"`ser data download emodb` fetches it.*data\.root=DIR"):
         make_data(config("data=emodb"))
-    monkeypatch.setattr(sources, "download", lambda corpus, folder: make_emodb(folder))
+    monkeypatch.setattr(source, "download", lambda corpus, folder: make_emodb(folder))
     assert len(make_data(config("data=emodb", "data.download=true")).manifest) == 35
-    monkeypatch.setattr(sources, "download", lambda corpus, folder: pytest.fail("it is there"))
+    monkeypatch.setattr(source, "download", lambda corpus, folder: pytest.fail("it is there"))
     assert len(make_data(config("data=emodb")).manifest) == 35  # found where it was put
     part = Source(corpus=load_corpus("emodb"), root=tmp_path / "corpora" / "emodb")
     assert not part._is_there(part.root)
