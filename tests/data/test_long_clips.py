@@ -15,6 +15,7 @@ from ser_lightning.data.prepare.cache import cache_root
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.predictions import read_predictions
 from ser_lightning.tasks.classification import Classification
+from ser_lightning.tasks.number_predictions import NumberPredictions
 from ser_lightning.tasks.regression import Regression
 from ser_lightning.training.experiment import make_data, train
 from ser_lightning.utils.errors import UserError
@@ -163,14 +164,15 @@ def test_numbers_of_a_long_clip_are_means_over_its_pieces_in_training_and_evalua
     short = ["model=cnn", "trainer.max_epochs=1", "logger=none", "trainer.enable_progress_bar=false"]
     tested_with_b = ["data.targets=[pitch]", "data.on_long=split", "data.split=loso", "data.fold=1"]
     train(settings(listed, *tested_with_b, *short), run)
-    predictions, history = read_predictions(run.predictions), run.read_result().history
+    predictions, history = read_predictions(run.predictions, NumberPredictions.from_rows), run.read_result().history
     assert sorted(predictions.ids) == [f"b{number}" for number in range(8)]
     assert history["val/ccc"][-1] == pytest.approx(run.read_result().metrics.val.ccc, abs=1e-4)
     answer = CliRunner().invoke(
         main, ["eval", str(run.path), "--to", str(tmp_path / "eval")], catch_exceptions=False
     )
     assert answer.exit_code == 0, answer.output
-    again = read_predictions(RunDirectory(tmp_path / "eval").predictions)
+    again = read_predictions(RunDirectory(tmp_path / "eval").predictions, NumberPredictions.from_rows)
+    assert predictions.predicted[predictions.ids.index("b7")] != 0  # as a log-probability of one output would be
     order = [again.ids.index(id) for id in predictions.ids]
     assert np.allclose(again.predicted[order], predictions.predicted, atol=2e-3)
 
