@@ -12,7 +12,7 @@ import numpy as np
 
 from ser_lightning.data.csv_table import read_table, refuse_faults
 from ser_lightning.evaluation.metrics import scores
-from ser_lightning.runs.result import Agreement, Annotators
+from ser_lightning.runs.result_parts import Agreement, Annotators
 from ser_lightning.utils.files import read_text
 
 PREFIX = "votes."  # of the columns that a table has for each emotion

@@ -157,9 +157,9 @@ class _Auditor:
         )
 
     def _indices(self, parts: Sequence[str], name: str) -> tuple[int, ...]:
-        """Return the rows of a subset; a clip without a label can only train."""
+        """Return the rows of a subset; a clip without a label can only train, unless numbers are predicted."""
         rows = (index for index, part in enumerate(parts) if part == name)
-        return tuple(index for index in rows if name == "train" or self.manifest[index].emotion)
+        return tuple(index for index in rows if name == "train" or not self.labels or self.manifest[index].emotion)
 
 
 def _subset(rows: Sequence[Utterance], labels: Sequence[str]) -> Subset:
