@@ -11,6 +11,7 @@ from ser_lightning.data.degrade.channel import Telephone
 from ser_lightning.data.degrade.noise import _BANDS_HZ, _DENSITY_DB, Noise
 from ser_lightning.data.degrade.recording import Clipping, Gain, Middle
 from ser_lightning.data.degrade.room import Room
+from ser_lightning.data.degrade.silence import AddedSilence, CutSilence
 from ser_lightning.data.degrade.speech_level import active_power
 
 RATE_HZ = 16_000
@@ -196,6 +197,64 @@ def test_gains_are_what_they_say_and_clip_as_they_would():
     assert db(np.mean(changed(Gain(gain_db=12), np.full(4, 0.01)) ** 2) / 1e-4) == pytest.approx(12)
 
 
+def test_ten_decibels_quieter_are_ten_decibels():
+    samples = clip(level=0.15)
+    quiet = CONDITIONS["gain_minus_10db"].apply(samples, sample_rate_hz=RATE_HZ, random=random()).astype(float)
+    assert db(np.mean(quiet**2) / np.mean(samples.astype(float) ** 2)) == pytest.approx(-10, abs=0.01)
+
+
+@pytest.mark.parametrize(("peak", "gained_db"), [(0.02, 10), (0.316, 10), (0.5, 6.02), (1.0, 0)])
+def test_ten_decibels_louder_are_as_many_as_fit(peak, gained_db):
+    sound = speech_like()
+    samples = np.rint(sound / np.abs(sound).max() * peak * 32_767).astype(np.int16)
+    loud = CONDITIONS["gain_plus_10db"].apply(samples, sample_rate_hz=RATE_HZ, random=random()).astype(float)
+    assert db(np.mean(loud**2) / np.mean(samples.astype(float) ** 2)) == pytest.approx(gained_db, abs=0.02)
+    assert np.count_nonzero(np.abs(loud) >= 32_767) <= 1  # the peak itself: nothing is clipped
+
+
+@pytest.mark.parametrize("room_dbfs", [-90, -60])
+def test_silence_is_cut_at_both_ends_and_nowhere_else(room_dbfs):
+    spoken = speech_like(seconds=2, pauses=False)
+    sentence = np.concatenate([spoken, np.zeros(RATE_HZ), spoken])  # a pause inside stays
+    before, after = 6_437, 9_001
+    sound = np.concatenate([np.zeros(before), sentence, np.zeros(after)])
+    sound += 10 ** (room_dbfs / 20) * random().standard_normal(len(sound))
+    kept = changed(CutSilence(), sound)
+    first = int(np.flatnonzero(sound == kept[0])[0])
+    assert np.array_equal(sound[first : first + len(kept)], kept)
+    frame, half_syllable = RATE_HZ // 40, RATE_HZ // 16  # a syllable begins and ends faintly
+    for kept_end, end in ((first, before), (len(sound) - first - len(kept), after)):
+        assert end - frame < kept_end < end + half_syllable
+
+
+def test_what_is_no_silence_is_not_cut():
+    steady = 0.1 * random().standard_normal(3 * RATE_HZ + 77)
+    assert np.array_equal(changed(CutSilence(), steady), steady)
+    silent = np.zeros(5_000)
+    assert np.array_equal(changed(CutSilence(), silent), silent)
+
+
+def test_cutting_is_the_same_at_any_level():
+    sound = speech_like()
+    assert len(changed(CutSilence(), sound)) < 0.65 * len(sound)
+    lengths = {len(changed(CutSilence(), sound * gain)) for gain in (1, 0.5, 0.25)}  # thresholds are powers of two
+    assert len(lengths) == 1
+
+
+def test_silence_is_added_on_both_sides():
+    samples = clip()
+    for name, level_dbfs in (("zeros_500ms", None), ("faint_noise_500ms", -60)):
+        longer = CONDITIONS[name].apply(samples, sample_rate_hz=RATE_HZ, random=random())
+        assert np.array_equal(longer[8_000:-8_000], samples) and len(longer) == len(samples) + 16_000
+        for added in (longer[:8_000], longer[-8_000:]):
+            if level_dbfs is None:
+                assert not added.any()
+            else:
+                assert db(np.mean((added / 32_768) ** 2)) == pytest.approx(level_dbfs, abs=0.2)
+    noise = changed(AddedSilence(duration_s=1.0, noise_dbfs=-60), np.zeros(0))
+    assert abs(np.corrcoef(noise[:RATE_HZ], noise[RATE_HZ:])[0, 1]) < 0.03  # not one noise twice
+
+
 def test_the_middle_is_the_middle():
     samples = np.arange(40_000, dtype=np.float64)
     middle = changed(Middle(duration_s=1.0), samples)
@@ -205,7 +264,7 @@ def test_the_middle_is_the_middle():
 
 def test_the_conditions_begin_with_the_clean_one_and_are_grouped():
     assert next(iter(CONDITIONS)) == "clean"
-    assert GROUPS == ("clean", "noise", "channel", "level", "room", "length")
+    assert GROUPS == ("clean", "noise", "channel", "level", "room", "silence", "length")
     assert tuple(dict.fromkeys(each.group for each in CONDITIONS.values())) == GROUPS
     assert all(name == each.name and each.title for name, each in CONDITIONS.items())
     assert len({each.title for each in CONDITIONS.values()}) == len(CONDITIONS)
@@ -224,7 +283,7 @@ def test_a_clip_is_changed_in_the_same_way_whatever_came_before(name):
     other = condition.apply_to_clip("b", samples, sample_rate_hz=RATE_HZ)
     again = condition.apply_to_clip("a", samples.copy(), sample_rate_hz=RATE_HZ)
     assert np.array_equal(first, again)
-    assert np.array_equal(first, other) is not (condition.group in ("noise", "room"))
+    assert np.array_equal(first, other) is not (condition.group in ("noise", "room") or name == "faint_noise_500ms")
     assert np.array_equal(first, samples) is (name == "clean")
     assert np.array_equal(samples, clip())  # and is not changed itself
     same_seed = [condition.apply(samples, sample_rate_hz=RATE_HZ, random=random(5)) for _ in range(2)]
@@ -238,5 +297,6 @@ def test_silence_extremes_and_very_short_clips_stay_finite(name):
             samples = np.full(n_samples, value, np.int16)
             heard = CONDITIONS[name].apply_to_clip("x", samples, sample_rate_hz=RATE_HZ)
         assert heard.dtype == np.int16
-        assert len(heard) == min(n_samples, RATE_HZ if name == "middle_1s" else n_samples)
-        assert value or not heard.any()
+        n_added = 16_000 if name in ("zeros_500ms", "faint_noise_500ms") else 0
+        assert len(heard) == min(n_samples, RATE_HZ if name == "middle_1s" else n_samples) + n_added
+        assert value or not heard.any() or name == "faint_noise_500ms"

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ser_lightning.data.degrade.condition import Floats
+from ser_lightning.data.degrade.condition import Floats, within_full_scale
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """Makes a clip louder or quieter. What no longer fits into 16 bits is lost, at the top and at the bottom."""
+    """Makes a clip louder or quieter. What no longer fits into 16 bits is lost, at the top and at the bottom.
+
+    With ``may_clip=False`` a clip becomes only as loud as fits, so that nothing is lost at the top.
+    """
 
     gain_db: float
+    may_clip: bool = True
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
         """(T,) -> (T,)"""
-        return samples * 10 ** (self.gain_db / 20)
+        changed = samples * 10 ** (self.gain_db / 20)
+        return changed if self.may_clip else within_full_scale(changed)
 
 
 @dataclass(frozen=True, kw_only=True)

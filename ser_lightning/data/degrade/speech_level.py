@@ -14,7 +14,7 @@ from ser_lightning.data.degrade.condition import Floats
 
 _TIME_CONSTANT_S = 0.03
 _HANGOVER_S = 0.2  # speech goes on for so long after the envelope has fallen below a threshold
-_MARGIN_DB = 15.9  # of the active level over the threshold that separates speech from pauses
+MARGIN_DB = 15.9  # of the active level over the threshold that separates speech from pauses
 _THRESHOLDS = 2.0 ** np.arange(-15, 0)  # (J,), full scale being 1
 
 
@@ -27,7 +27,7 @@ def active_power(samples: Floats, sample_rate_hz: int) -> float:
         return energy / len(samples)
     levels_db = 10 * np.log10(energy / n_active)
     margins_db = levels_db - 20 * np.log10(_THRESHOLDS[: len(n_active)])
-    return float(10 ** (_where_it_falls_to(_MARGIN_DB, margins_db, levels_db) / 10))
+    return float(10 ** (_where_it_falls_to(MARGIN_DB, margins_db, levels_db) / 10))
 
 
 def _active_samples(samples: Floats, sample_rate_hz: int) -> np.ndarray:
