@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from math import nan
 from typing import Any
 
 import numpy as np
 
 from ser_lightning.compare.comparison import Comparison, Group, Pair, Run
 from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.tasks.classification import Classification
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "calm", "surprise")
 MODELS = ("cnn_transformer", "resnet18", "cnn_gru", "mamba", "cnn")
@@ -36,7 +38,7 @@ def make_comparison(
         )
         for name, uar in zip(names, skill, strict=True)
     ]
-    groups.sort(key=lambda group: -group.uar.value)
+    groups.sort(key=lambda group: -group.headline.value)
     protocol = {
         "corpus": "cremad",
         "split": "actors5",
@@ -47,7 +49,7 @@ def make_comparison(
     n_pairs = len(groups) * (len(groups) - 1) // 2
     values: dict[str, Any] = {
         "protocol": protocol,
-        "labels": labels,
+        "task": Classification(tuple(labels)),
         "groups": groups,
         "pairs": [make_pair(*two, random, n_pairs=n_pairs) for two in combinations(groups, 2)],
         "failed": [],
@@ -90,12 +92,15 @@ def make_group(
         "incomplete": [],
         "n_clips": int(confusion.sum()) // n_seeds,
         "n_speakers": len(speakers),
-        "uar": _around(uar, 0.022),
-        "uar_sd": 0.006 if n_seeds > 1 else None,
-        "accuracy": _around(accuracy, 0.021),
-        "accuracy_sd": 0.007 if n_seeds > 1 else None,
-        "macro_f1": float(np.mean(2 * precision * recall / np.maximum(precision + recall, 1e-9))),
-        "recall": {label: _around(float(share), 0.045) for label, share in zip(labels, recall, strict=True)},
+        "scores": {
+            "uar": _around(uar, 0.022),
+            "accuracy": _around(accuracy, 0.021),
+            "macro_f1": Estimate(
+                float(np.mean(2 * precision * recall / np.maximum(precision + recall, 1e-9))), nan, nan
+            ),
+        },
+        "sds": {"uar": 0.006 if n_seeds > 1 else None, "accuracy": 0.007 if n_seeds > 1 else None},
+        "by_output": {label: _around(float(share), 0.045) for label, share in zip(labels, recall, strict=True)},
         "confusion": confusion.tolist(),
         "by_speaker": dict(zip(speakers, shares.round(4).tolist(), strict=True)),
         "parameters": int(10 ** random.uniform(5, 7.3)),
@@ -125,9 +130,8 @@ def make_run(path: str, uar: float, random: np.random.Generator, *, fold: str, s
         path=path,
         seed=seed,
         fold=fold,
-        uar=final,
-        accuracy=final + 0.004,
-        val_uar=float(val_uar.max()),
+        scores={"uar": final, "accuracy": final + 0.004},
+        val_headline=float(val_uar.max()),
         minutes=float(random.uniform(3, 9)),
         trained=n_epochs,
         best=int(val_uar.argmax()) + 1,
@@ -137,7 +141,7 @@ def make_run(path: str, uar: float, random: np.random.Generator, *, fold: str, s
 
 def make_pair(first: Group, second: Group, random: np.random.Generator, *, n_pairs: int = 1) -> Pair:
     """A pair whose difference is that of the two groups, and whose p falls as it grows."""
-    difference = first.uar.value - second.uar.value
+    difference = first.headline.value - second.headline.value
     p = float(np.clip(np.exp(-abs(difference) / 0.008) * random.uniform(0.5, 1), 1e-4, 1))
     only_second = (0.11 + float(random.uniform(0, 0.03))) * first.n_clips
     return Pair(
@@ -148,7 +152,7 @@ def make_pair(first: Group, second: Group, random: np.random.Generator, *, n_pai
         difference=_around(difference, 0.017, within=(-1, 1)),
         permutation_p=p,
         permutation_holm_p=min(1.0, p * n_pairs),
-        only_first=only_second + (first.accuracy.value - second.accuracy.value) * first.n_clips,
+        only_first=only_second + (first.scores["accuracy"].value - second.scores["accuracy"].value) * first.n_clips,
         only_second=only_second,
         mcnemar_p=p / 2,
         mcnemar_holm_p=min(1.0, p / 2 * n_pairs),

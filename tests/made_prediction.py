@@ -11,7 +11,7 @@ def made(*shares: tuple[float, ...], silent: tuple[int, ...] = (), labels=LABELS
         Segment(
             start_s=2.0 * number,
             end_s=2.0 * number + 4,
-            probabilities=dict(zip(labels, share, strict=True)),
+            values=dict(zip(labels, share, strict=True)),
             silent=number in silent,
         )
         for number, share in enumerate(shares)

@@ -68,6 +68,7 @@ def test_alone_it_shows_its_help(arguments):
 def test_the_list_says_what_there_is():
     code, out, _ = ser("data", "list")
     assert code == 0
+    out = " ".join(out.split())  # wherever a line ends
     for said in (
         "CREMA-D: 7,442 clips, 91 speakers",
         "licence: Open Database License",

@@ -55,7 +55,7 @@ def test_the_example_of_a_corpus_is_read_and_split(example, tmp_path):
         soundfile.write(tmp_path / "audio" / "EMOVO" / name, noise, 16_000)
     data = make_data(compose_config(found, "data=emovo", f"data.root={tmp_path / 'audio'}", "data.fold=1"))
     assert len(data.manifest) == 42
-    assert data.labels == labels
+    assert data.task.outputs == labels
     assert {data.manifest[row].speaker for row in data.split.test} == {"f2"}
     assert {data.manifest[row].speaker for row in data.split.val} == {"f3"}
     tests = contract("data/test_corpus_contract.py")

@@ -64,6 +64,8 @@ def main() -> None:
     console.print(f"{machine.device}, {machine.threads} threads, {machine.precision}, {versions}")
     console.print(whole_job.shared())
     console.print(whole_job.costs())
+    if given:
+        console.print(whole_job.peer(given))
     console.print(_training(data))
     console.print(_start())
     console.print(_scan())

@@ -18,7 +18,7 @@ from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.environment import describe
-from ser_lightning.runs.result import Environment
+from ser_lightning.runs.result_parts import Environment
 from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import make_module

@@ -25,7 +25,7 @@ class NotebookClips(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, data: EmotionDataModule):
         self._files = [data.clips.file(row) for row in data.split.train]
-        self._labels = [data.labels.index(data.manifest[row].emotion) for row in data.split.train]
+        self._labels = [data.task.outputs.index(data.manifest[row].emotion) for row in data.split.train]
         self._mel = torchaudio.transforms.MelSpectrogram(16_000, n_fft=2048, hop_length=512, n_mels=128)
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class NotebookLoop:
     def __init__(self, data: EmotionDataModule):
         loader = DataLoader(NotebookClips(data), batch_size=BATCH_SIZE, shuffle=True, drop_last=True)
         self._batches = iter(cycle(loader))
-        self.net = CNNAsWritten(n_classes=len(data.labels)).train()
+        self.net = CNNAsWritten(n_classes=len(data.task.outputs)).train()
         self._optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3)
 
     def clips_per_s(self) -> float:

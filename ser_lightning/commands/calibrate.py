@@ -54,6 +54,10 @@ def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, d
     from ser_lightning.report.reliability import draw_reliability
 
     saved = read_checkpoint(checkpoint)
+    if not saved.task.labels:
+        raise UserError(
+            f"this model predicts {saved.task.summary}, no probabilities: there is nothing to calibrate"
+        )
     place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".calibrated.ckpt")
     check_places({"output": str(place)})
     logits, labels, speakers = _validation_logits(saved, overrides, device=device, trust=trust)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -13,6 +14,7 @@ from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.leakage import TrainingRecord
 from ser_lightning.data.splits.split import Split
 from ser_lightning.inference.checkpoint import Checkpoint
+from ser_lightning.tasks.task import Task
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import unsplit_data
 from ser_lightning.training.test_checkpoint import LAST, best_by
@@ -21,7 +23,13 @@ from ser_lightning.utils.safe_instantiate import check_description
 
 ALL = "all"  # in place of a split's name
 _NAMING_CORPORA = ("_target_", "corpus", "corpora", "manifest", "test_corpus")  # settings of the data
-_NEW_SETTINGS = ("same_speakers", "batch_seconds", "max_clip_seconds", "on_long")  # older checkpoints lack some
+_NEW_SETTINGS = (
+    "same_speakers",
+    "targets",
+    "batch_seconds",
+    "max_clip_seconds",
+    "on_long",
+)  # older checkpoints lack some
 _NOTHING = object()
 
 
@@ -50,7 +58,7 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
     data = {**dict.fromkeys(_NEW_SETTINGS), **saved.config["data"]}
     config = OmegaConf.create({**saved.config, "data": data})
     if any(text.startswith("data=") for text in overrides):
-        config.data = compose_config(*overrides).data
+        config.data = compose_config(*saved.task.data_overrides, *overrides).data
         return config
     check_description(saved.config["data"], source=str(saved.path), trust=trust)
     groups = [text for text in overrides if "/" in text.partition("=")[0]]
@@ -82,7 +90,7 @@ def choose_test(saved: Checkpoint, overrides: Sequence[str], *, all_clips: bool,
     """
     config = data_config(saved, overrides, trust=trust)
     data = unsplit_data(config)
-    _check_labels(data.labels, saved.labels)
+    _check_outputs(data.task, saved.task)
     split_was_named = any(text.partition("=")[0].lstrip("+") in ("data.split", "data.fold") for text in overrides)
     if all_clips or (not split_was_named and not _trained_here(saved, config, data.clips)):
         return _all_clips(config, data, saved)
@@ -95,6 +103,15 @@ def choose_test(saved: Checkpoint, overrides: Sequence[str], *, all_clips: bool,
         batch_seconds=data.batch_seconds,
         protocol=_with_training(protocol, saved),
     )
+
+
+def _check_outputs(data: Task, model: Task) -> None:
+    """Raise UserError for data of which the model predicts something else."""
+    if data.name != model.name or (data.outputs != model.outputs and not data.labels):
+        raise UserError(
+            f"the model predicts {model.summary}, and from these data {data.summary} would be predicted"
+        )
+    _check_labels(data.labels, model.labels)
 
 
 def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
@@ -120,7 +137,7 @@ def _trained_here(saved: Checkpoint, config: DictConfig, clips: LabelledClips) -
 
 def _all_clips(config: DictConfig, data: EmotionDataModule, saved: Checkpoint) -> Test:
     clips = data.clips
-    rows = [row for row, label in enumerate(clips.reference) if label >= 0]
+    rows = np.flatnonzero(clips.testable).tolist()
     nobody = Split(train=(), val=(), test=tuple(rows), speaker_independent=True)
     protocol = {
         "corpus": clips.name,

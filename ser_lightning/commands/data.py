@@ -67,9 +67,21 @@ def download(name: str, to: str | None, jobs: int) -> None:
 @_name_argument
 @overrides_argument
 @_root_option
-def prepare(name: str, overrides: tuple[str, ...], root: str | None) -> None:
-    """Decode a corpus into the cache, as the first run on it would."""
-    clips, _ = _unsplit(_config(name, root, overrides))
+@click.option("--shard", metavar="K/N", help="Decode the K-th of N parts alone; without it, they are joined.")
+def prepare(name: str, overrides: tuple[str, ...], root: str | None, shard: str | None) -> None:
+    """Decode a corpus into the cache, as the first run on it would.
+
+    N jobs can share the work: each prepares one --shard, and the first that is run without joins them.
+    """
+    config = _config(name, root, overrides)
+    if shard is not None:
+        number, n_parts = _shard(shard)
+        from ser_lightning.training.experiment import unsplit_data
+
+        n_files = unsplit_data(config).prepare_part(number, n_parts)
+        click.echo(f"part {number} of {n_parts} ready, {counted(n_files, 'file')}: `ser data prepare` joins them")
+        return
+    clips, _ = _unsplit(config)
     n_speakers = len(set(clips.manifest.column("speaker")))
     for report in clips.reports:
         for line in report.lines():
@@ -144,6 +156,13 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
         print_json({"schema": SCHEMA, "name": clips.name, "splits": [asdict(split) for split in audited]})
     else:
         print_splits(audited, clips.labels, new_console())
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, n_parts = text.partition("/")
+    if not (number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts)):
+        raise UserError(f"--shard {text}: say K/N, such as 3/8 for the third of eight parts")
+    return int(number), int(n_parts)
 
 
 def _about(name: str) -> list[str]:

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from ser_lightning.commands.checkpoint_data import Test
     from ser_lightning.data.batches import Change
-    from ser_lightning.data.degrade import Condition
+    from ser_lightning.data.degrade import Condition as AcousticCondition
     from ser_lightning.data.manifest import Manifest
-    from ser_lightning.evaluation.records import ConditionScores
+    from ser_lightning.evaluation.records import Condition
     from ser_lightning.inference.checkpoint import Checkpoint
     from ser_lightning.inference.recognizer import EmotionRecognizer
     from ser_lightning.runs.directory import RunDirectory
-    from ser_lightning.tasks.predictions import Predictions
+    from ser_lightning.tasks.task import Task
 
 
 @click.command("eval")
@@ -83,7 +83,7 @@ def evaluate(
     from ser_lightning.runs.directory import write_config
     from ser_lightning.runs.environment import describe
     from ser_lightning.runs.predictions import write_predictions
-    from ser_lightning.runs.result import Metrics, Result, write_record
+    from ser_lightning.runs.result import make_result, write_record
 
     started = time.perf_counter()
     saved = read_checkpoint(checkpoint)
@@ -99,14 +99,14 @@ def evaluate(
         model.speaker_clips = _speaker_clips(speaker_clips_text, model)
     logits = logits_of(model, test.clips, test.rows, what="test clips", batch_seconds=test.batch_seconds)
     evaluation = saved.task.evaluate(test.clips.test_clips(test.rows), logits)
-    robustness = _robustness(model, test, evaluation.predictions) if with_robustness else []
+    robustness = _robustness(model, test, saved.task, evaluation.predictions) if with_robustness else []
     run.path.mkdir(parents=True, exist_ok=True)
     write_config(run.config, test.config)
     write_predictions(run.predictions, evaluation.predictions)
     write_excluded_csv(run.excluded, test.clips.reports)
-    result = Result(
+    result = make_result(
         **evaluation.result_fields(),
-        metrics=Metrics(test=evaluation.scores),
+        metrics={"test": evaluation.scores},
         robustness=robustness,
         **test.clips.result_facts(test.rows),
         **_about(saved, model, test, is_unseen=is_unseen),
@@ -131,12 +131,10 @@ def _speaker_clips(text: str, model: "EmotionRecognizer") -> int | None:
     return int(text)
 
 
-def _robustness(model: "EmotionRecognizer", test: "Test", clean: "Predictions") -> "list[ConditionScores]":
-    """Test the same clips under every condition. Return a row for each."""
-    import numpy as np
-
+def _robustness(model: "EmotionRecognizer", test: "Test", task: "Task", clean: Any) -> "list[Condition]":
+    """Test the same clips under every condition. Return a row for each; ``clean`` are the usual predictions."""
     from ser_lightning.data.degrade import CONDITIONS
-    from ser_lightning.evaluation.robustness import ConditionAnswers, robustness
+    from ser_lightning.evaluation.robustness import ConditionAnswers
     from ser_lightning.inference.over_collection import logits_of
 
     manifest, tested = test.clips.manifest, []
@@ -152,14 +150,14 @@ def _robustness(model: "EmotionRecognizer", test: "Test", clean: "Predictions") 
                 batch_seconds=test.batch_seconds,
                 change=_change(manifest, condition),
             )
-            predicted = logits.argmax(axis=1).astype(np.int64)
+            predicted = task.predicted(logits)
         tested.append(
             ConditionAnswers(condition=name, title=condition.title, group=condition.group, predicted=predicted)
         )
-    return robustness(tested, labels=clean.labels, speakers=clean.speakers, names=clean.names)
+    return task.robustness(tested, clean.truth, clean.speakers)
 
 
-def _change(manifest: "Manifest", condition: "Condition") -> "Change":
+def _change(manifest: "Manifest", condition: "AcousticCondition") -> "Change":
     from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 
     def change(row: int, samples: "np.ndarray") -> "np.ndarray":
@@ -186,7 +184,7 @@ def _about(saved: "Checkpoint", model: "EmotionRecognizer", test: "Test", *, is_
     from ser_lightning.models.nets.network import hook
     from ser_lightning.models.speaker_statistics import protocol_entry
     from ser_lightning.runs.directory import RunDirectory
-    from ser_lightning.runs.result import Epochs, Model, Protocol, TestedCheckpoint
+    from ser_lightning.runs.result_parts import Epochs, Model, Protocol, TestedCheckpoint
 
     protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
     protocol["speaker_independent"] = is_unseen

@@ -25,7 +25,7 @@ _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 @click.option("--output", metavar="FILE", help="The file to write; by default beside the checkpoint.")
 @trust_option
 def export(checkpoint: str, to: str, output: str | None, trust: bool) -> None:
-    """Write a trained model for other runtimes, waveforms in, probabilities out.
+    """Write a trained model for other runtimes, waveforms in, probabilities (or numbers) out.
 
     CKPT is the checkpoint of a run, or the run's directory. The file is compared with PyTorch on clips of many
     lengths first, and written only if they agree.

@@ -1,7 +1,7 @@
 """Whether a checkpoint was trained on the clips, or the speakers, that it is to be tested on."""
 
 from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST, Leakage
-from ser_lightning.runs.result import Shared
+from ser_lightning.runs.result_parts import Shared
 from ser_lightning.utils.errors import UserError, some
 
 _USED = {TRAIN_TEST: "was trained on", VAL_TEST: "was selected on"}

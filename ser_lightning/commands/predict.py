@@ -142,7 +142,7 @@ def _deliver(
 
     for kind, place in places.items():
         if kind != "jsonl":
-            text = to_csv(model.labels, outcomes) if kind == "csv" else to_json(model, outcomes)
+            text = to_csv(model.task, outcomes) if kind == "csv" else to_json(model, outcomes)
             if place == STDOUT:
                 click.echo(text, nl=False)
                 continue

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from ser_lightning.compare.comparison import Comparison
 from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.report.numbers import interval, percent
+from ser_lightning.report.metric_style import headline_style, headline_title
+from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import written_whole
 
@@ -28,8 +29,8 @@ class Cell:
     model: str
     trained_on: str
     tested_on: str
-    uar: Estimate
-    n_labels: int
+    task: Task
+    headline: Estimate
     n_clips: int
     n_speakers: int
     n_runs: int
@@ -38,7 +39,8 @@ class Cell:
 def cells_of(comparisons: Sequence[Comparison]) -> list[Cell]:
     """Return the pairs of corpora by model and names; results on the corpus of the training are passed over.
 
-    Raises: UserError where no model was tested on another corpus, or one twice under different protocols.
+    Raises: UserError where no model was tested on another corpus, or one twice under different protocols, and where
+        some predict labels and others numbers.
     """
     cells: dict[tuple[str, str, str], Cell] = {}
     for comparison in comparisons:
@@ -59,14 +61,16 @@ def cells_of(comparisons: Sequence[Comparison]) -> list[Cell]:
                 model=group.model,
                 trained_on=trained_on,
                 tested_on=tested_on,
-                uar=group.uar,
-                n_labels=len(comparison.labels),
+                task=comparison.task,
+                headline=group.headline,
                 n_clips=group.n_clips,
                 n_speakers=group.n_speakers,
                 n_runs=len(group.runs),
             )
     if not cells:
         raise UserError("no model was tested on another corpus than it was trained on")
+    if len({cell.task.name for cell in cells.values()}) > 1:
+        raise UserError("some models predict labels, others numbers: name directories of one kind")
     return [cells[key] for key in sorted(cells)]
 
 
@@ -76,48 +80,57 @@ def print_cells(cells: Sequence[Cell], console: Console) -> None:
     several = len({cell.model for cell in cells}) > 1
     for name in (*["model"] * several, "trained on", "tested on"):
         table.add_column(name, overflow="fold")
-    for name in ("UAR", "95% interval", "labels", "clips", "speakers", "runs"):
+    task, style = cells[0].task, headline_style(cells[0].task)
+    for name in (headline_title(task), "95% interval", task.outputs_word, "clips", "speakers", "runs"):
         table.add_column(name, justify="right", no_wrap=True)
     for cell in cells:
         names = [*[cell.model] * several, cell.trained_on, cell.tested_on]
-        counts = [f"{n:,}" for n in (cell.n_labels, cell.n_clips, cell.n_speakers, cell.n_runs)]
-        table.add_row(*map(Text, names), percent(cell.uar.value), interval(cell.uar), *counts)
+        counts = [f"{n:,}" for n in (cell.task.n_outputs, cell.n_clips, cell.n_speakers, cell.n_runs)]
+        table.add_row(*map(Text, names), style.value(cell.headline.value), style.interval(cell.headline), *counts)
     console.print(table)
+
+
+def _ends(estimate: Estimate) -> tuple[float, float, float]:
+    return estimate.value, estimate.low, estimate.high
 
 
 def write_csv(path: Path, cells: Sequence[Cell]) -> None:
     """Write the same as numbers: shares between 0 and 1."""
     text = io.StringIO()
     writer = csv.writer(text)
-    columns = ("uar", "uar_low", "uar_high", "n_labels", "n_clips", "n_speakers", "n_runs")
+    name = cells[0].task.headline
+    scores = (name, f"{name}_low", f"{name}_high")
+    columns = (*scores, f"n_{cells[0].task.outputs_word}", "n_clips", "n_speakers", "n_runs")
     writer.writerow(("model", "trained_on", "tested_on", *columns))
     for cell in cells:
-        ends = ["" if np.isnan(end) else f"{end:.6f}" for end in (cell.uar.value, cell.uar.low, cell.uar.high)]
-        counts = (cell.n_labels, cell.n_clips, cell.n_speakers, cell.n_runs)
+        ends = ["" if np.isnan(end) else f"{end:.6f}" for end in _ends(cell.headline)]
+        counts = (cell.task.n_outputs, cell.n_clips, cell.n_speakers, cell.n_runs)
         writer.writerow((cell.model, cell.trained_on, cell.tested_on, *ends, *counts))
     with written_whole(path) as file:
         file.write(text.getvalue())
 
 
 def draw_heat_map(path: Path, cells: Sequence[Cell]) -> None:
-    """Draw the UAR of every pair, corpora that were trained on from above, a square for each model."""
+    """Draw the headline of every pair, corpora that were trained on from above, a square for each model."""
     from ser_lightning.report.heat_map import draw_heat_maps  # matplotlib takes a second to import
 
     corpora = sorted({name for cell in cells for name in (cell.trained_on, cell.tested_on)})
-    shares_by_model = {}
+    scores_by_model = {}
     for model in dict.fromkeys(cell.model for cell in cells):
-        shares = np.full((len(corpora), len(corpora)), np.nan)
+        scores = np.full((len(corpora), len(corpora)), np.nan)
         for cell in cells:
             if cell.model == model:
-                shares[corpora.index(cell.trained_on), corpora.index(cell.tested_on)] = cell.uar.value
-        shares_by_model[model] = shares
-    chance = ", ".join(sorted({f"{1 / cell.n_labels:.1%}" for cell in cells}))
+                scores[corpora.index(cell.trained_on), corpora.index(cell.tested_on)] = cell.headline.value
+        scores_by_model[model] = scores
+    task = cells[0].task
+    chance = ", ".join(sorted({f"{1 / cell.task.n_outputs:.1%}" for cell in cells})) if task.labels else "0"
     draw_heat_maps(
         path,
-        shares_by_name=shares_by_model,
+        scores_by_name=scores_by_model,
         names=corpora,
         rows="trained on",
         columns="tested on",
         title="Trained on one corpus, tested on another",
-        subtitle=f"UAR; chance is {chance}",
+        subtitle=f"{headline_title(task)}; chance is {chance}",
+        write=headline_style(task).value,
     )

@@ -15,21 +15,47 @@ from ser_lightning.compare.tables import (
     headline,
     legend,
     pair_cells,
+    pair_columns,
     pair_heading,
+    score_cell,
+    score_columns,
     shown_pairs,
 )
 from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.report.numbers import bracketed, percent, spread
+from ser_lightning.report.metric_style import headline_style, headline_title
 from ser_lightning.report.table_cells import markdown, plain
 
 SCHEMA = 1  # of the JSON
+_NO_COLUMNS = ("labels", "targets", "split_hash")  # of the protocol
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
     """Return everything that the comparisons hold, as JSON."""
-    value = {"schema": SCHEMA, "comparisons": [_without_nan(asdict(comparison)) for comparison in comparisons]}
+    value = {"schema": SCHEMA, "comparisons": [_without_nan(_plain(comparison)) for comparison in comparisons]}
     return json.dumps(value, indent=2, allow_nan=False, default=str) + "\n"
+
+
+def _plain(comparison: Comparison) -> dict[str, Any]:
+    """Return plain values, scores by their own names."""
+    values, task = asdict(comparison), comparison.task
+    del values["task"]
+    values = {"protocol": values.pop("protocol"), **task.entry(), **values}
+    for group, plain_group in zip(comparison.groups, values["groups"], strict=True):
+        for run, plain_run in zip(group.runs, plain_group["runs"], strict=True):
+            del plain_run["scores"]
+            plain_run |= {**run.scores, f"val_{task.headline}": plain_run.pop("val_headline")}
+        scores, sds = plain_group.pop("scores"), plain_group.pop("sds")
+        plain_group |= {name: scores[name] if name in sds else scores[name]["value"] for name in scores}
+        plain_group |= {f"{name}_sd": sd for name, sd in sds.items()}
+        plain_group[by_output_name(comparison)] = plain_group.pop("by_output")
+    return values
+
+
+def by_output_name(comparison: Comparison) -> str:
+    """Return what the scores by label or target are called in files: recall, or ccc_by_target."""
+    task = comparison.task
+    return task.by_output if task.by_output not in task.metrics else f"{task.by_output}_by_target"
 
 
 def _without_nan(value: Any) -> Any:
@@ -64,19 +90,18 @@ def _ranked(comparison: Comparison) -> Iterator[tuple[int, Group]]:
 
 
 def _row(comparison: Comparison, rank: int, group: Group) -> dict[str, Any]:
-    protocol = {name: text for name, text in comparison.protocol.items() if name not in ("labels", "split_hash")}
+    protocol = {name: text for name, text in comparison.protocol.items() if name not in _NO_COLUMNS}
     return {
         **protocol,
         "synthetic": "yes" if comparison.synthetic else "no",
         "rank": rank,
         "name": group.name,
         "model": group.model,
-        **_columns("uar", group.uar),
-        "uar_sd": group.uar_sd,
-        **_columns("accuracy", group.accuracy),
-        "accuracy_sd": group.accuracy_sd,
-        "macro_f1": group.macro_f1,
-        **{f"recall.{label}": _value(group.recall.get(label)) for label in comparison.labels},
+        **{name: value for score in group.scores for name, value in _columns(group, score).items()},
+        **{
+            f"{comparison.task.by_output}.{name}": _value(group.by_output.get(name))
+            for name in comparison.task.outputs
+        },
         "folds": " ".join(group.folds),
         "seeds": " ".join(map(str, group.seeds)),
         "missing": len(group.incomplete),
@@ -87,8 +112,13 @@ def _row(comparison: Comparison, rank: int, group: Group) -> dict[str, Any]:
     }
 
 
-def _columns(name: str, estimate: Estimate) -> dict[str, float]:
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+def _columns(group: Group, name: str) -> dict[str, float | None]:
+    """Return a score, with its interval and its standard deviation where it has such."""
+    estimate = group.scores[name]
+    if name not in group.sds:
+        return {name: estimate.value}
+    interval = {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return {name: estimate.value, **interval, f"{name}_sd": group.sds[name]}
 
 
 def _value(estimate: Estimate | None) -> float | None:
@@ -106,17 +136,19 @@ def _cell(value: Any) -> Any:
 def _section(comparison: Comparison) -> Iterator[str]:
     yield f"**{markdown(headline(comparison))}**"
     yield ""
+    titles = [title for _, title in score_columns(comparison)]
+    headings = ["", "model", headline_title(comparison.task), "seeds ±", *titles, "folds×seeds", "parameters"]
+    annotators = headline_style(comparison.task).value(comparison.annotators, unit="")
     yield from _table(
-        ["", "model", "UAR", "seeds ±", "accuracy", "macro-F1", "folds×seeds", "parameters"],
-        [_cells(rank, group) for rank, group in _ranked(comparison)]
-        + [["", "annotators", percent(comparison.annotators, unit=""), *[""] * 5]]
-        * (comparison.annotators is not None),
+        headings,
+        [_cells(comparison, rank, group) for rank, group in _ranked(comparison)]
+        + [["", "annotators", annotators, *[""] * (len(headings) - 3)]] * (comparison.annotators is not None),
         names=1,
     )
     if comparison.pairs:
         yield ""
         yield from _table(
-            [markdown(pair_heading(comparison)), "difference", "p speakers", "p clips", "d"],
+            [markdown(pair_heading(comparison)), *pair_columns(comparison)],
             [_pair_row(comparison, pair) for pair in shown_pairs(comparison)],
             names=0,
         )
@@ -128,14 +160,14 @@ def _section(comparison: Comparison) -> Iterator[str]:
         yield ""
 
 
-def _cells(rank: int, group: Group) -> list[str]:
+def _cells(comparison: Comparison, rank: int, group: Group) -> list[str]:
+    style = headline_style(comparison.task)
     return [
         str(rank),
         markdown(group.name),
-        bracketed(group.uar),
-        spread(group.uar_sd),
-        percent(group.accuracy.value, unit=""),
-        percent(group.macro_f1, unit=""),
+        style.bracketed(group.headline),
+        style.spread(group.headline_sd),
+        *[score_cell(comparison, group, name) for name, _ in score_columns(comparison)],
         markdown(grid_text(group)),
         f"{group.parameters:,}" if group.parameters is not None else "–",
     ]

@@ -1,6 +1,6 @@
 """Pairwise tests of groups, on the clips, folds and seeds that both have.
 
-N: clips of a run.  S: speakers.  R: repetitions.  K: labels.
+N: clips of a run.  S: speakers.  R: repetitions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ser_lightning.compare.comparison import ALL_PAIRS_TESTED_UP_TO, Pair
 from ser_lightning.compare.grid import Cell, Runs
 from ser_lightning.compare.speaker_counts import Clips
-from ser_lightning.evaluation import bootstrap, metrics, significance
+from ser_lightning.evaluation import bootstrap, significance
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.utils.errors import counted, some
 
@@ -25,14 +25,15 @@ _Rows = NDArray[np.int64]
 class _Both:
     """The scores of two groups on the clips that both were tested on, before p values are corrected.
 
-    ``differences`` (S,): what each speaker adds to the difference in UAR.
+    ``sums`` (S, 2, R, ...): what each speaker adds to the sums of either. ``only_first``, ``only_second``: clips
+    that were recognised by that one alone, None where clips are not simply right or wrong.
     """
 
     n_clips: int
     difference: Estimate
-    differences: metrics.Floats
-    only_first: float
-    only_second: float
+    sums: NDArray
+    only_first: float | None
+    only_second: float | None
 
 
 def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], list[str]]:
@@ -40,14 +41,22 @@ def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], li
     names = _asked(list(groups))
     common = {pair: _common(groups[pair[0]], groups[pair[1]]) for pair in names}
     both = {pair: _both(groups[pair[0]], groups[pair[1]], rows, clips) for pair, rows in common.items() if rows}
-    permutation = significance.permutation_p([results.differences for results in both.values()])
-    mcnemar = [significance.mcnemar_p(results.only_first, results.only_second) for results in both.values()]
-    columns = zip(permutation, significance.holm(permutation), mcnemar, significance.holm(mcnemar), strict=True)
+    permutation = clips.task.permutation_p([results.sums for results in both.values()])
+    mcnemar = [_mcnemar_p(results) for results in both.values()]
+    of_clips = [p for p in mcnemar if p is not None]
+    corrected = significance.holm(of_clips) if of_clips else mcnemar
+    columns = zip(permutation, significance.holm(permutation), mcnemar, corrected, strict=True)
     pairs = [
-        _pair(pair, results, p_values, n_tests=len(both))
+        _pair(pair, results, p_values, clips.task.differences(results.sums), n_tests=len(both))
         for (pair, results), p_values in zip(both.items(), columns, strict=True)
     ]
     return pairs, [*_remarks(groups, common), *_too_few_speakers(pairs)]
+
+
+def _mcnemar_p(results: _Both) -> float | None:
+    if results.only_first is None or results.only_second is None:
+        return None
+    return significance.mcnemar_p(results.only_first, results.only_second)
 
 
 def _asked(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -74,19 +83,32 @@ def _both(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], c
         clips.pooled({cell: runs[cell] for cell in rows}, {cell: both[side] for cell, both in rows.items()})
         for side, runs in enumerate((first, second))
     ]
-    counts = np.stack(sides, axis=1)  # (S, 2, R, K, K)
-    counts = counts[counts.sum(axis=(1, 2, 3, 4)) > 0]
-    parts = [metrics.uar_by_speaker(counts[:, side]) for side in (0, 1)]
-    right = [(first[cell].right[ours], second[cell].right[theirs]) for cell, (ours, theirs) in rows.items()]
-    n_repetitions = counts.shape[2]
-    (difference,) = bootstrap.interval(counts, metrics.uar_difference)
+    sums = np.stack(sides, axis=1)  # (S, 2, R, ...)
+    sums = sums[clips.task.n_clips(sums[:, 0]) > 0]
+    (difference,) = bootstrap.interval(sums, clips.task.headline_difference)
+    only_first, only_second = _recognised_alone(first, second, rows, clips)
     return _Both(
         n_clips=len({clip for cell, (ours, _) in rows.items() for clip in _named(first[cell].ids, ours)}),
         difference=difference,
-        differences=parts[0] - parts[1],
-        only_first=sum(int((one & ~other).sum()) for one, other in right) / n_repetitions,
-        only_second=sum(int((other & ~one).sum()) for one, other in right) / n_repetitions,
+        sums=sums,
+        only_first=only_first,
+        only_second=only_second,
     )
+
+
+def _recognised_alone(
+    first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], clips: Clips
+) -> tuple[float | None, float | None]:
+    """Count the clips that were recognised by one of two alone, mean over repetitions."""
+    only_first = only_second = 0
+    for cell, (ours, theirs) in rows.items():
+        one, other = (clips.task.recognised(run.truth, run.predicted) for run in (first[cell], second[cell]))
+        if one is None or other is None:
+            return None, None
+        only_first += int((one[ours] & ~other[theirs]).sum())
+        only_second += int((other[theirs] & ~one[ours]).sum())
+    n_repetitions = len({clips.repetition(cell) for cell in rows})
+    return only_first / n_repetitions, only_second / n_repetitions
 
 
 def _named(ids: Sequence[str], rows: _Rows) -> Sequence[str]:
@@ -94,14 +116,19 @@ def _named(ids: Sequence[str], rows: _Rows) -> Sequence[str]:
 
 
 def _pair(
-    names: tuple[str, str], both: _Both, p_values: tuple[float, float, float, float], *, n_tests: int
+    names: tuple[str, str],
+    both: _Both,
+    p_values: tuple[float, float, float | None, float | None],
+    differences: NDArray[np.float64],
+    *,
+    n_tests: int,
 ) -> Pair:
     permutation, permutation_holm, mcnemar, mcnemar_holm = p_values
     return Pair(
         first=names[0],
         second=names[1],
         n_clips=both.n_clips,
-        n_speakers=len(both.differences),
+        n_speakers=len(differences),
         difference=both.difference,
         permutation_p=permutation,
         permutation_holm_p=permutation_holm,
@@ -109,8 +136,8 @@ def _pair(
         only_second=both.only_second,
         mcnemar_p=mcnemar,
         mcnemar_holm_p=mcnemar_holm,
-        smallest_p=significance.smallest_p(len(both.differences), n_tests),
-        effect_size=significance.cohens_d(both.differences),
+        smallest_p=significance.smallest_p(len(differences), n_tests),
+        effect_size=significance.cohens_d(differences),
     )
 
 

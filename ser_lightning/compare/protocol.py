@@ -1,4 +1,4 @@
-"""What results must share to be ranked together: corpus, labels, split, and how the tested epoch was selected."""
+"""What results must share to be ranked together: corpus, what is predicted, split, how the epoch was selected."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -67,7 +67,8 @@ def _facts(run: FinishedRun) -> dict[str, Any]:
 def _protocol_facts(run: FinishedRun) -> dict[str, Any]:
     result = run.result
     protocol = {name: value for name, value in result.protocol.facts().items() if name not in _BY_FOLD}
-    return {**protocol, "labels": result.labels, **({"synthetic": True} if result.synthetic else {})}
+    predicts = {name: value for name, value in result.predicts.entry().items() if name != "ranges"}
+    return {**protocol, **predicts, **({"synthetic": True} if result.synthetic else {})}
 
 
 def _families(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:

@@ -1,14 +1,16 @@
 """Compare many runs, protocol by protocol: groups with their scores and intervals, and pairwise tests.
 
-S: speakers.  R: repetitions.  K: labels.
+S: speakers.  R: repetitions.  V: scores.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite, nan
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ser_lightning.compare import grid
 from ser_lightning.compare.comparison import SHARED, Comparison, Group, Run
@@ -18,8 +20,8 @@ from ser_lightning.compare.protocol import readable, sections
 from ser_lightning.compare.read import RunsRead
 from ser_lightning.compare.speaker_counts import Clips
 from ser_lightning.data.corpora.corpus import SYNTHETIC
-from ser_lightning.evaluation import bootstrap, metrics
-from ser_lightning.evaluation.metrics import scores
+from ser_lightning.evaluation import bootstrap
+from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import some
@@ -42,12 +44,12 @@ def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) ->
         cells[name], warnings = grid.without_repeats(name, runs_of_group)
         repeats += warnings
     unordered = [_group(name, runs_of_group, clips) for name, runs_of_group in cells.items()]
-    groups = sorted(unordered, key=lambda group: (-group.uar.value, group.name))
+    groups = sorted(unordered, key=lambda group: (-_or_lowest(group.headline.value), group.name))
     ranked = {group.name: cells[group.name] for group in groups}
     pairs, remarks = make_pairs(ranked, clips)
     return Comparison(
         protocol=readable(runs),
-        labels=tuple(clips.labels),
+        task=clips.task,
         groups=_with_differences(groups, ranked),
         pairs=pairs,
         failed=tuple(failed),
@@ -59,14 +61,16 @@ def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) ->
 
 
 def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
-    pooled = clips.pooled(runs)  # (S, R, K, K)
-    is_tested = pooled.sum(axis=(1, 2, 3)) > 0  # (S,)
-    counts = pooled[is_tested]
-    uar, accuracy, *recalls = bootstrap.interval(counts, metrics.group_scores)
-    matrices = counts.sum(axis=0)  # (R, K, K)
+    task, pooled = clips.task, clips.pooled(runs)  # (S, R, ...)
+    is_tested = task.n_clips(pooled) > 0  # (S,)
+    sums = pooled[is_tested]
+    estimates = dict(zip(task.score_names, bootstrap.interval(sums, task.group_scores), strict=True))
+    without_interval = task.scores_without_interval(sums.sum(axis=0))
+    scores = {name: estimate for name, estimate in estimates.items() if "." not in name}
+    by_repetition = task.group_scores(np.moveaxis(sums.sum(axis=0)[None], 1, 0))  # (R, V)
     first = next(iter(runs.values()))
     made = [_run(run) for run in runs.values()]
-    shares = metrics.known_mean(metrics.accuracy(counts))  # (S,)
+    shares = task.speaker_scores(sums)  # (S,)
     speakers = [speaker for speaker, tested in zip(clips.speakers, is_tested, strict=True) if tested]
     return Group(
         name=name,
@@ -77,15 +81,14 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
         incomplete=[grid.say([cell]) for cell in grid.incomplete(runs)],
         n_clips=len({clip for run in runs.values() for clip in run.ids}),
         n_speakers=len(speakers),
-        uar=uar,
-        uar_sd=_sd(metrics.uar(matrices)),
-        accuracy=accuracy,
-        accuracy_sd=_sd(metrics.accuracy(matrices)),
-        macro_f1=fmean(scores(matrix, clips.labels).macro_f1 or 0.0 for matrix in matrices),
-        recall={
-            label: recall for label, recall in zip(clips.labels, recalls, strict=True) if np.isfinite(recall.value)
+        scores=scores | {name: Estimate(value, nan, nan) for name, value in without_interval.items()},
+        sds={name: _sd(by_repetition[:, number]) for number, name in enumerate(scores)},
+        by_output={
+            name.partition(".")[2]: estimate
+            for name, estimate in estimates.items()
+            if "." in name and np.isfinite(estimate.value)
         },
-        confusion=matrices.sum(axis=0).tolist(),
+        confusion=task.confusion(sums.sum(axis=(0, 1))),
         by_speaker=dict(zip(speakers, shares.tolist(), strict=True)),
         parameters=first.result.model.parameters,
         minutes=_mean([run.minutes for run in made]),
@@ -101,9 +104,8 @@ def _run(run: FinishedRun) -> Run:
         path=str(run.path),
         seed=run.seed,
         fold=run.fold,
-        uar=test.uar,
-        accuracy=test.accuracy,
-        val_uar=val.uar if val is not None else None,
+        scores={name: getattr(test, name) for name in result.predicts.metrics if name != "loss"},
+        val_headline=getattr(val, result.predicts.headline, None),
         minutes=trained_s / 60 if trained_s is not None else None,
         trained=result.epochs.trained,
         best=result.epochs.best,
@@ -151,12 +153,17 @@ def _annotators(runs: Sequence[FinishedRun]) -> float | None:
     for who in ("single", "majority"):
         known = [each.uar for result in by_fold.values() if (each := getattr(result.annotators, who, None))]
         if len(known) == len(by_fold):
-            weights = [sum(map(sum, result.confusion_matrix)) for result in by_fold.values()]
+            weights = [result.n_tested for result in by_fold.values()]
             return float(np.average(known, weights=weights))
     return None
 
 
-def _sd(values: metrics.Floats) -> float | None:
+def _or_lowest(value: float) -> float:
+    """Return a number to rank by where a score is not defined."""
+    return value if isfinite(value) else -np.inf
+
+
+def _sd(values: NDArray[np.float64]) -> float | None:
     return stdev(values.tolist()) if len(values) > 1 else None
 
 

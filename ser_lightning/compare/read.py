@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ser_lightning.runs.finished import FinishedRun, read_run, why_not
 from ser_lightning.utils.errors import UserError, counted, some
 
 log = logging.getLogger(__name__)
+_Facts = tuple[str, Hashable]  # speaker and truth of a clip
 _INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs
 
 
@@ -94,7 +95,7 @@ def _check_speakers(run: FinishedRun) -> None:
 
 def _refuse_contradictions(result: RunsRead) -> None:
     """Move a run to the failed ones where as many others have other speakers or labels for its clips, or more."""
-    counts: dict[tuple[str, ...], Counter[tuple[str, str]]] = defaultdict(Counter)
+    counts: dict[tuple[str, ...], Counter[_Facts]] = defaultdict(Counter)
     for run in result.runs:
         for clip, facts in _clips(run).items():
             counts[clip][facts] += 1
@@ -106,14 +107,14 @@ def _refuse_contradictions(result: RunsRead) -> None:
             result.failed.append((str(run.path), f"{reason}: {some([clip[-1] for clip in wrong])}"))
 
 
-def _is_agreed(facts: tuple[str, str], counts: Counter[tuple[str, str]]) -> bool:
+def _is_agreed(facts: _Facts, counts: Counter[_Facts]) -> bool:
     """Return whether more runs have these facts than any others: of two that differ, either may be wrong."""
     return all(counts[facts] > count for other, count in counts.items() if other != facts)
 
 
-def _clips(run: FinishedRun) -> dict[tuple[str, ...], tuple[str, str]]:
-    """Return speaker and label of each clip, by labels, corpora, split hash and id."""
-    protocol, names = run.result.protocol, run.result.labels
-    split = (*names, protocol.corpus, protocol.split_hash)
-    facts = zip(run.ids, run.speakers, run.labels.tolist(), strict=True)
-    return {(*split, id): (who, names[label]) for id, who, label in facts}
+def _clips(run: FinishedRun) -> dict[tuple[str, ...], _Facts]:
+    """Return speaker and truth of each clip, by what is predicted, corpora, split hash and id."""
+    protocol, task = run.result.protocol, run.result.predicts
+    split = (task.name, *task.outputs, protocol.corpus, protocol.split_hash)
+    facts = zip(run.ids, run.speakers, run.truths, strict=True)
+    return {(*split, id): (who, truth) for id, who, truth in facts}

@@ -1,16 +1,15 @@
-"""The clips that the runs of a comparison were tested on, and confusion matrices by speaker.
+"""The clips that the runs of a comparison were tested on, and by speaker the sums that scores are computed from.
 
-N: clips of a run.  S: speakers.  R: repetitions.  K: labels.
+N: clips of a run.  S: speakers.  R: repetitions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.compare.grid import Cell, Runs
-from ser_lightning.evaluation.metrics import Counts
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import UserError
 
@@ -21,7 +20,7 @@ class Clips:
     """Everything that runs of one protocol were tested on.
 
     Attributes:
-        labels: the K names.
+        task: what is predicted of them.
         speakers: the S names.
         overlap: whether folds test the same clips, as with a test corpus. Every run then is a repetition of its
             own. Else the folds of a seed are one repetition, in which every clip counts once.
@@ -30,41 +29,40 @@ class Clips:
     """
 
     def __init__(self, runs: Sequence[FinishedRun]):
-        self._task = runs[0].result.predicts
-        self.labels = self._task.labels
+        self.task = runs[0].result.predicts
         self.speakers = sorted({name for run in runs for name in run.speakers})
         numbers = {name: number for number, name in enumerate(self.speakers)}
         self._speaker = {run.path: np.array([numbers[name] for name in run.speakers], np.int64) for run in runs}
-        self._counts: dict[Path, Counts] = {}
+        self._sums: dict[Path, NDArray] = {}
         self.overlap = _overlap(runs)
 
     def repetition(self, cell: Cell) -> Cell | int:
         """Return the name of the repetition that a run belongs to."""
         return cell if self.overlap else cell[1]
 
-    def counts(self, run: FinishedRun) -> Counts:
-        """Return (S, K, K), a run's confusion matrix for each speaker, rows the true label."""
-        if run.path not in self._counts:
-            self._counts[run.path] = self._count(run, np.arange(len(run.ids)))
-        return self._counts[run.path]
+    def sums(self, run: FinishedRun) -> NDArray:
+        """Return (S, ...), what each speaker adds to the sums of a run; see `Task.sums_by_speaker`."""
+        if run.path not in self._sums:
+            self._sums[run.path] = self._summed(run, np.arange(len(run.ids)))
+        return self._sums[run.path]
 
-    def pooled(self, runs: Runs, rows: Rows | None = None) -> Counts:
-        """Return (S, R, K, K), folds summed, with only some ``rows`` of the runs that are named there."""
-        parts: dict[Cell | int, Counts] = {}
+    def pooled(self, runs: Runs, rows: Rows | None = None) -> NDArray:
+        """Return (S, R, ...), folds summed, with only some ``rows`` of the runs that are named there."""
+        parts: dict[Cell | int, NDArray] = {}
         for cell, run in runs.items():
-            counts = self._count(run, rows[cell]) if rows and cell in rows else self.counts(run)
+            sums = self._summed(run, rows[cell]) if rows and cell in rows else self.sums(run)
             key = self.repetition(cell)
-            parts[key] = parts[key] + counts if key in parts else counts
+            parts[key] = parts[key] + sums if key in parts else sums
         return np.stack(list(parts.values()), axis=1)
 
-    def _count(self, run: FinishedRun, rows: NDArray[np.int64]) -> Counts:
+    def _summed(self, run: FinishedRun, rows: NDArray[np.int64]) -> NDArray:
         speakers = self._speaker[run.path][rows]
-        return self._task.sums_by_speaker(run.labels[rows], run.predicted[rows], speakers, len(self.speakers))
+        return self.task.sums_by_speaker(run.truth[rows], run.predicted[rows], speakers, len(self.speakers))
 
 
 def _overlap(runs: Sequence[FinishedRun]) -> bool:
     """Return whether two folds have a clip in common. Raises: UserError where runs differ on a clip."""
-    known: dict[str, tuple[str, int]] = {}
+    known: dict[str, tuple[Hashable, ...]] = {}
     fold_of: dict[str, str] = {}
     first_of: dict[str, FinishedRun] = {}
     overlap = False
@@ -72,7 +70,7 @@ def _overlap(runs: Sequence[FinishedRun]) -> bool:
         first = first_of.setdefault(run.fold, run)
         if first is not run and _same_truth(first, run):
             continue
-        for clip, *truth in zip(run.ids, run.speakers, run.labels.tolist(), strict=True):
+        for clip, *truth in zip(run.ids, run.speakers, run.truths, strict=True):
             if known.setdefault(clip, tuple(truth)) != tuple(truth):
                 raise UserError(
                     f"clip {clip} has another speaker or label in {run.path} than in runs before it: "
@@ -84,4 +82,4 @@ def _overlap(runs: Sequence[FinishedRun]) -> bool:
 
 def _same_truth(one: FinishedRun, other: FinishedRun) -> bool:
     same_clips = one.ids == other.ids and one.speakers == other.speakers
-    return same_clips and np.array_equal(one.labels, other.labels)
+    return same_clips and np.array_equal(one.truth, other.truth)

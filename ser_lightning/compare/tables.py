@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.compare.comparison import ALL_PAIRS_SHOWN_UP_TO, Comparison, Group, Pair
-from ser_lightning.report.numbers import bracketed, decimal, minutes, p_value, percent, spread
+from ser_lightning.report.metric_style import headline_style, headline_title, style_of
+from ser_lightning.report.numbers import decimal, minutes, p_value
 from ser_lightning.report.protocol import corpora, known_of_speakers, label_source
 from ser_lightning.report.table_cells import plain
-from ser_lightning.utils.errors import counted
 
 _MOST_ROWS = 40  # of a table on a terminal
 _FAILED = 10  # that are named
@@ -39,7 +39,7 @@ def headline(comparison: Comparison) -> str:
         f"split {known['split']}",
         speakers,
         *filter(None, [known_of_speakers(known.get("speaker_clips"))]),
-        f"{counted(comparison.labels, 'label')} ({label_source(known['label_source'])})",
+        f"{comparison.task.summary} ({label_source(known['label_source'])})",
         f"epoch by {known['selection']}",
         *["SYNTHETIC SPEECH"] * comparison.synthetic,
     ]
@@ -55,18 +55,42 @@ def shown_pairs(comparison: Comparison) -> list[Pair]:
 
 def pair_heading(comparison: Comparison) -> str:
     """Return the heading above the names of pairs."""
-    return "UAR of" if _every_pair(comparison) else f"UAR of {plain(comparison.groups[0].name)} minus that of"
+    title = headline_title(comparison.task)
+    return (
+        f"{title} of" if _every_pair(comparison) else f"{title} of {plain(comparison.groups[0].name)} minus that of"
+    )
+
+
+def tests_clips(comparison: Comparison) -> bool:
+    """Return whether pairs are tested over clips, too, which were recognised or not."""
+    return any(pair.mcnemar_p is not None for pair in comparison.pairs)
+
+
+def pair_columns(comparison: Comparison) -> list[str]:
+    """Return the headings of what `pair_cells` gives beside the names."""
+    return ["difference", "p speakers", *["p clips"] * tests_clips(comparison), "d"]
 
 
 def pair_cells(comparison: Comparison, pair: Pair) -> list[str]:
-    """Return the names, the difference and its interval, both p, the effect size."""
+    """Return the names, the difference and its interval, each p, the effect size."""
     return [
         plain(f"{pair.first} − {pair.second}" if _every_pair(comparison) else pair.second),
-        bracketed(pair.difference, signed=True),
+        headline_style(comparison.task).bracketed(pair.difference, signed=True),
         p_value(pair.permutation_holm_p),
-        p_value(pair.mcnemar_holm_p),
+        *[p_value(pair.mcnemar_holm_p)] * tests_clips(comparison),
         decimal(pair.effect_size, 2),
     ]
+
+
+def score_columns(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return the name and the title of each score beside the headline."""
+    names = list(comparison.groups[0].scores)[1:]
+    return [(name, comparison.task.metrics[name].title) for name in names]
+
+
+def score_cell(comparison: Comparison, group: Group, name: str) -> str:
+    """Return a score without unit and interval."""
+    return style_of(comparison.task.metrics[name]).value(group.scores[name].value, unit="")
 
 
 def _every_pair(comparison: Comparison) -> bool:
@@ -88,17 +112,19 @@ def _brief(reason: str) -> str:
 def legend(comparison: Comparison) -> str:
     """Return what the numbers are."""
     n_tests = len(comparison.pairs)
-    text = "Per cent; in brackets 95 % intervals by a bootstrap over speakers; ± standard deviation over seeds."
+    unit = "Per cent; in" if headline_style(comparison.task).is_share else "In"
+    text = f"{unit} brackets 95 % intervals by a bootstrap over speakers; ± standard deviation over seeds."
     if not n_tests:
         return text
-    corrected = f" Both p after Holm's correction for {n_tests} tests." if n_tests > 1 else ""
+    each = "Both p" if tests_clips(comparison) else "p"
+    corrected = f" {each} after Holm's correction for {n_tests} tests." if n_tests > 1 else ""
+    clips = " p clips: McNemar's test, which takes clips of a speaker for independent." * tests_clips(comparison)
     left_out = (
         f" Of {n_tests} pairs, those with the best are shown." if len(shown_pairs(comparison)) < n_tests else ""
     )
     return (
-        f"{text} p speakers: paired permutation test over speakers. p clips: McNemar's test, which takes clips "
-        f"of a speaker for independent.{corrected} d: Cohen's, of what each speaker adds to the difference."
-        f"{left_out}"
+        f"{text} p speakers: paired permutation test over speakers.{clips}{corrected} d: Cohen's, of what each "
+        f"speaker adds to the difference.{left_out}"
     )
 
 
@@ -125,28 +151,32 @@ def _parts(comparison: Comparison, *, wide: bool) -> Iterator[RenderableType]:
 
 
 def _groups(comparison: Comparison, *, wide: bool) -> Table:
-    if_wide = ["macro-F1", "clips", "speakers", "minutes"] * wide
-    table = _table("", "model", "UAR", "seeds ±", "accuracy", *if_wide, "folds×seeds", "parameters")
+    style, scores = headline_style(comparison.task), score_columns(comparison)
+    titles = [title for _, title in scores]
+    if_wide = [*titles[1:], "clips", "speakers", "minutes"] * wide
+    headings = (headline_title(comparison.task), "seeds ±", titles[0], *if_wide, "folds×seeds", "parameters")
+    table = _table("", "model", *headings)
     for rank, group in enumerate(comparison.groups[:_MOST_ROWS], start=1):
         table.add_row(
             str(rank),
             plain(group.name),
-            bracketed(group.uar),
-            spread(group.uar_sd),
-            percent(group.accuracy.value, unit=""),
-            *[percent(group.macro_f1, unit=""), f"{group.n_clips:,}", str(group.n_speakers)] * wide,
+            style.bracketed(group.headline),
+            style.spread(group.headline_sd),
+            score_cell(comparison, group, scores[0][0]),
+            *[score_cell(comparison, group, name) for name, _ in scores[1:]] * wide,
+            *[f"{group.n_clips:,}", str(group.n_speakers)] * wide,
             *[minutes(group.minutes)] * wide,
             grid_text(group),
             f"{group.parameters:,}" if group.parameters is not None else "–",
             style="bold" if rank == 1 else "",
         )
     if comparison.annotators is not None:
-        table.add_row("", "annotators", percent(comparison.annotators, unit=""), style="dim")
+        table.add_row("", "annotators", style.value(comparison.annotators, unit=""), style="dim")
     return table
 
 
 def _pairs(comparison: Comparison) -> Table:
-    table = _table("", pair_heading(comparison), "difference", "p speakers", "p clips", "d")
+    table = _table("", pair_heading(comparison), *pair_columns(comparison))
     for pair in shown_pairs(comparison)[:_MOST_ROWS]:
         table.add_row("", *pair_cells(comparison, pair))
     return table

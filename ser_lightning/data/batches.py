@@ -31,8 +31,8 @@ class Batch(NamedTuple):
 
     waveform: Tensor  # (B, T) int16, padded with zeros
     lengths: Tensor  # (B,) int64, samples
-    label: Tensor  # (B,) int64, the class a clip is tested by; -1 where it can only train
-    target: Tensor  # (B, K) float32, what it is trained as: one class, or shares of several
+    label: Tensor  # (B,) int64, the class a clip is tested by, -1 where it can only train; (B, K) float32 numbers
+    target: Tensor  # (B, K) float32, what it is trained as: one class, shares of several, or numbers
     index: Tensor  # type: ignore[assignment]  # (B,) int64; shadows a method of tuple
 
 

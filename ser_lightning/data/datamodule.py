@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -22,7 +21,7 @@ from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
 from ser_lightning.data.sources import Sources
 from ser_lightning.data.splits.split import Split, SplitRule, TestedElsewhere, refuse_empty, split
-from ser_lightning.tasks.classification import Classification
+from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import UserError, check, some
 
 _ODD = {
@@ -117,11 +116,11 @@ class EmotionDataModule(LightningDataModule):
             raise UserError("\n".join([str(error), *self._sources.complaints()])) from error
 
     def listed_clips(self, subset: str) -> dict[str, int]:
-        """Count clips of "train", "val" or "test" by label before any is decoded.
+        """Count clips of "train", "val" or "test" by label or target before any is decoded.
 
         Raises: UserError where there is no such split, naming also the files that are known to be unusable.
         """
-        return _by_label(self._listed, getattr(self._listed_split, subset))
+        return _by_output(self._listed, getattr(self._listed_split, subset))
 
     @property
     def rules(self) -> dict[str, SplitRule]:
@@ -135,6 +134,10 @@ class EmotionDataModule(LightningDataModule):
         """Decode the corpora into the cache, where that has not been done."""
         _ = self.clips
 
+    def prepare_part(self, number: int, n_parts: int) -> int:
+        """Decode one part of the corpora: see `Sources.prepare_part`."""
+        return self._sources.prepare_part(number, n_parts)
+
     def setup(self, stage: str | None = None) -> None:
         """Open the cache and split it; doing so again costs nothing."""
         if self._split is not None:
@@ -146,16 +149,14 @@ class EmotionDataModule(LightningDataModule):
             for line in part.packed.report.lines():
                 log.warning("%s: %s", part.corpus.title, line)
         if self.clips.long:
-            cut = self.clips.long_clips
-            done = {"crop": "cropped to their middle", "split": "trained and tested in pieces"}[cut.on_long]
-            log.warning("clips longer than %g s are %s: %s", cut.max_clip_seconds, done, some(self.clips.long))
+            log.warning("%s: %s", self.clips.long_clips.sentence, some(self.clips.long))
         for kind, names in self._odd_parts().items():
             log.warning(_ODD[kind], ", ".join(names))
 
     def _split_of(self, clips: LabelledClips) -> Split:
         """Split clips; those without a label to test by may only train."""
         parts = split(clips.manifest, self.rules[self._split_name], self._fold)
-        known = clips.reference >= 0
+        known = clips.testable
         parts = replace(
             parts,
             val=tuple(row for row in parts.val if known[row]),
@@ -165,14 +166,9 @@ class EmotionDataModule(LightningDataModule):
         return parts
 
     @property
-    def task(self) -> Classification:
+    def task(self) -> Task:
         """Return what is predicted of these clips."""
-        return Classification(self.labels)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Return the K class names."""
-        return self.clips.labels
+        return self.clips.task
 
     @property
     def manifest(self) -> Manifest:
@@ -185,30 +181,29 @@ class EmotionDataModule(LightningDataModule):
         assert self._split is not None, "setup() comes first"
         return self._split
 
-    def class_counts(self) -> Tensor:
-        """Count training clips, or their pieces, by label, (K,) float; one trained as shares counts as these."""
+    def training_targets(self) -> Tensor:
+        """Return what the training clips, or their pieces, are trained as, (P, K) float32."""
         trained = self.clips.pieces.clip[self.clips.pieces_of(self.split.train)]
-        return torch.from_numpy(self.clips.target[trained]).sum(0)
+        return torch.from_numpy(self.clips.target[trained])
 
-    def clips_by_label(self, subset: str) -> dict[str, int]:
-        """Count clips of "train", "val" or "test" by label, labels without any included."""
-        return _by_label(self.clips, getattr(self.split, subset))
+    def clips_by_output(self, subset: str) -> dict[str, int]:
+        """Count clips of "train", "val" or "test" by label or target, those without any included."""
+        return _by_output(self.clips, getattr(self.split, subset))
 
     def warnings(self) -> dict[str, int]:
         """Count warnings of each kind, of the clips and of the split; those of the split are logged by `setup`."""
         counts = self.clips.warnings() | {kind: len(names) for kind, names in self._odd_parts().items()}
         used = (*self.split.train, *self.split.val, *self.split.test)
-        outside = int((np.delete(self.clips.reference, used) >= 0).sum())
+        outside = int(np.delete(self.clips.testable, used).sum())
         return counts | ({"outside_split": outside} if outside else {})
 
     def _odd_parts(self) -> dict[str, list[str]]:
         """Who or what makes a split odd, by kind of warning."""
         validating = (self.manifest[row] for row in self.split.val)
         validators = sorted({clip.speaker for clip in validating if clip.speaker_is_known})
-        untaught = (self.class_counts() == 0).tolist()  # a clip may teach several labels
-        absent = {"train": [label for label, none in zip(self.labels, untaught, strict=True) if none]}
+        absent = {"train": self.task.untrained(self.training_targets().numpy())}  # a clip may teach several labels
         for subset, rows in (("val", self.split.val), ("test", self.split.test)):
-            absent[subset] = [label for label, n in self.clips_by_label(subset).items() if rows and not n]
+            absent[subset] = [label for label, n in self.clips_by_output(subset).items() if rows and not n]
         trained = {self.manifest[row].speaker for row in self.split.train}
         known = [who for who in validators if who in trained and self.split.speaker_independent]
         kinds = {
@@ -301,6 +296,5 @@ class EmotionDataModule(LightningDataModule):
         )
 
 
-def _by_label(clips: LabelledClips, rows: Sequence[int]) -> dict[str, int]:
-    counts = Counter(clips.manifest[row].emotion for row in rows)
-    return {label: counts[label] for label in clips.labels}
+def _by_output(clips: LabelledClips, rows: Sequence[int]) -> dict[str, int]:
+    return clips.task.count_clips(clips.reference[np.asarray(rows, dtype=np.int64)])

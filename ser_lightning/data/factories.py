@@ -1,5 +1,6 @@
 """Makes data modules of what conf/data says: the arguments of these functions are its keys."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.long_clips import MAX_CLIP_SECONDS, LongClips
-from ser_lightning.data.sources import Source, Sources
+from ser_lightning.data.source import Source
+from ser_lightning.data.sources import Sources
+from ser_lightning.data.spelling import normalise
 from ser_lightning.data.splits.rules import SplitFromFile
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.utils.errors import UserError
@@ -22,7 +25,9 @@ def user_csv(*, manifest: str | None, **options: Any) -> EmotionDataModule:
     """Make the data module of a user's CSV; ``options`` are those of `_module`."""
     if manifest is None:
         raise UserError("data=csv needs data.manifest=FILE, a CSV with the columns path, emotion, speaker")
-    source = _source(manifest, None, "data.manifest", is_list=True, folds=_reads_column(options))
+    source = _source(
+        manifest, None, "data.manifest", is_list=True, folds=_reads_column(options), targets=_targets(options)
+    )
     return _module([source], **options)
 
 
@@ -47,7 +52,14 @@ def pooled_corpora(
     for name in roots:
         _source(name, None, f"data.roots.{name}")
     training = [
-        _source(name, roots.get(name), "data.corpora", f"data.roots.{name}", folds=_reads_column(options))
+        _source(
+            name,
+            roots.get(name),
+            "data.corpora",
+            f"data.roots.{name}",
+            folds=_reads_column(options),
+            targets=_targets(options),
+        )
         for name in corpora
     ]
     test_setting = "data.test_root"
@@ -65,6 +77,8 @@ def _module(
     label_map: Mapping[str, str] | None = None,
     labels: str = "intended",
     votes: str | None = None,
+    targets: Sequence[str] | None = None,
+    ranges: Mapping[str, Sequence[float]] | None = None,
     on_bad: str = "error",
     download: bool = False,
     same_speakers: bool | str | None = None,
@@ -75,9 +89,15 @@ def _module(
     """``test_corpus`` is only tested on; the rest is as in `Sources`, `LongClips` and `EmotionDataModule`."""
     if test_root is not None and test_corpus is None:
         raise UserError(f"data.test_root={test_root} has no effect without data.test_corpus=NAME")
+    names = _targets({"targets": targets})
+    test = None
+    if test_corpus is not None:
+        test = _source(test_corpus, test_root, "data.test_corpus", test_setting, targets=names)
     sources = Sources(
         training=training,
-        test=_source(test_corpus, test_root, "data.test_corpus", test_setting) if test_corpus is not None else None,
+        test=test,
+        targets=names,
+        ranges=_ranges(ranges),
         label_map=label_map,
         labels=labels,
         votes=_path(votes),
@@ -100,15 +120,16 @@ def _source(
     *,
     is_list: bool = False,
     folds: bool = False,
+    targets: Sequence[str] = (),
 ) -> Source:
     """By its name, or, of a user's own, by the path of its CSV.
 
     ``named_by`` and ``setting`` are what says its name and where it lies; ``folds``: its column fold is going to be
-    used.
+    used; ``targets``: its columns of numbers.
     """
     try:
         if is_list or name.endswith(".csv"):
-            corpus = read_csv_corpus(Path(name).expanduser(), folds=folds)
+            corpus = read_csv_corpus(Path(name).expanduser(), folds=folds, targets=targets)
         else:
             corpus = load_corpus(name)
     except UserError as error:
@@ -120,6 +141,28 @@ def _reads_column(options: Mapping[str, Any]) -> bool:
     """Return whether the chosen split is made of the lists' own column fold."""
     rule = (options.get("splits") or {}).get(options.get("split"))
     return isinstance(rule, SplitFromFile) and rule.reads_manifest
+
+
+def _targets(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of numbers to predict, as columns are named. Raises: UserError for what is no list."""
+    given = options.get("targets") or ()
+    if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+        raise UserError(f"data.targets={given} is no list of names: say data.targets=[arousal,valence]")
+    return tuple(normalise(name).lower() for name in given)
+
+
+def _ranges(given: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[float, float]]:
+    """Return the lowest and highest of numbers by name. Raises: UserError for what are none."""
+    ranges = {}
+    for name, ends in (given or {}).items():
+        try:
+            low, high = (float(end) for end in ends)
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if not low < high:
+            raise UserError(f"data.ranges.{name}={ends} is no range: say the lowest and the highest, as [1, 7]")
+        ranges[normalise(str(name)).lower()] = (low, high)
+    return ranges
 
 
 def _answer(text: bool | str | None) -> bool | None:

@@ -16,14 +16,14 @@ from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.labels import Labelling
 from ser_lightning.data.long_clips import LongClips
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.prepare.cache import PackedCorpus
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
+from ser_lightning.data.prepare.packed_corpus import PackedCorpus
 from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, annotator_scores
-from ser_lightning.runs.label_sources import INTENDED
-from ser_lightning.runs.result import Annotators, CorpusFacts
-from ser_lightning.tasks.task import TestClips
+from ser_lightning.runs.label_sources import INTENDED, MAJORITY, SOFT
+from ser_lightning.runs.result_parts import Annotators, CorpusFacts
+from ser_lightning.tasks.task import Task, TestClips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class LabelledClips:
 
     Args:
         parts: the corpora.
-        labels: the K class names.
+        task: what is predicted of them.
         facts: what the protocol of a result says of the labels.
         test_corpus: the name of the part that is for the test alone, if there is one.
         same_speakers: whether speakers of the same name in users' lists are the same people; None: not known.
@@ -62,21 +62,22 @@ class LabelledClips:
         people: the N speakers, each with the corpus's name.
         pieces: the P pieces of clips that models are run on: the clips themselves, where none is too long.
         target: (N, K) float32, what a clip is trained as.
-        reference: (N,) int64, the class a clip is tested by, -1 where it can only train.
+        reference: (N,) int64, the class a clip is tested by, -1 where it can only train; or (N, K) float32 numbers.
+        testable: (N,) bool, which clips there is something to test by.
     """
 
     def __init__(
         self,
         *,
         parts: Sequence[Part],
-        labels: Sequence[str],
+        task: Task,
         facts: Mapping[str, Any] | None = None,
         test_corpus: str | None = None,
         same_speakers: bool | None = None,
         long_clips: LongClips | None = None,
     ):
         self.parts = tuple(parts)
-        self.labels = tuple(labels)
+        self.task = task
         self.facts = dict(facts or {})
         self.test_corpus = test_corpus
         self.same_speakers = same_speakers
@@ -87,6 +88,7 @@ class LabelledClips:
         self.pieces = self.long_clips.pieces(n_samples, SAMPLE_RATE_HZ)
         self.target = np.concatenate([part.labelling.target[part.rows] for part in self.parts])
         self.reference = np.concatenate([part.labelling.reference[part.rows] for part in self.parts])
+        self.testable = np.concatenate([part.labelling.testable[part.rows] for part in self.parts])
         self._part = np.repeat(np.arange(len(self.parts)), [len(part.rows) for part in self.parts])
         self._row = np.concatenate([part.rows for part in self.parts])
 
@@ -103,15 +105,14 @@ class LabelledClips:
         return people
 
     def _utterances(self) -> Iterator[Utterance]:
-        emotions = (*self.labels, "")  # the last for a clip without a reference, -1
         alone = f"{self._names[0]}:" if len(self._names) == 1 else ""  # of one corpus the name says nothing
         people = iter(self.people)
         for part in self.parts:
             prefix = f"{part.corpus.name}:".removeprefix(alone)
-            reference = part.labelling.reference.tolist()
+            emotions = self.task.emotions(part.labelling.reference)
             for row in part.rows.tolist():
-                speaker = next(people).removeprefix(alone)
-                yield _renamed(part.packed.manifest[row], prefix, speaker, emotions[reference[row]])
+                clip, speaker = part.packed.manifest[row], next(people).removeprefix(alone)
+                yield _renamed(clip, prefix, speaker, clip.emotion if emotions is None else emotions[row])
 
     def origin(self, index: int) -> tuple[str, str]:
         """Return the name of the corpus that a clip is of, and what that calls the speaker."""
@@ -138,6 +139,11 @@ class LabelledClips:
         return "+".join(self._names)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the classes that the clips are of; none where numbers are predicted."""
+        return self.task.labels
+
+    @property
     def title(self) -> str:
         """Return the same for people."""
         return " + ".join(part.corpus.title for part in self.parts)
@@ -161,7 +167,7 @@ class LabelledClips:
         unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
         unknown = sum(not clip.speaker_is_known for clip in self.manifest)
         others = {
-            "left_out_by_label": unlabelled,
+            self.task.left_out: unlabelled,
             "unknown_speaker": unknown,
             self.long_clips.warning: len(self.long),
         }
@@ -199,8 +205,9 @@ class LabelledClips:
         return TestClips(
             ids=[clip.id for clip in clips],
             speakers=[clip.speaker for clip in clips],
-            emotions=[clip.emotion for clip in clips],
+            truth=self.reference[np.asarray(indices, dtype=np.int64)],
             columns={
+                "emotion": [clip.emotion for clip in clips],
                 "corpus": [clip.corpus for clip in clips],
                 "sex": [clip.sex for clip in clips],
                 "age": [clip.age_group for clip in clips],
@@ -212,7 +219,7 @@ class LabelledClips:
 
     def _vote_shares(self, indices: Sequence[int]) -> np.ndarray | None:
         """Return the shares of votes (N, K) on clips that are labelled by votes, all on one of the labels."""
-        if self.facts.get("label_source", INTENDED) == INTENDED:
+        if self.facts.get("label_source") not in (MAJORITY, SOFT):
             return None
         tables = [
             part.votes.on(self.labels, [part.packed.manifest[self._row[index]].id])[0, :-1]

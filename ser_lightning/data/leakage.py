@@ -12,7 +12,7 @@ from ser_lightning.data.corpora.corpus import corpus_names
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.spelling import loose_key
-from ser_lightning.runs.result import Shared
+from ser_lightning.runs.result_parts import Shared
 from ser_lightning.utils.errors import UserError, some
 
 TRAIN_TEST, VAL_TEST, TRAIN_VAL = "train/test", "val/test", "train/val"

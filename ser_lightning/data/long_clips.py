@@ -1,6 +1,6 @@
 """What becomes of clips that are longer than a network should take at once: their middle, or pieces of them.
 
-N: clips.  P: pieces, N at least.  K: classes.
+N: clips.  P: pieces, N at least.  K: labels or targets.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import UserError, check
 
 MAX_CLIP_SECONDS = 600.0
@@ -32,6 +33,12 @@ class LongClips:
         if self.on_long not in ON_LONG:
             raise UserError(f"data.on_long={self.on_long} is not known: use {', '.join(ON_LONG)}")
         check("data.", above=0, max_clip_seconds=self.max_clip_seconds)
+
+    @property
+    def sentence(self) -> str:
+        """Say what becomes of long clips."""
+        done = "cropped to their middle" if self.on_long == "crop" else "trained and tested in pieces"
+        return f"clips longer than {self.max_clip_seconds:g} s are {done}"
 
     @property
     def warning(self) -> str:
@@ -90,13 +97,13 @@ class Pieces:
         return len(self.clip) > self.n_clips
 
 
-def joined(clip: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Join logits (P, K) of pieces of clips (P,): return the clips (N,), by number, and their logits (N, K).
+def joined(clip: Tensor, outputs: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """Join outputs (P, K) for pieces of clips (P,): return the clips (N,), by number, and their outputs (N, K).
 
-    Those of a clip in pieces are means of log-probabilities; if no clip is, all logits stay as they are.
+    Those of a clip in pieces are means of what the task averages; if no clip is, all outputs stay as they are.
     """
     clips, place, n_pieces = clip.unique(return_inverse=True, return_counts=True)
     if len(clips) == len(clip):
-        return clips, logits[clip.argsort()]
-    sums = logits.new_zeros(len(clips), logits.shape[1]).index_add_(0, place, logits.log_softmax(-1))
+        return clips, outputs[clip.argsort()]
+    sums = outputs.new_zeros(len(clips), outputs.shape[1]).index_add_(0, place, task.averaged(outputs))
     return clips, sums / n_pieces[:, None]

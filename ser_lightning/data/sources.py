@@ -1,59 +1,31 @@
 """Opens the corpora that are asked for, and joins their labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ser_lightning.data.corpora import Corpus
-from ser_lightning.data.download import default_folder, download
 from ser_lightning.data.labelled_clips import LabelledClips, Part
 from ser_lightning.data.labels import (
     by_intention,
+    by_values,
     by_votes,
     check_labels,
     map_emotions,
     read_label_map,
 )
 from ser_lightning.data.long_clips import LongClips
-from ser_lightning.data.prepare.cache import PackedCorpus, bad_list, find, pack, undecoded
-from ser_lightning.data.prepare.scan import Scan, scan
-from ser_lightning.data.spelling import loose_key
+from ser_lightning.data.prepare.cache import bad_list, pack, pack_part, undecoded
+from ser_lightning.data.prepare.packed_corpus import PackedCorpus
+from ser_lightning.data.prepare.scan import Scan
+from ser_lightning.data.source import Source, check_speakers, named_apart
+from ser_lightning.data.values import check_targets, check_values, joint_ranges
 from ser_lightning.data.votes import Votes, is_votes_table, read_votes_table
 from ser_lightning.runs.label_sources import INTENDED, LABEL_SOURCES, SOFT, current_name
-from ser_lightning.utils.errors import UserError, some
-
-_POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A corpus and where it lies; ``root`` None: where a download would put it. ``setting`` is what says where."""
-
-    corpus: Corpus
-    root: Path | None
-    setting: str = "data.root"
-
-    def find(self, *, fetch: bool) -> Scan:
-        """List its files; ``fetch``: download it first, where it is not there."""
-        root = self.root
-        if root is None and self.corpus.remote is not None:
-            root = default_folder(self.corpus)
-            if not root.is_dir() and not fetch:
-                root = None
-        if fetch and root is not None and not self._is_there(root):
-            download(self.corpus, root)
-        return find(self.corpus, root, setting=self.setting)
-
-    def _is_there(self, root: Path) -> bool:
-        """Return whether as many files of sound are there as there should be, whatever they are."""
-        try:
-            scanned = scan(self.corpus, root)
-        except UserError:
-            return False
-        sounds = [file for file in scanned.files if file.size_bytes > _POINTER_BYTES]
-        return len(sounds) >= (self.corpus.n_clips or 1)
+from ser_lightning.tasks.registry import task_for, task_of
+from ser_lightning.tasks.task import Task
+from ser_lightning.utils.errors import UserError
 
 
 class Sources:
@@ -64,7 +36,9 @@ class Sources:
         test: one that is only tested on; then the test folds of the others train.
         label_map: joint label by a corpus's own, or "drop"; needed for more than one corpus.
         labels: one of `LABEL_SOURCES`; those of votes are for corpora that have annotators' votes.
-        votes: table of votes on one corpus; None: looked for beside it.
+        votes: table of votes on one corpus, or of what else annotators said; None: looked for beside it.
+        targets: numbers to predict instead of labels, by name.
+        ranges: of such numbers, where the corpora have none of their own: the lowest and highest there may be.
         on_bad: "error" or "exclude", for files that cannot be used.
         fetch: download what is not there.
         same_speakers: whether speakers of the same name in two users' lists are the same people; None is no answer.
@@ -81,24 +55,37 @@ class Sources:
         label_map: Mapping[str, str] | None = None,
         labels: str = "intended",
         votes: Path | None = None,
+        targets: Sequence[str] = (),
+        ranges: Mapping[str, tuple[float, float]] | None = None,
         on_bad: str = "error",
         fetch: bool = False,
         same_speakers: bool | None = None,
         long_clips: LongClips | None = None,
     ):
-        self._all = _named_apart([*training, *([test] if test else [])])
+        self._all = named_apart([*training, *([test] if test else [])])
         self._test_corpus = self._all[-1].corpus.name if test else None
         self._same_speakers = same_speakers
         self._long_clips = long_clips or LongClips()
         self._label_map = read_label_map(label_map or {})
         self._label_source = current_name(labels)
         self._votes = votes
+        self._targets = tuple(targets)
+        self._ranges = dict(ranges or {})
         self._on_bad = on_bad
         self._fetch = fetch
-        _check(self._all, self._label_source, self._label_map)
+        if targets:
+            check_labels(self._targets, fewest=1)
+            check_targets([source.corpus for source in self._all], labels, self._targets)
+        else:
+            _check(self._all, self._label_source, self._label_map)
         if votes is not None and len(self._all) > 1:
             raise UserError(f"data.votes={votes} names votes of one corpus, and there are {len(self._all)}")
-        _check_speakers(self._all, same_speakers)
+        if votes is not None and targets and self._all[0].corpus.read_values is None:
+            raise UserError(
+                f"data.votes={votes} has no effect with data.targets: {self._all[0].corpus.title} has its "
+                "numbers in its own tables"
+            )
+        check_speakers(self._all, same_speakers)
 
     @property
     def test_corpus(self) -> str | None:
@@ -123,6 +110,14 @@ class Sources:
             ]
         )
 
+    def prepare_part(self, number: int, n_parts: int) -> int:
+        """Decode one of ``n_parts`` of each corpus, for `open` to join; return how many files it has."""
+        refused_from_s = self._long_clips.refused_from_s
+        return sum(
+            pack_part(source.corpus, scanned, number, n_parts, refused_from_s=refused_from_s)
+            for source, scanned in self._with_files()
+        )
+
     def complaints(self) -> list[str]:
         """Name the files that are known to be unusable before anything is decoded, unless these are left out."""
         if self._on_bad != "error":
@@ -135,16 +130,49 @@ class Sources:
         return zip(self._all, self._scans, strict=True)
 
     def _labelled(self, packed: Sequence[PackedCorpus]) -> LabelledClips:
-        parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
-        check_labels(labels, fewest=1)
+        parts, task = self._with_numbers(packed) if self._targets else self._with_labels(packed)
         return LabelledClips(
             parts=parts,
-            labels=labels,
+            task=task,
             facts=self._facts(),
             test_corpus=self._test_corpus,
             same_speakers=self._same_speakers,
             long_clips=self._long_clips,
         )
+
+    def _with_labels(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
+        parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
+        check_labels(labels, fewest=1)
+        return parts, task_of({"task": task_for(None).name, "labels": labels})
+
+    def _with_numbers(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
+        """Give each clip the numbers that are to be predicted, whatever its emotion.
+
+        Raises: UserError for numbers that are out of range, and for one that no clip of a corpus has.
+        """
+        ranges = joint_ranges([source.corpus for source in self._all], self._targets, self._ranges)
+        values = [self._values(source, one) for source, one in zip(self._all, packed, strict=True)]
+        for source, of_clips in zip(self._all, values, strict=True):
+            check_values(source.corpus, of_clips, self._targets, ranges)
+        parts = [
+            Part(corpus=source.corpus, packed=one, labelling=by_values(list(of_clips.values()), self._targets))
+            for source, one, of_clips in zip(self._all, packed, values, strict=True)
+        ]
+        entry = {"targets": self._targets, "ranges": [ranges.get(name) for name in self._targets]}
+        return parts, task_of({"task": task_for(self._targets).name, **entry})
+
+    def _values(self, source: Source, packed: PackedCorpus) -> dict[str, Mapping[str, float]]:
+        """Return the numbers of each clip by its id, out of the corpus's own tables where it has such."""
+        corpus = source.corpus
+        if corpus.read_values is None:
+            return {clip.id: clip.values for clip in packed.manifest}
+        table = corpus.read_values(source.root or Path(packed.report.folder), self._votes)
+        if table is None:
+            raise UserError(
+                f"data.targets={_listed(self._targets)} needs annotators' numbers, and no table of them is "
+                f"found for {corpus.title}: point to it with data.votes=FILE"
+            )
+        return {clip.id: table.get(clip.id, {}) for clip in packed.manifest}
 
     def _single(self, packed: PackedCorpus) -> tuple[list[Part], tuple[str, ...]]:
         corpus, votes = self._all[0].corpus, self._votes_on(self._all[0], packed)
@@ -215,45 +243,16 @@ class Sources:
             )
 
     def _facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"label_source": self._label_source}
-        if self._label_map:
+        facts: dict[str, Any] = {"label_source": "values" if self._targets else self._label_source}
+        if self._label_map and not self._targets:
             facts["label_map"] = self._label_map
         if self._test_corpus:
             facts["test_corpus"] = self._test_corpus
         return facts
 
 
-def _named_apart(sources: Sequence[Source]) -> list[Source]:
-    """Lists in files of the same name, or called like a corpus of ours, with a number behind the name.
-
-    Raises: UserError for a corpus, or a list, that is named twice.
-    """
-    named: dict[str, Source] = {}
-    for source in sources:
-        corpus, name, number = source.corpus, source.corpus.name, 2
-        while name in named:
-            if corpus.listing is None or corpus.where_to_get == named[name].corpus.where_to_get:
-                raise UserError(f"a corpus is named twice: {', '.join(each.corpus.name for each in sources)}")
-            name, number = f"{corpus.name}_{number}", number + 1
-        named[name] = source if name == corpus.name else replace(source, corpus=replace(corpus, name=name))
-    return list(named.values())
-
-
-def _check_speakers(sources: Sequence[Source], same_speakers: bool | None) -> None:
-    named = [(source.corpus.title, source.corpus.listing) for source in sources]
-    lists = [(title, listing) for title, listing in named if listing is not None]
-    spellings: dict[str, list[str]] = {}
-    for _, listing in lists:
-        names = sorted({facts.speaker for facts in listing.files.values()})
-        for key, name in {loose_key(name): name for name in names}.items():
-            spellings.setdefault(key, []).append(name)
-    twice = sorted(" or ".join(dict.fromkeys(names)) for names in spellings.values() if len(names) > 1)
-    if twice and same_speakers is None:
-        raise UserError(
-            f"more than one list ({', '.join(str(listing.folder / title) for title, listing in lists)}) "
-            f"has speakers called {some(twice)}: if these are the same people, add data.same_speakers=yes; "
-            "if not, data.same_speakers=no"
-        )
+def _listed(names: Sequence[str]) -> str:
+    return f"[{','.join(names)}]"
 
 
 def _check(sources: Sequence[Source], labels: str, label_map: Mapping[str, str]) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from ser_lightning.data.csv_table import read_table, refuse_faults
 from ser_lightning.evaluation.metrics import scores
-from ser_lightning.runs.result import Agreement, Annotators
+from ser_lightning.runs.result_parts import Agreement, Annotators
+from ser_lightning.utils.files import read_text
 
 PREFIX = "votes."  # of the columns that a table has for each emotion
 
@@ -56,9 +57,8 @@ class Votes:
 def is_votes_table(path: Path) -> bool:
     """Return whether a table has columns of votes, as far as can be told from its first line."""
     try:
-        with path.open("rb") as file:
-            return PREFIX.encode() in file.readline(1_000_000).lower()
-    except OSError:
+        return PREFIX in read_text(path).partition("\n")[0].lower()
+    except (OSError, ValueError):  # whoever reads it says why
         return False
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from ser_lightning.data.corpora import Corpus, load_corpus
 from ser_lightning.inference.checkpoint import Checkpoint
+from ser_lightning.report.metric_style import written_scores
 from ser_lightning.report.numbers import percent
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.runs.result import Result
+from ser_lightning.runs.result import ClassificationResult, Result
 from ser_lightning.utils.errors import UserError, counted
 
 _CAUTION = "What it predicts from speech says little about how people feel: conclude nothing about anybody from it."
@@ -42,7 +43,7 @@ def about(checkpoint: Checkpoint) -> About:
         facts=[
             _protocol(checkpoint.protocol),
             *_tested(checkpoint),
-            _UNCALIBRATED if checkpoint.temperature == 1 else _CALIBRATED,
+            *_confidence(checkpoint),
             *[_ONE_RECORDING] * (checkpoint.config["model"].get("frontend", {}).get("normalise") == "speaker"),
         ],
     )
@@ -76,10 +77,20 @@ def _protocol(protocol: Mapping[str, Any]) -> str:
 
 
 def _tested(checkpoint: Checkpoint) -> list[str]:
-    """Return its UAR in the test, where the file still lies in its run's directory."""
+    """Return its score in the test, where the file still lies in its run's directory."""
     run = RunDirectory(checkpoint.path.resolve().parent.parent)
     result = run.read_result() if checkpoint.path.resolve() == run.best else None
     if not isinstance(result, Result):
         return []
-    uar, chance = percent(result.metrics.test.uar), percent(1 / len(checkpoint.labels))
-    return [f"In its test it recognised {uar} of the clips of an emotion, on average; guessing gives {chance}."]
+    if isinstance(result, ClassificationResult):
+        uar, chance = percent(result.metrics.test.uar), percent(1 / checkpoint.task.n_outputs)
+        return [f"In its test it recognised {uar} of the clips of an emotion, on average; guessing gives {chance}."]
+    scores = ", ".join(written_scores(result.metrics.test, result.predicts))
+    return [f"In its test: {scores}; a CCC of 1 is perfect, and guessing gives 0."]
+
+
+def _confidence(checkpoint: Checkpoint) -> list[str]:
+    """Return what its probabilities are worth; nothing of numbers."""
+    if not checkpoint.task.labels:
+        return []
+    return [_UNCALIBRATED if checkpoint.temperature == 1 else _CALIBRATED]

@@ -41,7 +41,7 @@ def show(
     folder: Path,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Shown:
-    """Predict the emotion of a file and draw it.
+    """Predict what a file sounds like, and draw it.
 
     Args:
         window_s, hop_s: how a long recording is cut, as in `Windows`.
@@ -60,10 +60,12 @@ def show(
     prediction = model.predict_blocks(_blocks(samples, _BLOCK_S * rate_hz, on_progress), windows=windows)
     pictures = {theme.name: folder / f"{theme.name}.png" for theme in (LIGHT, DARK)}
     for theme in (LIGHT, DARK):
-        pictures[theme.name].write_bytes(draw(samples, rate_hz, prediction, theme))
+        pictures[theme.name].write_bytes(draw(samples, rate_hz, prediction, theme, model.ranges))
     player = folder / f"{path.stem}.wav"
     soundfile.write(player, samples, rate_hz, subtype="PCM_16")
-    return Shown(answer=words.answer(prediction), picture=words.picture(pictures, prediction), player=player)
+    return Shown(
+        answer=words.answer(prediction, model.ranges), picture=words.picture(pictures, prediction), player=player
+    )
 
 
 def _decoded(path: Path, sample_rate_hz: int) -> NDArray[np.int16]:

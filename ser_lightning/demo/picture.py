@@ -1,10 +1,10 @@
-"""Draw a recording: waveform, spectrogram and probabilities over time, on one time axis.
+"""Draw a recording: waveform, spectrogram, and probabilities or numbers over time, on one time axis.
 
-T: samples.  G: segments.  K: classes.
+T: samples.  G: segments.  K: labels or targets.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -27,14 +27,23 @@ _NAMED = 0.08  # a share that has room for a name
 _MINUTES_FROM_S = 100
 
 
-def draw(samples: NDArray[np.int16], sample_rate_hz: int, prediction: Prediction, theme: Theme) -> bytes:
-    """Draw samples (T,) and what was predicted of them, as a PNG."""
+def draw(
+    samples: NDArray[np.int16],
+    sample_rate_hz: int,
+    prediction: Prediction,
+    theme: Theme,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> bytes:
+    """Draw samples (T,) and what was predicted of them, as a PNG; ``ranges`` are those of numbers, by name."""
     figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor=theme.paper)
     FigureCanvasAgg(figure)
     wave, spectrum, shares = figure.subplots(3, sharex=True, height_ratios=(1, 1.7, 1.7), gridspec_kw=_PLACE)
     _draw_wave(wave, samples, prediction.duration_s, theme)
     _draw_spectrum(spectrum, samples, sample_rate_hz, theme)
-    _draw_shares(shares, prediction, theme)
+    if prediction.labelled:
+        _draw_shares(shares, prediction, theme)
+    else:
+        _draw_numbers(shares, prediction, theme, ranges or {})
     _count_time(shares, prediction.duration_s, theme)
     file = io.BytesIO()
     figure.savefig(file, format="png")
@@ -105,6 +114,31 @@ def _draw_shares(axes: Axes, prediction: Prediction, theme: Theme) -> None:
     axes.set_yticks([0.5, 1])
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     _dress(axes, "probabilities" if len(prediction.segments) == 1 else "probabilities over time", theme)
+
+
+def _draw_numbers(
+    axes: Axes, prediction: Prediction, theme: Theme, ranges: Mapping[str, tuple[float, float]]
+) -> None:
+    """Draw a line for each number, from the lowest to the highest of its range; its values are at its right end."""
+    edges = borders(prediction.segments)
+    audible = [not segment.silent for segment in prediction.segments]
+    names = list(prediction.values)
+    for number, name in enumerate(names):
+        values = np.array([segment.values[name] for segment in prediction.segments])  # (G,)
+        low, high = ranges.get(name, (float(values.min()), float(values.max()) or 1.0))
+        heights = np.where(audible, np.clip((values - low) / ((high - low) or 1.0), 0, 1), np.nan)
+        colour = theme.of_class(number, len(names))
+        axes.stairs(heights, edges, baseline=None, color=colour, linewidth=2.2)
+        if not prediction.silent:
+            text = f"{name} {prediction.values[name]:.2f} (of {low:g} to {high:g})"
+            axes.text(
+                0.01, 0.95 - 0.13 * number, text, color=colour, fontsize=9, transform=axes.transAxes, va="top"
+            )
+    if prediction.silent:
+        _write(axes, prediction.duration_s / 2, 0.5, "silent", theme.ink, box=theme.paper)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_yticks([0, 1], ["low", "high"])
+    _dress(axes, "predicted" if len(prediction.segments) == 1 else "predicted, over time", theme)
 
 
 def _write(axes: Axes, x: float, y: float, text: str, colour: str, *, box: str | None = None) -> None:

@@ -163,7 +163,7 @@ def make_server(
         path="/",
         server_name=host,
         theme=theme(),
-        css=css(len(model.labels)),
+        css=css(model.task.n_outputs),
         head=HEAD,
         footer_links=[],
         max_file_size=limits.RECORDING_BYTES,

@@ -10,7 +10,7 @@ from ser_lightning.demo import limits
 from ser_lightning.demo.about import About
 from ser_lightning.demo.colours import DARK, LIGHT
 from ser_lightning.inference.recognizer import Prediction, Segment
-from ser_lightning.report.numbers import clock, percent
+from ser_lightning.report.numbers import clock, decimal, percent
 from ser_lightning.utils.errors import counted
 
 HINT = Markup('<p class="hint">Choose a file or record yourself: the answer appears here. {}</p>').format(
@@ -35,12 +35,17 @@ def complaint(text: str) -> Markup:
     return Markup('<p class="complaint" role="alert">{}</p>').format(text)
 
 
-def answer(prediction: Prediction) -> Markup:
-    """Write the predicted emotion and a bar for each, or that the recording is silent."""
+def answer(prediction: Prediction, ranges: Mapping[str, tuple[float, float]] | None = None) -> Markup:
+    """Write the predicted emotion and a bar for each, or each number in its range, or that all is silent."""
     if prediction.silent:
         return Markup(
             '<p class="predicted" role="status">silent</p>'
             '<p class="hint">Nothing in it is above −60 dB of full scale: there is no answer.</p>'
+        )
+    if not prediction.labelled:
+        return Markup('<ul class="bars numbers" role="status">{}</ul>{}').format(
+            _numbers(prediction.values, ranges or {}),
+            _segments(prediction) if len(prediction.segments) > 1 else "",
         )
     return Markup('<p class="predicted" role="status">{} <span>{}</span></p><ul class="bars">{}</ul>{}').format(
         prediction.label,
@@ -52,12 +57,19 @@ def answer(prediction: Prediction) -> Markup:
 
 def picture(pngs: Mapping[str, Path], prediction: Prediction) -> Markup:
     """Write the picture for light and for dark surroundings; the page's style shows one of them."""
-    answer = "silent" if prediction.silent else f"most probable: {prediction.label}"
-    text = f"Waveform, spectrogram and probabilities over {prediction.duration_s:.1f} s; {answer}"
+    what = "probabilities" if prediction.labelled else ", ".join(prediction.values)
+    answer = "silent" if prediction.silent else _in_short(prediction)
+    text = f"Waveform, spectrogram and {what} over {prediction.duration_s:.1f} s; {answer}"
     return Markup("").join(
         Markup('<img class="on-{}" alt="{}" src="gradio_api/file={}">').format(theme, text, quote(png.as_posix()))
         for theme, png in pngs.items()
     )
+
+
+def _in_short(prediction: Prediction) -> str:
+    if prediction.labelled:
+        return f"most probable: {prediction.label}"
+    return ", ".join(f"{name} {decimal(value, 2)}" for name, value in prediction.values.items())
 
 
 def palette(n_classes: int) -> str:
@@ -80,6 +92,21 @@ def _bars(probabilities: Mapping[str, float], best: str) -> Markup:
     )
 
 
+def _numbers(values: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]) -> Markup:
+    """Write each number, and a bar from the lowest to where it lies between the ends of its range."""
+    bar = Markup(
+        '<li class="best" data-target="{}" data-value="{:.7g}"><span>{}</span>'
+        '<i title="{} to {}"><b style="width: {:.2f}%; background: var(--class{})"></b></i><span>{}</span></li>'
+    )
+    rows = []
+    for number, (name, value) in enumerate(values.items()):
+        low, high = ranges.get(name, (min(value, 0.0), max(value, 0.0) or 1.0))
+        share = min(max((value - low) / (high - low), 0.0), 1.0)
+        ends = decimal(low, 2), decimal(high, 2)
+        rows.append(bar.format(name, value, name, *ends, 100 * share, number, decimal(value, 2)))
+    return Markup("").join(rows)
+
+
 def _segments(prediction: Prediction) -> Markup:
     segments = prediction.segments
     silent = sum(segment.silent for segment in segments)
@@ -93,7 +120,11 @@ def _segments(prediction: Prediction) -> Markup:
 
 
 def _row(segment: Segment) -> Markup:
-    label, share = segment.label, percent(segment.confidence)
-    answer = ("silent", "") if segment.silent else (label, share)
-    times = clock(segment.start_s), clock(segment.end_s)
-    return Markup("<tr><td>{}–{}</td><td>{}</td><td>{}</td></tr>").format(*times, *answer)
+    if segment.labelled:
+        label, share = segment.label, percent(segment.confidence)
+        cells = ["silent", ""] if segment.silent else [label, share]
+    else:
+        numbers = [f"{name} {decimal(value, 2)}" for name, value in segment.values.items()]
+        cells = ["silent", *[""] * (len(numbers) - 1)] if segment.silent else numbers
+    answer = Markup("").join(Markup("<td>{}</td>").format(cell) for cell in cells)
+    return Markup("<tr><td>{}–{}</td>{}</tr>").format(clock(segment.start_s), clock(segment.end_s), answer)

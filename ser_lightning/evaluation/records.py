@@ -1,10 +1,10 @@
-"""What an evaluation gives, as typed values. K: labels."""
+"""What an evaluation gives, as typed values. K: labels or targets."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from ser_lightning.utils.records import Count, Interval, Record, Share
+from ser_lightning.utils.records import Correlation, Count, Interval, Record, Share
 
 
 class Scores(Record):
@@ -16,15 +16,66 @@ class Scores(Record):
     loss: float | None = None
     recall: dict[str, Share | None] = {}
 
+    @property
+    def by_output(self) -> dict[str, float | None]:
+        """Return the recall of each label."""
+        return dict(self.recall)
 
-class PartScores(Record):
+
+class TargetScores(Record):
+    """Scores of the numbers predicted for one target; None is what is not defined, as where nothing varies."""
+
+    ccc: Correlation | None
+    pearson: Correlation | None
+    mae: float | None
+    rmse: float | None
+
+
+class RegressionScores(TargetScores):
+    """Means over targets, and the scores of each."""
+
+    loss: float | None = None
+    targets: dict[str, TargetScores]
+
+    @property
+    def by_output(self) -> dict[str, float | None]:
+        """Return the CCC of each target."""
+        return {name: scores.ccc for name, scores in self.targets.items()}
+
+
+class Part(Record):
+    """How many clips and speakers a part of the test clips has, and its scores, whatever the task."""
+
+    n_clips: Count
+    n_speakers: Count
+
+    @property
+    def headline(self) -> float | None:
+        """Return the score that models are ranked by; None where it is not defined."""
+        raise NotImplementedError
+
+    @property
+    def headline_interval(self) -> list[float] | None:
+        """Return its interval."""
+        raise NotImplementedError
+
+    @property
+    def by_output(self) -> dict[str, float | None]:
+        """Return the score of each label or target; None where it is not defined."""
+        raise NotImplementedError
+
+    @property
+    def chance(self) -> float:
+        """Return what guessing gets."""
+        raise NotImplementedError
+
+
+class PartScores(Part):
     """Scores of a part of the test clips, with 95 % intervals over speakers; those are None for too few speakers.
 
     A label without clips has None for its recall, and is no part of the UAR.
     """
 
-    n_clips: Count
-    n_speakers: Count
     uar: Share
     uar_interval: Interval | None
     accuracy: Share
@@ -32,19 +83,79 @@ class PartScores(Record):
     recall: dict[str, Share | None]
 
     @property
+    def headline(self) -> float:
+        """Return the UAR."""
+        return self.uar
+
+    @property
+    def headline_interval(self) -> list[float] | None:
+        """Return its interval."""
+        return self.uar_interval
+
+    @property
+    def by_output(self) -> dict[str, float | None]:
+        """Return the recall of each label."""
+        return dict(self.recall)
+
+    @property
+    def chance(self) -> float:
+        """Return what guessing gets."""
+        return 1 / self.n_labels
+
+    @property
     def n_labels(self) -> int:
         """Return the number of labels that the UAR is the mean of."""
         return sum(share is not None for share in self.recall.values())
 
 
-class ConditionScores(PartScores):
-    """Scores under an acoustic condition. ``difference`` is this UAR minus that of the clean condition."""
+class RegressionPartScores(Part):
+    """Scores of numbers predicted for a part of the test clips, as `PartScores`; ``targets``: the CCC of each."""
+
+    ccc: Correlation | None
+    ccc_interval: Interval | None
+    pearson: Correlation | None
+    mae: float | None
+    mae_interval: Interval | None
+    rmse: float | None
+    targets: dict[str, Correlation | None]
+
+    @property
+    def headline(self) -> float | None:
+        """Return the mean CCC."""
+        return self.ccc
+
+    @property
+    def headline_interval(self) -> list[float] | None:
+        """Return its interval."""
+        return self.ccc_interval
+
+    @property
+    def by_output(self) -> dict[str, float | None]:
+        """Return the CCC of each target."""
+        return dict(self.targets)
+
+    @property
+    def chance(self) -> float:
+        """Return what guessing gets."""
+        return 0.0
+
+
+class Condition(Part):
+    """An acoustic condition. ``difference`` is the first of the scores minus that of the clean condition."""
 
     condition: str
     title: str
     group: str
     difference: float | None
     difference_interval: Interval | None
+
+
+class ConditionScores(PartScores, Condition):
+    """Scores under an acoustic condition."""
+
+
+class RegressionConditionScores(RegressionPartScores, Condition):
+    """Scores of predicted numbers under an acoustic condition."""
 
 
 class DistributionScores(Record):

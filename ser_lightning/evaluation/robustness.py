@@ -1,72 +1,75 @@
 """Compare a model's scores under other acoustic conditions than those it was tested in.
 
-N: clips.  S: speakers.  K: labels.
+N: clips.  S: speakers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ser_lightning.evaluation import bootstrap, metrics
-from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.evaluation.metrics import Counts
-from ser_lightning.evaluation.part_scores import Indices, bounds, counts_by_speaker, part_scores
-from ser_lightning.evaluation.records import ConditionScores
+from ser_lightning.evaluation import bootstrap
+from ser_lightning.evaluation.metrics import Floats
+from ser_lightning.evaluation.part_scores import bounds, known
+from ser_lightning.evaluation.records import Condition, Part
+
+Row = TypeVar("Row", bound=Condition)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ConditionAnswers:
-    """A model's answers under a condition: ``predicted`` (N,) classes of the test clips, in their order."""
+    """What a model predicted under a condition: ``predicted`` (N, ...) of the test clips, in their order."""
 
     condition: str
     title: str
     group: str
-    predicted: Indices
+    predicted: NDArray
 
 
 def robustness(
-    answers: Sequence[ConditionAnswers], *, labels: Indices, speakers: Sequence[str], names: Sequence[str]
-) -> list[ConditionScores]:
+    answers: Sequence[ConditionAnswers],
+    *,
+    sums: Callable[[NDArray], NDArray],
+    part_scores: Callable[[NDArray], Part],
+    difference: Callable[[NDArray], Floats],
+    record: type[Row],
+) -> list[Row]:
     """Return the scores under each condition, and their difference from those under the first.
 
-    ``difference`` is this UAR minus that of the first condition, the clean one, where it is None. The interval is
-    of a paired bootstrap: speakers are drawn with their answers under both, so that what a speaker is harder or
-    easier by in any condition is no part of it.
+    ``difference`` of a row is None for the first condition, the clean one. The interval is of a paired bootstrap:
+    speakers are drawn with their answers under both, so that what a speaker is harder or easier by in any condition
+    is no part of it.
 
     Args:
         answers: the clean condition first.
-        labels: (N,) true classes, as indices into ``names``.
-        speakers: of the N clips.
-        names: the K labels.
+        sums: what each speaker contributes, (S, ...), from what was predicted.
+        part_scores: the scores of these.
+        difference: of sums of two (W, 2, 1, ...) the first's headline minus the second's, (W, 1).
+        record: the type of a row.
 
-    Raises: ValueError for a condition with more or fewer answers than there are clips.
+    Raises: ValueError for a condition with more or fewer answers than the first.
     """
-    counts = [_counts(condition, labels, speakers, len(names)) for condition in answers]
+    for each in answers:
+        if len(each.predicted) != len(answers[0].predicted):
+            n_clips = len(answers[0].predicted)
+            raise ValueError(f"{len(each.predicted)} answers under {each.condition}, of {n_clips} clips")
+    by_condition = [sums(each.predicted) for each in answers]
     rows = []
-    for number, (under, own) in enumerate(zip(answers, counts, strict=True)):
-        difference = None if number == 0 else _difference(own, counts[0])
+    for number, (under, own) in enumerate(zip(answers, by_condition, strict=True)):
+        against_clean = None
+        if number > 0:
+            both = np.stack([own, by_condition[0]], axis=1)[:, :, None]  # (S, 2, 1, ...)
+            (against_clean,) = bootstrap.interval(both, difference)
         rows.append(
-            ConditionScores(
-                **part_scores(own, names).plain(),
+            record(
+                **part_scores(own).plain(),
                 condition=under.condition,
                 title=under.title,
                 group=under.group,
-                difference=None if difference is None else difference.value,
-                difference_interval=None if difference is None else bounds(difference),
+                difference=None if against_clean is None else known(against_clean.value),
+                difference_interval=None if against_clean is None else bounds(against_clean),
             )
         )
     return rows
-
-
-def _counts(answers: ConditionAnswers, labels: Indices, speakers: Sequence[str], n_labels: int) -> Counts:
-    if len(answers.predicted) != len(labels):
-        raise ValueError(f"{len(answers.predicted)} answers under {answers.condition}, of {len(labels)} clips")
-    return counts_by_speaker(labels, answers.predicted, speakers, n_labels)
-
-
-def _difference(own: Counts, clean: Counts) -> Estimate:
-    """Return the difference in UAR of two confusion matrices by speaker, (S, K, K) each."""
-    both = np.stack([own, clean], axis=1)[:, :, None]  # (S, 2, 1, K, K)
-    (estimate,) = bootstrap.interval(both, metrics.uar_difference)
-    return estimate

@@ -5,9 +5,10 @@ S: speakers.  W: permutations.  P: tests.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -40,6 +41,38 @@ def permutation_p(differences: Sequence[Floats]) -> list[float]:
         for number, p in zip(which, p_values, strict=True):
             all_p[number] = p
     return all_p
+
+
+def swapping_p(tests: Sequence[NDArray], difference: Callable[[NDArray], Floats]) -> list[float]:
+    """Return the same for a statistic that is no sum over speakers: it is computed anew with some of them swapped.
+
+    Args:
+        tests: of each test (S, 2, ...), what each speaker contributes to the sums of either model; S may vary.
+        difference: of sums (W, 2, ...) the difference that is tested, (W, 1).
+    """
+    return [_swapping_p(sums, difference, _n_resamples(len(tests))) for sums in tests]
+
+
+def _swapping_p(sums: NDArray, difference: Callable[[NDArray], Floats], n_resamples: int) -> float:
+    n_speakers = len(sums)
+    if n_speakers < 2:
+        return 1.0
+    half, middle = (sums[:, 0] - sums[:, 1]) / 2, sums.sum(axis=(0, 1)) / 2  # (S, ...), (...)
+
+    def swapped(signs: Floats, axis: int) -> Floats:
+        moved = np.tensordot(signs.reshape(-1, n_speakers), half, axes=1)  # (W, ...)
+        return difference(np.stack([middle + moved, middle - moved], axis=1)).reshape(signs.shape[:-1])
+
+    result = stats.permutation_test(
+        (np.ones(n_speakers),),
+        swapped,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=n_resamples,
+        batch=max(1, _BATCH // (n_speakers * sums[0].size)),
+        rng=np.random.default_rng(_SEED),
+    )
+    return float(result.pvalue)
 
 
 def smallest_p(n_speakers: int, n_tests: int) -> float:

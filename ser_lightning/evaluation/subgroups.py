@@ -1,30 +1,24 @@
-"""For whom a model works: scores of parts of the test clips, by what is known of them.
-
-N: clips.  K: labels.
-"""
+"""For whom a model works: scores of parts of the test clips, by what is known of them.  N: clips."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
-from ser_lightning.evaluation.part_scores import Indices, counts_by_speaker, part_scores
-from ser_lightning.evaluation.records import PartScores
+from ser_lightning.evaluation.part_scores import Indices
+from ser_lightning.evaluation.records import Part
 
 MOST_VALUES = 40  # of a column: one with more, such as sentences said once each, makes no parts
 _RANKS = {"low": 0, "normal": 1, "medium": 2, "high": 3, "strong": 4, "unspecified": 5}
 
-Subgroups = dict[str, dict[str, PartScores]]  # by column and value
+Subgroups = Mapping[str, Mapping[str, Part]]  # by column and value
+Scored = TypeVar("Scored", bound=Part)
 
 
 def subgroups(
-    *,
-    labels: Indices,
-    predicted: Indices,
-    speakers: Sequence[str],
-    columns: Mapping[str, Sequence[str]],
-    names: Sequence[str],
-) -> Subgroups:
+    columns: Mapping[str, Sequence[str]], score: Callable[[Indices], Scored]
+) -> dict[str, dict[str, Scored]]:
     """Return scores by column and value, such as those of women under sex and female.
 
     The UAR of a part is over the labels that it has. Where ``recall`` is None for some, it is another mean than
@@ -32,37 +26,24 @@ def subgroups(
     CREMA-D, for instance, no neutral clip has an intensity.
 
     Args:
-        labels: (N,) true classes, as indices into ``names``.
-        predicted: (N,) the same of the answers.
-        speakers: of the N clips.
         columns: N values each, '' where unknown; those clips are in no part. A column with a single value is left
             out, as is one with more than `MOST_VALUES`.
-        names: the K labels.
+        score: scores the clips of some rows.
     """
-    by_column: Subgroups = {}
+    by_column: dict[str, dict[str, Scored]] = {}
     for column, values in columns.items():
         whose = np.asarray(values, dtype=object)
         parts = sorted({value for value in values if value}, key=_rank)
         if 1 < len(parts) <= MOST_VALUES:
-            by_column[column] = {
-                value: _scored(np.flatnonzero(whose == value), labels, predicted, speakers, names)
-                for value in parts
-            }
+            by_column[column] = {value: score(np.flatnonzero(whose == value)) for value in parts}
     return by_column
 
 
-def lacks_labels(part: PartScores, subgroups: Subgroups) -> bool:
+def lacks_labels(part: Part, subgroups: Subgroups) -> bool:
     """Return whether a part is not to be compared with others, since they have labels that it lacks."""
-    every = [other.recall for parts in subgroups.values() for other in parts.values()]
-    absent = [label for label, share in part.recall.items() if share is None]
-    return any(recall[label] is not None for recall in every for label in absent)
-
-
-def _scored(
-    rows: Indices, labels: Indices, predicted: Indices, speakers: Sequence[str], names: Sequence[str]
-) -> PartScores:
-    who = [speakers[row] for row in rows]
-    return part_scores(counts_by_speaker(labels[rows], predicted[rows], who, len(names)), names)
+    every = [other.by_output for parts in subgroups.values() for other in parts.values()]
+    absent = [label for label, share in part.by_output.items() if share is None]
+    return any(scores[label] is not None for scores in every for label in absent)
 
 
 def _rank(value: str) -> tuple[int, int, str]:

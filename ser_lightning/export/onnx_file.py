@@ -1,6 +1,6 @@
-"""A trained model as ONNX: waveforms in, probabilities out.
+"""A trained model as ONNX: waveforms in, probabilities or numbers out.
 
-B: clips.  T: samples of the longest clip.  K: classes.
+B: clips.  T: samples of the longest clip.  K: labels or targets.
 """
 
 import io
@@ -34,11 +34,13 @@ class _Graph(nn.Module):
         super().__init__()
         self.frontend = _frontend(model)
         self.net = exportable(model.net)
+        self.readout = model.readout
+        self._answers = model.task.answers
         self._temperature = model.temperature
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Map (B, T) float in [-1, 1], (B,) to (B, K)."""
-        return (self.net(*self.frontend(waveform, lengths)) / self._temperature).softmax(-1)
+        return self._answers(self.readout(self.net(*self.frontend(waveform, lengths))) / self._temperature)
 
 
 def _frontend(model: EmotionRecognizer) -> nn.Module:
@@ -59,7 +61,8 @@ def _frontend(model: EmotionRecognizer) -> nn.Module:
 def to_onnx(model: EmotionRecognizer) -> bytes:
     """Return the model as the content of an ONNX file, for batches of any size and clips of any length.
 
-    Inputs: ``waveform`` (B, T) float32 in [-1, 1] and ``lengths`` (B,) int64; output: ``probabilities`` (B, K).
+    Inputs: ``waveform`` (B, T) float32 in [-1, 1] and ``lengths`` (B,) int64; output: ``probabilities`` (B, K),
+    or ``values`` (B, K) of a model that predicts numbers.
     Raises: UserError for what cannot be exported.
     """
     graph = _Graph(model).eval().requires_grad_(False)
@@ -72,20 +75,20 @@ def to_onnx(model: EmotionRecognizer) -> bytes:
     lengths = torch.tensor([int(s * model.sample_rate_hz) for s in _TRACED_S])
     waveform = torch.randn(len(lengths), int(lengths.max()), generator=torch.Generator().manual_seed(0)) / 10
     try:
-        program = _traced(graph, waveform, lengths)
+        program = _traced(graph, waveform, lengths, output_name(model))
     except Exception as error:  # of very many kinds
         raise UserError(f"{model.name} cannot be exported: {first_line(error.__cause__ or error)}") from error
     program.model.metadata_props.update(metadata(model))
     return program.model_proto.SerializeToString()
 
 
-def _traced(graph: nn.Module, waveform: Tensor, lengths: Tensor) -> torch.onnx.ONNXProgram:
+def _traced(graph: nn.Module, waveform: Tensor, lengths: Tensor, output: str) -> torch.onnx.ONNXProgram:
     with _quietly():
         program = torch.onnx.export(
             graph,
             (waveform, lengths),
             input_names=["waveform", "lengths"],
-            output_names=["probabilities"],
+            output_names=[output],
             dynamic_shapes={"waveform": {0: "batch", 1: "samples"}, "lengths": {0: "batch"}},
             custom_translation_table=TRANSLATIONS,
             opset_version=OPSET,
@@ -96,12 +99,17 @@ def _traced(graph: nn.Module, waveform: Tensor, lengths: Tensor) -> torch.onnx.O
     return program
 
 
+def output_name(model: EmotionRecognizer) -> str:
+    """Return what the file's output is called."""
+    return "probabilities" if model.labels else "values"
+
+
 def metadata(model: EmotionRecognizer) -> dict[str, str]:
     """Return what the file says of itself."""
-    n_labels = len(model.labels)
+    predicts = {key: json.dumps(value, ensure_ascii=False) for key, value in model.task.entry().items()}
     about = model.net.description() if isinstance(model.net, Network) else {}
     return {
-        "labels": json.dumps(list(model.labels), ensure_ascii=False),
+        **predicts,
         "sample_rate_hz": str(model.sample_rate_hz),
         "model": model.name,
         "protocol": json.dumps(dict(model.stamp["protocol"]), ensure_ascii=False),
@@ -110,7 +118,8 @@ def metadata(model: EmotionRecognizer) -> dict[str, str]:
         **{key: json.dumps(value, ensure_ascii=False) for key, value in about.items()},
         "usage": (
             f"waveform (batch, samples) float32 in [-1, 1] at {model.sample_rate_hz} Hz, zeros after each clip, "
-            f"lengths (batch,) int64 in samples -> probabilities (batch, {n_labels}) in the order of labels"
+            f"lengths (batch,) int64 in samples -> {output_name(model)} (batch, {model.task.n_outputs}) in the "
+            f"order of {model.task.outputs_word}"
         ),
     }
 

@@ -1,6 +1,6 @@
 """Compare an exported file with its model, answers and time: onnxruntime beside PyTorch.
 
-B: clips.  T: samples of the longest clip.  K: classes.
+B: clips.  T: samples of the longest clip.  K: labels or targets.
 """
 
 import time
@@ -15,7 +15,7 @@ from torch import Tensor
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.utils.errors import UserError, first_line
 
-TOLERANCE = 1e-4  # of probabilities
+TOLERANCE = 1e-4  # of probabilities, and of numbers in `Task.unit`
 CLIP_S = 2.5
 _BATCHES_S = ((0.01,), (2.5,), (1.7, 1.7), (0.333, 12.0, 0.01, 2.004_1, 0.1), (3.001, 0.5001, 2.0), (35.0, 0.4))
 _PADDING_S = 0.77  # beyond the longest clip of a batch
@@ -25,7 +25,7 @@ _ROUNDS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """``difference``: the largest of any probability, over ``n_clips``; the times are of a clip of ``CLIP_S``."""
+    """``difference``: the largest of any answer, over ``n_clips``; the times are of a clip of ``CLIP_S``."""
 
     difference: float
     n_clips: int
@@ -44,9 +44,10 @@ def check(content: bytes, model: EmotionRecognizer) -> Check:
     except Exception as error:
         raise UserError(f"onnxruntime cannot run what {model.name} was exported to: {first_line(error)}") from error
     difference = float(np.max(differences))
+    what = "probabilities" if model.labels else "values"
     if not difference <= TOLERANCE:  # nor NaN
         raise UserError(
-            f"{model.name} was not exported: probabilities would be up to {difference:.2g} off those of PyTorch, "
+            f"{model.name} was not exported: {what} would be up to {difference:.2g} off those of PyTorch, "
             f"and {TOLERANCE:g} is allowed"
         )
     waveform, lengths = probes((CLIP_S,), model.sample_rate_hz)
@@ -85,8 +86,9 @@ def probes(seconds: Sequence[float], sample_rate_hz: int, *, padding_s: float = 
 
 def _difference(session: Any, model: EmotionRecognizer, seconds: Sequence[float]) -> float:
     waveform, lengths = probes(seconds, model.sample_rate_hz, padding_s=_PADDING_S if len(seconds) > 1 else 0.0)
-    (probabilities,) = session.run(None, {"waveform": waveform.numpy(), "lengths": lengths.numpy()})  # (B, K)
-    return float(np.abs(probabilities - _answer(model, waveform, lengths).numpy()).max())
+    (answers,) = session.run(None, {"waveform": waveform.numpy(), "lengths": lengths.numpy()})  # (B, K)
+    difference = torch.from_numpy(answers) - _answer(model, waveform, lengths)
+    return float((difference.abs() / model.task.unit(model.readout)).max())
 
 
 @torch.inference_mode()

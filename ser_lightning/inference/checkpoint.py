@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ser_lightning.inference.stamp import check_stamp
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.tasks.classification import Classification
+from ser_lightning.tasks.registry import task_of
+from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import replacing
 from ser_lightning.utils.safe_instantiate import with_current_names
@@ -23,8 +24,8 @@ _KEY = "ser_lightning"
 class Checkpoint:
     """``weights`` by name after so many epochs, and the ``stamp``.
 
-    The stamp is plain data: config, labels, sample rate, protocol, training speakers and clips, and ``temperature``
-    where `ser calibrate` found one.
+    The stamp is plain data: config, what is predicted, sample rate, protocol, training speakers and clips, and
+    ``temperature`` where `ser calibrate` found one.
     """
 
     path: Path
@@ -33,14 +34,9 @@ class Checkpoint:
     stamp: Mapping[str, Any]
 
     @property
-    def task(self) -> Classification:
+    def task(self) -> Task:
         """Return the task that it was trained for."""
-        return Classification(self.labels)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Return the K class names."""
-        return tuple(self.stamp["labels"])
+        return task_of(self.stamp)
 
     @property
     def sample_rate_hz(self) -> int:

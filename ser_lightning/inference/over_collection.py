@@ -52,7 +52,7 @@ def logits_of(
         )
     if clips.pieces.several:  # joined before any temperature, as it is fitted
         answers = torch.from_numpy(logits * model.temperature)
-        whose, means = joined(torch.from_numpy(clips.pieces.clip[pieces]), answers)
+        whose, means = joined(torch.from_numpy(clips.pieces.clip[pieces]), answers, model.task)
         logits = (means / model.temperature).numpy()[np.searchsorted(whose.numpy(), rows)]
     if not np.isfinite(logits).all():
         raise UserError(f"{what}: the model's outputs are no numbers (NaN): train it anew")

@@ -32,8 +32,7 @@ class Outcome:
         return {
             "path": self.name,
             "duration_s": round(prediction.duration_s, 3),
-            "label": prediction.label,
-            "probabilities": _rounded(prediction.probabilities),
+            **prediction.told(),
             "silent": prediction.silent,
             "clipped": round(prediction.clipped, 6),
             "segments": [_segment(segment) for segment in prediction.segments],
@@ -107,12 +106,7 @@ def _segment(segment: Segment) -> dict[str, Any]:
     return {
         "start_s": round(segment.start_s, 3),
         "end_s": round(segment.end_s, 3),
-        "label": segment.label,
-        "probabilities": _rounded(segment.probabilities),
+        **segment.told(),
         "silent": segment.silent,
         "clipped": round(segment.clipped, 6),
     }
-
-
-def _rounded(probabilities: Any) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in probabilities.items()}

@@ -1,10 +1,11 @@
 """Predictions of a model, for segments and for a recording.
 
-K: classes.  G: segments.
+K: labels or targets.  G: segments.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +13,25 @@ SILENT = "silent"  # a label beside those of the model
 
 
 class NoAnswer(ValueError):
-    """What a model made of a recording is no probability; the message says so."""
+    """What a model made of a recording is no number; the message says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """``probabilities`` of the K emotions, by name; ``silent``: nothing is above -60 dB, and they are void."""
+    """``values``, by name: probabilities of the K emotions, or the numbers that are predicted.
 
-    probabilities: Mapping[str, float]
+    ``silent``: nothing is above -60 dB, and they are void. ``labelled``: they are probabilities, and the highest
+    says which label is predicted.
+    """
+
+    values: Mapping[str, float]
     silent: bool = False
+    labelled: bool = True
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """Return the probabilities of the emotions, by name."""
+        return self.values
 
     @property
     def label(self) -> str:
@@ -31,6 +42,13 @@ class Answer:
     def confidence(self) -> float:
         """Return the probability of that emotion; of silence the highest one, which means nothing."""
         return max(self.probabilities.values())
+
+    def told(self) -> dict[str, Any]:
+        """Return what is predicted as plain values: label and probabilities, or values."""
+        values = {name: float(f"{value:.7g}") for name, value in self.values.items()}
+        if not self.labelled:
+            return {"values": values}
+        return {"label": self.label, "probabilities": {name: round(each, 6) for name, each in self.values.items()}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +67,7 @@ class Segment(Answer):
 class Prediction(Answer):
     """What a model says of a recording: by segment, and of the whole.
 
-    ``probabilities`` of the whole are the mean over its segments that are not silent, each weighted by its length.
+    ``values`` of the whole are the mean over its segments that are not silent, each weighted by its length.
     """
 
     duration_s: float
@@ -68,16 +86,17 @@ def summarised(segments: Sequence[Segment]) -> Prediction:
     Raises: NoAnswer where the model's numbers are none.
     """
     assert segments, "a recording has a segment at least"
-    if not all(np.isfinite(list(segment.probabilities.values())).all() for segment in segments):
+    if not all(np.isfinite(list(segment.values.values())).all() for segment in segments):
         raise NoAnswer("the model's output is no number (NaN): train it anew, or take another checkpoint")
     loud = [segment for segment in segments if not segment.silent] or segments
     weight = [segment.end_s - segment.start_s for segment in loud]
-    labels = list(loud[0].probabilities)
-    table = np.array([[segment.probabilities[name] for name in labels] for segment in loud])  # (G, K)
+    names = list(loud[0].values)
+    table = np.array([[segment.values[name] for name in names] for segment in loud])  # (G, K)
     mean = np.average(table, axis=0, weights=weight)
     return Prediction(
         duration_s=segments[-1].end_s,
-        probabilities=dict(zip(labels, mean.tolist(), strict=True)),
+        values=dict(zip(names, mean.tolist(), strict=True)),
+        labelled=loud[0].labelled,
         silent=all(segment.silent for segment in segments),
         segments=tuple(segments),
     )

@@ -1,6 +1,6 @@
-"""Run a trained model: waveforms in, probabilities of emotions out.
+"""Run a trained model: waveforms in, probabilities of emotions out, or numbers such as arousal.
 
-B: clips.  C: channels.  T: samples of the longest clip.  K: classes.
+B: clips.  C: channels.  T: samples of the longest clip.  K: labels or targets.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,7 +43,8 @@ class EmotionRecognizer(nn.Module):
 
     Attributes:
         name: of the model.
-        labels: the K emotions, in the order of its outputs.
+        task: what is predicted.
+        labels: the K emotions, in the order of its outputs; none where numbers are predicted.
         sample_rate_hz: of the waveforms that `forward` takes; `predict` takes any rate.
         n_parameters: trained numbers in the network.
         speaker_clips: how many clips a speaker's statistics came from in its validation and test, None for all.
@@ -55,17 +56,19 @@ class EmotionRecognizer(nn.Module):
         super().__init__()
         model = checkpoint.config["model"]
         self.name = str(model["name"])
-        self.labels = checkpoint.labels
+        self.task = checkpoint.task
+        self.labels = self.task.labels
         self.sample_rate_hz = checkpoint.sample_rate_hz
         self.temperature = checkpoint.temperature
         self.stamp = checkpoint.stamp
         make = partial(make_part, source=str(checkpoint.path), trust=trust)
         self.frontend = make(model["frontend"], sample_rate_hz=self.sample_rate_hz)
         self.speaker_clips = model.get("speaker_clips", 1) if self.speaker_statistics is not None else 1
-        shape = {"n_mels": self.frontend.n_mels, "n_classes": checkpoint.task.n_outputs}
+        shape = {"n_mels": self.frontend.n_mels, "n_classes": self.task.n_outputs}
         _check_size(model["net"], partial(make, model["net"], **shape), checkpoint)
         net = make(model["net"], **shape)
         self.net = net.to(memory_format=torch.channels_last)
+        self.readout: nn.Module = self.task.make_readout()
         self.n_parameters = sum(part.numel() for part in self.parameters() if part.requires_grad)
         _load(self, checkpoint)
         self.eval().requires_grad_(False)
@@ -76,6 +79,11 @@ class EmotionRecognizer(nn.Module):
         return next(self.parameters()).device
 
     @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return between which ends each number lies, usually at least; nothing for labels."""
+        return self.task.usual_ranges(self.readout)
+
+    @property
     def speaker_statistics(self) -> SpeakerStatistics | None:
         """Return the statistics of the training speakers, where it normalises by speaker."""
         return getattr(self.frontend, "speaker_statistics", None)
@@ -83,10 +91,11 @@ class EmotionRecognizer(nn.Module):
     def logits(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:
         """Map waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) to (B, K).
 
-        ``statistics`` (B, 2, M): of each clip's speaker, for a model that normalises by speaker.
+        They are logits of labels, or numbers. ``statistics`` (B, 2, M): of each clip's speaker, for a model that
+        normalises by speaker.
         """
         given = {"statistics": statistics} if statistics is not None else {}
-        return self.net(*self.frontend(waveform, lengths, **given)).float() / self.temperature
+        return self.readout(self.net(*self.frontend(waveform, lengths, **given))).float() / self.temperature
 
     def fit_speaker(self, recordings: Iterable[Path | str], *, windows: Windows | None = None) -> Speaker:
         """Estimate the statistics of one speaker from audio files; for `predict_file` and `predict`.
@@ -117,8 +126,8 @@ class EmotionRecognizer(nn.Module):
         return Speaker(statistics=by_clip[0], n_clips=len(rows))
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """Return probabilities (B, K), as `logits` otherwise."""
-        return self.logits(waveform, lengths).softmax(-1)
+        """Return probabilities, or numbers (B, K), as `logits` otherwise."""
+        return self.task.answers(self.logits(waveform, lengths))
 
     def predict(
         self,
@@ -173,25 +182,26 @@ class EmotionRecognizer(nn.Module):
             order = sorted(range(len(pool)), key=lambda number: -lengths[number])
             by_number: dict[int, np.ndarray] = {}
             for batch in _runs(order, lengths.__getitem__, _BATCH):
-                probabilities = self._probabilities([pool[number][2] for number in batch], speaker)
-                by_number |= dict(zip(batch, probabilities, strict=True))
+                values = self._values([pool[number][2] for number in batch], speaker)
+                by_number |= dict(zip(batch, values, strict=True))
             for number, (whose, start, samples) in enumerate(pool):
                 yield whose, self._segment(start, samples, by_number[number])
 
     @torch.inference_mode()
-    def _probabilities(self, clips: Sequence[np.ndarray], speaker: Speaker | None) -> np.ndarray:
-        """Return the probabilities (B, K) of clips (T,) int16."""
+    def _values(self, clips: Sequence[np.ndarray], speaker: Speaker | None) -> np.ndarray:
+        """Return the probabilities, or numbers (B, K), of clips (T,) int16."""
         waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(clips))
         statistics = None
         if speaker is not None:
             statistics = speaker.statistics.to(self.device).expand(len(clips), -1, -1)  # (B, 2, M)
-        return self.logits(waveform, lengths, statistics).softmax(-1).double().cpu().numpy()
+        return self.task.answers(self.logits(waveform, lengths, statistics)).double().cpu().numpy()
 
-    def _segment(self, start: int, samples: np.ndarray, probabilities: np.ndarray) -> Segment:
+    def _segment(self, start: int, samples: np.ndarray, values: np.ndarray) -> Segment:
         return Segment(
             start_s=start / self.sample_rate_hz,
             end_s=(start + len(samples)) / self.sample_rate_hz,
-            probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
+            values=dict(zip(self.task.outputs, values.tolist(), strict=True)),
+            labelled=bool(self.labels),
             silent=peak(samples) < SILENT_PEAK,
             clipped=clipped_share(samples),
         )
@@ -274,11 +284,11 @@ def _check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], c
 
 
 def _load(module: nn.Module, checkpoint: Checkpoint) -> None:
-    """Load the weights of front-end and network; others belong to training.
+    """Load the weights of front-end, network and readout; others belong to training.
 
     Raises: UserError where they do not fit.
     """
-    prefixes = ("net.", "frontend.")
+    prefixes = ("net.", "frontend.", "readout.")
     own = {name: tensor for name, tensor in checkpoint.weights.items() if name.startswith(prefixes)}
     try:
         module.load_state_dict(own)

@@ -1,7 +1,7 @@
 """Check the form of what a checkpoint says beside its weights, before anything is made of it."""
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,9 +59,8 @@ class _Teacher(_Part):
     name: str
 
 
-class _Stamp(_Part):
+class _AnyStamp(_Part):
     config: _Config
-    labels: Annotated[list[str], AfterValidator(check_labels)]
     sample_rate_hz: Annotated[int, Field(ge=1_000, le=192_000)]
     protocol: _Protocol
     heard: dict[str, _TrainedOn] | None = None
@@ -70,10 +69,31 @@ class _Stamp(_Part):
     temperature: Annotated[float, Field(gt=0, lt=math.inf)] = 1.0
 
 
+class _OfLabels(_AnyStamp):
+    task: Literal["classification"] = "classification"
+    labels: Annotated[list[str], AfterValidator(check_labels)]
+
+
+def _check_targets(names: list[str]) -> list[str]:
+    check_labels(names, fewest=1)
+    return names
+
+
+class _OfNumbers(_AnyStamp):
+    task: Literal["regression"]
+    targets: Annotated[list[str], AfterValidator(_check_targets)]
+    ranges: list[Annotated[list[float], Field(min_length=2, max_length=2)] | None] = []
+
+
+_STAMPS: dict[Any, type[_AnyStamp]] = {"classification": _OfLabels, "regression": _OfNumbers}
+
+
 def check_stamp(stamp: Any, *, source: str) -> None:
     """Raise UserError that names what is missing or is of another kind."""
+    task = stamp.get("task", "classification") if isinstance(stamp, dict) else None
+    kind = _STAMPS.get(task, _OfLabels) if isinstance(task, str) else _OfLabels
     try:
-        _Stamp.model_validate(stamp)
+        kind.model_validate(stamp)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the stamp"

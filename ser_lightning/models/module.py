@@ -24,7 +24,7 @@ from ser_lightning.models.nets.network import cached_forward, hook
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
 from ser_lightning.models.speaker_statistics import SpeakerStatistics, protocol_entry
-from ser_lightning.tasks.classification import Classification
+from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import check
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,10 @@ class EmotionModule(LightningModule):
         augment: used while training.
         class_weights: "balanced" weighs each clip by the inverse of its class's share of the training clips; one
             whose target is shares of several classes, by the mean of their weights.
-        class_counts: (K,) training clips a class, needed for that.
+        training_targets: (N, K), what the training clips are trained as: class weights are taken from them, and the
+            scale of numbers.
         label_smoothing: share of the target spread over all classes.
+        loss: of numbers; see `tasks.regression_modules.RegressionLoss`.
         teacher: a run whose answers for the training clips are learnt beside the labels; training reads them and
             calls `learn_from`.
         teacher_weight: share of the loss that these have; None is 0.5.
@@ -65,7 +67,7 @@ class EmotionModule(LightningModule):
         self,
         *,
         name: str,
-        task: Classification,
+        task: Task,
         sample_rate_hz: int,
         frontend: Callable[..., LogMel | RawWaveform],
         net: Callable[..., nn.Module],
@@ -73,8 +75,9 @@ class EmotionModule(LightningModule):
         scheduler: Callable[..., LRScheduler | ReduceLROnPlateau] | None = None,
         augment: Augmentation | None = None,
         class_weights: str | None = None,
-        class_counts: Tensor | None = None,
+        training_targets: Tensor | None = None,
         label_smoothing: float = 0.0,
+        loss: str | None = None,
         teacher: str | None = None,
         teacher_weight: float | None = None,
         teacher_temperature: float | None = None,
@@ -105,16 +108,18 @@ class EmotionModule(LightningModule):
                 "no effect: model.speaker_clips and speaker_alone, without model.frontend.normalise=speaker"
             )
         self._monitor, self._monitor_mode = monitor, monitor_mode
-        self.loss = task.make_loss(
+        self.loss: Any = task.make_loss(
             class_weights=class_weights,
-            class_counts=class_counts,
+            training_targets=training_targets,
+            loss=loss,
             label_smoothing=label_smoothing,
             teacher_weight=teacher_weight,
             teacher_temperature=teacher_temperature,
         )
         self._soft_targets: Tensor | None  # (N, K), of a teacher
         self.register_buffer("_soft_targets", None, persistent=False)
-        self.validation = task.make_metrics()
+        self.readout: nn.Module = task.make_readout(training_targets)
+        self.validation: Any = task.make_metrics(self.loss)
         self.outputs = Outputs()
         self._forward_cached: Callable[[Tensor], Tensor] | None = None
         self._clip_of_piece: Tensor | None  # (P,)
@@ -123,8 +128,8 @@ class EmotionModule(LightningModule):
             self.register_buffer(name, None, persistent=False)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """Map waveforms (B, T), int16 or float in [-1, 1], and lengths (B,) in samples to logits (B, K)."""
-        return self.net(*self.frontend(waveform, lengths))
+        """Map waveforms (B, T), int16 or float in [-1, 1], and lengths (B,) in samples to outputs (B, K)."""
+        return self.readout(self.net(*self.frontend(waveform, lengths)))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of an augmented batch."""
@@ -134,10 +139,10 @@ class EmotionModule(LightningModule):
         if self._forward_cached is None:
             features, frames = self._features(self.augment.on_waveform(batch.waveform), batch)
             features, frames, targets = self.augment.on_features(features, frames, targets)
-            logits = self.net(features, frames)
+            outputs = self.readout(self.net(features, frames))
         else:
-            logits = self._forward_cached(batch.index)
-        loss = self.loss(logits, *targets.split(self.task.n_outputs, dim=1))
+            outputs = self.readout(self._forward_cached(batch.index))
+        loss = self.loss(outputs, *targets.split(self.task.n_outputs, dim=1))
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.label))
         return loss
 
@@ -153,7 +158,7 @@ class EmotionModule(LightningModule):
         if self._clip_of_piece is not None and self._label_of_clip is not None:
             pieces, logits = self.outputs.compute()  # of all processes, each of which counts all clips
             self.outputs.reset()
-            clips, logits = joined(self._clip_of_piece[pieces], logits)
+            clips, logits = joined(self._clip_of_piece[pieces], logits, self.task)
             self.validation.update(logits, self._label_of_clip[clips])
         for name, value in self.validation.compute().items():
             self.log(f"val/{name}", value, prog_bar=name in self.task.metrics and name != "loss")
@@ -164,10 +169,10 @@ class EmotionModule(LightningModule):
         self.outputs.update(batch.index, self.logits(batch))
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return logits (B, K), from cached features where there are any."""
+        """Return outputs (B, K), logits of labels, from cached features where there are any."""
         if self._forward_cached is not None:
-            return self._forward_cached(batch.index)
-        return self.net(*self._features(batch.waveform, batch))
+            return self.readout(self._forward_cached(batch.index))
+        return self.readout(self.net(*self._features(batch.waveform, batch)))
 
     def _features(self, waveform: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Map (B, T) to (B, M, F), (B,), normalised by the speakers' statistics where these were fitted."""

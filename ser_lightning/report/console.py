@@ -4,29 +4,32 @@ Everything is read from the run directory, so all of it can be made again at any
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from omegaconf import OmegaConf
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.report.distribution import about_votes
-from ser_lightning.report.figures import draw_curves, read_history
+from ser_lightning.report.figures import draw_curves, read_history, task_of_history
 from ser_lightning.report.leakage import about_test, about_validation, is_unknown
+from ser_lightning.report.metric_style import written_scores
 from ser_lightning.report.protocol import corpora, known_of_speakers
 from ser_lightning.report.subgroup_tables import robustness_table, subgroups_table
-from ser_lightning.report.table_cells import confused_with
 from ser_lightning.report.task_figures import draw_figure
+from ser_lightning.report.task_tables import result_table
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.runs.result import Annotators, Failure, Metrics, Result
+from ser_lightning.runs.result import Failure, Result
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.terminal import SafeConsole
 
-_NOT_LOGGED = ("left_out_by_label",)  # warnings that preparation does not log
+_NOT_LOGGED = (  # that preparation does not log
+    *("left_out_by_label", "left_out_without_value"),
+    *("unknown_speaker", "outside_split"),
+)
 
 
 def finish(run_dir: Path, result: Result | Failure | None = None) -> None:
@@ -42,7 +45,8 @@ def finish(run_dir: Path, result: Result | Failure | None = None) -> None:
     history = read_history(run_dir / "metrics.csv") if (run_dir / "metrics.csv").exists() else []
     if history:
         best = result.epochs.best if isinstance(result, Result) else None
-        draw_curves(run_dir / "curves.png", history=history, best_epoch=best, **words)
+        task = result.predicts if isinstance(result, Result) else task_of_history(history)
+        draw_curves(run_dir / "curves.png", history=history, best_epoch=best, task=task, **words)
 
 
 def print_summary(run_dir: Path, console: Console | None = None, *, data_warnings_said: bool = False) -> None:
@@ -96,8 +100,8 @@ def _subtitle(result: Result | Failure) -> Iterator[str]:
     if isinstance(result, Failure):
         yield "failed before the test"
         return
-    test, n_clips = result.metrics.test, sum(map(sum, result.confusion_matrix))
-    yield f"test UAR {test.uar:.1%}  ·  accuracy {test.accuracy:.1%}  ·  {counted(n_clips, 'clip')}"
+    scores = written_scores(result.metrics.test, result.predicts)
+    yield f"test {'  ·  '.join([*scores, counted(result.n_tested, 'clip')])}"
     yield "  ·  ".join(_protocol(result))
 
 
@@ -122,45 +126,12 @@ def _protocol(result: Result) -> Iterator[str]:
 
 
 def _tables(result: Result) -> Iterator[RenderableType]:
-    yield _class_table(result.confusion_matrix, result.labels, result.metrics.test.recall)
-    yield _overall_table(result.metrics, result.annotators or Annotators())
+    for name in result.predicts.tables:
+        yield result_table(name, result)
     if result.robustness:
-        yield robustness_table(result.robustness)
+        yield robustness_table(result.robustness, result.predicts)
         if result.subgroups:
-            yield subgroups_table(result.subgroups)
-
-
-def _class_table(matrix: Sequence[Sequence[int]], labels: Sequence[str], recall: dict[str, float | None]) -> Table:
-    table = _table("class", "recall", "test clips")
-    table.add_column("most often confused with", overflow="fold")
-    for index, (label, row) in enumerate(zip(labels, matrix, strict=True)):
-        others = Text(confused_with(row, index, labels))
-        table.add_row(Text(label), _percent(recall[label]), f"{sum(row):,}", others)
-    return table
-
-
-def _overall_table(metrics: Metrics, annotators: Annotators) -> Table:
-    table = _table("overall", "UAR", "accuracy", "macro-F1", "loss")
-    for name, scores, style in (("validation", metrics.val, ""), ("test", metrics.test, "bold")):
-        if scores is not None:
-            shares = [_percent(share) for share in (scores.uar, scores.accuracy, scores.macro_f1)]
-            table.add_row(name, *shares, "" if scores.loss is None else f"{scores.loss:.3f}", style=style)
-    for name, agreement in (("one annotator", annotators.single), ("most annotators", annotators.majority)):
-        if agreement is not None:  # on the very clips of the test
-            table.add_row(name, _percent(agreement.uar), _percent(agreement.accuracy), style="dim")
-    return table
-
-
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim", title_justify="left")
-    table.add_column(first, min_width=12, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table
-
-
-def _percent(share: float | None) -> str:
-    return "absent" if share is None else f"{share:.1%}"
+            yield subgroups_table(result.subgroups, result.predicts)
 
 
 def _notes(result: Result) -> Iterator[RenderableType]:
@@ -191,7 +162,7 @@ def _training(result: Result) -> str:
 
 
 def _confidence(result: Result) -> str:
-    calibration = result.calibration
+    calibration = getattr(result, "calibration", None)  # which numbers do not have
     if calibration is None or calibration.confidence is None:
         return ""
     return f"calibration error {calibration.ece:.1%}  ·  {calibration.confidence:.1%} confident on average"

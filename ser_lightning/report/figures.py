@@ -31,11 +31,21 @@ from ser_lightning.report.drawing import (
     written_as_given,
 )
 from ser_lightning.report.heat_map import BLUES, name_rows_and_columns, readable_on
+from ser_lightning.report.metric_style import headline_style, headline_title
+from ser_lightning.tasks.classification import Classification
+from ser_lightning.tasks.registry import all_tasks
+from ser_lightning.tasks.task import Task
 from ser_lightning.utils.files import read_text
 
 _TRAIN, _SECOND = "#98a2af", "#2a8c80"
 
 History = Sequence[Mapping[str, float]]
+
+
+def task_of_history(history: History) -> type[Task]:
+    """Return the kind of task whose scores a history has: all that is known of a run that failed."""
+    kinds = all_tasks().values()
+    return next((kind for kind in kinds if any(f"val/{kind.headline}" in row for row in history)), Classification)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -110,13 +120,22 @@ def _draw_recall(
 
 
 @written_as_given()
-def draw_curves(path: Path, *, history: History, best_epoch: int | None, title: str, subtitle: str) -> None:
-    """Draw a training: loss, validation UAR and accuracy, learning rate and speed over epochs.
+def draw_curves(
+    path: Path,
+    *,
+    history: History,
+    best_epoch: int | None,
+    task: Task | type[Task] = Classification,
+    title: str,
+    subtitle: str,
+) -> None:
+    """Draw a training: loss, two scores of the validation set, learning rate and speed over epochs.
 
     Args:
         path: the PNG to write.
         history: J rows of metrics.csv, as `read_history` gives them; validation columns may be missing.
         best_epoch: the epoch whose weights were tested, marked in the curves; None marks nothing.
+        task: what is predicted.
         title: one line.
         subtitle: one or several lines.
     """
@@ -125,9 +144,12 @@ def draw_curves(path: Path, *, history: History, best_epoch: int | None, title: 
     strips = [place(figure, left=left, bottom=0.6, width=4.5, height=0.5) for left in (1.0, 7.1)]
     _draw_lines(loss, history, {"train/loss": ("train", _TRAIN), "val/loss": ("validation", BLUE)}, span=0.2)
     _head(loss, "loss")
-    _draw_lines(scores, history, {"val/uar": ("UAR", BLUE), "val/accuracy": ("accuracy", _SECOND)}, span=0.1)
-    scores.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    _head(scores, "validation UAR and accuracy")
+    titles = {f"val/{name}": task.metrics[name].title for name in task.curves}
+    lines = {column: (name, colour) for (column, name), colour in zip(titles.items(), (BLUE, _SECOND), strict=True)}
+    _draw_lines(scores, history, lines, span=0.1)
+    if headline_style(task).is_share:
+        scores.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    _head(scores, f"validation {' and '.join(titles.values())}")
     if not scores.lines:
         scores.set_yticks([])
         scores.text(0.5, 0.5, "no validation set", color=MUTED, ha="center", transform=scores.transAxes)
@@ -137,7 +159,7 @@ def draw_curves(path: Path, *, history: History, best_epoch: int | None, title: 
         _frame_epochs(axes, history)
         axes.tick_params(labelbottom=axes in strips)
     if best_epoch is not None:
-        _mark_epoch(loss, scores, history, best_epoch)
+        _mark_epoch(loss, scores, history, best_epoch, task)
     entitle(figure, loss, title, subtitle, gap=0.35)
     save(figure, path)
 
@@ -226,13 +248,13 @@ def _frame_epochs(axes: Axes, history: History) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
 
 
-def _mark_epoch(loss: Axes, scores: Axes, history: History, epoch: int) -> None:
+def _mark_epoch(loss: Axes, scores: Axes, history: History, epoch: int, task: Task | type[Task]) -> None:
     monitored = scores if scores.lines else loss
     for axes in {loss, monitored}:
         axes.axvline(epoch, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     note = f"epoch {epoch} tested"
-    value = dict(zip(*_series(history, "val/uar"), strict=True)).get(epoch)
+    value = dict(zip(*_series(history, f"val/{task.headline}"), strict=True)).get(epoch)
     if value is not None:
         scores.plot(epoch, value, marker="o", markersize=7, color=BLUE, markeredgecolor=ACCENT, mew=1.8)
-        note = f"best epoch {epoch}, UAR {value:.1%}"
+        note = f"best epoch {epoch}, {headline_title(task)} {headline_style(task).value(value)}"
     monitored.set_title(note, loc="right", fontsize=9, color=ACCENT, pad=6)

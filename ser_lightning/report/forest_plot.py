@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
-from matplotlib.ticker import MultipleLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
 from ser_lightning.report.drawing import (
     ACCENT,
@@ -27,7 +27,7 @@ from ser_lightning.report.drawing import (
     save,
     written_as_given,
 )
-from ser_lightning.report.numbers import percent
+from ser_lightning.report.metric_style import SHARE, Style
 
 _ROW, _GAP = 0.29, 0.5  # inches; rows between two groups
 _WIDTH, _BOTTOM = 4.6, 1.0
@@ -36,7 +36,7 @@ _WORDS = 0.2  # of the axis, that the words above a line take
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """A row: a share with its interval, where it has one, and what chance would give.
+    """A row: a value with its interval, where it has one, and what chance would give.
 
     ``cells`` stand right of it. A hollow one is not to be compared with the others.
     """
@@ -58,6 +58,7 @@ def draw_dots(
     headings: Sequence[tuple[str, float]],
     reference: tuple[str, float],
     note: str,
+    style: Style = SHARE,
     title: str,
     subtitle: str,
 ) -> None:
@@ -69,15 +70,16 @@ def draw_dots(
         headings: of the cells, with the inches from the axes to their right ends.
         reference: name and value of a line through all rows.
         note: what stands below.
+        style: how values are written.
         title: one line.
         subtitle: one or several lines.
     """
     heights = _heights(dots)
     figure = new_figure()
     axes = place(figure, left=3.0, bottom=_BOTTOM, width=_WIDTH, height=_ROW * (heights[-1] + 1))
-    _frame(axes, dots, heights)
+    _frame(axes, dots, heights, style)
     _draw_dots(axes, dots, heights)
-    _draw_lines(axes, dots, heights, reference)
+    _draw_lines(axes, dots, heights, reference, style)
     _write_names(axes, dots, heights)
     _write_cells(axes, dots, heights, headings)
     axes.annotate(note, (0, 0), (0, -30), "axes fraction", "offset points", color=MUTED, fontsize=8, va="top")
@@ -91,12 +93,15 @@ def _heights(dots: Sequence[Dot]) -> list[float]:
     return [0.0, *np.cumsum(steps).tolist()]
 
 
-def _frame(axes: Axes, dots: Sequence[Dot], heights: Sequence[float]) -> None:
+def _frame(axes: Axes, dots: Sequence[Dot], heights: Sequence[float], style: Style) -> None:
+    lowest = min(min(dot.value, 0, *(dot.interval or ())) for dot in dots)
     highest = max(max(dot.value, dot.chance, *(dot.interval or ())) for dot in dots)
-    axes.set_xlim(0, min(1.0, np.ceil(10 * highest + 0.3) / 10))
+    axes.set_xlim(np.floor(10 * lowest) / 10, min(1.0, np.ceil(10 * highest + 0.3) / 10))
     axes.set_ylim(heights[-1] + 0.5, -0.5)
     axes.xaxis.set_major_locator(MultipleLocator(0.1))
-    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.xaxis.set_major_formatter(
+        PercentFormatter(xmax=1, decimals=0) if style.is_share else FuncFormatter(lambda at, _: f"{at:.1f}")
+    )
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
@@ -112,7 +117,9 @@ def _draw_dots(axes: Axes, dots: Sequence[Dot], heights: Sequence[float]) -> Non
         axes.plot(dot.value, height, marker="o", markersize=6.5, color=face, markeredgecolor=BLUE, mew=1.4)
 
 
-def _draw_lines(axes: Axes, dots: Sequence[Dot], heights: Sequence[float], reference: tuple[str, float]) -> None:
+def _draw_lines(
+    axes: Axes, dots: Sequence[Dot], heights: Sequence[float], reference: tuple[str, float], style: Style
+) -> None:
     """Draw the reference through all rows; chance by row, since it depends on how many labels there are."""
     name, value = reference
     axes.axvline(value, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -120,11 +127,11 @@ def _draw_lines(axes: Axes, dots: Sequence[Dot], heights: Sequence[float], refer
         top = heights[number - 1] + 0.5 if number else -0.5
         axes.plot([dot.chance] * 2, [top, height + 0.5], color=MUTED, linewidth=0.8, zorder=1)
     first, *others = {dot.chance: None for dot in dots}
-    at_first = f"chance {percent(first)}"
+    at_first = f"chance {style.value(first)}"
     chance = f"{at_first} or more" if others and first == min([first, *others]) else at_first
     above, beside = _sides(value, first, axes.get_xlim()[1])
     for text, at, side, colour in (
-        (f"{name} {percent(value)}", value, above, ACCENT),
+        (f"{name} {style.value(value)}", value, above, ACCENT),
         (chance, first, beside, MUTED),
     ):
         aside = (3 if side == "left" else -3, 4)  # of the line, so that two at one place do not touch

@@ -3,7 +3,7 @@
 K: rows, and columns. Positions and sizes are in inches from the lower left corner.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,35 +48,37 @@ def name_rows_and_columns(axes: Axes, names: Sequence[str], *, cell: float, rows
 def draw_heat_maps(
     path: Path,
     *,
-    shares_by_name: Mapping[str, NDArray[np.float64]],
+    scores_by_name: Mapping[str, NDArray[np.float64]],
     names: Sequence[str],
     rows: str,
     columns: str,
     title: str,
     subtitle: str,
+    write: Callable[[float], str],
 ) -> None:
-    """Draw squares of shares side by side, each under its name where there are several.
+    """Draw squares of scores side by side, each under its name where there are several.
 
     Args:
         path: the PNG to write.
-        shares_by_name: (K, K) each, NaN where there is none.
+        scores_by_name: (K, K) each, 1 at most, NaN where there is none.
         names: of the K rows and columns.
         rows: what rows are; ``columns`` what columns are.
         title: one line.
         subtitle: one or several lines.
+        write: writes a score.
     """
     figure, side = new_figure(), _CELL * len(names)
-    figure.set_size_inches(3.0 + (side + 0.6) * len(shares_by_name), side + 5.0)
+    figure.set_size_inches(3.0 + (side + 0.6) * len(scores_by_name), side + 5.0)
     squares = [
         place(figure, left=2.0 + number * (side + 0.6), bottom=1.8, width=side, height=side)
-        for number in range(len(shares_by_name))
+        for number in range(len(scores_by_name))
     ]
-    for axes, (name, shares) in zip(squares, shares_by_name.items(), strict=True):
-        axes.pcolormesh(np.ma.masked_invalid(shares), cmap=BLUES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+    for axes, (name, scores) in zip(squares, scores_by_name.items(), strict=True):
+        axes.pcolormesh(np.ma.masked_invalid(scores), cmap=BLUES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
         axes.invert_yaxis()
         name_rows_and_columns(axes, names, cell=_CELL, rows=rows, columns=columns)
-        for (row, column), share in np.ndenumerate(shares):
-            colour, text = (readable_on(share), f"{share:.1%}") if np.isfinite(share) else (MUTED, "–")
+        for (row, column), score in np.ndenumerate(scores):
+            colour, text = (readable_on(score), write(score)) if np.isfinite(score) else (MUTED, "–")
             axes.text(column + 0.5, row + 0.5, text, color=colour, fontsize=11, ha="center", va="center")
         if len(squares) > 1:
             axes.set_title(name, color=INK, fontsize=11, loc="left")

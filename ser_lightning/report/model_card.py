@@ -13,16 +13,20 @@ import numpy as np
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
-from ser_lightning.evaluation import bootstrap, metrics
+from ser_lightning.evaluation import bootstrap
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.evaluation.part_scores import estimate_of
+from ser_lightning.evaluation.records import RegressionScores, Scores
 from ser_lightning.report import model_card_sentences, numbers
 from ser_lightning.report.data_warnings import data_warnings
+from ser_lightning.report.metric_style import Style
 from ser_lightning.report.table_cells import confused_with, markdown
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.finished import FinishedRun, read_run, why_not
-from ser_lightning.runs.result import Annotators, Result
+from ser_lightning.runs.result import ClassificationResult, RegressionResult, Result
+from ser_lightning.runs.result_parts import Annotators
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import written_whole
 
@@ -45,7 +49,8 @@ def write_card(run_dir: Path, result: Result | None = None) -> Path:
         run = read_run(directory, result)
     except (OSError, ValueError) as error:
         raise UserError(f"{run_dir} has no model card: {why_not(error)}") from error
-    text = _environment().get_template("card.md.j2").render(_facts(run, directory))
+    template = _environment().get_template(f"card_{run.result.task}.md.j2")
+    text = template.render(_facts(run, directory))
     path = directory.checkpoints / NAME
     path.parent.mkdir(exist_ok=True)
     with written_whole(path) as file:
@@ -65,7 +70,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for write in (numbers.percent, numbers.interval, numbers.decimal, numbers.count, between, code, counted):
+    for write in (
+        *(numbers.percent, numbers.interval, numbers.decimal, numbers.count),
+        *(between, between_decimals, code, counted),
+    ):
         environment.filters[write.__name__] = write
     return environment
 
@@ -93,7 +101,6 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "front": Markup(yaml.safe_dump(_metadata(run, title), sort_keys=False, allow_unicode=True).rstrip()),
         "title": title,
         "model": run.model,
-        "labels": result.labels,
         "corpora": result.corpora,
         "corpus": result.protocol.corpus,
         "test_corpus": result.protocol.test_corpus,
@@ -107,11 +114,10 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "network": list(model_card_sentences.network(run)),
         "protocol": list(model_card_sentences.protocol(run)),
         "n_resamples": bootstrap.N_RESAMPLES,
-        **_scores(run),
+        **_OF_TASK[result.task](run),
         "val": result.metrics.val,
         "annotators": result.annotators or Annotators(),
         "subgroups": {name: parts for name, parts in result.subgroups.items() if name in _SUBGROUPS},
-        "calibration": result.calibration,
         "warnings": data_warnings(result.warnings),
         "environment": list(model_card_sentences.environment(result)),
         "command": model_card_sentences.command(run),
@@ -130,18 +136,46 @@ def _titles(result: Result, *, test: bool = False) -> str:
     return " + ".join(titles) or (test_corpus or "" if test else result.protocol.corpus)
 
 
-def _scores(run: FinishedRun) -> dict[str, Any]:
-    """Return UAR, accuracy and a row for each label, with intervals over speakers, and what guessing gets."""
-    labels = run.result.labels
+def _estimates(run: FinishedRun) -> tuple[NDArray, dict[str, Estimate]]:
+    """Return the sums of each speaker (S, ...), and the scores by name, with intervals over speakers."""
+    task = run.result.predicts
     who = np.unique(np.asarray(run.speakers), return_inverse=True)[1]
-    counts = metrics.by_speaker(who, run.labels, run.predicted, int(who.max()) + 1, len(labels))  # (S, K, K)
-    estimates = bootstrap.interval(counts[:, None], metrics.group_scores)
-    uar, accuracy, *recall = estimates
+    sums = task.sums_by_speaker(run.truth, run.predicted, who, int(who.max()) + 1)
+    estimates = bootstrap.interval(sums[:, None], task.group_scores)
+    return sums, dict(zip(task.score_names, estimates, strict=True))
+
+
+def _of_numbers(run: FinishedRun) -> dict[str, Any]:
+    """Return the scores of numbers, a row for each target, and what guessing gets."""
+    result = run.result
+    assert isinstance(result, RegressionResult)
+    sums, estimates = _estimates(run)
+    scores = result.metrics.test.targets
+    return {
+        "n_clips": len(run.ids),
+        "n_speakers": len(sums),
+        "targets": result.targets,
+        "ranges": list(zip(result.targets, result.ranges or [None] * len(result.targets), strict=True)),
+        **{name: estimate for name, estimate in estimates.items() if "." not in name},
+        "rows": [(name, scores[name], estimates[f"ccc.{name}"]) for name in result.targets],
+        "chance_mae": float(np.abs(run.truth - run.truth.mean(axis=0)).mean()),
+    }
+
+
+def _of_labels(run: FinishedRun) -> dict[str, Any]:
+    """Return UAR, accuracy and a row for each label, and what guessing gets."""
+    result = run.result
+    assert isinstance(result, ClassificationResult)
+    labels = result.labels
+    counts, estimates = _estimates(run)  # (S, K, K)
+    uar, accuracy, *recall = estimates.values()
     matrix = counts.sum(axis=0)  # (K, K)
     support = matrix.sum(axis=1)
     return {
         "n_clips": len(run.ids),
         "n_speakers": len(counts),
+        "labels": labels,
+        "calibration": result.calibration,
         "uar": uar,
         "accuracy": accuracy,
         "rows": [
@@ -153,9 +187,33 @@ def _scores(run: FinishedRun) -> dict[str, Any]:
     }
 
 
+_OF_TASK = {"classification": _of_labels, "regression": _of_numbers}
+
+
+def between_decimals(estimate: Estimate | None) -> str:
+    """Write an interval of a number that is no share."""
+    return Style(is_share=False).interval(estimate)
+
+
 def between(bounds: Sequence[float] | None) -> Estimate | None:
     """Return the interval of a subgroup."""
     return estimate_of(0.0, bounds)
+
+
+def _measured(test: Scores | RegressionScores) -> list[dict[str, Any]]:
+    """Return what the hub shows of a test."""
+    if isinstance(test, Scores):
+        return [
+            {"type": "recall", "name": "test UAR (macro recall)", "value": round(test.uar, 4)},
+            {"type": "accuracy", "name": "test accuracy", "value": round(test.accuracy, 4)},
+        ]
+    known = {"CCC": test.ccc, "mean absolute error": test.mae}
+    kinds = {"CCC": "ccc", "mean absolute error": "mae"}
+    return [
+        {"type": kinds[name], "name": f"test {name}", "value": round(value, 4)}
+        for name, value in known.items()
+        if value is not None
+    ]
 
 
 def _metadata(run: FinishedRun, title: str) -> dict[str, Any]:
@@ -164,10 +222,7 @@ def _metadata(run: FinishedRun, title: str) -> dict[str, Any]:
     test, encoder = result.metrics.test, result.model.pretrained
     name = encoder.name if encoder is not None else ""
     on_hub = name.count("/") == 1 and not Path(name).is_absolute() and not name.startswith(".")
-    measured = [
-        {"type": "recall", "name": "test UAR (macro recall)", "value": round(test.uar, 4)},
-        {"type": "accuracy", "name": "test accuracy", "value": round(test.accuracy, 4)},
-    ]
+    measured = _measured(test)
     tested_on = _titles(result, test=True) or _titles(result)  # the hub shows what the numbers were measured on
     dataset = {"name": tested_on, "type": result.protocol.test_corpus or result.protocol.corpus}
     task = {"type": "audio-classification", "name": "Speech emotion recognition"}
@@ -176,7 +231,7 @@ def _metadata(run: FinishedRun, title: str) -> dict[str, Any]:
         "library_name": "ser_lightning",
         "pipeline_tag": "audio-classification",
         "tags": ["audio-classification", "speech-emotion-recognition"],
-        "metrics": ["recall", "accuracy"],
+        "metrics": [each["type"] for each in measured],
         **({"base_model": name} if on_hub else {}),
         "model-index": [
             {"name": title, "results": [{"task": task, "dataset": dataset, "metrics": measured}]},

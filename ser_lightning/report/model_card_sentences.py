@@ -9,7 +9,8 @@ from ser_lightning.report.leakage import about_validation
 from ser_lightning.report.protocol import known_of_speakers
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.runs.label_sources import MAJORITY, SOFT
-from ser_lightning.runs.result import Protocol, Result
+from ser_lightning.runs.result import Result
+from ser_lightning.runs.result_parts import Protocol
 from ser_lightning.utils.command_line import train_command
 from ser_lightning.utils.errors import counted
 
@@ -24,6 +25,11 @@ _LABELS = {
     "intended": "A clip's label is the emotion that its speaker meant to show, not what anybody felt or perceived.",
     MAJORITY: "A clip's label is the choice of most annotators; ties are left out.",
     SOFT: "Trained on the shares of annotators' votes for a clip, tested on the label with most votes.",
+    "values": "A clip's numbers are those that the corpus, or the user's list, gives it.",
+}
+_SYNTHETIC = {
+    "intended": "A clip's label is the emotion whose tone of voice the program imitated.",
+    "values": "A clip's numbers are those that the program spoke it with.",
 }
 _PRIVATE = ("root", "manifest", "votes", "path")  # settings that name a place on somebody's machine
 
@@ -46,7 +52,7 @@ def protocol(run: FinishedRun) -> Iterator[str]:
     if known is not None:
         yield f"{known.capitalize()}: with a single clip, expect less."
     if run.result.synthetic:
-        yield "A clip's label is the emotion whose tone of voice the program imitated."
+        yield _SYNTHETIC.get(facts.label_source, _SYNTHETIC["intended"])
     else:
         yield _LABELS.get(facts.label_source, f"Labels: {facts.label_source}.")
     if (votes := about_votes(run.result)) is not None:
@@ -80,7 +86,8 @@ def _choice(run: FinishedRun) -> str:
         trained = counted(epochs.trained, "epoch")
         return f"The last of {trained} was tested: no best epoch was selected."
     metric = str((run.config.get("monitor") or {}).get("metric", "")).removeprefix("val/")
-    by = f", by their {metric.upper() if metric == 'uar' else metric}" if metric else ""
+    task = run.result.predicts
+    by = f", by their {task.metrics[metric].title if metric == task.headline else metric}" if metric else ""
     return (
         f"Epoch {epochs.best} of {epochs.trained} was the best one on the validation clips{by}. "
         "The test clips were used once, with that epoch."
@@ -98,7 +105,8 @@ def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
     if (encoder := model.pretrained) is not None:
         yield "built on", f"{encoder.name} ({encoder.mode}, {encoder.parameters:,} parameters)"
     yield "takes", f"speech in any common format, at any rate, channels averaged; {_frontend(settings)}"
-    yield "gives", f"a probability for each of {counted(run.result.labels, 'label')}"
+    task = run.result.predicts
+    yield "gives", f"a probability for each of {task.summary}" if task.labels else f"a number each: {task.summary}"
 
 
 def _network(settings: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from ser_lightning.runs.label_sources import MAJORITY, SOFT
 
 _NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
 _LABEL_SOURCES = {
+    "values": "numbers given to the clips",
     MAJORITY: "raters' majority",
     SOFT: "raters' vote shares",
 }

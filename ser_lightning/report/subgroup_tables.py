@@ -8,34 +8,36 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.evaluation.records import ConditionScores, PartScores
+from ser_lightning.evaluation.records import Condition, Part
 from ser_lightning.evaluation.subgroups import Subgroups, lacks_labels
-from ser_lightning.report.numbers import bracketed, percent
+from ser_lightning.report.metric_style import Style, headline_style, headline_title, style_of
 from ser_lightning.report.table_cells import plain
+from ser_lightning.tasks.classification import Classification
+from ser_lightning.tasks.task import Task
 
-_UNITS = "Per cent; in brackets 95 % intervals by a bootstrap over speakers."
-_PAIRED = "Against clean: difference in UAR, the same speakers under both."
 
-
-def robustness_table(rows: Sequence[ConditionScores]) -> RenderableType:
+def robustness_table(rows: Sequence[Condition], task: Task | type[Task] = Classification) -> RenderableType:
     """Return a table with a row a condition, and what its numbers are."""
-    table = _table("condition", "UAR", "accuracy", "against clean")
+    style, second = headline_style(task), task.metrics[task.second]
+    table = _table("condition", headline_title(task), second.title, "against clean")
     for number, row in enumerate(rows):
         if number and row.group != rows[number - 1].group:
             table.add_row()
         cells = (
-            _with_interval(row.uar, row.uar_interval),
-            percent(row.accuracy, unit=""),
-            _with_interval(row.difference, row.difference_interval, signed=True),
+            _with_interval(row.headline, row.headline_interval, style),
+            style_of(second).value(getattr(row, task.second), unit=""),
+            _with_interval(row.difference, row.difference_interval, style, signed=True),
         )
         table.add_row(Text(row.title), *cells, style="bold" if number == 0 else "")
-    return Group(table, "", Text(f"{_UNITS} {_PAIRED}", style="dim"))
+    paired = f"Against clean: difference in {headline_title(task)}, the same speakers under both."
+    return Group(table, "", Text(f"{_units(style)} {paired}", style="dim"))
 
 
-def subgroups_table(subgroups: Subgroups) -> RenderableType:
+def subgroups_table(subgroups: Subgroups, task: Task | type[Task] = Classification) -> RenderableType:
     """Return a table with a row a part of the test clips, by column, and what its numbers are."""
-    table = _table("", "UAR", "accuracy", "clips", "speakers")
-    table.add_column("least recognised", overflow="fold")
+    style = headline_style(task)
+    table = _table("", headline_title(task), task.metrics[task.second].title, "clips", "speakers")
+    table.add_column(task.lowest, overflow="fold")
     incomplete = False
     for number, (column, parts) in enumerate(subgroups.items()):
         if number:
@@ -44,24 +46,33 @@ def subgroups_table(subgroups: Subgroups) -> RenderableType:
         for value, row in parts.items():
             lacks = lacks_labels(row, subgroups)
             incomplete |= lacks
-            table.add_row(Text(f"  {plain(value)}{'*' * lacks}"), *_cells(row))
+            table.add_row(Text(f"  {plain(value)}{'*' * lacks}"), *_cells(row, task))
     note = " * Some labels have no clip there: not to be compared with the others." * incomplete
-    return Group(table, "", Text(_UNITS + note, style="dim"))
+    return Group(table, "", Text(_units(style) + note, style="dim"))
 
 
-def _cells(row: PartScores) -> list[RenderableType]:
-    share, label = min((share, label) for label, share in row.recall.items() if share is not None)
+def _units(style: Style) -> str:
+    unit = "Per cent; in" if style.is_share else "In"
+    return f"{unit} brackets 95 % intervals by a bootstrap over speakers."
+
+
+def _cells(row: Part, task: Task | type[Task]) -> list[RenderableType]:
+    style = headline_style(task)
+    scores = [(score, name) for name, score in row.by_output.items() if score is not None]
+    lowest = min(scores) if scores else None
     return [
-        _with_interval(row.uar, row.uar_interval),
-        percent(row.accuracy, unit=""),
+        _with_interval(row.headline, row.headline_interval, style),
+        style_of(task.metrics[task.second]).value(getattr(row, task.second), unit=""),
         f"{row.n_clips:,}",
         str(row.n_speakers),
-        Text(f"{plain(label)} ({percent(share)})"),
+        Text(f"{plain(lowest[1])} ({style.value(lowest[0])})" if lowest else ""),
     ]
 
 
-def _with_interval(value: float | None, interval: Sequence[float] | None, *, signed: bool = False) -> str:
-    return "" if value is None else bracketed(Estimate(value, *(interval or (nan, nan))), signed=signed)
+def _with_interval(
+    value: float | None, interval: Sequence[float] | None, style: Style, *, signed: bool = False
+) -> str:
+    return "" if value is None else style.bracketed(Estimate(value, *(interval or (nan, nan))), signed=signed)
 
 
 def _table(first: str, *numbers: str) -> Table:

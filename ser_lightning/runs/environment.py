@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ser_lightning.runs.result import Environment
+from ser_lightning.runs.result_parts import Environment
 from ser_lightning.utils import cores
 
 _PACKAGES = (

@@ -1,20 +1,17 @@
 """A finished run, read from its directory and checked against its own record."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ser_lightning.evaluation.metrics import confusion
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.predictions import read_predictions
 from ser_lightning.runs.result import Failure, Result, read_record
-from ser_lightning.tasks.predictions import Predictions
 from ser_lightning.utils.errors import first_line
 from ser_lightning.utils.files import has_content, read_settings
 from ser_lightning.utils.safe_instantiate import with_current_names
@@ -26,7 +23,8 @@ _CUTS = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "limit_test
 class FinishedRun:
     """One run: its directory, result.json, config.yaml, and its predictions for N test clips, sorted by their ids.
 
-    ``speakers``: N names. ``labels``, ``predicted``: (N,) class indices. ``finished_s``: seconds since 1970.
+    ``speakers``: N names. ``truth``, ``predicted``: (N,) class indices or (N, K) numbers. ``finished_s``: seconds
+    since 1970.
     """
 
     path: Path
@@ -34,8 +32,8 @@ class FinishedRun:
     config: Mapping[str, Any]
     ids: tuple[str, ...]
     speakers: tuple[str, ...]
-    labels: NDArray[np.int64]
-    predicted: NDArray[np.int64]
+    truth: NDArray
+    predicted: NDArray
     finished_s: float
 
     @property
@@ -54,9 +52,9 @@ class FinishedRun:
         return self.result.model.name
 
     @cached_property
-    def right(self) -> NDArray[np.bool_]:
-        """Return which clips were recognised, (N,)."""
-        return self.labels == self.predicted
+    def truths(self) -> list[Hashable]:
+        """Return the truth of each clip as a value that can be compared."""
+        return [tuple(each) if isinstance(each, list) else each for each in self.truth.tolist()]
 
 
 def read_run(run: RunDirectory, result: Result | Failure | None = None) -> FinishedRun:
@@ -68,8 +66,10 @@ def read_run(run: RunDirectory, result: Result | Failure | None = None) -> Finis
     config = with_current_names(read_settings(run.path / result.config))
     if cuts := _cuts(config, result):
         raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
-    predictions = read_predictions(run.predictions)
-    _check(predictions, result)
+    predictions = read_predictions(run.predictions, result.predicts.predictions_from_rows)
+    if len(set(predictions.ids)) < len(predictions.ids):
+        raise ValueError("predictions.csv has a clip twice")
+    result.check_predictions(predictions)
     order = sorted(range(len(predictions.ids)), key=predictions.ids.__getitem__)
     return FinishedRun(
         path=run.path,
@@ -77,7 +77,7 @@ def read_run(run: RunDirectory, result: Result | Failure | None = None) -> Finis
         config=config,
         ids=tuple(predictions.ids[row] for row in order),
         speakers=tuple(predictions.speakers[row] for row in order),
-        labels=predictions.labels[order],
+        truth=predictions.truth[order],
         predicted=predictions.predicted[order],
         finished_s=run.result.stat().st_mtime if run.result.is_file() else time.time(),
     )
@@ -107,17 +107,6 @@ def _cuts(config: Mapping[str, Any], result: Result) -> list[str]:
 def _is_everything(limit: Any) -> bool:
     """Return whether a limit of Lightning's is none: 1.0 is all batches, and 1 is one of them."""
     return isinstance(limit, float) and limit == 1
-
-
-def _check(predictions: Predictions, result: Result) -> None:
-    """Check predictions.csv. Raises: ValueError where it is not what result.json was made from."""
-    if list(predictions.names) != result.labels:
-        raise ValueError(f"predictions.csv has the labels {', '.join(predictions.names)}, result.json has others")
-    if len(set(predictions.ids)) < len(predictions.ids):
-        raise ValueError("predictions.csv has a clip twice")
-    matrix = confusion(predictions.labels, predictions.predicted, len(predictions.names))
-    if matrix.tolist() != result.confusion_matrix:
-        raise ValueError("predictions.csv does not give the confusion matrix of result.json")
 
 
 def why_not(error: Exception) -> str:

@@ -4,20 +4,45 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, ValidationError
 
-from ser_lightning.evaluation.records import Calibration, ConditionScores, DistributionScores, PartScores, Scores
-from ser_lightning.runs.label_sources import current_name
+from ser_lightning.evaluation.records import (
+    Calibration,
+    Condition,
+    ConditionScores,
+    DistributionScores,
+    Part,
+    PartScores,
+    RegressionConditionScores,
+    RegressionPartScores,
+    RegressionScores,
+    Scores,
+)
+from ser_lightning.runs.result_parts import (
+    Annotators,
+    CorpusFacts,
+    Environment,
+    Epochs,
+    Model,
+    Protocol,
+    Shared,
+    Teacher,
+    TestedCheckpoint,
+    Throughput,
+)
+from ser_lightning.runs.schema_1 import from_schema_1
 from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.files import read_text, write_json
-from ser_lightning.utils.records import Count, Number, Positive, Record, Share, fault_of
+from ser_lightning.utils.records import Count, Interval, Number, Positive, Record, fault_of
 
 if TYPE_CHECKING:
-    from ser_lightning.tasks.classification import Classification
+    from ser_lightning.tasks.number_predictions import NumberPredictions
+    from ser_lightning.tasks.predictions import Predictions
+    from ser_lightning.tasks.task import Task
 
 SCHEMA = 2
 
@@ -29,150 +54,22 @@ class Metrics(Record):
     test: Scores
 
 
-class Protocol(Record):
-    """What was tested on what, and how the tested epoch was selected. Further facts are kept, and compared, too."""
+class RegressionMetrics(Record):
+    """The same of predicted numbers."""
 
-    model_config = ConfigDict(extra="allow")
-
-    corpus: str
-    split: str
-    fold: int | str
-    split_hash: str
-    speaker_independent: bool
-    label_source: str
-    selection: Annotated[str, Field(description="how the tested epoch was selected")]
-    n_train: Count | None = None
-    n_val: Count | None = None
-    n_test: Count | None = None
-    label_map: dict[str, str] | None = None
-    test_corpus: str | None = None
-    trained_on: str | None = None
-    speaker_clips: Annotated[int | str | None, Field(description="of a speaker, for statistics")] = None
-
-    @field_validator("label_source")
-    @classmethod
-    def _current_name(cls, name: str) -> str:
-        return current_name(name)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what is known, by name."""
-        return {name: value for name, value in self.plain().items() if value is not None}
-
-
-class Shared(Record):
-    """What two parts of a split have in common: speakers, by their names in the part named last, and sounds."""
-
-    speakers: list[str]
-    n_sounds: Count
-
-    def __bool__(self) -> bool:
-        return bool(self.speakers or self.n_sounds)
-
-
-class Pretrained(Record):
-    """The pretrained encoder under a model."""
-
-    name: str
-    mode: str
-    parameters: Count
-    family: str | None = None
-    digest: str | None = None
-
-
-class Model(Record):
-    """Which model, and how many trained parameters it has."""
-
-    name: str
-    parameters: Count | None = None
-    pretrained: Pretrained | None = None
-
-
-class Epochs(Record):
-    """How many epochs were trained, and whose weights were tested, counted from 1."""
-
-    trained: Count
-    best: Count
-
-
-class Throughput(Record):
-    """The speed and the time of the training."""
-
-    train_clips_per_s: Positive | None = None
-    train_s: Annotated[Positive | None, Field(description="of training steps, all processes")] = None
-
-
-class Agreement(Record):
-    """How often annotators' votes are the label."""
-
-    uar: Share
-    accuracy: Share | None = None
-
-
-class Annotators(Record):
-    """How well people do on the clips of the test: ``single`` annotators, and the ``majority`` of them."""
-
-    single: Agreement | None = None
-    majority: Agreement | None = None
-    n_clips: Count | None = None
-    source: str | None = None
-
-
-class CorpusFacts(Record):
-    """A corpus that clips are of, its licence, and where it is had."""
-
-    name: str
-    title: str
-    licence: str
-    source: str
-
-
-class Environment(Record):
-    """What a run ran on."""
-
-    model_config = ConfigDict(extra="allow")
-
-    ser_lightning: str | None = None
-    commit: str | None = None
-    python: str | None = None
-    platform: str | None = None
-    packages: dict[str, str | None] = {}
-    device: str | None = None
-    threads: Count | None = None
-    threads_wait: str | None = None
-    cores: Count | None = None
-    cores_used_by_others: Positive | None = None
-    precision: str | None = None
-
-
-class TestedCheckpoint(Record):
-    """The checkpoint that was tested apart from its training, as by `ser eval`."""
-
-    path: str
-    sha256: str
-    temperature: Positive
-
-
-class Teacher(Record):
-    """The checkpoint of the model whose answers were learnt beside the labels, and what that is called."""
-
-    path: str
-    sha256: str
-    name: str
+    val: RegressionScores | None = None
+    test: RegressionScores
 
 
 class Result(Record):
-    """The record of a finished run."""
+    """The record of a finished run, whatever its task; there is one of a kind for each."""
 
     schema_: Literal[2] = Field(default=2, alias="schema")
     status: Literal["finished"] = "finished"
-    task: Literal["classification"] = "classification"
-    labels: list[str]
-    metrics: Metrics
-    confusion_matrix: list[list[Count]]  # (K, K), rows the true label
-    subgroups: dict[str, dict[str, PartScores]] = {}  # by column and value
-    calibration: Calibration | None = None
-    distribution: DistributionScores | None = None  # beside the scores by the majority, where labels are by votes
-    robustness: list[ConditionScores] = []
+    task: str
+    metrics: Metrics | RegressionMetrics
+    subgroups: Mapping[str, Mapping[str, Part]]
+    robustness: Sequence[Condition]
     annotators: Annotators | None = None
     protocol: Protocol
     leakage: dict[str, Shared] | None = None  # by pair of parts; None: it is not known what was trained on
@@ -193,11 +90,84 @@ class Result(Record):
     seconds: Annotated[Positive | None, Field(description="of the process that finished it")] = None
 
     @property
-    def predicts(self) -> "Classification":
+    def predicts(self) -> "Task":
         """Return the task that it is a result of."""
-        from ser_lightning.tasks.classification import Classification  # help is to answer without what it imports
+        from ser_lightning.tasks.registry import task_of  # help is to answer without what it imports
 
-        return Classification(tuple(self.labels))
+        return task_of(dict(self))
+
+    @property
+    def n_tested(self) -> int:
+        """Return how many clips were tested."""
+        raise NotImplementedError
+
+    def check_predictions(self, predictions: Any) -> None:
+        """Raise ValueError where predictions.csv is not what the scores are of."""
+        raise NotImplementedError
+
+
+class ClassificationResult(Result):
+    """The record of a finished run that predicts labels."""
+
+    task: Literal["classification"] = "classification"
+    labels: list[str]
+    metrics: Metrics
+    confusion_matrix: list[list[Count]]  # (K, K), rows the true label
+    subgroups: dict[str, dict[str, PartScores]] = {}  # by column and value
+    calibration: Calibration | None = None
+    distribution: DistributionScores | None = None  # beside the scores by the majority, where labels are by votes
+    robustness: list[ConditionScores] = []
+
+    @property
+    def n_tested(self) -> int:
+        """Return how many clips were tested."""
+        return sum(map(sum, self.confusion_matrix))
+
+    def check_predictions(self, predictions: "Predictions") -> None:
+        """Raise ValueError where predictions.csv is not what the confusion matrix is of."""
+        from ser_lightning.evaluation.metrics import confusion
+
+        if list(predictions.names) != self.labels:
+            raise ValueError(
+                f"predictions.csv has the labels {', '.join(predictions.names)}, result.json has others"
+            )
+        matrix = confusion(predictions.labels, predictions.predicted, len(predictions.names))
+        if matrix.tolist() != self.confusion_matrix:
+            raise ValueError("predictions.csv does not give the confusion matrix of result.json")
+
+
+class RegressionResult(Result):
+    """The record of a finished run that predicts numbers."""
+
+    task: Literal["regression"]
+    targets: list[str]
+    ranges: list[Interval | None] = []  # of each target, the lowest and the highest that there may be
+    n_clips: Count
+    metrics: RegressionMetrics
+    subgroups: dict[str, dict[str, RegressionPartScores]] = {}  # by column and value
+    robustness: list[RegressionConditionScores] = []
+
+    @property
+    def n_tested(self) -> int:
+        """Return how many clips were tested."""
+        return self.n_clips
+
+    def check_predictions(self, predictions: "NumberPredictions") -> None:
+        """Raise ValueError where predictions.csv is not what the scores are of."""
+        import numpy as np
+
+        from ser_lightning.evaluation.regression import by_speaker, regression_scores
+
+        if list(predictions.names) != self.targets:
+            raise ValueError(
+                f"predictions.csv has the targets {', '.join(predictions.names)}, result.json has others"
+            )
+        nobody = np.zeros(len(predictions.ids), dtype=np.int64)
+        sums = by_speaker(nobody, predictions.truth, predictions.predicted, 1)[0]
+        again, recorded = regression_scores(sums, self.targets), self.metrics.test
+        one, other = ([getattr(each, name) or 0.0 for name in ("ccc", "mae", "rmse")] for each in (again, recorded))
+        if not np.allclose(one, other, rtol=1e-6, atol=1e-9):
+            raise ValueError("predictions.csv does not give the scores of result.json")
 
 
 class Failure(Record):
@@ -212,7 +182,14 @@ class Failure(Record):
     seconds: Positive | None = None
 
 
-Outcome = Annotated[Result | Failure, Field(discriminator="status")]
+Finished = Annotated[ClassificationResult | RegressionResult, Field(discriminator="task")]
+Outcome = Annotated[Finished | Failure, Field(discriminator="status")]
+_OF_TASK: dict[str, type[Result]] = {"classification": ClassificationResult, "regression": RegressionResult}
+
+
+def make_result(*, task: str, **fields: Any) -> Result:
+    """Return the record of a finished run of that task."""
+    return _OF_TASK[task](task=task, **fields)
 
 
 def write_record(path: Path, record: Result | Failure) -> None:
@@ -243,9 +220,12 @@ def parse_record(record: Any, name: str = "result.json") -> Result | Failure:
         raise UserError(f"{name} has schema {schema}, and this version reads up to {SCHEMA}: update ser_lightning")
     if not is_number or schema not in (1, SCHEMA):
         raise ValueError(f"{name} has schema {schema!r}, which no version writes")
-    kind = Result if record["status"] == "finished" else Failure
+    task = record.get("task", "classification")
+    if record["status"] == "finished" and task not in _OF_TASK:
+        raise ValueError(f"{name} is of the task {task!r}, which is not known: there are {', '.join(_OF_TASK)}")
+    kind = _OF_TASK[task] if record["status"] == "finished" else Failure
     try:
-        parsed = kind.model_validate(_from_schema_1(record) if schema == 1 else record)
+        parsed = kind.model_validate(from_schema_1(record) if schema == 1 else record)
     except ValidationError as error:
         raise ValueError(f"{name}: {fault_of(error)}") from None
     except (AttributeError, KeyError, TypeError) as error:
@@ -256,28 +236,6 @@ def parse_record(record: Any, name: str = "result.json") -> Result | Failure:
         if len({len(column) for column in parsed.history.values()}) > 1:
             raise ValueError(f"{name}: the columns of history are not of one length")
     return parsed
-
-
-def _from_schema_1(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record of schema 1 in the words of schema 2."""
-    known = {key: value for key, value in record.items() if value is not None}
-    renamed: dict[str, Any] = {**known, "schema": SCHEMA}
-    if "slices" in known:
-        renamed["subgroups"] = known["slices"]
-    if isinstance(human := known.get("human"), Mapping):
-        renamed["annotators"] = {("single" if key == "listener" else key): value for key, value in human.items()}
-    if isinstance(epochs := known.get("epochs"), Mapping) and "chosen" in epochs:
-        renamed["epochs"] = {**epochs, "best": epochs["chosen"]}
-    seen = known.get("seen")  # by `ser eval`, before it compared all parts
-    if isinstance(seen, Mapping) and "leakage" not in known and seen.get("subset") in ("train", "val"):
-        nameless = [f"speaker {number + 1}" for number in range(seen["n_speakers"])]
-        renamed["leakage"] = {f"{seen['subset']}/test": {"speakers": nameless, "n_sounds": seen["n_clips"]}}
-    if isinstance(calibration := known.get("calibration"), Mapping):
-        renamed["calibration"] = None
-        if {"nll", "brier", "aurc", "confidence"} <= calibration.keys():  # the first versions measured less
-            bins = [{**each, "low": each["from"], "high": each["to"]} for each in calibration["bins"]]
-            renamed["calibration"] = {**calibration, "bins": bins}
-    return renamed
 
 
 def json_schema() -> str:

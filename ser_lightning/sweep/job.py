@@ -196,13 +196,15 @@ def _why_it_ended(status: int) -> str:
 
 
 def _outcome(result: "Result | Failure", metric: str | None = None) -> str:
+    from ser_lightning.report.metric_style import written_scores  # which takes NumPy
+
     if result.status == "failed":
         return f"failed: {(result.reason or 'no reason recorded').splitlines()[0]}"
     took = f", {result.seconds / 60:.1f} min" if result.seconds is not None else ""
     if metric is not None:
         return f"{metric} {monitored(result.metrics, metric)}{took}"
     test = result.metrics.test
-    return f"test UAR {test.uar:.1%}, accuracy {test.accuracy:.1%}{took}"
+    return f"test {', '.join(written_scores(test, result.predicts))}{took}"
 
 
 def sweep_name() -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from ser_lightning.runs.monitor import direction
+from ser_lightning.runs.monitor import direction, headline_metric
 from ser_lightning.utils.cores import usable_cores
 from ser_lightning.utils.text import as_file_name
 
@@ -97,6 +97,7 @@ def cores_each() -> int:
 def register() -> None:
     """Register the resolvers with OmegaConf."""
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+    OmegaConf.register_new_resolver("headline_metric", headline_metric, replace=True)
     OmegaConf.register_new_resolver("search_direction", direction, replace=True)
     OmegaConf.register_new_resolver("gpus_each", gpus_each, replace=True)
     OmegaConf.register_new_resolver("cores_each", cores_each, replace=True)

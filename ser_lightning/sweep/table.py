@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ser_lightning.report.metric_style import style_of, two_metrics, written_scores
 from ser_lightning.runs.monitor import monitored
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 from ser_lightning.utils.command_line import assignment, shell_quoted, train_command
@@ -83,9 +84,10 @@ def _print_search(
         table.add_row(Text(_short(shown[job.name])), text, _minutes(result))
     console.print(table)
     console.print()
-    test = _result(ranked[0]).metrics.test
+    best = _result(ranked[0])
+    scores = ", ".join(written_scores(best.metrics.test, best.predicts))
     console.print(f"best      {_short(shown[ranked[0].name])}", soft_wrap=True)
-    console.print(f"          test UAR {test.uar:.1%}, accuracy {test.accuracy:.1%}: the test of this trial alone")
+    console.print(f"          test {scores}: the test of this trial alone")
     console.print(f"train it  {train_command(*overrides)}", soft_wrap=True)
 
 
@@ -97,16 +99,17 @@ def _short(text: str) -> str:
 def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("finished", overflow="fold")
-    for column in ("test UAR", "accuracy", "validation UAR", "minutes"):
+    (headline, first), (other, second) = two_metrics(_result(finished[0]).predicts)
+    for column in (f"test {first.title}", second.title, f"validation {first.title}", "minutes"):
         table.add_column(column, justify="right", no_wrap=True)
     for job in finished:
         result = _result(job)
         test, val = result.metrics.test, result.metrics.val
         table.add_row(
             Text(shown[job.name]),
-            f"{test.uar:.1%}",
-            f"{test.accuracy:.1%}",
-            f"{val.uar:.1%}" if val else "–",
+            style_of(first).value(getattr(test, headline, None)),
+            style_of(second).value(getattr(test, other, None)),
+            style_of(first).value(getattr(val, headline, None)),
             _minutes(result),
         )
     return table

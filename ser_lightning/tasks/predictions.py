@@ -46,6 +46,11 @@ class Predictions:
             raise ValueError(f"{bad.size} clips have a probability that is not finite, first {self.ids[bad[0]]!r}")
 
     @property
+    def truth(self) -> NDArray[np.int64]:
+        """Return the true classes (N,)."""
+        return self.labels
+
+    @property
     def predicted(self) -> NDArray[np.int64]:
         """Return the most probable class (N,), by the probabilities as written: file and memory never disagree."""
         return self.probabilities.round(DIGITS).argmax(axis=1).astype(np.int64)

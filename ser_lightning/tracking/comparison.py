@@ -19,7 +19,6 @@ PLACE = Path("outputs/compare")
 _MOST_MATRICES = 30  # of the best groups
 
 _log = logging.getLogger(__name__)
-_GROUP = ("rank", "name", "model", "uar", "uar_low", "uar_high", "uar_sd", "accuracy", "accuracy_sd", "macro_f1")
 _SIZE = ("folds", "seeds", "clips", "speakers", "parameters", "minutes")
 _TESTS = ("p_speakers", "p_speakers_holm", "p_clips", "p_clips_holm", "d")
 _PAIR = ("first", "second", "difference", "low", "high")
@@ -70,26 +69,33 @@ def _remove_empty(run_dir: Path) -> None:
 def _charts(comparison: Comparison) -> dict[str, Any]:
     import wandb
 
-    groups = [_group_row(rank, group) for rank, group in enumerate(comparison.groups, start=1)]
+    groups = [
+        {"rank": rank, "name": group.name, "model": group.model, **_scores(group), **_size(group)}
+        for rank, group in enumerate(comparison.groups, start=1)
+    ]
     pairs = [_pair_row(pair) for pair in comparison.pairs]
     best = comparison.groups[:_MOST_MATRICES]
-    matrices = {f"confusion/{plain(group.name)}": _confusion(comparison, group) for group in best}
+    matrices = {
+        f"confusion/{plain(group.name)}": _confusion(comparison, group, group.confusion)
+        for group in best
+        if group.confusion is not None
+    }
     return {
-        "groups": wandb.Table(columns=[*_GROUP, *_SIZE], data=groups),
+        "groups": wandb.Table(columns=list(groups[0]), data=[list(row.values()) for row in groups]),
         "pairs": wandb.Table(columns=[*_PAIR, *_TESTS], data=pairs),
         **matrices,
     }
 
 
-def _confusion(comparison: Comparison, group: Group) -> Any:
+def _confusion(comparison: Comparison, group: Group, matrix: Sequence[Sequence[int]]) -> Any:
     """Return W&B's own chart of a confusion matrix, of counts that are there already."""
     import wandb
 
-    labels = comparison.labels
+    labels = comparison.task.outputs
     columns = ("Actual", "Predicted", "nPredictions")
     cells = [
         [true, guess, count]
-        for true, row in zip(labels, group.confusion, strict=True)
+        for true, row in zip(labels, matrix, strict=True)
         for guess, count in zip(labels, row, strict=True)
     ]
     return wandb.plot_table(
@@ -100,11 +106,21 @@ def _confusion(comparison: Comparison, group: Group) -> Any:
     )
 
 
-def _group_row(rank: int, group: Group) -> list[Any]:
-    uar = _numbers(group.uar)
-    scores = [*uar, group.uar_sd, group.accuracy.value, group.accuracy_sd, group.macro_f1]
-    grid = [" ".join(group.folds), " ".join(map(str, group.seeds)), group.n_clips, group.n_speakers]
-    return [rank, group.name, group.model, *scores, *grid, group.parameters, group.minutes]
+def _scores(group: Group) -> dict[str, Any]:
+    """Return the headline with its interval, and the other scores; standard deviations where there are such."""
+    row: dict[str, Any] = {}
+    for number, (name, estimate) in enumerate(group.scores.items()):
+        row[name] = estimate.value
+        if number == 0:
+            row |= {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        if name in group.sds:
+            row[f"{name}_sd"] = group.sds[name]
+    return row
+
+
+def _size(group: Group) -> dict[str, Any]:
+    grid = (" ".join(group.folds), " ".join(map(str, group.seeds)), group.n_clips, group.n_speakers)
+    return dict(zip(_SIZE, (*grid, group.parameters, group.minutes), strict=True))
 
 
 def _pair_row(pair: Pair) -> list[Any]:
@@ -119,5 +135,6 @@ def _numbers(estimate: Estimate) -> list[float]:
 
 def _summary(comparison: Comparison) -> dict[str, Any]:
     best = comparison.groups[0]
-    scores = {f"uar/{group.name}": group.uar.value for group in comparison.groups}
+    headline = comparison.task.headline
+    scores = {f"{headline}/{group.name}": group.headline.value for group in comparison.groups}
     return {"best": best.name, "n_groups": len(comparison.groups), "synthetic": comparison.synthetic, **scores}

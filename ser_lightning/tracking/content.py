@@ -5,25 +5,45 @@ from pathlib import Path
 from typing import Any
 
 from ser_lightning.runs.predictions import read_predictions
-from ser_lightning.runs.result import Failure, Result
-from ser_lightning.tasks.classification import Classification
+from ser_lightning.runs.result import ClassificationResult, Failure, Result
+from ser_lightning.tasks.predictions import Predictions
+from ser_lightning.tasks.registry import all_tasks
+
+_FIGURES = dict.fromkeys(name for kind in all_tasks().values() for name in kind.figures)
 
 
 def pictures(run_dir: Path) -> dict[str, Any]:
     """Return the figures of a run directory, as far as they are there."""
     import wandb
 
-    paths = {name: run_dir / f"{name}.png" for name in ("curves", *Classification.figures)}
+    paths = {name: run_dir / f"{name}.png" for name in ("curves", *_FIGURES)}
     return {f"figures/{name}": wandb.Image(str(path)) for name, path in paths.items() if path.exists()}
 
 
 def charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
-    """Return confusion matrix, recall and predictions of a finished run."""
+    """Return the predictions of a finished run, and the charts that are its task's."""
     import wandb
 
     if isinstance(result, Failure) or not (run_dir / "predictions.csv").exists():
         return {}
-    predictions = read_predictions(run_dir / "predictions.csv")
+    predictions = read_predictions(run_dir / "predictions.csv", result.predicts.predictions_from_rows)
+    if isinstance(result, ClassificationResult):
+        return _of_labels(result, predictions)
+    columns = list(predictions.columns)
+    n_words = columns.index(next(name for name in columns if "." in name))  # id and speaker
+    data = [[*row[:n_words], *map(float, row[n_words:])] for row in predictions.rows()]
+    table = wandb.Table(columns=columns, data=data)
+    pairs = {
+        f"test/scatter.{name}": wandb.plot.scatter(table, f"true.{name}", f"predicted.{name}", title=f"test {name}")
+        for name in predictions.names
+    }
+    return {**pairs, "test/predictions": table}
+
+
+def _of_labels(result: ClassificationResult, predictions: Predictions) -> dict[str, Any]:
+    """Return confusion matrix, recall and predictions."""
+    import wandb
+
     names = list(predictions.names)
     recall = wandb.Table(
         columns=["class", "recall"], data=[list(pair) for pair in result.metrics.test.recall.items()]
@@ -60,9 +80,11 @@ def summary(result: Result | Failure) -> dict[str, Any]:
     if isinstance(result, Result):
         for part in ("val", "test"):
             scores = record["metrics"][part] or {}
-            recall = {f"recall.{label}": share for label, share in scores.pop("recall", {}).items()}
-            row |= {f"{part}/{name}": value for name, value in (scores | recall).items()}
-        calibration = record["calibration"] or {}
+            by_output = {f"recall.{label}": share for label, share in scores.pop("recall", {}).items()}
+            for target, of_target in scores.pop("targets", {}).items():
+                by_output |= {f"{name}.{target}": value for name, value in of_target.items()}
+            row |= {f"{part}/{name}": value for name, value in (scores | by_output).items()}
+        calibration = record.get("calibration") or {}
         row |= {f"test/{name}": calibration.get(name) for name in ("ece", "nll", "brier", "confidence")}
         row |= flat({key: record[key] for key in ("epochs", "throughput", "model", "protocol")})
     return {key: value for key, value in row.items() if value is not None}

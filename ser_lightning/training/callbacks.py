@@ -15,10 +15,12 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ser_lightning.data.batches import Batch
+from ser_lightning.tasks.registry import all_tasks
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import written_whole
 
-_CURVES = ("epoch", "lr", "train/loss", "val/loss", "val/uar", "val/accuracy")
+_SCORES = [f"val/{name}" for kind in all_tasks().values() for name in kind.curves]  # of any task
+_CURVES = ("epoch", "lr", "train/loss", "val/loss", *_SCORES)
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +234,7 @@ class PlainProgress(ProgressBar):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's losses, scores and speed."""
         values = {name: value.item() for name, value in trainer.callback_metrics.items()}
-        shown = ["train/loss", "val/loss", "val/uar", "val/accuracy"]
+        shown = ["train/loss", "val/loss", *_SCORES]
         numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
         rate = values.get("train/clips_per_s")
         speed = f"  {rate:.0f} clips/s" if rate else ""

@@ -18,8 +18,9 @@ from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST, TrainingRecord
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.runs.result import Shared
-from ser_lightning.runs.result import Teacher as TeacherRecord
+from ser_lightning.runs.result_parts import Shared
+from ser_lightning.runs.result_parts import Teacher as TeacherRecord
+from ser_lightning.tasks.registry import task_of
 from ser_lightning.training.parts import cache_features, fit_statistics, make_module
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.progress import track
@@ -47,10 +48,12 @@ class Teacher:
         Raises: UserError where it was trained on clips or speakers of the validation or the test, or its epoch
             chosen on those of the test; what the split's own training shares with them is no fault.
         """
-        if tuple(self.stamp["labels"]) != data.labels:
+        task = task_of(self.stamp)
+        if task.name != data.task.name or task.outputs != data.task.outputs:
+            what = task.outputs_word
             raise UserError(
-                f"model.teacher={self.setting} has the labels {', '.join(self.stamp['labels'])}, and the data have "
-                f"{', '.join(data.labels)}"
+                f"model.teacher={self.setting} has the {what} {', '.join(task.outputs)}, and the data have "
+                f"{', '.join(data.task.outputs)}"
             )
         record = TrainingRecord.from_stamp(self.stamp)
         if record is None:
@@ -87,7 +90,7 @@ def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: Emo
     """
     module = teacher.module(trainer, data)
     pieces = data.clips.pieces_of(data.split.train)
-    logits = torch.full((len(data.clips.pieces.clip), len(data.labels)), torch.nan)  # (N, K)
+    logits = torch.full((len(data.clips.pieces.clip), data.task.n_outputs), torch.nan)  # (N, K)
     buckets = LengthBuckets(
         pieces,
         data.clips.pieces.n_samples,
@@ -124,7 +127,7 @@ def read_teacher(path: str | None) -> Teacher | None:
         name = str(model["name"])
         if not all(map(torch.is_tensor, weights.values())) or not {"_target_", "frontend", "net"} <= model.keys():
             raise ValueError("its weights or its config are none")
-        stamp = {**stamp, "labels": tuple(map(str, stamp["labels"]))}
+        task_of(stamp)
         TrainingRecord.from_stamp(stamp)
     except Exception as error:  # unpickling a file that is something else may raise anything
         raise UserError(f"model.teacher={path}: {place} is no checkpoint of ours, or a damaged one") from error

@@ -22,7 +22,8 @@ from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.environment import describe
 from ser_lightning.runs.monitor import check_monitor, check_validation, monitored
 from ser_lightning.runs.predictions import write_predictions
-from ser_lightning.runs.result import Failure, Result, Throughput, write_record
+from ser_lightning.runs.result import Failure, Result, make_result, write_record
+from ser_lightning.runs.result_parts import Throughput
 from ser_lightning.sweep.job import sweep_name
 from ser_lightning.tracking import run as wandb_run
 from ser_lightning.tracking.environment import wanted_group, wanted_tags
@@ -94,7 +95,7 @@ def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) ->
     arguments = OmegaConf.create({"model": {"net": module.checkpoint_arguments()}})
     return {
         "config": OmegaConf.to_container(OmegaConf.merge(config, arguments), resolve=True),
-        "labels": list(data.labels),
+        **data.task.entry(),
         "sample_rate_hz": data.sample_rate_hz,
         "protocol": data.protocol() | module.protocol,
         "contamination": module.contamination,
@@ -115,7 +116,7 @@ def _run_and_record(config: DictConfig, run: RunDirectory) -> Result:
         }
 
     try:
-        result = Result(**_train_and_test(config, run), **facts())
+        result = make_result(**_train_and_test(config, run), **facts())
         _illustrate(run, result)
         write_record(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
         wandb_run.finish(exit_code=0)
@@ -170,9 +171,9 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     data.setup()
     if teacher is not None:
         teacher.check(data)
-    check_validation(config, data.clips_by_label("val"))
+    check_validation(config, data.clips_by_output("val"))
     module = make_module(
-        config, task=data.task, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts()
+        config, task=data.task, sample_rate_hz=data.sample_rate_hz, training_targets=data.training_targets()
     )
     if data.clips.pieces.several:
         module.join_pieces(data.clips.pieces.clip, data.clips.reference)

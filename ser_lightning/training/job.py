@@ -165,11 +165,10 @@ def _settle_threads(cfg: DictConfig, run: RunDirectory) -> None:
         check("trainer.", integer=True, at_least=1, at_most=1024, threads=asked)
     before = (read_json(run.environment) or {}).get("threads") if run.last.is_file() else None
     threads = cores.settle(asked, kept=before if isinstance(before, int) else None)
-    logging.getLogger("threads").info("%s", threads)  # to the file alone
+    on_screen = threads.waiting == "sleeping"
+    (log if on_screen else logging.getLogger("threads")).info("%s", threads)
     if asked is not None and asked != threads.number:
         log.warning("OMP_NUM_THREADS=%d is set in the environment, and goes before trainer.threads", threads.number)
-    if threads.waiting == "sleeping":
-        log.info("%s", threads)
 
 
 def _set_up_logging(run: RunDirectory) -> None:

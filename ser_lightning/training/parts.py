@@ -15,20 +15,20 @@ from ser_lightning.data.labels import check_labels
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.models.speaker_statistics import ClipMoments, pooled
-from ser_lightning.tasks.classification import Classification
+from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import cause
 
 
 def make_module(
-    config: DictConfig, *, task: Classification, sample_rate_hz: int, class_counts: Tensor | None = None
+    config: DictConfig, *, task: Task, sample_rate_hz: int, training_targets: Tensor | None = None
 ) -> EmotionModule:
-    """Make the model of a config for a task: the one place where the number of classes enters."""
+    """Make the model of a config for a task: the one place where the number of outputs enters."""
     make = made(config.model)
-    check_labels(task.labels)
+    check_labels(task.outputs, fewest=task.fewest_outputs)
     return make(
         task=task,
         sample_rate_hz=sample_rate_hz,
-        class_counts=class_counts,
+        training_targets=training_targets,
         monitor=config.monitor.metric,
         monitor_mode=config.monitor.mode,
     )

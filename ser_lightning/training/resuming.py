@@ -5,6 +5,7 @@ from typing import Any
 
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.runs.label_sources import INTENDED, current_name
+from ser_lightning.tasks.registry import task_of
 from ser_lightning.utils.errors import UserError, some
 
 _FACTS = ("label_source", "label_map", "test_corpus")  # of the protocol
@@ -37,9 +38,11 @@ def check_same_teacher(before: Mapping[str, Any], now: Mapping[str, Any]) -> Non
 def _differences(stamp: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]:
     before, now, record = dict(stamp["protocol"]), data.protocol(), data.training_record()
     before["label_source"] = current_name(before.get("label_source", INTENDED))
-    labels = [list(stamp["labels"]), list(data.labels)]
-    if labels[0] != labels[1]:
-        yield "the labels were {} and are {}".format(*(", ".join(names) for names in labels))
+    tasks = (task_of(stamp), data.task)
+    outputs = [task.outputs for task in tasks]
+    if tasks[0].name != tasks[1].name or outputs[0] != outputs[1]:
+        what = tasks[0].outputs_word
+        yield f"the {what} were {{}} and are {{}}".format(*(", ".join(names) for names in outputs))
     for name in _FACTS:
         if before.get(name) != now.get(name):
             yield f"{name} was {before.get(name)} and is {now.get(name)}"

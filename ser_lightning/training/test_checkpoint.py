@@ -12,11 +12,9 @@ from lightning.pytorch import Trainer
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart
 from ser_lightning.data.long_clips import joined
-from ser_lightning.evaluation.records import Scores
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.runs.result import Epochs, Metrics, Model, Protocol
-from ser_lightning.tasks.predictions import Predictions
+from ser_lightning.runs.result_parts import Epochs, Model, Protocol
 from ser_lightning.utils.errors import UserError
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected
@@ -25,7 +23,7 @@ _ON_TRAINING_SPEAKERS = f"{BEST}, on training speakers"
 
 def evaluate_best(
     trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory
-) -> tuple[dict[str, Any], Predictions]:
+) -> tuple[dict[str, Any], Any]:
     """Load the best checkpoint, or the last where nothing was validated, then validate and test it.
 
     Returns: what result.json says of it, and the test predictions.
@@ -37,7 +35,7 @@ def evaluate_best(
         raise UserError("it is trained and not tested, as trainer.limit_test_batches=0 says: `ser eval` tests it")
     trainer.test(module, datamodule=data, verbose=False)
     pieces, logits = (tensor.cpu() for tensor in module.outputs.compute())
-    rows, logits = joined(torch.from_numpy(data.clips.pieces.clip)[pieces], logits)  # (N,), (N, K)
+    rows, logits = joined(torch.from_numpy(data.clips.pieces.clip)[pieces], logits, data.task)  # (N,), (N, K)
     tested = rows.tolist()
     evaluation = data.task.evaluate(data.clips.test_clips(tested), logits.numpy())
     record = stamp or data.training_record()
@@ -48,9 +46,9 @@ def evaluate_best(
     if selection == BEST:
         protocol["selection"] = best_by(record, speaker_independent=protocol["speaker_independent"])
     untested = protocol["n_test"] - len(tested)
-    facts = {
+    facts: dict[str, Any] = {
         **evaluation.result_fields(),
-        "metrics": Metrics(val=validated, test=evaluation.scores),
+        "metrics": {"val": validated, "test": evaluation.scores},
         **data.clips.result_facts(tested),
         "protocol": Protocol(**protocol),
         "leakage": shared,
@@ -96,11 +94,10 @@ def _choose(
     return Epochs(trained=trained, best=trained), LAST, None
 
 
-def _validate(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> Scores | None:
+def _validate(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> Any:
     if not data.split.val or trainer.limit_val_batches == 0:
         return None
     trainer.validate(module, datamodule=data, verbose=False)
     values = {name: value.item() for name, value in trainer.callback_metrics.items()}
-    recall = {label: values.get(f"val/recall.{label}") for label in data.labels}
-    measured = {name: values[f"val/{name}"] for name in ("uar", "accuracy", "macro_f1", "loss")}
-    return Scores(**measured, recall=recall)
+    measured = {name.removeprefix("val/"): value for name, value in values.items() if name.startswith("val/")}
+    return data.task.logged_scores(measured)

@@ -58,7 +58,11 @@ def settle(number: int | None = None, *, kept: int | None = None) -> Threads:
     if number is None and cores < len(_bound_to()):
         number = cores  # torch knows nothing of quotas
     if number is not None:
-        number = int(os.environ.setdefault("OMP_NUM_THREADS", str(number)).split(",")[0])
+        os.environ.setdefault("OMP_NUM_THREADS", str(number))
+    if (
+        first := os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    ).isdecimal():  # the user's go before all others
+        number = int(first)
     if any(name in os.environ for name in _WAITING):
         waiting = "as the environment says"
     elif others is not None and others > _NEGLIGIBLE and others + (number or cores) > len(_bound_to()):

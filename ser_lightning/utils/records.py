@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
 _LARGEST = 10**15  # beyond which no number here is meant
 Count = Annotated[int, Field(ge=0, le=_LARGEST)]
 Positive = Annotated[float, Field(ge=0, le=_LARGEST)]

@@ -32,7 +32,7 @@ _NAMED = frozenset(
 _CLASSES = {  # modules whose own classes of a kind are on the list
     r"ser_lightning\.models\.nets\.[a-z]\w*": "torch.nn.Module",
     r"ser_lightning\.models\.augment": "torch.nn.Module",
-    r"ser_lightning\.data\.splits\.rules": "builtins.object",
+    r"ser_lightning\.data\.splits\.(rules|official)": "builtins.object",
     r"torch\.optim": "torch.optim.Optimizer",
     r"torch\.optim\.lr_scheduler": "torch.optim.lr_scheduler.LRScheduler",
 }

@@ -198,7 +198,7 @@ def test_calibration_is_fitted_to_validation_speakers_and_stays(trained, tmp_pat
     assert model.temperature == saved.temperature != 1
     data = make_data(config("data=cremad", *SMALL, f"data.root={saved.config['data']['root']}"))
     waveform, lengths = (torch.from_numpy(array) for array in data.clips.gather(data.split.val))
-    labels = torch.tensor([data.labels.index(data.manifest[row].emotion) for row in data.split.val])
+    labels = torch.tensor([data.task.outputs.index(data.manifest[row].emotion) for row in data.split.val])
     losses = [
         torch.nn.functional.cross_entropy(one.logits(waveform, lengths), labels).item() for one in (model, raw)
     ]

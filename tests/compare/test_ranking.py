@@ -76,11 +76,11 @@ def test_groups_are_ranked_and_pool_folds_for_each_seed(grid, compared):
         for seed in (0, 1)
     }
     uars = [scores(matrix, LABELS).uar for matrix in matrices.values()]
-    assert best.uar.value == pytest.approx(np.mean(uars))
-    assert best.uar_sd == pytest.approx(np.std(uars, ddof=1))
-    assert best.uar.low < best.uar.value < best.uar.high
+    assert best.headline.value == pytest.approx(np.mean(uars))
+    assert best.headline_sd == pytest.approx(np.std(uars, ddof=1))
+    assert best.headline.low < best.headline.value < best.headline.high
     assert np.array_equal(best.confusion, sum(matrices.values()))
-    assert np.mean(list(best.by_speaker.values())) == pytest.approx(best.accuracy.value)
+    assert np.mean(list(best.by_speaker.values())) == pytest.approx(best.scores["accuracy"].value)
     assert (best.minutes, len(best.runs), best.runs[0].history["val/uar"]) == (2.0, 4, [0.3, 0.4, 0.5])
     assert best.differs == {}
     assert compared.groups[1].differs["model.name"] == ("cnn_gru", "mamba")
@@ -93,10 +93,10 @@ def test_every_pair_is_tested_and_corrected(compared):
         ("mamba", "cnn"),
     ]
     first = compared.pairs[0]
-    uars = {group.name: group.uar.value for group in compared.groups}
+    uars = {group.name: group.headline.value for group in compared.groups}
     assert first.difference.value == pytest.approx(uars["cnn_gru"] - uars["mamba"])
     assert (first.n_clips, first.n_speakers) == (96, 8)
-    gap = compared.groups[0].accuracy.value - compared.groups[1].accuracy.value
+    gap = compared.groups[0].scores["accuracy"].value - compared.groups[1].scores["accuracy"].value
     assert (first.only_first - first.only_second) / 96 == pytest.approx(gap)
     assert first.permutation_p <= first.permutation_holm_p < 0.05
     assert first.mcnemar_p < first.mcnemar_holm_p < 0.05
@@ -106,7 +106,7 @@ def test_every_pair_is_tested_and_corrected(compared):
 
 def test_a_single_seed_has_no_spread_and_a_single_group_no_pair(tmp_path):
     comparison = only(make_run(tmp_path / "run"))
-    assert comparison.groups[0].uar_sd is None
+    assert comparison.groups[0].headline_sd is None
     assert comparison.pairs == []
     assert "±" in said([comparison])
 
@@ -271,13 +271,13 @@ def test_folds_that_test_the_same_clips_are_repetitions(tmp_path):
         )
     comparison = only(tmp_path)
     assert comparison.groups[0].n_clips == 48
-    assert comparison.groups[0].uar_sd > 0
+    assert comparison.groups[0].headline_sd > 0
     assert "folds test the same clips: every run counts as a repetition, as a seed does" in comparison.warnings
 
 
 def test_a_label_that_no_clip_has_has_no_recall(tmp_path):
     comparison = only(make_run(tmp_path / "a", labels=("anger", "fear"), n_speakers=1, clips_per_speaker=1))
-    assert list(comparison.groups[0].recall) == ["anger"]
+    assert list(comparison.groups[0].by_output) == ["anger"]
     assert "all clips are of one speaker" in comparison.warnings[0]
     json.loads(to_json([comparison]), parse_constant=pytest.fail)
 
@@ -417,8 +417,8 @@ def test_csv_has_a_row_a_group_with_its_protocol(compared):
         "1",
         "0 1",
     )
-    assert float(rows[0]["uar"]) == compared.groups[0].uar.value
-    assert float(rows[0]["recall.anger"]) == compared.groups[0].recall["anger"].value
+    assert float(rows[0]["uar"]) == compared.groups[0].headline.value
+    assert float(rows[0]["recall.anger"]) == compared.groups[0].by_output["anger"].value
 
 
 def test_markdown_is_whole_tables(compared):
@@ -464,7 +464,7 @@ def test_the_effect_is_of_what_the_difference_is_of(tmp_path):
     sign = 1 if pair.first == "rare" else -1
     assert sign * pair.difference.value > 0.5
     assert sign * pair.effect_size > 1
-    accuracy = {group.name: group.accuracy.value for group in only(tmp_path).groups}
+    accuracy = {group.name: group.scores["accuracy"].value for group in only(tmp_path).groups}
     assert accuracy["frequent"] > accuracy["rare"]
 
 

@@ -50,7 +50,7 @@ def test_runs_are_found_at_any_depth_and_read_with_their_config(tmp_path):
     run = found.runs[0]
     assert run.config["model"]["name"] == "cnn"
     assert list(run.ids) == sorted(run.ids)
-    assert run.right.mean() == pytest.approx(run.result.metrics.test.accuracy)
+    assert (run.truth == run.predicted).mean() == pytest.approx(run.result.metrics.test.accuracy)
 
 
 def test_a_run_that_is_reached_twice_counts_once(tmp_path, good):

@@ -341,7 +341,7 @@ def test_where_few_clips_are_usual_nobody_is_named(counts):
 
 def test_hashes_and_sizes_are_those_of_a_run(root):
     data = make_data(config("data=cremad", f"data.root={root}", "data.fold=2"))
-    found = audit_splits(data.manifest, data.labels, {"actors5": data.rules["actors5"]})[0].folds[2]
+    found = audit_splits(data.manifest, data.task.labels, {"actors5": data.rules["actors5"]})[0].folds[2]
     protocol = data.protocol()
     assert found.hash == protocol["split_hash"]
     assert [found.train.n_clips, found.val.n_clips, found.test.n_clips] == [
@@ -350,7 +350,7 @@ def test_hashes_and_sizes_are_those_of_a_run(root):
         protocol["n_test"],
     ]
     assert found.test.speakers == ("1040", "1041")
-    assert found.test.clips_by_label == dict.fromkeys(data.labels, 4)
+    assert found.test.clips_by_label == dict.fromkeys(data.task.labels, 4)
 
 
 def test_several_corpora_are_looked_over_as_one(root, whole):

@@ -193,7 +193,7 @@ def test_a_users_list_with_votes_goes_all_the_way(tmp_path):
     small = ["model.net.channels=[4,8]", "model.net.n_hidden=8", "model.frontend.n_mels=16", "trainer.max_epochs=1"]
     cfg = config("data=csv", f"data.manifest={listed}", "data.labels=votes_soft", *small)
     data = make_data(cfg)
-    assert data.labels == ("Upset", "calm", "other")
+    assert data.task.outputs == ("Upset", "calm", "other")
     assert sorted(map(tuple, np.unique(data.clips.target, axis=0).tolist())) == [
         pytest.approx((0.25, 0.75, 0)),
         pytest.approx((0.5, 1 / 6, 1 / 3)),
@@ -209,7 +209,7 @@ def test_a_users_list_with_votes_goes_all_the_way(tmp_path):
     shares = np.array(
         [[0.25, 0.75, 0] if row["label"] == "calm" else [0.5, 1 / 6, 1 / 3] for row in predictions(run)]
     )
-    answered = np.array([[float(row[f"p_{name}"]) for name in data.labels] for row in predictions(run)])
+    answered = np.array([[float(row[f"p_{name}"]) for name in data.task.outputs] for row in predictions(run)])
     assert result.distribution.js_divergence == pytest.approx(js_divergence(answered, shares).mean(), abs=1e-4)
     console = Console(file=io.StringIO(), width=200)
     print_summary(run.path, console)

@@ -7,6 +7,7 @@ import pytest
 from conftest import config
 from layouts import make_iemocap, make_msp_podcast, tone
 
+from ser_lightning.data.audit import folds
 from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.audit.findings import release_findings
 from ser_lightning.data.corpora import load_corpus
@@ -17,7 +18,8 @@ from ser_lightning.utils.errors import UserError
 
 
 def audited(data):
-    return audit(data.clips, data.rules, chosen=data._split_name)
+    chosen = data._split_name  # the first of them, as `ser data audit` has it
+    return audit(data.clips, {chosen: data.rules[chosen], **data.rules}, chosen=chosen)
 
 
 @pytest.mark.parametrize("parts", [True, False])
@@ -86,8 +88,8 @@ def test_iemocap_has_the_speakers_and_dimensions_of_its_turns(iemocap):
 @pytest.mark.parametrize("where", ["", "IEMOCAP_full_release"])
 def test_iemocap_trains_on_four_classes_and_leaves_a_session_out(iemocap, where):
     data = make_data(config("data=iemocap", f"data.root={iemocap / where}", "data.fold=4"))
-    assert data.labels == ("anger", "happiness", "neutral", "sadness")
-    assert data.clips_by_label("test") == {"anger": 4, "happiness": 8, "neutral": 4, "sadness": 4}
+    assert data.task.outputs == ("anger", "happiness", "neutral", "sadness")
+    assert data.clips_by_output("test") == {"anger": 4, "happiness": 8, "neutral": 4, "sadness": 4}
     speakers = [{data.manifest[row].speaker for row in rows} for rows in (data.split.test, data.split.val)]
     assert speakers == [{"Ses05F", "Ses05M"}, {"Ses01F", "Ses01M"}]
     assert data.protocol()["label_map"]["excitement"] == "happiness"
@@ -132,7 +134,7 @@ def test_iemocaps_evaluators_vote_and_the_actor_does_not(iemocap):
 def test_iemocaps_votes_decide_on_joint_labels(iemocap):
     settings = ["data=iemocap", f"data.root={iemocap}", "data.labels=votes_majority"]
     data = make_data(config(*settings))
-    assert data.clips_by_label("test") == {"anger": 4, "happiness": 8, "neutral": 4, "sadness": 4}
+    assert data.clips_by_output("test") == {"anger": 4, "happiness": 8, "neutral": 4, "sadness": 4}
     shares = make_data(config(*settings[:2], "data.labels=votes_soft"))
     excited = shares.manifest.column("id").index("Ses01F_impro01_F002")  # excited 2, happy 2: joint, all four
     assert shares.clips.target[excited].tolist() == [0, 1, 0, 0]
@@ -185,7 +187,7 @@ def msp_podcast(tmp_path_factory):
 )
 def test_msp_podcast_is_split_as_its_table_says(msp_podcast, split, test, unused):
     data = make_data(config("data=msp_podcast", f"data.root={msp_podcast}", f"data.split={split}"))
-    assert len(data.labels) == 8
+    assert len(data.task.outputs) == 8
     parts = {
         subset: [data.manifest[row] for row in getattr(data.split, subset)] for subset in ("train", "val", "test")
     }
@@ -212,6 +214,20 @@ def test_unknown_speakers_are_counted_and_nothing_is_claimed_of_them(msp_podcast
     assert (report.clips.expected, report.speakers.found, report.speakers.expected) == (None, 11, None)
     texts = {finding.kind: finding.text for finding in report.findings}
     assert texts["unknown_speakers"].startswith("8 clips of unknown speakers")
+
+
+def test_leaving_each_speaker_out_of_a_large_corpus_is_not_looked_at_unless_it_is_asked_for(
+    msp_podcast, monkeypatch
+):
+    monkeypatch.setattr(folds, "_MOST_ROWS", 1000)
+    names = {}
+    for split in ("official", "loso"):
+        report = audited(make_data(config("data=msp_podcast", f"data.root={msp_podcast}", f"data.split={split}")))
+        names[split] = {each.name for each in report.splits}
+    assert names == {
+        "official": {"official", "official_test2", "kfold", "random", "file"},
+        "loso": {*names["official"], "loso"},
+    }
 
 
 def test_an_unknown_speaker_on_two_sides_is_no_leak(tmp_path):

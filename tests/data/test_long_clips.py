@@ -14,6 +14,9 @@ from ser_lightning.data.long_clips import LongClips, joined
 from ser_lightning.data.prepare.cache import cache_root
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.predictions import read_predictions
+from ser_lightning.tasks.classification import Classification
+from ser_lightning.tasks.number_predictions import NumberPredictions
+from ser_lightning.tasks.regression import Regression
 from ser_lightning.training.experiment import make_data, train
 from ser_lightning.utils.errors import UserError
 
@@ -25,14 +28,14 @@ LONG = {"a3": 5.0, "b7": 2.3}  # seconds; all others have half of one
 def listed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("long")
     random = np.random.default_rng(0)
-    lines = ["path,emotion,speaker"]
+    lines = ["path,emotion,speaker,pitch"]
     for speaker in "abcde":
         for number in range(8):
             name = f"{speaker}{number}"
             t = np.arange(int(LONG.get(name, 0.5) * RATE_HZ)) / RATE_HZ
             samples = 0.3 * np.sin(2 * np.pi * 300 * (1 + number % 2) * t) + 0.05 * random.standard_normal(len(t))
             soundfile.write(folder / f"{name}.wav", samples, RATE_HZ, subtype="PCM_16")
-            lines.append(f"{name}.wav,{('joy', 'fear')[number % 2]},{speaker}")
+            lines.append(f"{name}.wav,{('joy', 'fear')[number % 2]},{speaker},{number % 2 + number / 10}")
     (folder / "clips.csv").write_text("\n".join(lines) + "\n")
     return folder / "clips.csv"
 
@@ -101,7 +104,7 @@ def test_pieces_of_a_clip_are_all_of_it_and_in_one_part_of_the_split(listed, cap
     labels = data.manifest.column("emotion")
     for batch in data.train_dataloader():
         owners = data.clips.pieces.clip[batch.index].tolist()
-        assert [data.labels[label] for label in batch.label] == [labels[owner] for owner in owners]
+        assert [data.task.outputs[label] for label in batch.label] == [labels[owner] for owner in owners]
         assert batch.target.argmax(1).tolist() == batch.label.tolist()
 
 
@@ -118,13 +121,21 @@ def test_every_length_is_cut_into_equal_pieces_that_are_short_enough():
 
 
 def test_answers_for_pieces_are_joined_by_their_log_probabilities():
+    task = Classification(("anger", "fear"))
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0], [1.0, 3.0]])
-    clips, means = joined(torch.tensor([4, 2, 4, 9]), logits)
+    clips, means = joined(torch.tensor([4, 2, 4, 9]), logits, task)
     assert clips.tolist() == [2, 4, 9]
     expected = logits.log_softmax(-1)
     assert torch.allclose(means, torch.stack([expected[1], (expected[0] + expected[2]) / 2, expected[3]]))
-    clips, same = joined(torch.tensor([3, 1, 0, 2]), logits)
+    clips, same = joined(torch.tensor([3, 1, 0, 2]), logits, task)
     assert clips.tolist() == [0, 1, 2, 3] and torch.equal(same, logits[[2, 1, 3, 0]])
+
+
+def test_numbers_for_pieces_are_averaged_as_they_are():
+    numbers = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+    clips, means = joined(torch.tensor([4, 2, 4]), numbers, Regression(("arousal", "valence")))
+    assert clips.tolist() == [2, 4]
+    assert torch.equal(means, torch.tensor([[0.0, 1.0], [3.5, 2.5]]))
 
 
 @pytest.mark.parametrize("more", [[], ["model.frontend.normalise=speaker", "model.speaker_clips=null"]])
@@ -146,6 +157,24 @@ def test_a_long_clip_is_trained_in_pieces_and_tested_as_one(listed, tmp_path, mo
     assert np.allclose(again.probabilities[order], predictions.probabilities, atol=2e-3)
     history = result.history
     assert history["val/uar"][-1] == pytest.approx(result.metrics.val.uar)
+
+
+def test_numbers_of_a_long_clip_are_means_over_its_pieces_in_training_and_evaluation(listed, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    short = ["model=cnn", "trainer.max_epochs=1", "logger=none", "trainer.enable_progress_bar=false"]
+    tested_with_b = ["data.targets=[pitch]", "data.on_long=split", "data.split=loso", "data.fold=1"]
+    train(settings(listed, *tested_with_b, *short), run)
+    predictions, history = read_predictions(run.predictions, NumberPredictions.from_rows), run.read_result().history
+    assert sorted(predictions.ids) == [f"b{number}" for number in range(8)]
+    assert history["val/ccc"][-1] == pytest.approx(run.read_result().metrics.val.ccc, abs=1e-4)
+    answer = CliRunner().invoke(
+        main, ["eval", str(run.path), "--to", str(tmp_path / "eval")], catch_exceptions=False
+    )
+    assert answer.exit_code == 0, answer.output
+    again = read_predictions(RunDirectory(tmp_path / "eval").predictions, NumberPredictions.from_rows)
+    assert predictions.predicted[predictions.ids.index("b7")] != 0  # as a log-probability of one output would be
+    order = [again.ids.index(id) for id in predictions.ids]
+    assert np.allclose(again.predicted[order], predictions.predicted, atol=2e-3)
 
 
 def test_the_audit_names_them_and_goes_on(listed):

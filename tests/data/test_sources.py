@@ -8,14 +8,14 @@ from conftest import config, names_in
 from layouts import make_csv, make_emodb, make_examples, make_iemocap, make_msp_podcast, make_ravdess, tone
 from lightning.pytorch import Trainer
 
-from ser_lightning.data import sources
+from ser_lightning.data import source
 from ser_lightning.data.corpora import Corpus, NameFacts, load_corpus
 from ser_lightning.data.corpora.corpus import corpus_names
 from ser_lightning.data.factories import pooled_corpora
 from ser_lightning.data.prepare import packing
 from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.prepare.scan import scan
-from ser_lightning.data.sources import Source
+from ser_lightning.data.source import Source
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training.experiment import make_data, make_module, train, unsplit_data
@@ -66,7 +66,9 @@ def test_every_corpus_trains_under_every_split(places, corpus, split):
     data = make_data(cfg)
     assert data.split.speaker_independent is (split != "random")
     assert data.split.val
-    module = make_module(cfg, task=data.task, sample_rate_hz=data.sample_rate_hz, class_counts=data.class_counts())
+    module = make_module(
+        cfg, task=data.task, sample_rate_hz=data.sample_rate_hz, training_targets=data.training_targets()
+    )
     trainer = Trainer(
         fast_dev_run=True, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
     )
@@ -97,7 +99,7 @@ def test_a_doubled_archive_counts_each_clip_once(tmp_path):
 
 def test_pooled_corpora_share_their_labels(places):
     data = make_data(config("data=pooled", *places["pooled"], "data.corpora=[cremad,ravdess,emodb]"))
-    assert data.labels == ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
+    assert data.task.labels == ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
     assert data.protocol()["corpus"] == "cremad+ravdess+emodb"
     assert data.protocol()["label_map"]["calm"] == "drop"
     assert data.clips.warnings()["left_out_by_label"] == 7 * 2 + 5
@@ -110,7 +112,7 @@ def test_pooled_corpora_share_their_labels(places):
             expected, _ = part.packed.gather([here])
             assert (clip[:length].numpy() == expected[0]).all()
             assert not clip[length:].any()
-            assert data.labels[batch.label[batch.index.tolist().index(row)]] == data.manifest[row].emotion
+            assert data.task.labels[batch.label[batch.index.tolist().index(row)]] == data.manifest[row].emotion
 
 
 def test_a_pooled_run_has_its_scores_by_corpus(places, tmp_path):
@@ -127,7 +129,7 @@ def test_the_map_can_merge(places):
     merged = make_data(
         config("data=ravdess", *places["ravdess"], "data/label_map=six", "data.label_map.calm=neutral")
     )
-    assert merged.labels == ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
+    assert merged.task.labels == ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
     assert merged.manifest.column("emotion").count("neutral") == 14
     assert merged.manifest[0].speaker == "01"
 
@@ -230,7 +232,7 @@ def test_a_name_is_one_however_it_is_written(tmp_path):
     (tmp_path / "clips" / "1.wav").rename(tmp_path / "clips" / "e\u0301.wav")
     data = make_data(config("data=csv", f"data.manifest={listed}", "data.split=loso"))
     assert set(data.manifest.column("speaker")) == {"Ren\u00e9e B", "x", "y", "z"}
-    assert data.labels == ("calm", "upset")
+    assert data.task.labels == ("calm", "upset")
     accented = next(row for row in data.manifest if row.id == "clips/\u00e9")
     assert accented.path == "clips/e\u0301.wav"
     listed.write_text(listed.read_text().replace("clips/\u00e9.", "clips/e\u0301."))  # as it lies on the disk
@@ -316,9 +318,9 @@ def test_a_corpus_that_is_not_there_is_downloaded_if_asked_for(tmp_path, monkeyp
     monkeypatch.setenv("SER_DATA", str(tmp_path / "corpora"))
     with pytest.raises(UserError, match=r"`ser data download emodb` fetches it.*data\.root=DIR"):
         make_data(config("data=emodb"))
-    monkeypatch.setattr(sources, "download", lambda corpus, folder: make_emodb(folder))
+    monkeypatch.setattr(source, "download", lambda corpus, folder: make_emodb(folder))
     assert len(make_data(config("data=emodb", "data.download=true")).manifest) == 35
-    monkeypatch.setattr(sources, "download", lambda corpus, folder: pytest.fail("it is there"))
+    monkeypatch.setattr(source, "download", lambda corpus, folder: pytest.fail("it is there"))
     assert len(make_data(config("data=emodb")).manifest) == 35  # found where it was put
     part = Source(corpus=load_corpus("emodb"), root=tmp_path / "corpora" / "emodb")
     assert not part._is_there(part.root)
@@ -335,8 +337,8 @@ def test_what_only_files_that_were_left_out_have_is_no_class(tmp_path):
     (manifest.parent / path).write_bytes(b"")
     manifest.write_text("\n".join([lines[0], f"{path},boredom,{rest}", *lines[2:]]) + "\n")
     data = make_data(config("data=csv", f"data.manifest={manifest}", "data.on_bad=exclude", "data.split=loso"))
-    assert "boredom" not in data.labels
-    assert data.class_counts().min() > 0
+    assert "boredom" not in data.task.labels
+    assert data.training_targets().sum(0).min() > 0
 
 
 def test_what_a_split_lacks_is_said_and_counted(tmp_path, caplog):

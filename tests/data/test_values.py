@@ -4,7 +4,10 @@ from itertools import product
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from layouts import tone
 
+from ser_lightning import cli
 from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.labels import by_values
 from ser_lightning.data.synthesis import EMOTIONS, clip_name, make_speaker, synthesise, take_of
@@ -118,3 +121,17 @@ def test_clips_that_lack_a_number_are_left_out():
     assert labelling.keep.tolist() == [True, False, True]
     assert labelling.testable.tolist() == [True, False, True]
     np.testing.assert_array_equal(labelling.reference[[0, 2]], [[2, 1], [4, 5]])
+
+
+def test_an_audit_shows_how_numbers_are_spread(tmp_path):
+    lines = ["path,speaker,arousal"]
+    for number in range(20):
+        tone(tmp_path / f"{number}.wav", number / 5)
+        lines.append(f"{number}.wav,p{number // 4},{'' if number == 7 else 1 + number % 5}")
+    (tmp_path / "my.csv").write_text("\n".join(lines) + "\n")
+    command = ["data", "audit", "csv", f"data.manifest={tmp_path / 'my.csv'}", "data.targets=[arousal]"]
+    done = CliRunner().invoke(cli.main, command)
+    row = next(line for line in done.stdout.splitlines() if line.startswith("arousal"))
+    assert row.split()[:6] == ["arousal", "19", "1", "3", "1.451", "5"]
+    assert "1 clip left out: without a value of every target" in done.stdout
+    assert done.exit_code == 0, done.output

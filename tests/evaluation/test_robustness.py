@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from drawn_words import apart
+from label_parts import robustness
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from rich.console import Console
 
 from ser_lightning.data.degrade import CONDITIONS
 from ser_lightning.evaluation.metrics import confusion, scores
-from ser_lightning.evaluation.robustness import ConditionAnswers, robustness
+from ser_lightning.evaluation.robustness import ConditionAnswers
 from ser_lightning.report import forest_plot
 from ser_lightning.report.numbers import points
 from ser_lightning.report.subgroup_figures import draw_robustness

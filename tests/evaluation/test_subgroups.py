@@ -5,12 +5,13 @@ import io
 import numpy as np
 import pytest
 from drawn_words import apart
+from label_parts import subgroups
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from rich.console import Console
 
 from ser_lightning.evaluation.metrics import confusion, scores
-from ser_lightning.evaluation.subgroups import MOST_VALUES, lacks_labels, subgroups
+from ser_lightning.evaluation.subgroups import MOST_VALUES, lacks_labels
 from ser_lightning.report import forest_plot
 from ser_lightning.report.subgroup_figures import draw_subgroups
 from ser_lightning.report.subgroup_tables import subgroups_table
@@ -141,7 +142,7 @@ def of_everything():
 
 
 def test_the_picture_shows_every_part_and_touches_itself_nowhere(drawn):
-    draw_subgroups("unused", of_everything(), uar=0.63, **WORDS)
+    draw_subgroups("unused", of_everything(), headline=0.63, **WORDS)
     (figure,) = drawn
     (axes,) = figure.axes
     words = [text.get_text() for text in axes.texts]
@@ -158,7 +159,7 @@ def test_the_picture_shows_every_part_and_touches_itself_nowhere(drawn):
 
 def test_names_are_shown_letter_by_letter(drawn):
     found = sliced({"sentence": ["a $x^2$ b", "[red]c[/red]"] * 120})
-    draw_subgroups("unused", found, uar=0.63, **WORDS)
+    draw_subgroups("unused", found, headline=0.63, **WORDS)
     (axes,) = drawn[0].axes
     written = [text for text in axes.texts if "$" in text.get_text()]
     assert len(written) == 1 and not written[0].get_parse_math()
@@ -168,7 +169,7 @@ def test_names_are_shown_letter_by_letter(drawn):
 
 
 def test_the_file_is_a_picture(tmp_path):
-    draw_subgroups(tmp_path / "subgroups.png", sliced({"sex": ["female", "male"] * 120}), uar=0.63, **WORDS)
+    draw_subgroups(tmp_path / "subgroups.png", sliced({"sex": ["female", "male"] * 120}), headline=0.63, **WORDS)
     pixels = imread(tmp_path / "subgroups.png")
     assert min(pixels.shape[:2]) > 400
     assert (pixels[..., :3] < 0.5).any(axis=2).mean() > 0.002

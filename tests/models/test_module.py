@@ -19,8 +19,15 @@ LABELS = ("a", "b", "c")
 COUNTS = torch.tensor([10, 30, 60])
 
 
+def targets_of(counts):
+    """One training clip of each label, as large a share of it as there are clips."""
+    return None if counts is None else torch.diag(torch.as_tensor(counts))
+
+
 def module(*overrides, counts=COUNTS):
-    return make_module(config(*overrides), task=Classification(LABELS), sample_rate_hz=16_000, class_counts=counts)
+    return make_module(
+        config(*overrides), task=Classification(LABELS), sample_rate_hz=16_000, training_targets=targets_of(counts)
+    )
 
 
 def test_balanced_weights_count_every_class_alike():

@@ -71,8 +71,8 @@ def cache(made):
     )
     lengths = torch.tensor([8_000, 8_000])
     clips = SimpleNamespace(
-        manifest=SimpleNamespace(column=lambda name: ["a", "b"]),
-        n_samples=lengths.numpy(),
+        piece_hashes=["a", "b"],
+        pieces=SimpleNamespace(n_samples=lengths.numpy()),
         gather=lambda rows: (waveform[rows].numpy(), lengths[rows].numpy()),
     )
     made.cache_features(clips, [0, 1], training_rows=[0])

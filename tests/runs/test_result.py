@@ -27,7 +27,7 @@ def test_the_schema_in_docs_is_current():
 
 def test_the_schema_names_every_field_that_is_written():
     written = parse_record(finished_result()).plain()
-    assert set(written) == set(json.loads(json_schema())["$defs"]["Result"]["properties"])
+    assert set(written) == set(json.loads(json_schema())["$defs"]["ClassificationResult"]["properties"])
 
 
 def of_schema_1():

@@ -9,11 +9,11 @@ import pytest
 import wandb
 from conftest import config
 from finished_run import LABELS, TRUE, make_predictions, make_run
+from label_parts import subgroups
 from lightning.pytorch.utilities import rank_zero_only
 from wandb_log import clean_environment, read_run
 
 from ser_lightning.evaluation.calibration import calibration
-from ser_lightning.evaluation.subgroups import subgroups
 from ser_lightning.report.console import finish as draw
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tracking import run as wandb_run

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from markupsafe import Markup
 from ser_lightning.compare.comparison import SHARED, Comparison
 from ser_lightning.compare.html import pairwise
 from ser_lightning.compare.html.charts import axes, curves, row_charts, scatter, svg
+from ser_lightning.compare.html.words import words_of
+from ser_lightning.compare.tables import tests_clips
 from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.report import numbers, protocol
+from ser_lightning.report import metric_style, numbers, protocol
 from ser_lightning.utils.errors import counted
 from ser_lightning.utils.files import written_whole
 
@@ -80,6 +82,7 @@ def _environment() -> Environment:
         numbers.short,
         numbers.setting,
         curves.mean_curve,
+        words_of,
         counted,
         protocol.corpora,
         protocol.in_words,
@@ -92,14 +95,19 @@ def _environment() -> Environment:
         scatter=scatter.scatter,
         row_charts=row_charts,
         svg=svg,
-        best_recalls=best_recalls,
+        best_by_output=best_by_output,
         epochs_of=epochs_of,
+        headline_style=metric_style.headline_style,
+        headline_title=metric_style.headline_title,
+        style_of=metric_style.style_of,
+        output_scale=output_scale,
+        tests_clips=tests_clips,
+        words_of=words_of,
         scale_of=scale_of,
         speaker_scale=speaker_scale,
         speakers_of=speakers_of,
         thin=thin,
         short=numbers.short,
-        whole_percent=partial(numbers.percent, decimals=0),
         max_names=scatter.MAX_NAMES,
         missing=numbers.MISSING,
         n_curves_shown=_N_CURVES_SHOWN,
@@ -108,25 +116,43 @@ def _environment() -> Environment:
     return environment
 
 
-def scale_of(estimates: Iterable[Estimate | None], also: float | None = None) -> axes.Scale:
+def scale_of(
+    estimates: Iterable[Estimate | None], style: metric_style.Style, also: float | None = None
+) -> axes.Scale:
     """Return an axis that holds these intervals, and one more value."""
     ends = [end for at in estimates if at is not None for end in (at.low, at.value, at.high)]
-    return axes.even([*ends, *([] if also is None else [also])], span=0.1, floor=0, ceiling=1, n_ticks=4)
+    return axes.even(
+        [*ends, *([] if also is None else [also])], span=0.1, floor=_floor(style), ceiling=1, n_ticks=4
+    )
 
 
-def best_recalls(comparison: Comparison) -> dict[str, float]:
-    """Return the highest recall of each emotion that any group was tested with."""
+def _floor(style: metric_style.Style) -> float:
+    """Return the lowest value that there may be."""
+    return 0 if style.is_share else -1
+
+
+def output_scale(comparison: Comparison) -> axes.Scale:
+    """Return the axis of scores by label, from 0 to 1, or of those by target, around all of them."""
+    style = metric_style.headline_style(comparison.task)
+    if style.is_share:
+        return axes.full_range()
+    return scale_of((at for group in comparison.groups for at in group.by_output.values()), style)
+
+
+def best_by_output(comparison: Comparison) -> dict[str, float]:
+    """Return the highest score of each emotion or target that any group was tested with."""
     values = {
-        label: [group.recall[label].value for group in comparison.groups if label in group.recall]
-        for label in comparison.labels
+        name: [group.by_output[name].value for group in comparison.groups if name in group.by_output]
+        for name in comparison.task.outputs
     }
-    return {label: max(filter(math.isfinite, shares), default=math.nan) for label, shares in values.items()}
+    return {name: max(filter(math.isfinite, scores), default=math.nan) for name, scores in values.items()}
 
 
 def speaker_scale(comparison: Comparison) -> axes.Scale:
-    """Return an axis that holds every speaker's share with every group."""
+    """Return an axis that holds every speaker's score with every group."""
+    style = metric_style.headline_style(comparison.task)
     shares = [share for group in comparison.groups for share in group.by_speaker.values()]
-    return axes.even(shares, span=0.2, floor=0, ceiling=1)
+    return axes.even(shares, span=0.2, floor=_floor(style), ceiling=1)
 
 
 def speakers_of(comparison: Comparison) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 from ser_lightning.compare.comparison import Comparison, Group, Pair
 from ser_lightning.compare.pairwise_tests import SIGNIFICANT
 from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.report.numbers import MISSING, decimal, p_value, percent, points, points_interval
+from ser_lightning.report.metric_style import Style, headline_style
+from ser_lightning.report.numbers import MISSING, decimal, p_value, percent, points
 from ser_lightning.utils.errors import counted
 
 _STRONG = 0.3  # a difference of confusions that gets the strongest colour
@@ -34,7 +35,8 @@ def first_pair(comparison: Comparison) -> dict[str, Any]:
     first, second = comparison.groups[:2]
     pair = _turned(comparison.pairs, first.name, second.name)
     shown: dict[str, Any] = {"limit": _limit(comparison.pairs), "estimate": pair.difference if pair else None}
-    return {**shown, **_texts(pair), "confusions": _confusions(first, second)}
+    texts = _texts(pair, headline_style(comparison.task))
+    return {**shown, **texts, "confusions": _confusions(first, second)}
 
 
 def _turned(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
@@ -63,27 +65,33 @@ def _limit(pairs: Sequence[Pair]) -> float:
     return math.ceil(100 * max([0.05, *ends])) / 100
 
 
-def _texts(pair: Pair | None) -> dict[str, str]:
+def _texts(pair: Pair | None, style: Style) -> dict[str, str]:
     names = "difference interval significance permutation permutation_holm mcnemar mcnemar_holm effect only_first"
     if pair is None:
         return dict.fromkeys([*names.split(), "only_second", "n_clips", "n_speakers"], MISSING)
     return {
-        "difference": points(pair.difference.value),
-        "interval": points_interval(pair.difference),
+        "difference": style.difference(pair.difference.value),
+        "interval": style.difference_interval(pair.difference),
         "significance": "significant" if pair.permutation_holm_p < SIGNIFICANT else "not significant",
         "permutation": p_value(pair.permutation_p),
         "permutation_holm": p_value(pair.permutation_holm_p),
         "mcnemar": p_value(pair.mcnemar_p),
         "mcnemar_holm": p_value(pair.mcnemar_holm_p),
         "effect": decimal(pair.effect_size, 2),
-        "only_first": percent(pair.only_first / pair.n_clips),
-        "only_second": percent(pair.only_second / pair.n_clips),
+        "only_first": percent(_share(pair.only_first, pair)),
+        "only_second": percent(_share(pair.only_second, pair)),
         "n_clips": counted(pair.n_clips, "clip"),
         "n_speakers": counted(pair.n_speakers, "speaker"),
     }
 
 
+def _share(n_clips: float | None, pair: Pair) -> float | None:
+    return None if n_clips is None else n_clips / pair.n_clips
+
+
 def _confusions(first: Group, second: Group) -> dict[str, list[list[Cell]]]:
+    if first.confusion is None or second.confusion is None:
+        return {}
     gaps = [
         [_difference_cell(one, two) for one, two in zip(*rows, strict=True)]
         for rows in zip(_shares(first), _shares(second), strict=True)
@@ -98,7 +106,7 @@ def confusion_cells(group: Group) -> list[list[Cell]]:
 
 def _shares(group: Group) -> list[list[float | None]]:
     """Return (K, K) shares of each true label; None where it never occurred."""
-    return [[clips / sum(row) if sum(row) else None for clips in row] for row in group.confusion]
+    return [[clips / sum(row) if sum(row) else None for clips in row] for row in group.confusion or ()]
 
 
 def _share_cell(share: float | None) -> Cell:
@@ -116,19 +124,20 @@ def pair_data(comparison: Comparison) -> dict[str, Any]:
     """Return what page.js needs to show any two groups: plain numbers, groups by their rank from 0."""
     ranks = {group.name: rank for rank, group in enumerate(comparison.groups)}
     return {
-        "groups": [_group_data(group, comparison.labels) for group in comparison.groups],
+        "groups": [_group_data(group, comparison.task.outputs) for group in comparison.groups],
         "pairs": [_pair_data(pair, ranks) for pair in comparison.pairs],
         "significant": SIGNIFICANT,
         "strong": _STRONG,
+        "share": headline_style(comparison.task).is_share,
     }
 
 
-def _group_data(group: Group, labels: Sequence[str]) -> dict[str, Any]:
-    recall = [group.recall.get(label) for label in labels]
+def _group_data(group: Group, outputs: Sequence[str]) -> dict[str, Any]:
+    scores = [group.by_output.get(name) for name in outputs]
     return {
         "name": group.name,
-        "confusion": [list(row) for row in group.confusion],
-        "recall": [None if at is None else _numbers(at.value, at.low, at.high) for at in recall],
+        "confusion": None if group.confusion is None else [list(row) for row in group.confusion],
+        "recall": [None if at is None else _numbers(at.value, at.low, at.high) for at in scores],
     }
 
 
@@ -136,11 +145,12 @@ def _pair_data(pair: Pair, ranks: dict[str, int]) -> list[Any]:
     """Return a pair in the order in which page.js unpacks it."""
     gap, effect = pair.difference, pair.effect_size
     tests = (pair.permutation_p, pair.permutation_holm_p, pair.mcnemar_p, pair.mcnemar_holm_p)
-    alone = (pair.only_first / pair.n_clips, pair.only_second / pair.n_clips)
+    alone = (_share(pair.only_first, pair), _share(pair.only_second, pair))
     numbers = _numbers(gap.value, gap.low, gap.high, *tests, effect, *alone)
     return [ranks[pair.first], ranks[pair.second], pair.n_clips, pair.n_speakers, *numbers]
 
 
-def _numbers(*values: float) -> list[float | None]:
+def _numbers(*values: float | None) -> list[float | None]:
     """Return numbers as JSON can hold them, and short: seven digits are more than are shown."""
-    return [float(f"{value:.7g}") if math.isfinite(value) else None for value in values]
+    known = [math.nan if value is None else value for value in values]
+    return [float(f"{value:.7g}") if math.isfinite(value) else None for value in known]

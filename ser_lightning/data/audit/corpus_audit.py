@@ -5,7 +5,7 @@ It lists and never stops, so it takes clips that were opened without the unusabl
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
@@ -22,6 +22,7 @@ from ser_lightning.data.audit.findings import (
     release_findings,
     speaker_findings,
     split_findings,
+    value_findings,
 )
 from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex
 from ser_lightning.data.audit.speaker_similarity import SpeakerSimilarity
@@ -74,6 +75,16 @@ class SourceFormat:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetAudit:
+    """How the numbers of a target are spread."""
+
+    min: float
+    mean: float
+    sd: float
+    max: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Audit:
     """All that was found out about labelled clips and their splits."""
 
@@ -86,6 +97,7 @@ class Audit:
     speakers_by_sex: dict[str, int]
     clips_per_speaker: Spread
     labels: dict[str, LabelAudit]
+    targets: dict[str, TargetAudit]
     formats: tuple[SourceFormat, ...]
     duration_s: Spread
     total_s: float
@@ -135,12 +147,7 @@ def audit(
     clips_of = Counter(known.column("speaker"))
     findings = chain(
         file_findings(reports),
-        label_findings(
-            {name: each.clips.found for name, each in labels.items()},
-            {name: each.speakers_without for name, each in labels.items()},
-            n_left_out=clips.warnings().get("left_out_by_label", 0),
-            n_unlabelled=manifest.column("emotion").count(""),
-        ),
+        _output_findings(clips, labels),
         speaker_findings(known, n_unknown=len(manifest) - len(known)),
         *(release_findings(part.corpus, part.packed.manifest) for part in clips.parts if part.corpus.releases),
         clip_findings(manifest, silent=_silent(clips)),
@@ -159,6 +166,7 @@ def audit(
         speakers_by_sex=by_sex({row.speaker: row for row in known}.values()),
         clips_per_speaker=_spread(clips_of.values()),
         labels=labels,
+        targets=_audit_targets(clips),
         formats=_formats(manifest),
         duration_s=_spread(row.duration_s for row in manifest),
         total_s=round(sum(row.duration_s for row in manifest), 1),
@@ -200,6 +208,31 @@ def _silent(clips: LabelledClips) -> list[str]:
     """Return ids of silent clips as the manifest has them; a corpus's own report may say them shorter."""
     silent = {(part.corpus.name, id) for part in clips.parts for id in part.packed.report.silent}
     return [row.id for row in clips.manifest if (row.corpus, row.id.removeprefix(f"{row.corpus}:")) in silent]
+
+
+def _output_findings(clips: LabelledClips, labels: Mapping[str, LabelAudit]) -> Iterator[Finding]:
+    """Yield findings on the labels, or on the numbers, that are to be predicted."""
+    n_left_out = clips.warnings().get(clips.task.left_out, 0)
+    if not clips.labels:
+        return value_findings(n_left_out=n_left_out)
+    return label_findings(
+        {name: each.clips.found for name, each in labels.items()},
+        {name: each.speakers_without for name, each in labels.items()},
+        n_left_out=n_left_out,
+        n_unlabelled=int((~clips.testable).sum()),
+    )
+
+
+def _audit_targets(clips: LabelledClips) -> dict[str, TargetAudit]:
+    """Describe the numbers that are to be predicted; nothing of labels."""
+    if clips.labels:
+        return {}
+    return {
+        name: TargetAudit(
+            min=float(values.min()), mean=float(values.mean()), sd=float(values.std()), max=float(values.max())
+        )
+        for name, values in zip(clips.task.outputs, clips.reference.T, strict=True)
+    }
 
 
 def _audit_labels(manifest: Manifest, labels: Sequence[str], expected: Mapping[str, int]) -> dict[str, LabelAudit]:

@@ -168,6 +168,13 @@ def label_findings(
         yield _finding("note", "unlabelled", f"{counted(n_unlabelled, 'clip')} without a majority: they only train")
 
 
+def value_findings(*, n_left_out: int) -> Iterator[Finding]:
+    """Yield how many clips lack a number that is to be predicted."""
+    if n_left_out:
+        text = f"{counted(n_left_out, 'clip')} left out: without a value of every target"
+        yield _finding("note", "left_out_without_value", text)
+
+
 def split_findings(split: SplitAudit, *, needs_validation: bool) -> Iterator[Finding]:
     """Say that a split cannot be made, that a part is empty, that it leaks.
 

@@ -26,7 +26,10 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(Text(audit.title, style="bold"))
     for line in (*audit.folders, *_overview(audit)):
         console.print(line, soft_wrap=True)
-    _print_parts(console, [_label_table(audit)])
+    _print_parts(
+        console,
+        [_target_table(audit) if audit.targets else _label_table(audit)],
+    )
     for split in audit.splits:
         if split.folds:
             _print_parts(console, _leaks(split))
@@ -59,6 +62,15 @@ def _overview(audit: Audit) -> Iterator[str]:
     yield f"{', '.join(formats)}; {lengths.min:.1f} to {lengths.max:.1f} s, median {lengths.median:.1f} s"
     if audit.synthetic:
         yield SYNTHETIC
+
+
+def _target_table(audit: Audit) -> Table:
+    """Return how the numbers that are to be predicted are spread, and over how many clips of how many speakers."""
+    table = _table("target", "clips", "lowest", "mean", "sd", "highest", "clips a speaker")
+    for name, each in audit.targets.items():
+        numbers = [f"{number:.4g}" for number in (each.min, each.mean, each.sd, each.max)]
+        table.add_row(name, f"{audit.clips.found:,}", *numbers, _spread(audit.clips_per_speaker))
+    return table
 
 
 def _label_table(audit: Audit) -> Table:

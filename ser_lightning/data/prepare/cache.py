@@ -8,34 +8,35 @@ The packed sounds are a folder under the cache, named by a digest of the content
 
 What a list or a file name says of a sound (speaker, emotion, fold, path) is not in it, so changing that packs
 nothing again. It is written beside and renamed, under a lock: it is whole or it is not there. What was damaged
-since is packed anew.
+since is packed anew. Several jobs can decode a part each: see `shards`.
 """
 
 import logging
 import math
-import mmap
 import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from ser_lightning.data.corpora import Corpus
+from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.checksums import damage, write_checksums
 from ser_lightning.data.prepare.coded import coded_decoder
 from ser_lightning.data.prepare.content_digest import content_hashes, digest_of
-from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK, padded
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
 from ser_lightning.data.prepare.long_files import refuse_long, refuse_long_files
-from ser_lightning.data.prepare.packing import PackedSound, decode_into, read_sounds
+from ser_lightning.data.prepare.packed_corpus import PackedCorpus
+from ser_lightning.data.prepare.packing import PackedSound, decode_into, files_to_decode, read_sounds
 from ser_lightning.data.prepare.preparation_report import Report, clipped, duplicate_audio, square_waves
 from ser_lightning.data.prepare.resampling import QUALITY
 from ser_lightning.data.prepare.scan import BadFile, Scan, SourceFile, changed_files, same_name, scan
+from ser_lightning.data.prepare.shards import join, part_folder, parts_begun, remove_parts, stretch
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.files import cache_root, folder_written_whole
 
@@ -43,49 +44,9 @@ _PLAIN = frozenset(".wav .flac .ogg .opus .mp3 .aif .aiff .au .caf .sph".split()
 _FORMAT = 5  # raised whenever the same files would be packed into other bytes
 _MANY, _PADDING_S = 10, 0.05  # clips of one length, each with so many seconds of zeros at its end, were padded
 
+_FACTS = tuple(field.name for field in fields(NameFacts))
+
 log = logging.getLogger(__name__)
-
-
-class PackedCorpus:
-    """A corpus in the cache: its manifest, its report, and its samples by clip.
-
-    Args:
-        folder: of its sounds, in the cache; None where they are not decoded yet.
-        manifest: its clips.
-        report: what preparation found.
-        starts: (N,) int64, where each clip begins in the samples.
-    """
-
-    def __init__(self, folder: Path | None, manifest: Manifest, report: Report, starts: np.ndarray):
-        self.folder = folder
-        self.manifest = manifest
-        self.report = report
-        self.n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
-        self._starts = starts
-        self._map = None
-        if folder is not None:
-            with (folder / "samples.i16").open("rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-    def __reduce__(self) -> tuple[type["PackedCorpus"], tuple[Path | None, Manifest, Report, np.ndarray]]:
-        # a worker process opens the map itself
-        return PackedCorpus, (self.folder, self.manifest, self.report, self._starts)
-
-    def gather(
-        self, rows: Sequence[int], start: np.ndarray | int = 0, n_samples: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Copy clips out of the map, or ``n_samples`` (B,) of each from ``start`` (B,) on.
-
-        Returns: (B, T) int16, padded with zeros to the longest, and (B,) int64 lengths.
-        """
-        assert self._map is not None, "the corpus is not decoded"
-        samples = np.frombuffer(self._map, dtype="<i2")
-        lengths = self.n_samples[rows] if n_samples is None else n_samples
-        places = zip(self._starts[rows] + start, lengths, strict=True)
-        batch = padded([samples[start : start + length] for start, length in places])
-        if hasattr(mmap, "MADV_DONTNEED"):  # what was read stays in the system's cache, and not in our memory
-            self._map.madvise(mmap.MADV_DONTNEED)
-        return batch
 
 
 def prepare(corpus: Corpus, root: Path | None, *, on_bad: str = "error") -> PackedCorpus:
@@ -124,20 +85,56 @@ def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error", refused_from_s
     with _written_once(folder) as partial:
         if partial is not None:
             log.info("preparing %s: %d files of %s, once", corpus.title, len(scanned.files), scanned.folder)
-            if not decode_into(scanned, contents, partial):
-                report = _described(corpus, scanned, contents, read_sounds(partial))[1]
+            if n_parts := parts_begun(folder):  # other jobs decoded some of them; what is lacking is decoded now
+                join([_part(scanned, contents, folder, each, n_parts) for each in range(1, n_parts + 1)], partial)
+            else:
+                decode_into(partial, scanned.folder, files_to_decode(scanned, contents), contents)
+            sounds = read_sounds(partial)
+            if all(sound.reason for _, sound in sounds.values()):
+                report = _described(corpus, scanned, contents, sounds)[1]
                 raise UserError(report.complaint(bad_list(corpus)))
-            if changed := changed_files(scanned):
-                raise UserError(
-                    f"{some(changed)} of {scanned.folder} changed while the corpus was read: "
-                    "start again when nothing writes there any more"
-                )
+            _refuse_changed(scanned)
             write_checksums(partial)
+    remove_parts(folder)
     manifest, report, starts = _described(corpus, scanned, contents, read_sounds(folder))
     if report.bad and on_bad == "error":
         raise UserError(report.complaint(bad_list(corpus)))
     refuse_long(corpus, [(row.id, row.duration_s) for row in manifest], refused_from_s)
     return PackedCorpus(folder, manifest, report, starts)
+
+
+def pack_part(corpus: Corpus, scanned: Scan, number: int, n_parts: int, *, refused_from_s: float = math.inf) -> int:
+    """Decode one of ``n_parts`` of a corpus, counted from 1, for `pack` to join; return how many files it has.
+
+    Any order will do, and several at a time; nothing is done where it is there already, or the whole corpus is.
+    Raises: UserError for clips longer than ``refused_from_s``; of unusable files, `pack` tells.
+    """
+    contents = content_hashes(scanned, before_reading=lambda: refuse_long_files(corpus, scanned, refused_from_s))
+    folder = _folder(scanned, contents)
+    if not folder.is_dir():
+        _part(scanned, contents, folder, number, n_parts)
+    return len(stretch(files_to_decode(scanned, contents), number, n_parts))
+
+
+def _part(scanned: Scan, contents: Mapping[str, str], folder: Path, number: int, n_parts: int) -> Path:
+    """Return one of ``n_parts`` of the packed corpus ``folder``, decoded now where it is not there."""
+    part = part_folder(folder, number, n_parts)
+    discard_if_damaged(part, thorough=True)
+    with _written_once(part) as partial:
+        if partial is not None:
+            files = stretch(files_to_decode(scanned, contents), number, n_parts)
+            decode_into(partial, scanned.folder, files, contents)
+            _refuse_changed(scanned)
+            write_checksums(partial)
+    return part
+
+
+def _refuse_changed(scanned: Scan) -> None:
+    if changed := changed_files(scanned):
+        raise UserError(
+            f"{some(changed)} of {scanned.folder} changed while the corpus was read: "
+            "start again when nothing writes there any more"
+        )
 
 
 def _folder(scanned: Scan, contents: Mapping[str, str]) -> Path:
@@ -274,7 +271,7 @@ def _padded(rows: Sequence[Utterance], zeros_at_end: Sequence[int]) -> tuple[str
 
 def _row(corpus: Corpus, file: SourceFile, sound: PackedSound) -> Utterance:
     return Utterance(
-        **asdict(file.facts),
+        **{name: getattr(file.facts, name) for name in _FACTS},
         path=file.path,
         corpus=corpus.name,
         n_samples=sound.n_samples,

@@ -5,7 +5,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +21,7 @@ _IN_FLIGHT_BYTES = 100_000_000  # unless their files are large
 _LARGE_BYTES = 16_000_000  # of files that are written as they are decoded, a block at a time
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PackedSound:
     """A row of sounds.csv; ``reason`` says why a file could not be decoded. The rest is as in `Utterance`."""
 
@@ -36,13 +36,17 @@ class PackedSound:
     peak: int = 0
 
 
-def decode_into(scanned: Scan, contents: Mapping[str, str], partial: Path) -> bool:
-    """Decode each content once. Returns whether any could be used."""
-    files = {contents[file.path]: file for file in reversed(scanned.files)}  # the first of each content
-    order = sorted(files.values(), key=lambda file: file.facts.id)
+def files_to_decode(scanned: Scan, contents: Mapping[str, str]) -> list[SourceFile]:
+    """Return the first file of each content, in the order that they are packed in."""
+    files = {contents[file.path]: file for file in reversed(scanned.files)}
+    return sorted(files.values(), key=lambda file: file.facts.id)
+
+
+def decode_into(partial: Path, folder: Path, files: Sequence[SourceFile], contents: Mapping[str, str]) -> None:
+    """Decode files below ``folder`` one after another into ``partial``."""
     rows = []
     with (partial / "samples.i16").open("wb") as samples:
-        for file, sound in zip(order, _decode_all(scanned.folder, order), strict=True):
+        for file, sound in zip(files, _decode_all(folder, files), strict=True):
             writer = _Writer(samples)
             try:
                 source = decode_blocks(sound, writer.write) if isinstance(sound, Path) else writer.write_all(sound)
@@ -51,10 +55,10 @@ def decode_into(scanned: Scan, contents: Mapping[str, str], partial: Path) -> bo
                 writer.take_back()
                 rows.append(PackedSound(content=contents[file.path], reason=str(error)))
     with (partial / "sounds.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as table:
-        lines = csv.DictWriter(table, [field.name for field in fields(PackedSound)])
+        columns = [field.name for field in fields(PackedSound)]
+        lines = csv.DictWriter(table, columns)
         lines.writeheader()
-        lines.writerows(asdict(row) for row in rows)
-    return any(not row.reason for row in rows)
+        lines.writerows({name: getattr(row, name) for name in columns} for row in rows)
 
 
 def read_sounds(folder: Path) -> dict[str, tuple[int, PackedSound]]:

@@ -77,9 +77,9 @@ def test_page_tells_what_was_compared_and_what_came_out(tmp_path):
         "outputs/x",
         "loss is nan",
         "61.2%",
-        f"{best.uar.value:.1%}",
-        f"{best.uar.low:.1%}"[:-1] + f"–{best.uar.high:.1%}",
-        f"{second.macro_f1:.1%}",
+        f"{best.headline.value:.1%}",
+        f"{best.headline.low:.1%}"[:-1] + f"–{best.headline.high:.1%}",
+        f"{second.scores['macro_f1'].value:.1%}",
         f"{best.parameters:,}",
         best.runs[0].path,
         "model.dropout",
@@ -182,8 +182,8 @@ def test_what_is_not_known_is_left_out(tmp_path):
             parameters=None,
             minutes=None,
             by_speaker={},
-            recall={**group.recall, "anger": Estimate(math.nan, math.nan, math.nan)},
-            runs=[replace(run, history={}, val_uar=None, minutes=None) for run in group.runs],
+            by_output={**group.by_output, "anger": Estimate(math.nan, math.nan, math.nan)},
+            runs=[replace(run, history={}, val_headline=None, minutes=None) for run in group.runs],
         )
         for group in made.groups
     ]
@@ -201,8 +201,8 @@ def test_a_label_and_a_curve_that_only_some_have(tmp_path):
     first, second = made.groups
     run = second.runs[0]
     cut = {**run.history, "val/uar": [None, 0.3, math.nan, *run.history["val/uar"][3:]]}
-    recall = {label: at for label, at in second.recall.items() if label != "fear"}
-    second = replace(second, parameters=None, recall=recall, runs=[replace(run, history=cut), second.runs[1]])
+    recall = {label: at for label, at in second.by_output.items() if label != "fear"}
+    second = replace(second, parameters=None, by_output=recall, runs=[replace(run, history=cut), second.runs[1]])
     page = written(tmp_path, replace(made, groups=[first, second]))
     assert "1 without this number left out" in page.said
     assert page.said.count("absent") == 1

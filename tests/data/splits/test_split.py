@@ -266,7 +266,7 @@ def test_a_speaker_is_in_one_fold_of_a_config():
 
 def test_another_corpus_can_be_the_test():
     here, there = manifest(["a", "b", "c"]), manifest(["d"])
-    clips = Manifest([*here, *(Utterance(**{**vars(row), "corpus": "other"}) for row in there)])
+    clips = Manifest([*here, *(replace(row, corpus="other") for row in there)])
     parts = split(clips, TestedElsewhere(LeaveOneSpeakerOut(), test_corpus="other"), 0)
     assert {clips[i].speaker for i in parts.test} == {"d"}
     assert {clips[i].speaker for i in parts.val} == {"b"}

@@ -14,7 +14,8 @@ from ser_lightning.compare.comparison import Group
 from ser_lightning.compare.html.charts.axes import even, logarithmic
 from ser_lightning.compare.html.charts.plot import height, plot
 from ser_lightning.compare.html.charts.svg import across, colour, element, mark, upright
-from ser_lightning.report.numbers import interval, percent, shortened
+from ser_lightning.report.metric_style import SHARE, Style
+from ser_lightning.report.numbers import shortened
 from ser_lightning.utils.errors import counted
 
 _WIDTH_PX, _HEIGHT_PX = 440, 300
@@ -66,31 +67,42 @@ _PLACES = (
 
 
 def scatter(
-    groups: Sequence[Group], costs: Sequence[float | None], name: str, write: Callable[[float], str]
+    groups: Sequence[Group],
+    costs: Sequence[float | None],
+    name: str,
+    write: Callable[[float], str],
+    *,
+    score: str = "UAR",
+    style: Style = SHARE,
 ) -> Markup:
-    """Draw UAR with its interval against ``costs``, on a logarithmic axis; groups of unknown cost are left out."""
-    known = [(rank, group, cost) for rank, (group, cost) in enumerate(zip(groups, costs, strict=True)) if cost]
+    """Draw the headline with its interval against ``costs``, on a logarithmic axis, of groups of known cost."""
+    known = [
+        (rank, group, cost)
+        for rank, (group, cost) in enumerate(zip(groups, costs, strict=True))
+        if cost and math.isfinite(group.headline.value)
+    ]
     x = logarithmic(cost for _, _, cost in known)
     y = even(
-        (end for _, group, _ in known for end in (group.uar.low, group.uar.value, group.uar.high)),
+        (end for _, group, _ in known for end in (group.headline.low, group.headline.value, group.headline.high)),
         span=0.1,
-        floor=0,
+        floor=0 if style.is_share else -1,
         ceiling=1,
     )
-    spots = _apart([(x.share(cost), height(y, group.uar.value, _HEIGHT_PX)) for _, group, cost in known])
+    spots = _apart([(x.share(cost), height(y, group.headline.value, _HEIGHT_PX)) for _, group, cost in known])
     names = _labels([group.name for _, group, _ in known])
     texts = [names[group.name] if len(known) <= MAX_NAMES else str(rank + 1) for rank, group, _ in known]
     places = _place(texts, [(share * _WIDTH_PX, at) for share, at in spots])
     drawn = []
     for (rank, group, cost), (share, at), text, place in zip(known, spots, texts, places, strict=True):
-        tip = f"{group.name}: UAR {percent(group.uar.value)} ({interval(group.uar)}), {write(cost)} {name}"
-        if math.isfinite(group.uar.low):
-            low, high = (height(y, end, _HEIGHT_PX) for end in (group.uar.low, group.uar.high))
+        at_score = f"{score} {style.value(group.headline.value)} ({style.interval(group.headline)})"
+        tip = f"{group.name}: {at_score}, {write(cost)} {name}"
+        if math.isfinite(group.headline.low):
+            low, high = (height(y, end, _HEIGHT_PX) for end in (group.headline.low, group.headline.high))
             drawn.append(upright(share, f"whisker {colour(rank)}", top=low, bottom=high))
         drawn.append(mark(rank, share, at, tip=tip))
         drawn += _texts(rank, text, place, across(share), at)
-    title = f"UAR against {name}: {counted(known, 'model')}"
-    return plot(title, *drawn, x=(name, x, write), y=("UAR", y, _whole_percent), height_px=_HEIGHT_PX)
+    title = f"{score} against {name}: {counted(known, 'model')}"
+    return plot(title, *drawn, x=(name, x, write), y=(score, y, style.tick), height_px=_HEIGHT_PX)
 
 
 def _apart(spots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -144,7 +156,3 @@ def _labels(names: Sequence[str]) -> dict[str, str]:
                 break
     short = shortened(brief.values(), _MAX_LETTERS)
     return {name: short[text] for name, text in brief.items()}
-
-
-def _whole_percent(share: float) -> str:
-    return percent(share, 0)

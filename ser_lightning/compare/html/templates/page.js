@@ -87,12 +87,17 @@
     return null;
   }
 
-  function texts(pair, significant) {
+  // Shares are written in per cent, other scores with three decimals.
+  const plain = (value) => decimal(value, 3);
+  const signed = (value) => (value > 0 && Number(plain(value)) ? `+${plain(value)}` : plain(value));
+  const styleOf = (data) => (data.share ? { value: percent, difference: points } : { value: plain, difference: signed });
+
+  function texts(pair, significant, style) {
     if (!pair) return {};
     const known = pair.clips !== null;
     return {
-      difference: points(pair.gap),
-      interval: pair.low === null ? MISSING : `${points(pair.low)} to ${points(pair.high)}`,
+      difference: style.difference(pair.gap),
+      interval: pair.low === null ? MISSING : `${style.difference(pair.low)} to ${style.difference(pair.high)}`,
       significance: pair.permHolm !== null && pair.permHolm < significant ? "significant" : "not significant",
       permutation: pValue(pair.perm),
       permutation_holm: pValue(pair.permHolm),
@@ -122,6 +127,19 @@
       }));
   }
 
+  function fillConfusions(section, one, two, strong) {
+    const share = (matrix) => (y, x) =>
+      matrix[y][x] === null ? [MISSING, 0, ""] : [fixed(100 * matrix[y][x], 1), matrix[y][x], ""];
+    const matrix = (name) => section.querySelector(`[data-confusion=${name}]`);
+    fillConfusion(matrix("first"), share(one));
+    fillConfusion(matrix("second"), share(two));
+    fillConfusion(matrix("difference"), (y, x) => {
+      if (one[y][x] === null || two[y][x] === null) return [MISSING, 0, ""];
+      const gap = one[y][x] - two[y][x];
+      return [points(gap), Math.min(Math.abs(gap) / strong, 1), gap > 0 ? "more" : gap < 0 ? "less" : ""];
+    });
+  }
+
   function drawGap(place, pair) {
     const limit = Number(place.dataset.gap);
     const at = (value) => `${50 + (50 * (value ?? 0)) / limit}%`;
@@ -131,7 +149,9 @@
     place.querySelector("circle").setAttribute("cx", at(pair?.gap));
   }
 
-  function drawRecall(picture, sides) {
+  function drawRecall(picture, sides, data, axis) {
+    const at = (value) => `${Math.min(Math.max((100 * (value - axis.low)) / (axis.high - axis.low), 0), 100)}%`;
+    const ends = (low, high) => (data.share ? `${fixed(100 * low, 1)}–${fixed(100 * high, 1)}%` : `${plain(low)} to ${plain(high)}`);
     all("line.interval, use", picture).forEach((old) => old.remove());
     const draw = (name, attributes) => {
       const made = document.createElementNS(SVG, name);
@@ -144,13 +164,13 @@
       const [value, low, high] = recall;
       const y = (26 * (side + 1)) / 3;
       const colour = `c${rank % 8}`;
-      const tip = `${name}: ${percent(value)}` + (low === null ? "" : ` (${fixed(100 * low, 1)}–${fixed(100 * high, 1)}%)`);
+      const tip = `${name}: ${styleOf(data).value(value)}` + (low === null ? "" : ` (${ends(low, high)})`);
       told.push(tip);
       if (low !== null && high !== null) {
-        const ends = { x1: `${100 * low}%`, x2: `${100 * high}%`, y1: y, y2: y };
-        draw("line", { ...ends, class: `interval ${colour}`, "data-tip": tip });
+        const line = { x1: at(low), x2: at(high), y1: y, y2: y };
+        draw("line", { ...line, class: `interval ${colour}`, "data-tip": tip });
       }
-      draw("use", { href: `#shape${rank % 7}`, x: `${100 * value}%`, y, class: `mark ${colour}`, "data-tip": tip });
+      draw("use", { href: `#shape${rank % 7}`, x: at(value), y, class: `mark ${colour}`, "data-tip": tip });
     });
     picture.setAttribute("aria-label", told.join("; "));
   }
@@ -162,31 +182,23 @@
       const ranks = selects.map((select) => Number(select.value));
       const groups = ranks.map((rank) => data.groups[rank]);
       const pair = turned(data.pairs, ...ranks);
-      const shown = texts(pair, data.significant);
+      const style = styleOf(data);
+      const shown = texts(pair, data.significant, style);
       all("[data-field]", section).forEach((place) => { place.textContent = shown[place.dataset.field] ?? MISSING; });
       all("[data-name]", section).forEach((place) => { place.textContent = groups[place.dataset.name].name; });
       drawGap(section.querySelector("[data-gap]"), pair);
 
-      const [one, two] = groups.map((group) => shares(group.confusion));
-      const share = (matrix) => (y, x) =>
-        matrix[y][x] === null ? [MISSING, 0, ""] : [fixed(100 * matrix[y][x], 1), matrix[y][x], ""];
-      const matrix = (name) => section.querySelector(`[data-confusion=${name}]`);
-      fillConfusion(matrix("first"), share(one));
-      fillConfusion(matrix("second"), share(two));
-      fillConfusion(matrix("difference"), (y, x) => {
-        if (one[y][x] === null || two[y][x] === null) return [MISSING, 0, ""];
-        const gap = one[y][x] - two[y][x];
-        return [points(gap), Math.min(Math.abs(gap) / data.strong, 1), gap > 0 ? "more" : gap < 0 ? "less" : ""];
-      });
+      if (groups[0].confusion) fillConfusions(section, ...groups.map((group) => shares(group.confusion)), data.strong);
 
       for (const row of all("[data-recall]", section)) {
         const recalls = groups.map((group) => group.recall[row.dataset.recall]);
         const [a, b] = recalls.map((recall) => recall?.[0] ?? null);
-        [percent(a), percent(b), points(a === null || b === null ? null : a - b)].forEach((text, column) => {
+        [style.value(a), style.value(b), style.difference(a === null || b === null ? null : a - b)].forEach((text, column) => {
           row.cells[column + 1].textContent = text;
         });
         const sides = groups.map((group, side) => ({ rank: ranks[side], name: group.name, recall: recalls[side] }));
-        drawRecall(row.querySelector("svg"), sides);
+        const axis = { low: Number(row.dataset.low ?? 0), high: Number(row.dataset.high ?? 1) };
+        drawRecall(row.querySelector("svg"), sides, data, axis);
       }
     };
     // A browser that comes back to the page keeps what was chosen.
