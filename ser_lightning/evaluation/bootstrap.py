@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from ser_lightning.evaluation.metrics import Floats
 
@@ -57,6 +56,8 @@ def interval(counts: NDArray, statistic: Callable[[NDArray], Floats]) -> list[Es
 
 
 def _bootstrapped(n_speakers: int, statistic: Callable[..., Floats]) -> Floats:
+    from scipy import stats  # half a second, which runs and help do not wait for
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # some numbers may be NaN: see above
         result = stats.bootstrap(
