@@ -16,10 +16,12 @@ from ser_lightning import cli, load_model
 from ser_lightning.data.corpora.cremad import EMOTIONS
 from ser_lightning.demo.about import about
 from ser_lightning.demo.answering import show
+from ser_lightning.inference import over_collection
 from ser_lightning.inference.checkpoint import read_checkpoint
+from ser_lightning.inference.over_collection import logits_of
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.result import RegressionResult, read_record
-from ser_lightning.training.experiment import train
+from ser_lightning.training.experiment import make_data, train
 from ser_lightning.utils.errors import UserError
 
 FINE = ("model.frontend.window_samples=400", "model.frontend.hop_samples=256", "model.frontend.average_frames=1")
@@ -50,6 +52,19 @@ def trained(tmp_path_factory, cremad_root, levels):
     run = RunDirectory(tmp_path_factory.mktemp("trained") / "run")
     train(config(*overrides(cremad_root, levels)), run)
     return run
+
+
+def test_cached_features_give_numbers_in_their_units(trained, cremad_root, levels, monkeypatch):
+    model, data = load_model(trained.path), make_data(config(*overrides(cremad_root, levels)))
+    test = list(data.split.test)
+    live = logits_of(model, data.clips, test, what="test clips", batch_seconds=None)
+
+    def cached_forward(net, frontend, clips, rows, *, device):
+        return lambda pieces: net(*frontend(*map(torch.from_numpy, clips.gather(pieces.tolist()))))
+
+    monkeypatch.setattr(over_collection, "cached_forward", cached_forward)
+    cached = logits_of(model, data.clips, test, what="test clips", batch_seconds=None)
+    np.testing.assert_allclose(cached, live, rtol=1e-4)
 
 
 def ser(*arguments):

@@ -45,7 +45,7 @@ def logits_of(
     cached = cached_forward(model.net, model.frontend, clips, pieces, device=device) if change is None else None
     if cached is not None:
         batches = torch.tensor(pieces, device=device).split(_BATCH_SIZE)
-        logits = torch.cat([cached(batch).float() for batch in batches]).cpu().numpy() / model.temperature
+        logits = torch.cat([model.read_out(cached(batch)) for batch in batches]).cpu().numpy()
     else:
         logits = _from_waveforms(
             model, clips, rows, pieces, partial(clip_batches, change=change, batch_seconds=batch_seconds), what

@@ -95,7 +95,11 @@ class EmotionRecognizer(nn.Module):
         normalises by speaker.
         """
         given = {"statistics": statistics} if statistics is not None else {}
-        return self.readout(self.net(*self.frontend(waveform, lengths, **given))).float() / self.temperature
+        return self.read_out(self.net(*self.frontend(waveform, lengths, **given)))
+
+    def read_out(self, raw: Tensor) -> Tensor:
+        """Map what the network gives (B, K) to logits at this model's temperature, or to numbers in their units."""
+        return self.readout(raw).float() / self.temperature
 
     def fit_speaker(self, recordings: Iterable[Path | str], *, windows: Windows | None = None) -> Speaker:
         """Estimate the statistics of one speaker from audio files; for `predict_file` and `predict`.
