@@ -37,20 +37,14 @@ Ranges = tuple[tuple[float, float] | None, ...]
 class Evaluation:
     """What predicted numbers are worth."""
 
+    task: "Regression"
     scores: RegressionScores
     subgroups: dict[str, dict[str, RegressionPartScores]]
-    ranges: Ranges
     predictions: NumberPredictions
 
     def result_fields(self) -> dict[str, Any]:
         """Return the fields of a result that are this task's, beside the scores."""
-        return {
-            "task": Regression.name,
-            "targets": list(self.predictions.names),
-            "ranges": [list(ends) if ends else None for ends in self.ranges],
-            "n_clips": len(self.predictions.ids),
-            "subgroups": self.subgroups,
-        }
+        return {**self.task.entry(), "n_clips": len(self.predictions.ids), "subgroups": self.subgroups}
 
 
 @dataclass(frozen=True)
@@ -199,9 +193,9 @@ class Regression(Task):
             return self._part_scores(self._sums(predictions.truth[rows], predictions.predicted[rows], speakers))
 
         return Evaluation(
+            task=self,
             scores=regression.regression_scores(self._total(predictions), self.targets),
             subgroups=subgroups(clips.columns, scored),
-            ranges=self._ranges,
             predictions=predictions,
         )
 

@@ -1,13 +1,15 @@
 """The benchmark's yardsticks: the notebook's loop prepares what our front-end prepares, and both train."""
 
+import functools
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import config
 
-from ser_lightning.bench import scan
+from ser_lightning.bench import scan, timed_job
 from ser_lightning.bench.__main__ import BareStep, _scan, _scan_lengths
 from ser_lightning.bench.notebook import CNNAsWritten, NotebookClips, NotebookLoop
 from ser_lightning.models.layers.selective_scan import selective_scan, selective_scan_reference
@@ -91,3 +93,8 @@ def test_the_peak_of_memory_holds_the_gradients_at_least():
     short, long = scan.peaks_mb("ours", 2, [100, 400])
     assert long > 3 * 2 * 400 * 512 * 4 / 1e6  # of u, delta and z
     assert short < long
+
+
+@pytest.mark.parametrize(("module", "path"), [part[1:] for part in timed_job._PARTS])
+def test_what_is_timed_of_a_job_is_there(module, path):
+    assert callable(functools.reduce(getattr, path.split("."), import_module(module)))
