@@ -15,6 +15,7 @@ from ser_lightning.commands.export import export
 from ser_lightning.commands.models import models
 from ser_lightning.commands.predict import predict
 from ser_lightning.commands.program import Program
+from ser_lightning.commands.reference import reference
 
 
 @click.group(cls=Program)
@@ -25,7 +26,7 @@ def main() -> None:
     """
 
 
-for command in (data, models, compare, evaluate, calibrate, predict, export, demo):
+for command in (data, models, compare, reference, evaluate, calibrate, predict, export, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

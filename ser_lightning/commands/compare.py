@@ -13,11 +13,20 @@ from ser_lightning.utils.files import written_whole
 
 if TYPE_CHECKING:
     from ser_lightning.compare.comparison import Comparison
+    from ser_lightning.compare.read import RunsRead
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...")
 @click.option("--separate", is_flag=True, help="One table for each protocol, where there are several.")
+@click.option(
+    "--reference",
+    "references",
+    is_flag=False,
+    flag_value="",
+    metavar="[NAME,...]",
+    help="Test against results that ship with the package: all that fit, or those named. Stands behind DIR.",
+)
 @click.option("--csv", metavar="FILE", help="A row for each group.")
 @click.option("--json", metavar="FILE", help="Everything, with every run and every pair.")
 @click.option("--markdown", metavar="FILE", help="Tables to paste.")
@@ -25,7 +34,12 @@ if TYPE_CHECKING:
 @click.option("--heat-map", metavar="FILE", help="Models tested on other corpora: a table, and a PNG of it.")
 @click.option("--wandb", "to_wandb", is_flag=True, help="Log it to W&B too, from outputs/compare/<date-time>.")
 def compare(
-    folders: tuple[str, ...], separate: bool, heat_map: str | None, to_wandb: bool, **files: str | None
+    folders: tuple[str, ...],
+    separate: bool,
+    heat_map: str | None,
+    to_wandb: bool,
+    references: str | None = None,
+    **files: str | None,
 ) -> None:
     """Rank finished runs and test every pair of them.
 
@@ -39,6 +53,8 @@ def compare(
     places = {kind: place for kind, place in files.items() if place is not None}
     check_places(places)
     runs = read_runs([Path(folder) for folder in folders])
+    if references is not None:
+        _add_references(runs, [name for name in references.split(",") if name])
     from ser_lightning.compare.ranking import compare as compare_runs  # after runs are known to be there
 
     comparisons = compare_runs(runs, separate=separate or heat_map is not None)
@@ -57,6 +73,17 @@ def compare(
         _deliver(kind, place, comparisons)
     if to_wandb:
         _log_to_wandb(comparisons)
+
+
+def _add_references(read: "RunsRead", names: Sequence[str]) -> None:
+    """Put references beside the runs, on the folds that these were tested on; or say why there are none."""
+    from ser_lightning.reference.fitting import fitting_runs, named_references, why_none_fits
+
+    references = named_references(names)
+    fitting = fitting_runs(references, read.runs)
+    if not fitting:
+        click.echo(why_none_fits(references, read.runs), err=True)
+    read.runs += fitting
 
 
 def _deliver(kind: str, place: str, comparisons: "Sequence[Comparison]") -> None:

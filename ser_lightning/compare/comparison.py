@@ -49,7 +49,7 @@ class Group:
     ``by_speaker`` is each speaker's share of clips that were recognised, or CCC, mean over seeds. Where folds test
     the same clips, every run is a repetition as a seed is.
     ``minutes`` is a run's mean. ``differs`` has the settings that are not those of the comparison's first group, as
-    (the first group's, this one's), by dotted name.
+    (the first group's, this one's), by dotted name. ``reference``: it ships with the package.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Group:
     parameters: int | None
     minutes: float | None
     differs: Mapping[str, tuple[Any, Any]]
+    reference: bool = False
 
     @property
     def headline(self) -> Estimate:

@@ -33,6 +33,11 @@ def seeds(runs: Runs) -> list[int]:
     return sorted({seed for _, seed in runs})
 
 
+def is_reference(runs: Runs) -> bool:
+    """Return whether the runs are those of a reference, whose seeds are nobody else's."""
+    return any(run.reference is not None for run in runs.values())
+
+
 def incomplete(runs: Runs) -> list[Cell]:
     """Return the cells of the full grid of these folds and seeds that have no run."""
     return [(fold, seed) for fold in folds(runs) for seed in seeds(runs) if (fold, seed) not in runs]
@@ -41,7 +46,8 @@ def incomplete(runs: Runs) -> list[Cell]:
 def gaps(groups: Mapping[str, Runs]) -> Iterator[str]:
     """Yield a line for each gap in a group's own grid, and for folds and seeds that it lacks and others have."""
     all_folds = list(dict.fromkeys(fold for runs in groups.values() for fold in folds(runs)))
-    all_seeds = sorted({seed for runs in groups.values() for seed in seeds(runs)})
+    trained = {name: runs for name, runs in groups.items() if not is_reference(runs)}
+    all_seeds = sorted({seed for runs in trained.values() for seed in seeds(runs)})
     for name, runs in groups.items():
         missing = incomplete(runs)
         if missing:
@@ -49,7 +55,7 @@ def gaps(groups: Mapping[str, Runs]) -> Iterator[str]:
         no_folds = [fold for fold in all_folds if fold not in folds(runs)]
         if no_folds:
             yield f"{name} was not tested on {_many('fold', no_folds)}, as others were: its clips are others"
-        no_seeds = [str(seed) for seed in all_seeds if seed not in seeds(runs)]
+        no_seeds = [str(seed) for seed in all_seeds if seed not in seeds(runs) and name in trained]
         if no_seeds:
             yield f"{name} was not trained with {_many('seed', no_seeds)}, as others were"
 

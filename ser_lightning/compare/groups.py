@@ -37,11 +37,15 @@ _Values = list[Any]
 
 
 def by_model(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
-    """Return runs by the name of their group."""
+    """Return runs by the name of their group. A reference is a group of its own, whatever its settings."""
     groups: dict[str, list[FinishedRun]] = {}
+    references: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        groups.setdefault(json.dumps([run.model, settings(run)], sort_keys=True, default=str), []).append(run)
-    return dict(zip(_names([group[0] for group in groups.values()]), groups.values(), strict=True))
+        if run.reference is not None:
+            references.setdefault(f"{run.reference} (reference)", []).append(run)
+        else:
+            groups.setdefault(json.dumps([run.model, settings(run)], sort_keys=True, default=str), []).append(run)
+    return dict(zip(_names([group[0] for group in groups.values()]), groups.values(), strict=True)) | references
 
 
 def settings(run: FinishedRun) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 N: clips of a run.  S: speakers.  R: repetitions.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.compare.comparison import ALL_PAIRS_TESTED_UP_TO, Pair
-from ser_lightning.compare.grid import Cell, Runs
+from ser_lightning.compare.grid import Cell, Runs, is_reference
 from ser_lightning.compare.speaker_counts import Clips
 from ser_lightning.evaluation import bootstrap, significance
 from ser_lightning.evaluation.bootstrap import Estimate
@@ -38,9 +39,10 @@ class _Both:
 
 def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], list[str]]:
     """Test groups, the best first, against each other. Returns: the pairs, and what must be known of them."""
-    names = _asked(list(groups))
-    common = {pair: _common(groups[pair[0]], groups[pair[1]]) for pair in names}
-    both = {pair: _both(groups[pair[0]], groups[pair[1]], rows, clips) for pair, rows in common.items() if rows}
+    names = _asked(groups)
+    sides = {(first, second): _sides(groups[first], groups[second]) for first, second in names}
+    common = {pair: _common(*of_pair) for pair, of_pair in sides.items()}
+    both = {pair: _both(*sides[pair], rows, clips) for pair, rows in common.items() if rows}
     permutation = clips.task.permutation_p([results.sums for results in both.values()])
     mcnemar = [_mcnemar_p(results) for results in both.values()]
     of_clips = [p for p in mcnemar if p is not None]
@@ -50,7 +52,7 @@ def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], li
         _pair(pair, results, p_values, clips.task.differences(results.sums), n_tests=len(both))
         for (pair, results), p_values in zip(both.items(), columns, strict=True)
     ]
-    return pairs, [*_remarks(groups, common), *_too_few_speakers(pairs)]
+    return pairs, [*_remarks(sides, common, len(groups)), *_too_few_speakers(pairs)]
 
 
 def _mcnemar_p(results: _Both) -> float | None:
@@ -59,10 +61,28 @@ def _mcnemar_p(results: _Both) -> float | None:
     return significance.mcnemar_p(results.only_first, results.only_second)
 
 
-def _asked(names: Sequence[str]) -> list[tuple[str, str]]:
-    if len(names) <= ALL_PAIRS_TESTED_UP_TO:
-        return list(combinations(names, 2))
-    return [(names[0], name) for name in names[1:]]
+def _asked(groups: Mapping[str, Runs]) -> list[tuple[str, str]]:
+    """Return which are tested: no two references, whose tests would make those of others' runs stricter."""
+    pairs = list(combinations(groups, 2))
+    if len(groups) > ALL_PAIRS_TESTED_UP_TO:
+        pairs = pairs[: len(groups) - 1]  # those with the first
+    return [pair for pair in pairs if not all(is_reference(groups[name]) for name in pair)]
+
+
+def _sides(first: Runs, second: Runs) -> tuple[Runs, Runs]:
+    """Return both with seeds that can be paired: a reference's stand for nobody's, so the n-th meets the n-th."""
+    if not (is_reference(first) or is_reference(second)):
+        return first, second
+    return _numbered(first), _numbered(second)
+
+
+def _numbered(runs: Runs) -> Runs:
+    seeds: Counter[str] = Counter()
+    numbered = {}
+    for fold, seed in sorted(runs):
+        numbered[fold, seeds[fold]] = runs[fold, seed]
+        seeds[fold] += 1
+    return numbered
 
 
 def _common(first: Runs, second: Runs) -> dict[Cell, tuple[_Rows, _Rows]]:
@@ -161,10 +181,14 @@ def _too_few_speakers(pairs: Sequence[Pair]) -> Iterator[str]:
             )
 
 
-def _remarks(groups: Mapping[str, Runs], common: Mapping[tuple[str, str], Mapping[Cell, object]]) -> Iterator[str]:
-    if len(groups) > ALL_PAIRS_TESTED_UP_TO:
+def _remarks(
+    sides: Mapping[tuple[str, str], tuple[Runs, Runs]],
+    common: Mapping[tuple[str, str], Mapping[Cell, object]],
+    n_groups: int,
+) -> Iterator[str]:
+    if n_groups > ALL_PAIRS_TESTED_UP_TO:
         yield (
-            f"{len(groups)} groups are too many to test every pair: each is tested against the best alone, "
+            f"{n_groups} groups are too many to test every pair: each is tested against the best alone, "
             "which was selected on these very clips, so that small p values come easily"
         )
     apart = [f"{first} and {second}" for (first, second), rows in common.items() if not rows]
@@ -173,7 +197,7 @@ def _remarks(groups: Mapping[str, Runs], common: Mapping[tuple[str, str], Mappin
     partly = [
         f"{first} and {second}"
         for (first, second), rows in common.items()
-        if rows and (set(rows) != set(groups[first]) or set(rows) != set(groups[second]))
+        if rows and any(set(rows) != set(runs) for runs in sides[first, second])
     ]
     if partly:
         yield f"tested on the folds and seeds that both have, which are not all of either's: {some(partly)}"

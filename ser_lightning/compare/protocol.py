@@ -8,6 +8,7 @@ from typing import Any
 from ser_lightning.report.protocol import label_source, name_of
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.nested import differing
 
 _BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.json's protocol
 _MANY_LABELS = 12
@@ -23,7 +24,7 @@ def sections(runs: Sequence[FinishedRun], *, separate: bool) -> list[list[Finish
     """
     by_facts: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        by_facts.setdefault(json.dumps(_facts(run), sort_keys=True), []).append(run)
+        by_facts.setdefault(protocol_key(run), []).append(run)
     families = [family for alike in by_facts.values() for family in _families(alike)]
     if len(families) > 1 and not separate:
         differences = _different_facts(list(by_facts.values())) or _different_clips(families)
@@ -42,6 +43,26 @@ def readable(runs: Sequence[FinishedRun]) -> dict[str, str]:
         name: _text(value) for name, value in {**_protocol_facts(runs[0]), "speaker_independent": apart}.items()
     }
     return facts | {"split_hash": ", ".join(f"{fold}: {text}" for fold, text in hashes.items())}
+
+
+def protocol_key(run: FinishedRun) -> str:
+    """Return a text that is the same for runs under one protocol, whichever fold they tested."""
+    return json.dumps(_facts(run), sort_keys=True)
+
+
+def difference(one: FinishedRun, other: FinishedRun) -> str:
+    """Return in a few words in what the protocol of one run is not that of another, and in which clips."""
+    values = differing([{name: _text(value) for name, value in _facts(run).items()} for run in (one, other)])
+    texts = [
+        f"{name_of(name)} {' and not '.join(shorten(text or 'none', _LONGEST, placeholder=' …') for text in both)}"
+        for name, both in values.items()
+    ]
+    if "corpus" in values:
+        texts = [text for name, text in zip(values, texts, strict=True) if name == "corpus"]
+    if not texts:
+        same_fold = one.fold == other.fold
+        texts = [f"other clips in fold {one.fold}" if same_fold else f"fold {one.fold} and not {other.fold}"]
+    return ", ".join(texts[:_MOST_VALUES])
 
 
 def by_fold_and_seed(run: FinishedRun) -> tuple[bool, int, str, int]:

@@ -93,6 +93,7 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
         parameters=first.result.model.parameters,
         minutes=_mean([run.minutes for run in made]),
         differs={},
+        reference=grid.is_reference(runs),
     )
 
 

@@ -31,11 +31,9 @@ def read_runs(folders: Sequence[Path]) -> RunsRead:
     Raises: UserError where a folder is not there, or there is nothing to compare.
     """
     result = RunsRead()
-    for folder in _run_directories(folders):
+    for folder in run_directories(folders):
         try:
-            run = read_run(RunDirectory(folder))
-            _check_speakers(run)
-            result.runs.append(run)
+            result.runs.append(read_checked(folder))
         except Exception as error:  # whatever a record of another kind leads to: the others are compared
             result.failed.append((str(folder), why_not(error)))
     _refuse_contradictions(result)
@@ -50,7 +48,17 @@ def read_runs(folders: Sequence[Path]) -> RunsRead:
     return result
 
 
-def _run_directories(folders: Sequence[Path]) -> list[Path]:
+def read_checked(folder: Path) -> FinishedRun:
+    """Read the run of a directory.
+
+    Raises: as `read_run`; ValueError where its split does not test on its speakers.
+    """
+    run = read_run(RunDirectory(folder))
+    _check_speakers(run)
+    return run
+
+
+def run_directories(folders: Sequence[Path]) -> list[Path]:
     """Return each directory of a run once, in the order they are named and by their names."""
     known: dict[Path, Path] = {}
     for folder in folders:

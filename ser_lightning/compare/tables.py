@@ -1,6 +1,7 @@
 """A comparison for people on a terminal: what was compared under which protocol, the ranking, the pairs."""
 
 from collections.abc import Iterator, Sequence
+from math import comb
 from textwrap import shorten
 
 from rich.console import Console, RenderableType
@@ -94,7 +95,9 @@ def score_cell(comparison: Comparison, group: Group, name: str) -> str:
 
 
 def _every_pair(comparison: Comparison) -> bool:
-    return len(comparison.groups) <= ALL_PAIRS_SHOWN_UP_TO
+    few = comb(ALL_PAIRS_SHOWN_UP_TO, 2)  # two references are no pair
+    with_references = any(group.reference for group in comparison.groups)
+    return len(comparison.groups) <= ALL_PAIRS_SHOWN_UP_TO or (with_references and len(comparison.pairs) <= few)
 
 
 def failures(comparisons: Sequence[Comparison]) -> list[str]:

@@ -24,7 +24,7 @@ class FinishedRun:
     """One run: its directory, result.json, config.yaml, and its predictions for N test clips, sorted by their ids.
 
     ``speakers``: N names. ``truth``, ``predicted``: (N,) class indices or (N, K) numbers. ``finished_s``: seconds
-    since 1970.
+    since 1970. ``reference``: the name of the reference that it was read from, where it was.
     """
 
     path: Path
@@ -35,6 +35,7 @@ class FinishedRun:
     truth: NDArray
     predicted: NDArray
     finished_s: float
+    reference: str | None = None
 
     @property
     def seed(self) -> int:

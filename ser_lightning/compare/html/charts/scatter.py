@@ -99,7 +99,7 @@ def scatter(
         if math.isfinite(group.headline.low):
             low, high = (height(y, end, _HEIGHT_PX) for end in (group.headline.low, group.headline.high))
             drawn.append(upright(share, f"whisker {colour(rank)}", top=low, bottom=high))
-        drawn.append(mark(rank, share, at, tip=tip))
+        drawn.append(mark(rank, share, at, tip=tip, shipped=group.reference))
         drawn += _texts(rank, text, place, across(share), at)
     title = f"{score} against {name}: {counted(known, 'model')}"
     return plot(title, *drawn, x=(name, x, write), y=(score, y, style.tick), height_px=_HEIGHT_PX)

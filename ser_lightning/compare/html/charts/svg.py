@@ -57,12 +57,13 @@ def colour(group: int) -> str:
     return f"c{group % N_COLOURS}"
 
 
-def mark(group: int, x: float, y_px: float, *, tip: str | None = None, **attributes: Any) -> Markup:
-    """Put a group's shape, in its colour, at ``x`` of the width."""
+def mark(
+    group: int, x: float, y_px: float, *, tip: str | None = None, shipped: bool = False, **attributes: Any
+) -> Markup:
+    """Put a group's shape, in its colour, at ``x`` of the width; that of a reference, which ships, is hollow."""
     shape = f"#shape{group % N_SHAPES}"
-    return element(
-        "use", href=shape, x=across(x), y=y_px, class_=f"mark {colour(group)}", data_tip=tip, **attributes
-    )
+    class_ = f"mark {colour(group)}{' shipped' if shipped else ''}"
+    return element("use", href=shape, x=across(x), y=y_px, class_=class_, data_tip=tip, **attributes)
 
 
 def shapes() -> Markup:

@@ -1,0 +1,135 @@
+"""`ser compare --reference`: which references stand beside runs, on which clips, and how they are shown."""
+
+import json
+
+import pytest
+from comparable_runs import fewer_draws
+from made_reference import make_reference, make_run, make_runs
+from test_cli import ser
+
+from ser_lightning.compare.ranking import compare
+from ser_lightning.compare.read import read_runs
+from ser_lightning.reference.add import add
+from ser_lightning.reference.files import read_reference
+from ser_lightning.reference.fitting import fitting_runs, why_none_fits
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    with fewer_draws():
+        yield
+
+
+def beside(references, place):
+    """The comparison of the runs in ``place`` with these references."""
+    read = read_runs([place])
+    read.runs += fitting_runs([read_reference(path) for path in references], read.runs)
+    (comparison,) = compare(read)
+    return comparison
+
+
+def test_a_reference_is_a_group_of_its_own_even_beside_its_own_runs(tmp_path):
+    path = make_reference(tmp_path, accuracy=0.7)
+    alone, with_itself = compare(read_runs([tmp_path / "runs-base"])), beside([path], tmp_path / "runs-base")
+    mine, reference = sorted(with_itself.groups, key=lambda group: group.reference)
+    assert (mine.name, reference.name) == ("cnn", "base (reference)")
+    assert reference.scores == mine.scores == alone[0].groups[0].scores
+    assert [run.path for run in reference.runs] == [f"mine.actors5.base.npz:fold{fold}-seed0" for fold in (0, 1)]
+    assert (with_itself.pairs[0].difference.value, with_itself.pairs[0].permutation_p) == (0, 1)
+    assert not with_itself.warnings
+
+
+def test_only_the_folds_of_the_runs_count_and_seeds_need_not_be_the_same(tmp_path):
+    path = make_reference(tmp_path, accuracy=0.6, seeds=(0, 1))
+    make_run(tmp_path / "mine", accuracy=0.9, fold=1, seed=12)
+    comparison = beside([path], tmp_path / "mine")
+    mine, reference = comparison.groups
+    assert (reference.folds, reference.seeds, reference.n_clips) == (["1"], [0, 1], 48)
+    (pair,) = comparison.pairs
+    assert (pair.first, pair.second, pair.n_clips, pair.n_speakers) == ("cnn", "base (reference)", 48, 4)
+    first_seed = reference.runs[0].scores["uar"]
+    assert pair.difference.value == pytest.approx(mine.headline.value - first_seed)
+    assert [line for line in comparison.warnings if "seed" in line] == [
+        "tested on the folds and seeds that both have, which are not all of either's: cnn and base (reference)"
+    ]
+
+
+def test_seeds_without_all_folds_do_not_tilt_the_score(tmp_path):
+    runs = make_runs(tmp_path / "runs", accuracy=0.5)
+    make_run(tmp_path / "runs" / "lucky", accuracy=1.0, fold=0, seed=5, settings={})
+    path, _ = add([runs], "base", to=tmp_path)
+    make_runs(tmp_path / "mine", seeds=(3,))
+    (group,) = [group for group in beside([path], tmp_path / "mine").groups if group.reference]
+    assert (group.seeds, group.folds, group.incomplete) == ([0], ["0", "1"], [])
+    make_run(tmp_path / "one", fold=0)
+    (group,) = [group for group in beside([path], tmp_path / "one").groups if group.reference]
+    assert group.seeds == [0, 5]
+
+
+def test_two_references_are_not_tested_against_each_other(tmp_path):
+    paths = [make_reference(tmp_path, name, accuracy) for name, accuracy in (("low", 0.4), ("high", 0.9))]
+    comparison = beside(paths, make_runs(tmp_path / "mine", accuracy=0.65))
+    assert [(pair.first, pair.second) for pair in comparison.pairs] == [
+        ("high (reference)", "cnn"),
+        ("cnn", "low (reference)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        ({"corpus": "yours"}, "base (corpus mine and not yours)"),
+        ({"split": "kfold"}, "base (split actors5 and not kfold)"),
+        ({"speaker_clips": "all"}, "base (clips known per speaker none and not all)"),
+        ({"label_source": "votes_majority"}, "base (label source intended and not votes_majority)"),
+        ({"selection": "last"}, "base (epoch selection best validation and not last)"),
+        ({"split_hash": "changed"}, "base (other clips in fold 0)"),
+        ({"fold": 4}, "base (fold 0 and not 4)"),
+    ],
+    ids=str,
+)
+def test_another_protocol_fits_none_and_a_line_says_why(tmp_path, protocol, said):
+    references = [read_reference(make_reference(tmp_path))]
+    runs = read_runs([make_run(tmp_path / "mine", protocol=protocol)]).runs
+    assert fitting_runs(references, runs) == []
+    assert why_none_fits(references, runs) == f"no reference fits these runs: {said}"
+
+
+def test_the_command_marks_references_in_table_page_and_json(tmp_path):
+    path = make_reference(tmp_path, accuracy=0.9)
+    runs = make_runs(tmp_path / "mine", accuracy=0.4)
+    files = [text for kind in ("json", "html", "csv") for text in (f"--{kind}", tmp_path / f"x.{kind}")]
+    code, out, err = ser("compare", runs, "--reference", path, *files)
+    assert code == 0, err
+    assert "1  base (reference)" in out
+    assert "base (reference) − cnn" in out
+    groups = json.loads((tmp_path / "x.json").read_text())["comparisons"][0]["groups"]
+    assert [(group["name"], group["reference"]) for group in groups] == [("base (reference)", True), ("cnn", False)]
+    page = (tmp_path / "x.html").read_text()
+    assert page.count('<tr data-group="0" class="shipped">') == 2  # the ranking, and each speaker
+    assert '<tr data-group="1" class="shipped">' not in page
+    assert "Hollow marks: references" in page
+    assert page.count('class="mark c0 shipped"') == 2 and 'class="mark c1 shipped"' not in page  # UAR against costs
+
+
+def test_without_a_name_all_that_ship_are_looked_at(tmp_path):
+    runs = make_runs(tmp_path / "mine")
+    code, out, err = ser("compare", runs, "--reference")
+    assert code == 0
+    assert err.startswith("no reference fits these runs: ") and "(corpus cremad and not mine)" in err
+    assert (err.count("\n"), "reference" in out) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("whisper-base-frosen", "did you mean whisper-base-frozen? (known: "),
+        ("RUNS", "directories of runs stand before --reference"),
+        ("nowhere.npz", "failed: No such file or directory: nowhere.npz"),
+    ],
+)
+def test_a_name_that_none_has_is_a_line(tmp_path, name, said):
+    runs = make_runs(tmp_path / "mine")
+    code, out, err = ser("compare", runs, "--reference", runs if name == "RUNS" else name)
+    assert (code, out) == (1, "")
+    assert said in err and err.count("\n") == 1
