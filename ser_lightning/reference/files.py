@@ -1,9 +1,10 @@
 """The file of a reference: an archive of arrays, NPZ, that is read without running anything that it holds.
 
 N: all clips that its runs were tested on, in the order of their ids.  R: runs.  P: predictions of all runs.
-K: labels.
+K: labels.  L: bytes of the longest id.
 
-- ``record``: bytes of JSON: ids and speakers of the N clips, the settings, and what is kept of each run's result.
+- ``record``: bytes of JSON: the speakers of the N clips, the settings, and what is kept of each run's result.
+- ``ids`` (L, N): bytes of the ids, letter by letter: those of one place are alike, and so take little room.
 - ``truth`` (N,): the true label of each clip.
 - ``tested`` (R, N / 8): bits that say which clips a run was tested on.
 - ``codes`` (P, K): probabilities, 255 being 1; run by run, in the order of the clips.
@@ -81,12 +82,14 @@ def pack(
         "runs": [kept_result(run) for run in runs],
         "speakers": [clips[id][0] for id in ids],
     }
-    text = json.dumps({**record, "ids": ids}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    refuse_places(json.dumps(record, ensure_ascii=False), places)
+    text = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    refuse_places(text, places)
+    letters = np.array([id.encode() for id in ids])
     file = io.BytesIO()
     np.savez_compressed(
         file,
         record=np.frombuffer(text.encode(), np.uint8),
+        ids=letters.view(np.uint8).reshape(len(ids), -1).T.copy(),
         truth=np.array([clips[id][1] for id in ids], np.uint8),
         tested=np.packbits([np.isin(ids, run.ids) for run in runs], axis=1),
         codes=np.concatenate([quantised(each) for each in predictions]),
@@ -101,7 +104,8 @@ def unpack(data: bytes, file_name: str) -> Reference:
             record = json.loads(arrays["record"].tobytes())
             if record["format"] > _FORMAT:
                 raise UserError(f"{file_name} is of a later version than this: update ser_lightning")
-            ids, speakers = np.array(record["ids"]), np.array(record["speakers"])
+            letters, speakers = np.ascontiguousarray(arrays["ids"].T), np.array(record["speakers"])
+            ids = np.array([row.tobytes().rstrip(b"\0").decode() for row in letters])
             truth, codes = arrays["truth"].astype(np.int64), arrays["codes"]
             tested = np.unpackbits(arrays["tested"], axis=1, count=len(ids)).astype(bool)
         ends = np.cumsum(tested.sum(axis=1))

@@ -27,7 +27,8 @@ the 95 % interval by a bootstrap over speakers. A single seed says nothing about
 Parameters are those that were trained; minutes are those of the training steps of a run (a fold) on the
 device that is named, and of little meaning between devices. Each command is for one fold and seed:
 `data.fold=…` and `seed=…` choose them, `data.root=DIR` says where the corpus lies, and …/NAME stands for a
-directory of your own.
+directory of your own. Defaults may have changed since the commit that is named; every file holds all
+settings.
 """
 _TAIL = """## Add a row
 
@@ -105,7 +106,9 @@ def _table(references: Sequence[Reference], compared: dict[str, Comparison], *, 
 
 def _command(reference: Reference) -> str:
     text = command(reference.runs).replace("|", "\\|")
-    return f"`{text}`" if text else "not recorded"
+    environment = reference.runs[0].result.environment
+    commit = (environment.commit if environment else None) or ""
+    return (f"`{text}`" if text else "not recorded") + (f" at {commit[:7]}" if commit else "")
 
 
 def _parameters(reference: Reference) -> str:
