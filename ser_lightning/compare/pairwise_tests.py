@@ -3,16 +3,15 @@
 N: clips of a run.  S: speakers.  R: repetitions.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ser_lightning.compare.comparison import ALL_PAIRS_TESTED_UP_TO, Pair
-from ser_lightning.compare.grid import Cell, Runs, is_reference
+from ser_lightning.compare.grid import Cell, Runs, folds, is_reference
 from ser_lightning.compare.speaker_counts import Clips
 from ser_lightning.evaluation import bootstrap, significance
 from ser_lightning.evaluation.bootstrap import Estimate
@@ -70,19 +69,19 @@ def _asked(groups: Mapping[str, Runs]) -> list[tuple[str, str]]:
 
 
 def _sides(first: Runs, second: Runs) -> tuple[Runs, Runs]:
-    """Return both with seeds that can be paired: a reference's stand for nobody's, so the n-th meets the n-th."""
+    """Return both, with the same seeds for runs that are paired.
+
+    A reference's seeds are nobody else's: beside one, on each fold, every seed is paired with every seed.
+    """
     if not (is_reference(first) or is_reference(second)):
         return first, second
-    return _numbered(first), _numbered(second)
-
-
-def _numbered(runs: Runs) -> Runs:
-    seeds: Counter[str] = Counter()
-    numbered = {}
-    for fold, seed in sorted(runs):
-        numbered[fold, seeds[fold]] = runs[fold, seed]
-        seeds[fold] += 1
-    return numbered
+    ones = {cell: run for cell, run in first.items() if cell[0] not in folds(second)}
+    others = {cell: run for cell, run in second.items() if cell[0] not in folds(first)}
+    for fold in [fold for fold in folds(first) if fold in folds(second)]:
+        of_fold = [[run for (name, _), run in sorted(runs.items()) if name == fold] for runs in (first, second)]
+        for number, (one, other) in enumerate(product(*of_fold)):
+            ones[fold, number], others[fold, number] = one, other
+    return ones, others
 
 
 def _common(first: Runs, second: Runs) -> dict[Cell, tuple[_Rows, _Rows]]:

@@ -1,12 +1,15 @@
 """`ser compare --reference`: which references stand beside runs, on which clips, and how they are shown."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 from comparable_runs import fewer_draws
 from made_reference import make_reference, make_run, make_runs
 from test_cli import ser
 
+from ser_lightning.compare.html.page import write_page
 from ser_lightning.compare.ranking import compare
 from ser_lightning.compare.read import read_runs
 from ser_lightning.reference.add import add
@@ -47,8 +50,23 @@ def test_only_the_folds_of_the_runs_count_and_seeds_need_not_be_the_same(tmp_pat
     assert (reference.folds, reference.seeds, reference.n_clips) == (["1"], [0, 1], 48)
     (pair,) = comparison.pairs
     assert (pair.first, pair.second, pair.n_clips, pair.n_speakers) == ("cnn", "base (reference)", 48, 4)
-    first_seed = reference.runs[0].scores["uar"]
-    assert pair.difference.value == pytest.approx(mine.headline.value - first_seed)
+    assert pair.difference.value == pytest.approx(mine.headline.value - reference.headline.value)
+    assert not [line for line in comparison.warnings if "seed" in line]
+
+
+def test_every_seed_is_tested_with_every_seed_and_missing_folds_are_said(tmp_path):
+    make_run(tmp_path / "runs" / "a", accuracy=0.6, fold=0, seed=0)
+    make_run(tmp_path / "runs" / "b", accuracy=0.6, fold=0, seed=1)
+    path, _ = add([tmp_path / "runs"], "base", to=tmp_path)
+    make_runs(tmp_path / "mine", accuracy=0.8, seeds=(1, 5, 6))
+    comparison = beside([path], tmp_path / "mine")
+    (reference,) = [group for group in comparison.groups if group.reference]
+    fold_0 = [run.scores["uar"] for group in comparison.groups for run in group.runs if run.fold == "0"]
+    assert len(fold_0) == 5
+    mine = np.mean([uar for uar in fold_0 if uar not in [run.scores["uar"] for run in reference.runs]])
+    (pair,) = comparison.pairs
+    assert pair.difference.value == pytest.approx(mine - reference.headline.value)
+    assert "base (reference) was not tested on fold 1, as others were: its clips are others" in comparison.warnings
     assert [line for line in comparison.warnings if "seed" in line] == [
         "tested on the folds and seeds that both have, which are not all of either's: cnn and base (reference)"
     ]
@@ -109,7 +127,21 @@ def test_the_command_marks_references_in_table_page_and_json(tmp_path):
     assert page.count('<tr data-group="0" class="shipped">') == 2  # the ranking, and each speaker
     assert '<tr data-group="1" class="shipped">' not in page
     assert "Hollow marks: references" in page
+    assert 'data-shown="0"' in page and 'data-shown="1"' in page
     assert page.count('class="mark c0 shipped"') == 2 and 'class="mark c1 shipped"' not in page  # UAR against costs
+
+
+def test_the_page_begins_with_two_groups_that_were_tested(tmp_path):
+    paths = [make_reference(tmp_path, name, accuracy) for name, accuracy in (("good", 0.8), ("best", 0.95))]
+    comparison = beside(paths, make_runs(tmp_path / "mine", accuracy=0.4))
+    write_page(tmp_path / "x.html", [comparison])
+    page = (tmp_path / "x.html").read_text()
+    assert re.findall(r'data-side="(\d)" data-shown="(\d)"', page) == [("0", "0"), ("1", "2")]
+    assert [place.split("<")[0] for place in page.split('<b data-name="')[1:]] == [
+        '0">best (reference)',
+        '1">cnn',
+    ]
+    assert re.search(r"<b>best \(reference\)</b> leads.*; cnn is (not )?significantly different", page, re.DOTALL)
 
 
 def test_without_a_name_all_that_ship_are_looked_at(tmp_path):

@@ -31,10 +31,17 @@ def too_few_speakers(comparison: Comparison) -> bool:
 
 
 def first_pair(comparison: Comparison) -> dict[str, Any]:
-    """Return the texts and pictures of the two highest groups, as page.js has them for any two."""
+    """Return the texts and pictures of two groups, as page.js has them for any two.
+
+    They are the two highest; where these are references, which are not tested, the two highest that were.
+    """
     first, second = comparison.groups[:2]
+    if first.reference and second.reference and comparison.pairs:
+        named = {group.name: group for group in comparison.groups}
+        first, second = named[comparison.pairs[0].first], named[comparison.pairs[0].second]
     pair = _turned(comparison.pairs, first.name, second.name)
     shown: dict[str, Any] = {"limit": _limit(comparison.pairs), "estimate": pair.difference if pair else None}
+    shown |= {"groups": (first, second), "ranks": [comparison.groups.index(group) for group in (first, second)]}
     texts = _texts(pair, headline_style(comparison.task))
     return {**shown, **texts, "confusions": _confusions(first, second)}
 

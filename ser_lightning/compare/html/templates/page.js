@@ -203,7 +203,7 @@
     };
     // A browser that comes back to the page keeps what was chosen.
     selects.forEach((select) => select.addEventListener("change", show));
-    if (selects.some((select, side) => select.value !== String(side))) show();
+    if (selects.some((select, side) => select.value !== select.dataset.shown)) show();
   }
 
   // Curves
