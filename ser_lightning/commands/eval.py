@@ -122,7 +122,7 @@ def evaluate(
 def _speaker_clips(text: str, model: "EmotionRecognizer") -> int | None:
     if model.speaker_statistics is None:
         raise UserError(
-            "--speaker-clips: this model normalises each clip by itself (model.frontend.normalise=speaker)"
+            "--speaker-clips: this model takes nothing from other clips: it is not trained with normalise=speaker"
         )
     if text == "all":
         return None

@@ -13,8 +13,8 @@ from ser_lightning.data.batches import Change, clip_batches
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.long_clips import joined
 from ser_lightning.inference.recognizer import EmotionRecognizer
-from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.nets.network import cached_forward
+from ser_lightning.models.speaker_statistics import moments_of_set
 from ser_lightning.utils.errors import UserError
 
 _BATCH_SIZE = 256  # of cached features
@@ -44,6 +44,9 @@ def logits_of(
     pieces, device = clips.pieces_of(rows), model.device
     cached = cached_forward(model.net, model.frontend, clips, pieces, device=device) if change is None else None
     if cached is not None:
+        if model.speaker_clips != 1 and model.speaker_statistics is not None:
+            by_speaker = clips.pieces_by_speaker(rows)
+            model.speaker_statistics.place(model.net, [(by_speaker, model.speaker_clips)])
         batches = torch.tensor(pieces, device=device).split(_BATCH_SIZE)
         logits = torch.cat([model.read_out(cached(batch)) for batch in batches]).cpu().numpy()
     else:
@@ -68,18 +71,21 @@ def _from_waveforms(
     what: str,
 ) -> np.ndarray:
     """Return the logits (P, K) of pieces."""
+    number = {piece: place for place, piece in enumerate(pieces)}
     statistics = None
-    if model.speaker_clips != 1:
-        assert isinstance(model.frontend, LogMel) and model.speaker_statistics is not None
-        moments = model.frontend.moments_of_set(
-            batches_of(clips, pieces, what=f"{what}: speaker statistics"), n_clips=len(clips.pieces.clip)
+    if model.speaker_clips != 1 and model.speaker_statistics is not None:
+        batches = batches_of(clips, pieces, what=f"{what}: speaker statistics")
+        moments = moments_of_set(
+            model.moments,
+            (([number[piece] for piece in batch], wave, lengths) for batch, wave, lengths in batches),
+            n_clips=len(pieces),
+            device=model.device,
         )
-        statistics = model.speaker_statistics.estimate(  # (P, 2, M)
-            moments, clips.pieces_by_speaker(rows), n_clips=model.speaker_clips
-        )
+        speakers = [[number[piece] for piece in own] for own in clips.pieces_by_speaker(rows)]
+        statistics = model.speaker_statistics.estimate(moments, speakers, n_clips=model.speaker_clips)  # (P, 2, M)
     logits_of_piece: dict[int, np.ndarray] = {}
     for batch, waveform, lengths in batches_of(clips, pieces, what=what):
-        of_speakers = statistics[batch] if statistics is not None else None
+        of_speakers = statistics[[number[piece] for piece in batch]] if statistics is not None else None
         of_batch = model.logits(waveform.to(model.device), lengths.to(model.device), of_speakers)
         logits_of_piece |= dict(zip(batch, of_batch.cpu().numpy(), strict=True))
     return np.stack([logits_of_piece[piece] for piece in pieces])

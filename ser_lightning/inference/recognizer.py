@@ -18,8 +18,7 @@ from ser_lightning.data.prepare.decoding import SILENT_PEAK, clipped_share, padd
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.prediction import Prediction, Segment, summarised
 from ser_lightning.inference.windows import Windows
-from ser_lightning.models.frontend import LogMel
-from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
+from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics, normaliser
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.safe_instantiate import make_part
 
@@ -63,11 +62,11 @@ class EmotionRecognizer(nn.Module):
         self.stamp = checkpoint.stamp
         make = partial(make_part, source=str(checkpoint.path), trust=trust)
         self.frontend = make(model["frontend"], sample_rate_hz=self.sample_rate_hz)
-        self.speaker_clips = model.get("speaker_clips", 1) if self.speaker_statistics is not None else 1
         shape = {"n_mels": self.frontend.n_mels, "n_classes": self.task.n_outputs}
         _check_size(model["net"], partial(make, model["net"], **shape), checkpoint)
         net = make(model["net"], **shape)
         self.net = net.to(memory_format=torch.channels_last)
+        self.speaker_clips = model.get("speaker_clips", 1) if self.speaker_statistics is not None else 1
         self.readout: nn.Module = self.task.make_readout()
         self.n_parameters = sum(part.numel() for part in self.parameters() if part.requires_grad)
         _load(self, checkpoint)
@@ -86,7 +85,14 @@ class EmotionRecognizer(nn.Module):
     @property
     def speaker_statistics(self) -> SpeakerStatistics | None:
         """Return the statistics of the training speakers, where it normalises by speaker."""
-        return getattr(self.frontend, "speaker_statistics", None)
+        part = normaliser(self.frontend, self.net)
+        return part.speaker_statistics if part is not None else None
+
+    def moments(self, waveform: Tensor, lengths: Tensor) -> ClipMoments:
+        """Return what the statistics of speakers are estimated from, of clips (B, T), (B,)."""
+        if normaliser(self.frontend, self.net) is self.frontend:
+            return self.frontend.moments(waveform, lengths)
+        return self.net.moments(*self.frontend(waveform, lengths))
 
     def logits(self, waveform: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:
         """Map waveforms (B, T), int16 or float in [-1, 1], at ``sample_rate_hz``, and lengths (B,) to (B, K).
@@ -95,7 +101,9 @@ class EmotionRecognizer(nn.Module):
         normalises by speaker.
         """
         given = {"statistics": statistics} if statistics is not None else {}
-        return self.read_out(self.net(*self.frontend(waveform, lengths, **given)))
+        if normaliser(self.frontend, self.net) is self.frontend:
+            return self.read_out(self.net(*self.frontend(waveform, lengths, **given)))
+        return self.read_out(self.net(*self.frontend(waveform, lengths), **given))
 
     def read_out(self, raw: Tensor) -> Tensor:
         """Map what the network gives (B, K) to logits at this model's temperature, or to numbers in their units."""
@@ -115,13 +123,14 @@ class EmotionRecognizer(nn.Module):
     def fit_speaker_on_clips(self, clips: Iterable[np.ndarray]) -> Speaker:
         """Do the same with clips (T,) int16 at ``sample_rate_hz``; silent ones are left out."""
         if self.speaker_statistics is None:
-            raise UserError("this model normalises each clip by itself: it has no use for other recordings")
-        assert isinstance(self.frontend, LogMel), "no other front-end has statistics"
+            raise UserError(
+                "this model takes nothing from other recordings: it is not trained with normalise=speaker"
+            )
         loud = (clip for clip in clips if peak(clip) >= SILENT_PEAK)
         parts = []
         for batch in _runs(loud, len, _BATCH):
             waveform, lengths = (torch.from_numpy(array).to(self.device) for array in padded(batch))
-            parts.append(self.frontend.moments(waveform, lengths))
+            parts.append(self.moments(waveform, lengths))
         if not parts:
             raise UserError("this speaker's recordings are silent, or there are none")
         moments, frames = (torch.cat(values) for values in zip(*parts, strict=True))

@@ -3,7 +3,6 @@
 B: clips.  T: samples of the longest clip.  M: mel bins.  F: frames of the longest clip.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -149,19 +148,6 @@ class LogMel(nn.Module):
         if self.training_statistics is None:
             return _moments(decibels, frame_mask(frames, decibels.shape[1]))
         return _moments(*self._without_level(decibels, frames))
-
-    @torch.inference_mode()
-    def moments_of_set(self, batches: Iterable[tuple[list[int], Tensor, Tensor]], *, n_clips: int) -> ClipMoments:
-        """Return the moments of a set of N clips from batches of rows, waveforms (B, T) and lengths (B,).
-
-        They are on the front-end's device, and 0 for clips that are in no batch.
-        """
-        device = self.window.device
-        moments = torch.zeros(n_clips, 2, self.n_mels, device=device)
-        frames = torch.zeros(n_clips, dtype=torch.int64, device=device)
-        for rows, waveform, lengths in batches:
-            moments[rows], frames[rows] = self.moments(waveform.to(device), lengths.to(device))
-        return ClipMoments(moments, frames)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         rename_keys(state_dict, f"{prefix}typical", f"{prefix}speaker_statistics.typical")

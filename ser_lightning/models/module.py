@@ -23,7 +23,7 @@ from ser_lightning.models.nets.arguments import check_arguments, check_memory
 from ser_lightning.models.nets.network import cached_forward, hook
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.models.schedule import scheduled
-from ser_lightning.models.speaker_statistics import SpeakerStatistics, protocol_entry
+from ser_lightning.models.speaker_statistics import SpeakerStatistics, normaliser, protocol_entry
 from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import check
 
@@ -102,11 +102,10 @@ class EmotionModule(LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self.speaker_clips = speaker_clips
-        self._speaker_alone = speaker_alone
-        if self.speaker_statistics is None and (speaker_clips != 1 or speaker_alone != 0.5):
-            log.warning(
-                "no effect: model.speaker_clips and speaker_alone, without model.frontend.normalise=speaker"
-            )
+        if self.speaker_statistics is not None:
+            self.speaker_statistics.alone_share = speaker_alone
+        elif speaker_clips != 1 or speaker_alone != 0.5:
+            log.warning("no effect: model.speaker_clips and speaker_alone, without normalise=speaker")
         self._monitor, self._monitor_mode = monitor, monitor_mode
         self.loss: Any = task.make_loss(
             class_weights=class_weights,
@@ -176,16 +175,16 @@ class EmotionModule(LightningModule):
 
     def _features(self, waveform: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Map (B, T) to (B, M, F), (B,), normalised by the speakers' statistics where these were fitted."""
-        if self.speaker_statistics is None:
+        statistics = self.frontend.speaker_statistics
+        if statistics is None:
             return self.frontend(waveform, batch.lengths)
-        share = self._speaker_alone if self.training else None
-        statistics = self.speaker_statistics.look_up(batch.index, single_clip_share=share)  # (B, 2, M)
-        return self.frontend(waveform, batch.lengths, statistics)
+        return self.frontend(waveform, batch.lengths, statistics.look_up(batch.index))
 
     @property
     def speaker_statistics(self) -> SpeakerStatistics | None:
-        """Return the front-end's speaker statistics, to be fitted before training; None where it has none."""
-        return getattr(self.frontend, "speaker_statistics", None)
+        """Return the speaker statistics of front-end or network, to be fitted before training; None without."""
+        part = normaliser(self.frontend, self.net)
+        return part.speaker_statistics if part is not None else None
 
     def cache_features(self, clips: LabelledClips, rows: Sequence[int], *, training_rows: Sequence[int]) -> None:
         """Let the network cache features of clips, or of their pieces, where it does that; see `Network`.

@@ -1,4 +1,6 @@
-"""Speaker normalisation: mean and variance of every mel bin over the clips of a speaker, shrunk towards a prior.
+"""Speaker normalisation: mean and variance of every feature over the clips of a speaker, shrunk towards a prior.
+
+A feature is a mel bin, at every frame, or a statistic of a pretrained model's layers, once a clip.
 
 Features that are normalised by them show how somebody speaks now, against how they usually speak. No emotion label
 is used. Schuller et al., "Cross-corpus acoustic emotion recognition: variances and strategies", IEEE Transactions
@@ -7,11 +9,11 @@ on Affective Computing 1(2), 2010, compare this to normalising by corpus, or not
 A speaker's own statistics are weighted with n / (n + k) after n clips, and the rest of the weight is on the typical
 training speaker, as in a MAP estimate whose prior counts as k clips.
 
-B: clips of a batch.  N: clips of a set.  S: speakers.  M: mel bins.
+B: clips of a batch.  N: clips of a set.  S: speakers.  G: groups of clips that statistics come from.  M: features.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,41 +22,56 @@ from torch import Tensor, nn
 class ClipMoments(NamedTuple):
     """What statistics are estimated from: see `LogMel.moments`.
 
-    ``moments`` (N, 2, M): mean and mean square of every mel bin over each clip's frames; ``frames`` (N,): how many.
+    ``moments`` (N, 2, M): mean and mean square of every feature over each clip's frames; ``frames`` (N,): how many.
     """
 
     moments: Tensor
     frames: Tensor
 
+    def of(self, rows: Sequence[int]) -> "ClipMoments":
+        """Return those of some clips."""
+        return ClipMoments(self.moments[list(rows)], self.frames[list(rows)])
+
+
+class SomeMoments(Protocol):
+    """Moments of which some can be had at a time."""
+
+    def of(self, rows: Sequence[int]) -> ClipMoments:
+        """Return those of some clips."""
+
 
 class SpeakerStatistics(nn.Module):
-    """Mean and variance of every mel bin for the speaker of each clip.
+    """Mean and variance of every feature for the speaker of each clip.
 
     Training calls `fit` once: it estimates the typical speaker from the training speakers, and the statistics of
     every clip's speaker, which `look_up` then returns by row. Evaluation and inference take the typical speaker
     from the checkpoint and call `estimate` for the clips of other speakers, or `from_single_clips`.
 
     Args:
-        n_mels: M.
+        n_features: M.
         prior_clips: k, the number of clips with which a speaker's own statistics weigh as much as the typical ones.
+        untrained: mean and variance of every feature before `fit`.
 
     Attributes:
         typical: mean and variance of the typical training speaker, (2, M); the only part of a checkpoint.
+        alone_share: in training, this share of the clips, at random, has statistics from the clip alone.
     """
 
-    def __init__(self, n_mels: int, *, prior_clips: float):
+    def __init__(self, n_features: int, *, prior_clips: float, untrained: tuple[float, float] = (-40.0, 140.0)):
         super().__init__()
         self.prior_clips = prior_clips
+        self.alone_share = 0.0
         self.typical: Tensor
-        self.register_buffer("typical", torch.tensor([[-40.0], [140.0]]).repeat(1, n_mels))
-        self._by_clip: Tensor | None  # (N, 2, M)
+        self.register_buffer("typical", torch.tensor(untrained)[:, None].repeat(1, n_features))
+        self._by_group: Tensor | None  # (G, 2, M)
+        self._group_of_clip: Tensor | None  # (N,); -1: the clip alone
         self._by_single_clip: Tensor | None  # (N, 2, M): from each clip as its speaker's only one
-        self.register_buffer("_by_clip", None, persistent=False)
-        self.register_buffer("_by_single_clip", None, persistent=False)
+        for name in ("_by_group", "_group_of_clip", "_by_single_clip"):
+            self.register_buffer(name, None, persistent=False)
 
     def fit(
         self,
-        clips: ClipMoments,
+        clips: SomeMoments,
         *,
         training: Sequence[Sequence[int]],
         evaluated: Sequence[Sequence[int]],
@@ -69,24 +86,40 @@ class SpeakerStatistics(nn.Module):
             n_clips: how many clips the statistics of an evaluated speaker come from, see `estimate`.
         """
         self.typical.copy_(pooled(clips, training).mean(0))
-        self._by_single_clip = self.from_single_clips(clips)
-        by_clip = self.estimate(clips, training, n_clips=None)
-        rows = [row for speaker in evaluated for row in speaker]
-        if rows:
-            by_clip[rows] = self.estimate(clips, evaluated, n_clips=n_clips)[rows]
-        self._by_clip = by_clip
+        if isinstance(clips, ClipMoments):
+            self._by_single_clip = self.from_single_clips(clips)
+        self.place(clips, [(training, None), (evaluated, n_clips)])
 
-    def look_up(self, rows: Tensor, *, single_clip_share: float | None = None) -> Tensor | None:
-        """Return the fitted statistics (B, 2, M) of the speakers of these clips (B,); None before `fit`.
+    def place(self, clips: SomeMoments, parts: Iterable[tuple[Sequence[Sequence[int]], int | None]]) -> None:
+        """Keep statistics for `look_up`: of ``speakers, n_clips`` of each part as `estimate` takes them."""
+        n_rows = 1 + max((row for speakers, _ in parts for rows in speakers for row in rows), default=-1)
+        group_of_clip = torch.full((n_rows,), -1)
+        by_group: list[Tensor] = []
+        n_groups = 0
+        for speakers, n_clips in parts:
+            groups, owners = _groups(speakers, n_clips) if n_clips != 1 else ([], [])
+            for number, owned in enumerate(owners, n_groups):
+                group_of_clip[owned] = number
+            n_groups += len(groups)
+            if groups:
+                by_group.append(self._of_groups(clips, groups))
+        self._by_group = torch.cat(by_group) if by_group else self.typical[None]
+        self._group_of_clip = group_of_clip.to(self.typical.device)
 
-        ``single_clip_share``: for this share of the clips, at random, those from the clip alone.
+    def look_up(self, rows: Tensor, alone: Tensor | None = None) -> Tensor | None:
+        """Return the statistics (B, 2, M) of the speakers of these clips (B,); None before `fit` or `place`.
+
+        ``alone`` (B, 2, M): those from each clip alone, where `fit` was given no `ClipMoments` to keep them from.
         """
-        if self._by_clip is None or self._by_single_clip is None:
+        if alone is None and self._by_single_clip is not None:
+            alone = self._by_single_clip[rows]
+        if self._by_group is None or self._group_of_clip is None or alone is None:
             return None
-        known, single = self._by_clip[rows], self._by_single_clip[rows]
-        if single_clip_share is None:
-            return known
-        return torch.where(torch.rand(len(rows), 1, 1, device=known.device) < single_clip_share, single, known)
+        group = self._group_of_clip[rows]
+        is_alone = group < 0
+        if self.training:
+            is_alone |= torch.rand(len(rows), device=rows.device) < self.alone_share
+        return torch.where(is_alone[:, None, None], alone, self._by_group[group.clamp_min(0)])
 
     def estimate(
         self, clips: ClipMoments, speakers: Sequence[Sequence[int]], *, n_clips: int | None, seed: int = 0
@@ -101,24 +134,16 @@ class SpeakerStatistics(nn.Module):
         """
         if n_clips == 1:
             return self.from_single_clips(clips)
-        random = torch.Generator().manual_seed(seed)
-        groups: list[list[int]] = []  # rows that are pooled for the clips in `owners`, in the same order
-        owners: list[list[int]] = []
-        for rows in speakers:
-            if n_clips is None or n_clips >= len(rows):
-                groups.append(list(rows))
-                owners.append(list(rows))
-                continue
-            for row in rows:
-                others = [each for each in rows if each != row]
-                drawn = torch.randperm(len(others), generator=random)[: n_clips - 1].tolist()
-                groups.append([row, *(others[each] for each in drawn)])
-                owners.append([row])
-        counts = torch.tensor([len(rows) for rows in groups], device=clips.moments.device)
+        groups, owners = _groups(speakers, n_clips, seed)
         by_clip = torch.empty_like(clips.moments)
-        for owned, statistics in zip(owners, self.shrink(pooled(clips, groups), counts), strict=True):
+        for owned, statistics in zip(owners, self._of_groups(clips, groups), strict=True):
             by_clip[owned] = statistics
         return by_clip
+
+    def _of_groups(self, clips: SomeMoments, groups: Sequence[Sequence[int]]) -> Tensor:
+        """Return the statistics (G, 2, M) of speakers of whom these clips are known."""
+        counts = torch.tensor([len(rows) for rows in groups], device=self.typical.device)
+        return self.shrink(pooled(clips, groups), counts)
 
     def from_single_clips(self, clips: ClipMoments) -> Tensor:
         """Return the statistics (N, 2, M) of speakers of each of whom one clip is known."""
@@ -130,13 +155,62 @@ class SpeakerStatistics(nn.Module):
         return share * statistics + (1 - share) * self.typical
 
 
-def pooled(clips: ClipMoments, speakers: Sequence[Sequence[int]]) -> Tensor:
+def normaliser(frontend: nn.Module, net: nn.Module) -> Any:
+    """Return which of the two has ``speaker_statistics``, and normalises by speaker; None where neither does."""
+    return next((part for part in (frontend, net) if getattr(part, "speaker_statistics", None) is not None), None)
+
+
+def pooled(clips: SomeMoments, speakers: Sequence[Sequence[int]]) -> Tensor:
     """Return mean and variance (S, 2, M) over all frames of the clips in each speaker's rows."""
     means = []
     for rows in speakers:
-        weight = clips.frames[list(rows)].to(clips.moments.dtype)[:, None, None]
-        means.append((clips.moments[list(rows)] * weight).sum(0) / weight.sum())
+        of_speaker = clips.of(rows)
+        weight = of_speaker.frames.to(of_speaker.moments.dtype)[:, None, None]
+        means.append((of_speaker.moments * weight).sum(0) / weight.sum())
     return _mean_and_variance(torch.stack(means))
+
+
+def moments_of_set(
+    moments: Callable[[Tensor, Tensor], ClipMoments],
+    batches: Iterable[tuple[list[int], Tensor, Tensor]],
+    *,
+    n_clips: int,
+    device: torch.device,
+) -> ClipMoments:
+    """Return the moments of a set of N clips from batches of rows, waveforms (B, T) and lengths (B,).
+
+    They are on the device, and 0 for clips that are in no batch.
+    """
+    with torch.inference_mode():
+        of_batches = [(rows, moments(wave.to(device), lengths.to(device))) for rows, wave, lengths in batches]
+        all_rows = [row for rows, _ in of_batches for row in rows]
+        shape = of_batches[0][1].moments.shape[1:]
+        found = ClipMoments(
+            torch.zeros(n_clips, *shape, device=device), torch.zeros(n_clips, dtype=torch.int64, device=device)
+        )
+        for whole, parts in zip(found, zip(*(each for _, each in of_batches), strict=True), strict=True):
+            whole[all_rows] = torch.cat(parts)
+    return found
+
+
+def _groups(
+    speakers: Sequence[Sequence[int]], n_clips: int | None, seed: int = 0
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Return rows that are pooled, and, in the same order, those of the clips which that is for."""
+    random = torch.Generator().manual_seed(seed)
+    groups: list[list[int]] = []
+    owners: list[list[int]] = []
+    for rows in speakers:
+        if n_clips is None or n_clips >= len(rows):
+            groups.append(list(rows))
+            owners.append(list(rows))
+            continue
+        for row in rows:
+            others = [each for each in rows if each != row]
+            drawn = torch.randperm(len(others), generator=random)[: n_clips - 1].tolist()
+            groups.append([row, *(others[each] for each in drawn)])
+            owners.append([row])
+    return groups, owners
 
 
 def _mean_and_variance(moments: Tensor) -> Tensor:

@@ -12,9 +12,8 @@ from torch import Tensor
 from ser_lightning.data.batches import clip_batches
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labels import check_labels
-from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.module import EmotionModule
-from ser_lightning.models.speaker_statistics import ClipMoments, pooled
+from ser_lightning.models.speaker_statistics import ClipMoments, moments_of_set, pooled
 from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import cause
 
@@ -42,22 +41,27 @@ def cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataMod
 
 
 def fit_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
-    """Estimate what a module normalises clips by, from the training clips or those of each speaker in a part."""
-    frontend, split, clips = module.frontend, data.split, data.clips
-    if not isinstance(frontend, LogMel):
-        return  # no other front-end has statistics
+    """Estimate what a module normalises clips by, from the training clips or those of each speaker in a part.
+
+    A network that normalises by speaker does so by its cached features: `cache_features` comes first.
+    """
+    frontend: Any = module.frontend
+    net: Any = module.net
+    split, clips = data.split, data.clips
 
     def moments(rows: Iterable[int], what: str) -> ClipMoments:
         pieces = clips.pieces_of(sorted(rows))
         batches = clip_batches(clips, pieces, what=what, change=None, batch_seconds=data.batch_seconds)
-        return frontend.moments_of_set(batches, n_clips=len(clips.pieces.clip))
+        return moments_of_set(frontend.moments, batches, n_clips=len(clips.pieces.clip), device=module.device)
 
-    if frontend.training_statistics is not None:
+    if getattr(frontend, "training_statistics", None) is not None:
         of_training = moments(split.train, "training statistics")
         frontend.training_statistics.copy_(pooled(of_training, [clips.pieces_of(split.train)])[0])
-    if frontend.speaker_statistics is not None:
-        frontend.speaker_statistics.fit(
-            moments({*split.train, *split.val, *split.test}, "speaker statistics"),
+    if module.speaker_statistics is not None:
+        of_front = frontend.speaker_statistics is not None
+        everyone = {*split.train, *split.val, *split.test}
+        module.speaker_statistics.fit(
+            moments(everyone, "speaker statistics") if of_front else net,
             training=clips.pieces_by_speaker(split.train),
             evaluated=[*clips.pieces_by_speaker(split.val), *clips.pieces_by_speaker(split.test)],
             n_clips=module.speaker_clips,

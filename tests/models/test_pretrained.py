@@ -565,6 +565,65 @@ def test_evaluation_and_calibration_read_cached_features(tiny, probe, encoded, t
     np.testing.assert_allclose(logits_of(model, data.clips, rows, what="", batch_seconds=None), expected, atol=2e-2)
 
 
+def test_a_probe_may_know_the_speaker_from_other_clips(tiny, encoded, tmp_path):
+    run, before = RunDirectory(tmp_path / "run"), len(encoded)
+    cfg = tiny("model.net.pooling=statistics", "model.net.normalise=speaker")
+    train(cfg, run)
+    assert_alike(predicted(run), from_waveforms(run, cfg), within=2e-2)  # the clip alone
+    model, data = load_model(run.best), make_data(cfg)
+    rows = list(data.split.test)
+    outputs = {}
+    for known in (1, 3, None):
+        model.speaker_clips = known
+        cached, encoded_anew = (
+            logits_of(model, data.clips, rows, what="", batch_seconds=None, change=change)
+            for change in (None, lambda _, samples: samples)
+        )
+        np.testing.assert_allclose(cached, encoded_anew, atol=5e-2)
+        outputs[known] = cached
+    assert len({tuple(values.round(3).flatten()) for values in outputs.values()}) == 3
+    one = [row for row in rows if data.manifest[row].speaker == data.manifest[rows[0]].speaker]
+    clips = [clip[:length] for clip, length in zip(*data.clips.gather(one), strict=True)]
+    speaker = model.fit_speaker_on_clips(clips)
+    answer = model.predict(clips[0], RATE_HZ, speaker=speaker)
+    expected = torch.from_numpy(outputs[None][:1]).softmax(1)[0].tolist()
+    assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-2)
+    assert len(encoded) > before
+
+
+def test_normalised_by_speaker_statistics_have_mean_0_and_variance_1(tiny, tmp_path):
+    cfg = tiny("model.net.pooling=statistics", "model.net.normalise=speaker", "+model.net.prior_clips=0")
+    torch.manual_seed(0)
+    data = make_data(cfg)
+    module = make_module(cfg, task=data.task, sample_rate_hz=RATE_HZ).eval()
+    module.speaker_statistics.alone_share = 0.0
+    rows = sorted({*data.split.train, *data.split.val, *data.split.test})
+    module.cache_features(data.clips, rows, training_rows=rows)
+    experiment.fit_statistics(module, data)
+    given = []
+    module.net.head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    for speaker in data.clips.pieces_by_speaker(data.split.train):
+        module.net.forward_cached(torch.tensor(speaker))
+        normalised = given.pop()
+        torch.testing.assert_close(normalised.mean(0), torch.zeros(normalised.shape[1]), atol=1e-2, rtol=0)
+        assert normalised.var(0, correction=0).median() == pytest.approx(1, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        (["model.net.normalise=speaker", "model.net.pooling=attentive"], "needs pooling=statistics"),
+        (["model.net.normalise=speaker", "model.net.store=false"], "store=true"),
+        (["model.net.normalise=speaker", "model.net.mode=finetune"], "mode=frozen"),
+        (["model.net.normalise=clip"], "use none or speaker"),
+        (["model.net.normalise=speaker", "+model.net.prior_clips=-1"], "prior_clips=-1"),
+    ],
+)
+def test_a_probe_that_cannot_know_speakers_says_why(tiny, override, complaint):
+    with pytest.raises(UserError, match=complaint):
+        make_module(tiny(*override), task=Classification(("a", "b")), sample_rate_hz=RATE_HZ)
+
+
 def test_what_is_said_of_a_probe(probe, home):
     told = result_of(probe)["model"]
     assert told["parameters"] < told["pretrained"]["parameters"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ser_lightning.models.frontend import LogMel
-from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
+from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics, moments_of_set
 
 LENGTHS = torch.tensor([8_000, 6_000, 4_000, 7_000, 5_000, 3_000])
 ANNA, BEN = [0, 2, 4], [1, 3, 5]
@@ -51,7 +51,9 @@ def test_statistics_by_hand():
     known = statistics.look_up(torch.tensor([0, 1, 2]))
     torch.testing.assert_close(known.squeeze(-1), torch.tensor([[5.0, 32 / 3], [5.0, 32 / 3], [8.5, 6.0]]))
     single = [[3.5, 6.0], [6.5, 6.0], [8.5, 6.0]]
-    assert numbers(statistics.look_up(torch.tensor([0, 1, 2]), single_clip_share=1.0)) == single
+    statistics.alone_share = 1.0
+    assert numbers(statistics.look_up(torch.tensor([0, 1, 2]))) == single
+    statistics.eval()
     assert numbers(statistics.from_single_clips(by_hand())) == single
     assert numbers(statistics.look_up(torch.tensor([2, 0]))) == numbers(known[[2, 0]])
 
@@ -127,7 +129,9 @@ def test_silence_stays_finite(speakers):
 def test_a_set_is_made_of_batches_and_clips_of_none_are_zero():
     front = frontend()
     rows = [4, 1]
-    found = front.moments_of_set([(rows, clips()[rows], LENGTHS[rows])], n_clips=6)
+    found = moments_of_set(
+        front.moments, [(rows, clips()[rows], LENGTHS[rows])], n_clips=6, device=torch.device("cpu")
+    )
     moments, frames = front.moments(clips()[rows], LENGTHS[rows])
     assert torch.equal(found.moments[rows], moments) and torch.equal(found.frames[rows], frames)
     assert found.frames.tolist() == [0, int(frames[1]), 0, 0, int(frames[0]), 0]

@@ -113,7 +113,7 @@ def test_answers_are_the_teachers_for_training_clips_alone(tiny, teacher, tmp_pa
     module = make_module(tiny("model.frontend.normalise=speaker"), task=data.task, sample_rate_hz=16_000)
     module.load_state_dict(torch.load(teacher.best, weights_only=True)["state_dict"], strict=True)
     experiment.fit_statistics(module, data)
-    statistics = module.speaker_statistics.look_up(torch.tensor(rows))
+    statistics = module.eval().speaker_statistics.look_up(torch.tensor(rows))
     with torch.inference_mode():
         expected = model.logits(waveform, lengths, statistics)
     torch.testing.assert_close(found["logits"][rows], expected, atol=1e-4, rtol=1e-4)

@@ -1,7 +1,7 @@
 """A small head on a pretrained speech model, which is frozen (a probe), adapted or fine-tuned.
 
 B: clips.  T: samples of the longest clip.  L: layers that are used, what goes into the first one counted as one.
-F: frames of the longest clip.  D: width.  K: classes.
+F: frames of the longest clip.  D: width.  M: statistics of a clip, L times D.  K: classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +16,13 @@ from ser_lightning.models.nets.network import Network
 from ser_lightning.models.pretrained.backbone import Backbone
 from ser_lightning.models.pretrained.feature_cache import Clip, FeatureCache
 from ser_lightning.models.pretrained.statistics import StatisticsHead, batch_standardised
+from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
 from ser_lightning.models.state_dicts import rename_keys
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, check
 from ser_lightning.utils.files import cache_root
 
 STATISTICS = "statistics"
+_EPS = 1e-6
 
 
 class Pretrained(Network):
@@ -45,6 +47,9 @@ class Pretrained(Network):
         pooling: over time, "statistics" or a name in `layers.pooling.POOLINGS`.
         dropout: before the last layer.
         input_dropout: of the `StatisticsHead`.
+        normalise: "none", or "speaker": the statistics of a clip by those of its speaker's clips
+            (`models.speaker_statistics`), which come from the clip alone where none are given.
+        prior_clips: with "speaker", of `SpeakerStatistics`.
         lora_rank, lora_alpha, lora_dropout, lora_targets: of `add_adapters`.
         freeze_feature_encoder, gradient_checkpointing, architecture: of the `Backbone`.
         backbone_lr_scale: the learning rate of the uppermost layer, or its adapters, over the head's.
@@ -66,6 +71,8 @@ class Pretrained(Network):
         pooling: str = "attentive",
         dropout: float = 0.2,
         input_dropout: float = 0.5,
+        normalise: str = "none",
+        prior_clips: float = 3.0,
         lora_rank: int = 8,
         lora_alpha: float = 16.0,
         lora_dropout: float = 0.0,
@@ -96,9 +103,14 @@ class Pretrained(Network):
         self._cache: FeatureCache | None = None
         self._hashes: Sequence[str] = ()
         self.head: StatisticsHead | None = None
+        self.speaker_statistics: SpeakerStatistics | None = None
+        n_inputs = len(self._layers) * self.backbone.width
+        if _is_by_speaker(normalise, can_be=pooling == STATISTICS and self._may_cache):
+            check("model.net.", at_least=0, prior_clips=prior_clips)
+            self.speaker_statistics = SpeakerStatistics(n_inputs, prior_clips=prior_clips, untrained=(0.0, 1.0))
         if pooling == STATISTICS:
             self.head = StatisticsHead(
-                n_inputs=len(self._layers) * self.backbone.width,
+                n_inputs=n_inputs,
                 n_classes=n_classes,
                 n_hidden=n_hidden,
                 input_dropout=input_dropout,
@@ -112,18 +124,23 @@ class Pretrained(Network):
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(self.pool.n_outputs, n_classes)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Map (B, 1, T), (B,) samples to logits (B, K)."""
-        return self.forward_head(*self.forward_features(features, lengths))
+    def forward(self, features: Tensor, lengths: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """Map (B, 1, T), (B,) samples to logits (B, K).
+
+        ``statistics`` (B, 2, M): of each clip's speaker, where it normalises by speaker.
+        """
+        return self.forward_head(*self.forward_features(features, lengths), statistics)
 
     def forward_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, 1, T), (B,) to (B, L, F, D), (B,)."""
         states, frames = self.backbone(features[:, 0], lengths)
         return states[:, self._layers], frames
 
-    def forward_head(self, states: Tensor, frames: Tensor) -> Tensor:
+    def forward_head(self, states: Tensor, frames: Tensor, statistics: Tensor | None = None) -> Tensor:
         """Map (B, L, F, D), (B,) to logits (B, K); statistics have F 1."""
         if self.head is not None:
+            if self.speaker_statistics is not None:
+                states = self._by_speaker(states.flatten(1).float(), statistics)
             return self.head(states)
         mixed = self._mixed(states)  # (B, F, D)
         x = functional.relu(self.project(mixed)).transpose(1, 2)  # (B, n_hidden, F)
@@ -131,9 +148,20 @@ class Pretrained(Network):
 
     def forward_cached(self, index: Tensor) -> Tensor:
         """Map rows (B,) of clips whose features are cached to logits (B, K)."""
-        assert self._cache is not None, "cache_features() comes first"
-        states, frames = self._cache.gather([self._hashes[row] for row in index.tolist()], self._layers)
-        return self.forward_head(states.to(index.device), frames.to(index.device))
+        states, frames = (tensor.to(index.device) for tensor in self._cached(index.tolist()))
+        statistics = None
+        if self.speaker_statistics is not None:
+            alone = self.speaker_statistics.from_single_clips(_moments(states))
+            statistics = self.speaker_statistics.look_up(index, alone)
+        return self.forward_head(states, frames, statistics)
+
+    def moments(self, features: Tensor, lengths: Tensor) -> ClipMoments:
+        """Return what the statistics of speakers are estimated from, of clips (B, 1, T), (B,)."""
+        return _moments(self.forward_features(features, lengths)[0])
+
+    def of(self, rows: Sequence[int]) -> ClipMoments:
+        """Return the same of clips whose features are cached, by row: see `speaker_statistics.SomeMoments`."""
+        return _moments(self._cached(rows)[0].to(next(self.parameters()).device))
 
     def cache_features(
         self,
@@ -199,11 +227,37 @@ class Pretrained(Network):
         rename_keys(state_dict, f"{prefix}listener.", f"{prefix}backbone.")
         super()._load_from_state_dict(state_dict, prefix, *args)
 
+    def _cached(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        assert self._cache is not None, "cache_features() comes first"
+        return self._cache.gather([self._hashes[row] for row in rows], self._layers)
+
+    def _by_speaker(self, x: Tensor, statistics: Tensor | None) -> Tensor:
+        """Normalise (B, M) by statistics (B, 2, M) of the speakers, or of the clips alone."""
+        if statistics is None:
+            assert self.speaker_statistics is not None
+            statistics = self.speaker_statistics.from_single_clips(_moments(x))
+        mean, variance = statistics.unbind(1)
+        return (x - mean) / (variance + _EPS).sqrt()
+
     def _mixed(self, states: Tensor) -> Tensor:
         """Map (B, L, F, D) to (B, F, D), in 32 bits."""
         with torch.autocast(states.device.type, enabled=False):
             weights = self.layer_weights.softmax(0).expand(states.shape[0], 1, -1)  # (B, 1, L)
             return weights.bmm(states.flatten(2).float()).view(states.shape[0], *states.shape[2:])
+
+
+def _is_by_speaker(normalise: str, *, can_be: bool) -> bool:
+    if normalise not in ("none", "speaker"):
+        raise UserError(f"model.net.normalise={normalise} is not known: use none or speaker")
+    if normalise == "speaker" and not can_be:
+        raise UserError("model.net.normalise=speaker needs pooling=statistics, mode=frozen and store=true")
+    return normalise == "speaker"
+
+
+def _moments(states: Tensor) -> ClipMoments:
+    """Return the moments of clips whose features are (B, …), M in all: each has one frame."""
+    x = states.flatten(1).float()
+    return ClipMoments(torch.stack([x, x.square()], dim=1), torch.ones(len(x), dtype=torch.int64, device=x.device))
 
 
 def _chosen(layers: Sequence[int] | None, n_layers: int) -> list[int]:
