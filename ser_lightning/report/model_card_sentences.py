@@ -115,11 +115,17 @@ def _network(settings: Mapping[str, Any]) -> str:
     return f"{name}, {target}" if target else str(name)
 
 
+_NORMALISED = {
+    "speaker": ", normalised by speaker statistics",
+    "training": ", without their level, normalised by the training clips",
+}
+
+
 def _frontend(settings: Mapping[str, Any]) -> str:
-    frontend = settings.get("frontend") or {}
+    frontend, net = (settings.get(part) or {} for part in ("frontend", "net"))
     if "n_mels" not in frontend or "hop_samples" not in frontend:
-        return "the network is run on the waveform itself"
-    normalised = ", normalised by speaker statistics" if frontend.get("normalise") == "speaker" else ""
+        return "the network is run on the waveform itself" + _NORMALISED.get(net.get("normalise"), "")
+    normalised = _NORMALISED.get(frontend.get("normalise"), "")
     step = frontend["hop_samples"] * frontend.get("average_frames", 1)
     return f"the network is run on {frontend['n_mels']} mel bands, a frame every {step} samples{normalised}"
 

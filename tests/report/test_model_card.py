@@ -210,6 +210,19 @@ def test_calibration_and_annotators_are_told_where_they_are_known(tmp_path):
     assert "off the share" not in bare and "Brier" not in bare and "annotator" not in bare
 
 
+@pytest.mark.parametrize(
+    ("frontend", "net", "said"),
+    [
+        ({"n_mels": 80, "hop_samples": 256, "normalise": "training"}, {}, "without their level, normalised by the tr"),
+        ({"n_mels": 80, "hop_samples": 256, "normalise": "speaker"}, {}, "samples, normalised by speaker statistics"),
+        ({}, {"normalise": "speaker"}, "the waveform itself, normalised by speaker statistics"),
+    ],
+)
+def test_it_says_what_clips_are_normalised_by(tmp_path, frontend, net, said):
+    (tmp_path / "checkpoints").mkdir()
+    assert said in card_of(tmp_path, {"model": {"name": "cnn", "frontend": frontend, "net": net}})
+
+
 def test_it_says_how_to_use_it_and_what_not_to_use_it_for(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best.ckpt").write_bytes(b"")
