@@ -106,6 +106,22 @@ def test_a_label_map_joins_what_annotators_chose(listed):
     assert counts == [30, 12]  # who is tied between glad and upset is high
 
 
+@pytest.mark.parametrize("labels", ["votes_soft", "votes_majority"])
+@pytest.mark.parametrize(
+    ("votes", "said"),
+    [
+        ("5,1,", "in every clip most annotators chose calm, so nothing can be learnt: add clips of other emotions"),
+        (",0,", "votes.calm, votes.glad, votes.upset have no vote in any line: fill them"),
+    ],
+)
+def test_votes_that_tell_no_clips_apart_are_refused(listed, labels, votes, said):
+    header, *rows = listed.read_text().splitlines()
+    same = listed.with_name("same.csv")
+    same.write_text("\n".join([header, *(f"{row.rsplit(',', 3)[0]},{votes}" for row in rows)]) + "\n")
+    with pytest.raises(UserError, match=said):
+        make_data(config(*overrides(same, f"data.labels={labels}")))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "more", "said"),
     [

@@ -143,6 +143,12 @@ class Sources:
     def _with_labels(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
         check_labels(labels, fewest=1)
+        won = set().union(*(part.labelling.reference.tolist() for part in parts)) - {-1}
+        if self._label_source != INTENDED and len(won) == 1:
+            raise UserError(
+                f"data.labels={self._label_source}: in every clip most annotators chose {labels[won.pop()]}, so "
+                "nothing can be learnt: add clips of other emotions"
+            )
         return parts, task_of({"task": task_for(None).name, "labels": labels})
 
     def _with_numbers(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
