@@ -82,6 +82,22 @@ def make_msp_podcast(root: Path, *, parts=("Train", "Development", "Test1", "Tes
     return root
 
 
+def ravdess_names():
+    """Every name of the published set: all combinations, but for a strong neutral."""
+    codes = ["01", "02"]
+    for emotion, intensity, statement, repetition in product(range(1, 9), codes, codes, codes):
+        if not (emotion == 1 and intensity == "02"):
+            for actor in range(1, 25):
+                yield f"03-01-{emotion:02d}-{intensity}-{statement}-{repetition}-{actor:02d}"
+
+
+def esd_paths():
+    """Every clip of the published set, in a copy without folders of its parts."""
+    folders = [folder for folder in ("Neutral", "Angry", "Happy", "Sad", "Surprise") for _ in range(350)]
+    for speaker, (number, folder) in product(range(1, 21), enumerate(folders, start=1)):
+        yield f"{speaker:04d}/{folder}/{speaker:04d}_{number:06d}.wav"
+
+
 def make_examples(root: Path, corpus: Corpus) -> Path:
     """The files that a corpus names as examples, at 16 kHz."""
     for number, path in enumerate(corpus.examples):

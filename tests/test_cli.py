@@ -71,6 +71,9 @@ def test_the_list_says_what_there_is():
     out = " ".join(out.split())  # wherever a line ends
     for said in (
         "CREMA-D: 7,442 clips, 91 speakers",
+        "numbers for data.targets: voice_level (0 to 100) licence: Open Database",
+        "valence (0.5 to 5.5), arousal (0.5 to 5.5), dominance (0.5 to 5.5) licence: for research only",
+        "numbers for data.targets: arousal (1 to 7), valence (1 to 7), dominance (1 to 7)",
         "licence: Open Database License",
         "ser data download ravdess",
         "IEMOCAP: 7,532 clips, 10 speakers",
@@ -79,6 +82,7 @@ def test_the_list_says_what_there_is():
     ):
         assert said in out
     assert "your own corpus: a CSV" in out
+    assert out.count("numbers for data.targets") == 4  # these three, and the toy
 
 
 @pytest.mark.parametrize(

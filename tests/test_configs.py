@@ -20,6 +20,12 @@ def test_every_corpus_can_be_chosen(name):
     assert not rules["random"].speaker_independent
 
 
+@pytest.mark.parametrize("name", names_in("model"))
+def test_the_loss_of_numbers_can_be_chosen_for_every_network(name):
+    assert compose_config(f"model={name}").model.loss is None
+    assert compose_config(f"model={name}", "model.loss=mse").model.loss == "mse"
+
+
 @pytest.mark.parametrize("name", names_in("trainer"))
 def test_every_trainer_can_be_chosen(name):
     cfg = config(f"trainer={name}")

@@ -33,7 +33,7 @@ _root_option = click.option("--root", metavar="DIR", help="Where the corpus lies
 
 @data.command("list")
 def list_corpora() -> None:
-    """Show the corpora: size, labels, licence, source."""
+    """Show the corpora: size, labels, numbers, licence, source."""
     from rich.table import Table
 
     from ser_lightning.training.compose import config_names
@@ -179,9 +179,11 @@ def _about(name: str) -> list[str]:
     size = (
         f"{corpus.n_clips:,} clips, {corpus.n_speakers} speakers" if corpus.n_clips else "releases differ in size"
     )
+    numbers = ", ".join(f"{name} ({low:g} to {high:g})" for name, (low, high) in corpus.value_ranges.items())
     return [
         f"{corpus.title}: {size}",
         ", ".join(corpus.labels),
+        *([f"numbers for data.targets: {numbers}"] if numbers else []),
         f"licence: {corpus.licence}",
         f"from {corpus.where_to_get}",
         *download,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ser_lightning.data.spelling import normalise
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import read_bytes
 from ser_lightning.utils.text import printable
 
@@ -27,6 +27,7 @@ def read_table(
     may_lack: Sequence[str] = (),
     prefix: str | None = None,
     faults: list[str] | None = None,
+    without: str = "",
 ) -> list[tuple[int, dict[str, str]]]:
     """Return the cells of these columns, a dictionary a row, each with the number of its line.
 
@@ -36,7 +37,8 @@ def read_table(
     "nan" is empty, and so is one that says "n/a", "none" or "null" in an optional column, or in one of
     ``may_lack``, needed columns that may have cells without a value. All columns whose names begin with ``prefix``
     are optional ones.
-    Lines that would be misread are left out and named in ``faults``, where that is given.
+    Lines that would be misread are left out and named in ``faults``, where that is given. ``without`` is said where
+    a needed column is missing: how to do without it.
     Raises: UserError that lists what is wrong with the file.
     """
     lines = list(_lines(path, _text(path, needed)))
@@ -47,7 +49,7 @@ def read_table(
     refuse_faults(path, [f"line {n}: {fault}" for n, cells in lines[:1] if (fault := _fault(cells, names))])
     if prefix is not None:
         optional = (*optional, *dict.fromkeys(name for name in names if name.startswith(prefix)))
-    _check_header(path, names, needed, optional)  # under a broken header, every line would look broken
+    _check_header(path, names, needed, optional, without)  # under a broken header, every line would look broken
     broken = {n: f"line {n}: {fault}" for n, cells in lines[1:] if (fault := _fault(cells, names))}
     if faults is None:
         refuse_faults(path, list(broken.values()))
@@ -64,6 +66,15 @@ def read_table(
         empty |= {name for name in (*optional, *may_lack) if row.get(name, "").casefold() in _UNKNOWN}
         rows.append((number, row | dict.fromkeys(empty, "")))
     return rows
+
+
+def column_faults(column: str, cells: Sequence[tuple[int, str]], *, what: str, remedy: str) -> list[str]:
+    """Return one line on the wrong cells of a column: the first of them, how many there are, and what to do."""
+    if not cells:
+        return []
+    line, text = cells[0]
+    more = f", and so on in {counted(len(cells) - 1, 'more line')}" if cells[1:] else ""
+    return [f"line {line}: {column} is {text!r}, {what}{more}: {remedy}"]
 
 
 def refuse_faults(path: Path, *kinds: Sequence[str]) -> None:
@@ -127,13 +138,15 @@ def _fault(cells: Sequence[str], names: Sequence[str]) -> str:
     return ""
 
 
-def _check_header(path: Path, names: Sequence[str], needed: Sequence[str], optional: Sequence[str]) -> None:
+def _check_header(
+    path: Path, names: Sequence[str], needed: Sequence[str], optional: Sequence[str], without: str
+) -> None:
     missing = [name for name in needed if name not in names]
     if missing:
         may = f" (and may have {', '.join(optional)})" if optional else ""
         raise UserError(
             f"{path} lacks the column {_in_words(missing)}: its first line needs the columns {_in_words(needed)}"
-            f"{may}; it names {', '.join(names) or 'nothing'}"
+            f"{may}; it names {', '.join(names) or 'nothing'}{without}"
         )
     twice = [name for name in (*needed, *optional) if names.count(name) > 1]
     if twice:

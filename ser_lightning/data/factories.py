@@ -13,6 +13,7 @@ from ser_lightning.data.sources import Sources
 from ser_lightning.data.spelling import normalise
 from ser_lightning.data.splits.rules import SplitFromFile
 from ser_lightning.data.user_csv import read_csv_corpus
+from ser_lightning.runs.label_sources import INTENDED, current_name
 from ser_lightning.utils.errors import UserError
 
 
@@ -25,9 +26,7 @@ def user_csv(*, manifest: str | None, **options: Any) -> EmotionDataModule:
     """Make the data module of a user's CSV; ``options`` are those of `_module`."""
     if manifest is None:
         raise UserError("data=csv needs data.manifest=FILE, a CSV with the columns path, emotion, speaker")
-    source = _source(
-        manifest, None, "data.manifest", is_list=True, folds=_reads_column(options), targets=_targets(options)
-    )
+    source = _source(manifest, None, "data.manifest", is_list=True, **_of_lists(options))
     return _module([source], **options)
 
 
@@ -57,8 +56,7 @@ def pooled_corpora(
             roots.get(name),
             "data.corpora",
             f"data.roots.{name}",
-            folds=_reads_column(options),
-            targets=_targets(options),
+            **_of_lists(options),
         )
         for name in corpora
     ]
@@ -89,14 +87,14 @@ def _module(
     """``test_corpus`` is only tested on; the rest is as in `Sources`, `LongClips` and `EmotionDataModule`."""
     if test_root is not None and test_corpus is None:
         raise UserError(f"data.test_root={test_root} has no effect without data.test_corpus=NAME")
-    names = _targets({"targets": targets})
     test = None
     if test_corpus is not None:
-        test = _source(test_corpus, test_root, "data.test_corpus", test_setting, targets=names)
+        read = _of_lists({"labels": labels, "targets": targets, "ranges": ranges})
+        test = _source(test_corpus, test_root, "data.test_corpus", test_setting, **read)
     sources = Sources(
         training=training,
         test=test,
-        targets=names,
+        targets=_targets(targets),
         ranges=_ranges(ranges),
         label_map=label_map,
         labels=labels,
@@ -119,17 +117,15 @@ def _source(
     setting: str = "data.root",
     *,
     is_list: bool = False,
-    folds: bool = False,
-    targets: Sequence[str] = (),
+    **read: Any,
 ) -> Source:
-    """By its name, or, of a user's own, by the path of its CSV.
+    """By its name, or, of a user's own, by the path of its CSV, and what is to be ``read`` of that.
 
-    ``named_by`` and ``setting`` are what says its name and where it lies; ``folds``: its column fold is going to be
-    used; ``targets``: its columns of numbers.
+    ``named_by`` and ``setting`` are what says its name and where it lies.
     """
     try:
         if is_list or name.endswith(".csv"):
-            corpus = read_csv_corpus(Path(name).expanduser(), folds=folds, targets=targets)
+            corpus = read_csv_corpus(Path(name).expanduser(), **read)
         else:
             corpus = load_corpus(name)
     except UserError as error:
@@ -137,15 +133,24 @@ def _source(
     return Source(corpus=corpus, root=_path(root), setting=setting)
 
 
-def _reads_column(options: Mapping[str, Any]) -> bool:
-    """Return whether the chosen split is made of the lists' own column fold."""
+def _of_lists(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `read_csv_corpus` is to read of users' lists.
+
+    Their column fold where the chosen split is made of it, and emotions where these are the labels.
+    """
     rule = (options.get("splits") or {}).get(options.get("split"))
-    return isinstance(rule, SplitFromFile) and rule.reads_manifest
+    targets = _targets(options.get("targets"))
+    return {
+        "folds": isinstance(rule, SplitFromFile) and rule.reads_manifest,
+        "emotions": not targets and current_name(options.get("labels", INTENDED)) == INTENDED,
+        "targets": targets,
+        "ranges": _ranges(options.get("ranges")),
+    }
 
 
-def _targets(options: Mapping[str, Any]) -> tuple[str, ...]:
+def _targets(given: Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of numbers to predict, as columns are named. Raises: UserError for what is no list."""
-    given = options.get("targets") or ()
+    given = given or ()
     if isinstance(given, str) or not all(isinstance(name, str) for name in given):
         raise UserError(f"data.targets={given} is no list of names: say data.targets=[arousal,valence]")
     return tuple(normalise(name).lower() for name in given)

@@ -1,7 +1,7 @@
 """Opens the corpora that are asked for, and joins their labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,12 @@ class Sources:
     def _with_labels(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
         check_labels(labels, fewest=1)
+        won = set().union(*(part.labelling.reference.tolist() for part in parts)) - {-1}
+        if self._label_source != INTENDED and len(won) == 1:
+            raise UserError(
+                f"data.labels={self._label_source}: in every clip most annotators chose {labels[won.pop()]}, so "
+                "nothing can be learnt: add clips of other emotions"
+            )
         return parts, task_of({"task": task_for(None).name, "labels": labels})
 
     def _with_numbers(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
@@ -185,25 +191,26 @@ class Sources:
         return [self._part(corpus, packed, emotions, labels, votes)], labels
 
     def _mapped(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], tuple[str, ...]]:
-        named = [
-            map_emotions(one.manifest.column("emotion"), self._label_map, corpus=source.corpus.title)
-            for source, one in zip(self._all, packed, strict=True)
-        ]
-        trained_on = {
-            name
-            for source, names in zip(self._all, named, strict=True)
-            if source.corpus.name != self._test_corpus
-            for name in names
-            if name is not None
-        }
-        labels = tuple(sorted(trained_on))
-        self._refuse_untrained(named[-1], labels)
-        parts = []
-        for source, one, names in zip(self._all, packed, named, strict=True):
+        named, voted, trained_on = [], [], set()
+        for source, one in zip(self._all, packed, strict=True):
+            joint = partial(map_emotions, label_map=self._label_map, corpus=source.corpus.title)
+            names = choices = joint(one.manifest.column("emotion"))
             votes = self._votes_on(source, one)
             if votes is not None:
-                votes = votes.renamed(map_emotions(votes.labels, self._label_map, corpus=source.corpus.title))
-            parts.append(self._part(source.corpus, one, names, labels, votes))
+                on = joint(votes.labels)
+                votes = votes.renamed(on)
+                if source.corpus.listing is not None and self._label_source != INTENDED:
+                    choices = on  # a list with votes needs no emotions
+            named.append(names)
+            voted.append(votes)
+            if source.corpus.name != self._test_corpus:
+                trained_on |= {name for name in choices if name is not None}
+        labels = tuple(sorted(trained_on))
+        self._refuse_untrained(named[-1], labels)
+        parts = [
+            self._part(source.corpus, one, names, labels, votes)
+            for source, one, names, votes in zip(self._all, packed, named, voted, strict=True)
+        ]
         return parts, labels
 
     def _part(

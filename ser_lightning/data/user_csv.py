@@ -5,22 +5,20 @@ import os
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
-from ser_lightning.data.csv_table import read_table, refuse_faults
+from ser_lightning.data.csv_table import column_faults, read_table, refuse_faults
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
-from ser_lightning.data.votes import PREFIX, Votes, vote_faults, votes_of
+from ser_lightning.data.votes import PREFIX, Votes, is_votes_table, vote_faults, votes_of
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.files import shared_folder
 
-_NEEDED = ("path", "emotion", "speaker")
-_NEEDED_FOR_NUMBERS = ("path", "speaker")
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
 _OLDEST = 130  # years
 _SEXES = {
@@ -31,19 +29,28 @@ _SEX_OF = {name: sex for sex, names in _SEXES.items() for name in names}
 _DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)")
 
 
-def read_csv_corpus(path: Path, *, folds: bool = False, targets: Sequence[str] = ()) -> Corpus:
+def read_csv_corpus(
+    path: Path,
+    *,
+    folds: bool = False,
+    emotions: bool = True,
+    targets: Sequence[str] = (),
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> Corpus:
     """Return the corpus that a CSV describes.
 
     The columns ``path``, ``emotion`` and ``speaker`` are needed; ``sentence``, ``sex``, ``age`` in years,
     ``intensity``, ``fold`` and votes (``votes.anger``, …) are read where they are there, others are left alone.
     Relative paths begin at the CSV's folder. A clip's id is its path without the ending, normalised as all names
     are; of absolute paths, without the folder that they share, which differs by machine. The column ``fold`` is
-    checked where a split is going to be made of it (``folds``). ``targets`` are further columns, of numbers, which
-    some clips may lack; the emotions are not needed then.
+    checked where a split is going to be made of it (``folds``), and ``emotion`` is needed where labels are going to
+    be made of it (``emotions``). ``targets`` are further columns, of numbers, which some clips may lack, and
+    ``ranges`` the lowest and the highest of some of these.
     Raises: UserError that lists what is wrong with the file.
     """
     cells: list[str] = []
-    needed = _NEEDED_FOR_NUMBERS if targets else _NEEDED
+    needed = ("path", "emotion", "speaker") if emotions else ("path", "speaker")
+    by_votes = "; data.labels=votes_majority needs no emotion, but the columns of votes that it has"
     rows = read_table(
         path,
         needed=(*needed, *targets),
@@ -52,6 +59,7 @@ def read_csv_corpus(path: Path, *, folds: bool = False, targets: Sequence[str] =
         may_lack=targets,
         prefix=PREFIX,
         faults=cells,
+        without=by_votes if emotions and is_votes_table(path) else "",
     )
     if not rows and not cells:
         raise UserError(f"{path} lists no clip: add lines under its header")
@@ -64,7 +72,7 @@ def read_csv_corpus(path: Path, *, folds: bool = False, targets: Sequence[str] =
     faults = [
         cells,
         *([f"line {line}: {name} is empty, or says nan" for line, row in rows if not row[name]] for name in needed),
-        *(_number_faults(rows, name) for name in targets),
+        *(_number_faults(rows, name, (ranges or {}).get(name)) for name in targets),
         vote_faults(rows) if _has_votes(rows) else [],
         [f"line {line}: {fault}" for line, row in rows if (fault := _age_fault(row.get("age", "")))],
         _listed_twice(places, [line for line, _ in rows]),
@@ -168,16 +176,33 @@ def _age_fault(text: str) -> str:
     return "" if is_age else f"{text!r} is not an age in years (0 to {_OLDEST})"
 
 
-def _number_faults(rows: Rows, column: str) -> list[str]:
-    """Name cells that hold something else than a number, or a column that tells no clips apart."""
-    written = [(line, row[column], _number(row[column])) for line, row in rows if row[column]]
-    faults = [
-        f"line {line}: {column} is {text!r}, which is no number" for line, text, number in written if number is None
+def _number_faults(rows: Rows, column: str, ends: tuple[float, float] | None) -> list[str]:
+    """Say what is wrong with a column: words, numbers out of range, no number, or one number alone."""
+    low, high = ends or (-math.inf, math.inf)
+    cells = [(line, row[column]) for line, row in rows if row[column]]
+    numbers = [_number(text) for _, text in cells]
+    words = [cell for cell, number in zip(cells, numbers, strict=True) if number is None]
+    outside = [
+        cell
+        for cell, number in zip(cells, numbers, strict=True)
+        if number is not None and not low <= number <= high
     ]
-    if not written:
-        faults.append(f"{column} has no number in any line")
-    elif not faults and len({number for _, _, number in written}) == 1:
-        faults.append(f"{column} is {written[0][1]} in every line, which leaves nothing to learn")
+    leave = f"leave {column} out of data.targets"
+    faults = [
+        *column_faults(column, words, what="which is no number", remedy="write numbers, or leave the cell empty"),
+        *column_faults(
+            column,
+            outside,
+            what=f"which lies outside {low:g} to {high:g}",
+            remedy=f"correct it, or data.ranges.{column}",
+        ),
+    ]
+    if not cells:
+        faults.append(f"{column} has no number in any line: fill it, or {leave}")
+    elif not words and len(set(numbers)) == 1:
+        faults.append(
+            f"line {cells[0][0]}: {column} is {cells[0][1]}, as in every line, so nothing is learnt: {leave}"
+        )
     return faults
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_lightning.data.csv_table import read_table, refuse_faults
+from ser_lightning.data.csv_table import column_faults, read_table, refuse_faults
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.runs.result_parts import Agreement, Annotators
 from ser_lightning.utils.files import read_text
@@ -73,15 +73,19 @@ def read_votes_table(path: Path) -> Votes:
 
 
 def vote_faults(rows: Sequence[tuple[int, Mapping[str, str]]]) -> list[str]:
-    """Name the cells that hold no votes, and say where there are no columns of them."""
+    """Name the columns with cells that are no votes, and say where there are no columns or no votes."""
     columns = [name for name in rows[0][1] if name.startswith(PREFIX)] if rows else []
-    faults = [
-        f"line {line}: {name} is {row[name]!r}, which is no count or share of votes"
-        for line, row in rows
-        for name in columns
-        if _number(row[name]) is None
-    ]
-    return faults if len(columns) > 1 else [f"it has fewer than two columns of votes, such as {PREFIX}anger"]
+    if len(columns) < 2:
+        return [f"it has fewer than two columns of votes, such as {PREFIX}anger"]
+    faults = []
+    for name in columns:
+        wrong = [(line, row[name]) for line, row in rows if _number(row[name]) is None]
+        faults += column_faults(
+            name, wrong, what="which is no count or share of votes", remedy="write 0 or more, or leave it empty"
+        )
+    if not faults and not any(_number(row[name]) for _, row in rows for name in columns):
+        faults.append(f"{', '.join(columns)} have no vote in any line: fill them")
+    return faults
 
 
 def votes_of(rows: Mapping[str, Mapping[str, str]], emotions: Sequence[str], *, source: str) -> Votes:

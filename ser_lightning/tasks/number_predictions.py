@@ -49,6 +49,11 @@ class NumberPredictions:
             raise ValueError(f"{bad.size} clips have a number that is not finite, first {self.ids[bad[0]]!r}")
 
     @property
+    def n_words(self) -> int:
+        """Return how many of the columns hold words; numbers follow them."""
+        return len(_COLUMNS)
+
+    @property
     def columns(self) -> list[str]:
         """Return the heads of predictions.csv."""
         return [*_COLUMNS, *(prefix + name for name in self.names for prefix in (_TRUE, _PREDICTED))]

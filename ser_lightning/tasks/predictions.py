@@ -56,6 +56,11 @@ class Predictions:
         return self.probabilities.round(DIGITS).argmax(axis=1).astype(np.int64)
 
     @property
+    def n_words(self) -> int:
+        """Return how many of the columns hold words; numbers follow them."""
+        return len(_COLUMNS)
+
+    @property
     def columns(self) -> list[str]:
         """Return the heads of predictions.csv."""
         return [*_COLUMNS, *(_PREFIX + name for name in self.names)]

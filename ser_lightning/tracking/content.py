@@ -27,47 +27,34 @@ def charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
     if isinstance(result, Failure) or not (run_dir / "predictions.csv").exists():
         return {}
     predictions = read_predictions(run_dir / "predictions.csv", result.predicts.predictions_from_rows)
-    if isinstance(result, ClassificationResult):
-        return _of_labels(result, predictions)
-    columns = list(predictions.columns)
-    n_words = columns.index(next(name for name in columns if "." in name))  # id and speaker
+    n_words = predictions.n_words
     data = [[*row[:n_words], *map(float, row[n_words:])] for row in predictions.rows()]
-    table = wandb.Table(columns=columns, data=data)
-    pairs = {
-        f"test/scatter.{name}": wandb.plot.scatter(table, f"true.{name}", f"predicted.{name}", title=f"test {name}")
-        for name in predictions.names
-    }
-    return {**pairs, "test/predictions": table}
+    table = wandb.Table(columns=predictions.columns, data=data)
+    if isinstance(result, ClassificationResult):
+        drawn = _of_labels(result, predictions)
+    else:
+        drawn = {
+            f"test/scatter.{name}": wandb.plot.scatter(table, f"true.{name}", f"predicted.{name}", f"test {name}")
+            for name in predictions.names
+        }
+    return {**drawn, "test/predictions": table}
 
 
 def _of_labels(result: ClassificationResult, predictions: Predictions) -> dict[str, Any]:
-    """Return confusion matrix, recall and predictions."""
+    """Return confusion matrix and recall."""
     import wandb
 
-    names = list(predictions.names)
     recall = wandb.Table(
         columns=["class", "recall"], data=[list(pair) for pair in result.metrics.test.recall.items()]
-    )
-    rows = zip(
-        predictions.ids,
-        predictions.speakers,
-        predictions.labels,
-        predictions.predicted,
-        predictions.probabilities.tolist(),
-        strict=True,
     )
     return {
         "test/confusion_matrix": wandb.plot.confusion_matrix(
             y_true=predictions.labels.tolist(),
             preds=predictions.predicted.tolist(),
-            class_names=names,
+            class_names=list(predictions.names),
             title="test confusion",
         ),
         "test/recall": wandb.plot.bar(recall, "class", "recall", title="test recall per class"),
-        "test/predictions": wandb.Table(
-            columns=["id", "speaker", "label", "predicted", *(f"p_{name}" for name in names)],
-            data=[[clip, speaker, names[label], names[guess], *row] for clip, speaker, label, guess, row in rows],
-        ),
     }
 
 

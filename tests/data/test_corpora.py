@@ -4,19 +4,11 @@ from collections import Counter
 from itertools import product
 
 import pytest
+from layouts import esd_paths, ravdess_names
 
 from ser_lightning.data.corpora import MisnamedFile, load_corpus
 from ser_lightning.data.corpora.corpus import NameFacts
 from ser_lightning.utils.errors import UserError
-
-
-def ravdess_names():
-    """Every name of the published set: all combinations, but for a strong neutral."""
-    codes = ["01", "02"]
-    for emotion, intensity, statement, repetition in product(range(1, 9), codes, codes, codes):
-        if not (emotion == 1 and intensity == "02"):
-            for actor in range(1, 25):
-                yield f"03-01-{emotion:02d}-{intensity}-{statement}-{repetition}-{actor:02d}"
 
 
 def test_ravdess_says_all_it_knows():
@@ -134,12 +126,7 @@ def test_savee_says_what_is_wrong(path, reason):
 
 def test_esd_is_what_its_numbers_say():
     corpus = load_corpus("esd")
-    folders = [folder for folder in ("Neutral", "Angry", "Happy", "Sad", "Surprise") for _ in range(350)]
-    facts = [
-        corpus.facts(f"{speaker:04d}/{folder}/{speaker:04d}_{number:06d}.wav")
-        for speaker in range(1, 21)
-        for number, folder in enumerate(folders, start=1)
-    ]
+    facts = [corpus.facts(path) for path in esd_paths()]
     assert len({each.id for each in facts}) == corpus.n_clips == 35_000
     assert Counter(each.emotion for each in facts) == corpus.clips_by_label
     assert Counter(each.fold for each in facts) == {"train": 30_000, "evaluation": 2_000, "test": 3_000}

@@ -75,8 +75,8 @@ def _listed(tmp_path, *rows, header="path,speaker,Arousal,valence"):
     return path
 
 
-def values_of(path, *targets):
-    corpus = read_csv_corpus(path, targets=targets)
+def values_of(path, *targets, ranges=None):
+    corpus = read_csv_corpus(path, emotions=False, targets=targets, ranges=ranges)
     return [facts.values for facts in corpus.listing.files.values()]
 
 
@@ -99,15 +99,33 @@ def test_a_comma_may_stand_for_the_point(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "fault"),
     [
-        (("a.wav,p,high,1", "b.wav,p,2,1"), "line 2: arousal is 'high', which is no number"),
-        (("a.wav,p,inf,1", "b.wav,p,2,1"), "line 2: arousal is 'inf', which is no number"),
-        (("a.wav,p,,1", "b.wav,p,,1"), "arousal has no number in any line"),
-        (("a.wav,p,3,1", "b.wav,p,3,1"), "arousal is 3 in every line, which leaves nothing to learn"),
+        (
+            ("a.wav,p,2,1", "b.wav,p,high,1", "c.wav,p,low,1", "d.wav,p,,1", "e.wav,p,mid,1"),
+            "line 3: arousal is 'high', which is no number, and so on in 2 more lines: write numbers, or leave the "
+            "cell empty",
+        ),
+        (
+            ("a.wav,p,inf,1", "b.wav,p,2,1"),
+            "line 2: arousal is 'inf', which is no number: write numbers, or leave the cell empty",
+        ),
+        (
+            ("a.wav,p,7,1", "b.wav,p,8.5,1", "c.wav,p,0,1"),
+            "line 3: arousal is '8.5', which lies outside 1 to 7, and so on in 1 more line: correct it, or "
+            "data.ranges.arousal",
+        ),
+        (
+            ("a.wav,p,,1", "b.wav,p,,1"),
+            "arousal has no number in any line: fill it, or leave arousal out of data.targets",
+        ),
+        (
+            ("a.wav,p,,1", "b.wav,p,3,1", "c.wav,p,3.0,1"),
+            "line 3: arousal is 3, as in every line, so nothing is learnt: leave arousal out of data.targets",
+        ),
     ],
 )
 def test_a_bad_column_is_one_clear_line(tmp_path, rows, fault):
     with pytest.raises(UserError) as caught:
-        values_of(_listed(tmp_path, *rows), "arousal")
+        values_of(_listed(tmp_path, *rows), "arousal", ranges={"arousal": (1, 7)})
     assert str(caught.value).splitlines()[1:] == [f"  {fault}"]
 
 

@@ -1,8 +1,8 @@
 """ESD: 35,000 clips, 20 speakers of Mandarin or English, five emotions (Zhou et al., Speech Communication, 2022).
 
 The number in a file's name says everything: each speaker reads the same 350 sentences of the language once in every
-emotion, emotion by emotion. The tables of texts beside the clips are not read: they come in several encodings, and
-some copies lack them.
+emotion, emotion by emotion. The tables beside the clips, ``0001.txt`` with lines of name, text and emotion, are not
+read: they repeat that order, come in several encodings, and some copies lack them.
 """
 
 import re

@@ -1,7 +1,11 @@
 """Splits that corpora come with: parts by name, and what is in none of them."""
 
 import pytest
+from conftest import config
+from hydra.utils import instantiate
+from layouts import esd_paths, ravdess_names
 
+from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.splits.official import OfficialParts
 from ser_lightning.data.splits.split import TestedElsewhere, split
@@ -48,3 +52,33 @@ def test_what_cannot_be_is_said():
         split(manifest(("a", ""), ("b", "x")), OfficialParts(**PARTS), 0)
     with pytest.raises(UserError, match="leaves no clip to test on"):
         split(manifest(("a", "Train"), ("b", "Development")), OfficialParts(**PARTS), 0)
+
+
+def whole(corpus):
+    """The clips of a whole corpus, of which nothing is known but who speaks them and what part they are of."""
+    found = load_corpus(corpus)
+    if found.releases:
+        counts = found.releases["1.11"]
+        facts = [(f"{part}{number // 100}", part) for part, n_clips in counts.items() for number in range(n_clips)]
+        return manifest(*facts, corpus=corpus)
+    cremad = (file.path for file in load_corpus("cremad").remote() if file.path.startswith("AudioWAV/"))
+    paths = {"esd": esd_paths(), "cremad": cremad, "ravdess": (f"{name}.wav" for name in ravdess_names())}[corpus]
+    return manifest(*((facts.speaker, facts.fold) for facts in map(found.facts, paths)), corpus=corpus)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "rule", "fold", "counts"),
+    [
+        ("esd", "official", 0, (30_000, 2_000, 3_000)),  # 300, 20 and 30 of each of 20 speakers and 5 emotions
+        ("msp_podcast", "official", 0, (84_030, 19_815, 30_647)),  # as the laboratory publishes them of 1.11
+        ("msp_podcast", "official_test2", 0, (84_030, 19_815, 14_815)),
+        ("cremad", "evar", 0, (5_158, 732, 1_552)),  # all clips of 63, 9 and 19 actors
+        ("cremad", "actors5", 0, (4_509, 1_470, 1_463)),
+        ("cremad", "actors5", 4, (4_422, 1_463, 1_557)),
+        ("ravdess", "actors5", 0, (14 * 60, 5 * 60, 5 * 60)),
+        ("ravdess", "actors5", 4, (15 * 60, 5 * 60, 4 * 60)),  # the last group has four actors
+    ],
+)
+def test_whole_corpora_are_split_at_their_published_counts(corpus, rule, fold, counts):
+    parts = split(whole(corpus), instantiate(config(f"data={corpus}").data.splits[rule]), fold)
+    assert tuple(map(len, (parts.train, parts.val, parts.test))) == counts
