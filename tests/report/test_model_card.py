@@ -13,11 +13,12 @@ from ser_lightning.runs.predictions import write_predictions
 from ser_lightning.tasks.predictions import Predictions
 from ser_lightning.utils.errors import UserError
 
+MEL = {"n_mels": 80, "hop_samples": 256}
 CONFIG = {
     "monitor": {"metric": "val/uar"},
     "model": {
         "name": "cnn",
-        "frontend": {"n_mels": 80, "hop_samples": 256},
+        "frontend": MEL,
         "net": {"_target_": "ser_lightning.models.nets.cnn.CNN"},
     },
 }
@@ -213,8 +214,8 @@ def test_calibration_and_annotators_are_told_where_they_are_known(tmp_path):
 @pytest.mark.parametrize(
     ("frontend", "net", "said"),
     [
-        ({"n_mels": 80, "hop_samples": 256, "normalise": "training"}, {}, "without their level, normalised by the tr"),
-        ({"n_mels": 80, "hop_samples": 256, "normalise": "speaker"}, {}, "samples, normalised by speaker statistics"),
+        ({**MEL, "normalise": "training"}, {}, "without their level, normalised by the training clips"),
+        ({**MEL, "normalise": "speaker"}, {}, "samples, normalised by speaker statistics"),
         ({}, {"normalise": "speaker"}, "the waveform itself, normalised by speaker statistics"),
     ],
 )
