@@ -120,7 +120,7 @@ def _protocol(result: Result) -> Iterator[str]:
     if known is not None:
         yield known
     if result.contamination:
-        yield "pretrained on emotional speech"
+        yield "pretraining may have heard the corpus"
     if result.synthetic:
         yield "synthetic speech"
 
