@@ -34,11 +34,11 @@ def main() -> None:
     """Run it; the spans are written when the process ends."""
     spans: list[tuple[str, float, float]] = []  # name, begin and end, seconds since 1970
     written, sys.argv = Path(sys.argv[1]), [str(ROOT / "train.py"), *sys.argv[2:]]
-    atexit.register(lambda: written.write_text(json.dumps(spans), encoding="utf-8"))
     job: Any = import_module("ser_lightning.training.job")
     prepare = job._settle_threads
 
     def imports(*arguments: Any) -> None:  # what a job imports next, one after the other
+        atexit.register(lambda: written.write_text(json.dumps(spans), encoding="utf-8"))
         prepare(*arguments)
         for name in ("torch", "lightning.pytorch", "ser_lightning.training.experiment"):
             begin = time.time()

@@ -126,6 +126,8 @@ def _start(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str,
         try:
             import wandb
 
+            # else it imports pandas to see that a table is none of pandas'; the name of its type says so, too
+            wandb.util.pd_available = False
             if mode == "online" and not has_credentials(wandb.setup().settings.base_url):
                 _log.warning("no W&B credentials: logging offline. Set WANDB_API_KEY or run `wandb login`")
                 mode = "offline"

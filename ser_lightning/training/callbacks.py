@@ -101,6 +101,12 @@ class History(Callback):
     def __init__(self, path: Path):
         self._path = path
         self.rows: list[dict[str, float]] = []
+        self.validated: dict[int, dict[str, float]] = {}  # by the number of steps, in this process
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the scores of the validation set: they need not be measured again if these weights are the best."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self.validated[trainer.global_step] = validation_scores(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row, and log the learning rate."""
@@ -239,6 +245,12 @@ class PlainProgress(ProgressBar):
         rate = values.get("train/clips_per_s")
         speed = f"  {rate:.0f} clips/s" if rate else ""
         log.info("epoch %d of %s  %s%s", trainer.current_epoch + 1, trainer.max_epochs, numbers, speed)
+
+
+def validation_scores(trainer: Trainer) -> dict[str, float]:
+    """Return what was measured on the validation set last."""
+    values = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    return {name.removeprefix("val/"): value for name, value in values.items()}
 
 
 def _finite(value: float | None) -> float | None:

@@ -199,7 +199,7 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         _import_report()
     with kept_memory():
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    facts, predictions = evaluate_best(trainer, module, data, run)
+    facts, predictions = evaluate_best(trainer, module, data, run, history.validated)
     if trainer.is_global_zero:
         write_predictions(run.predictions, predictions)
         write_excluded_csv(run.excluded, data.clips.reports)

@@ -4,6 +4,7 @@ N: test clips.  K: classes.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from ser_lightning.data.long_clips import joined
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.result_parts import Epochs, Model, Protocol
+from ser_lightning.training.callbacks import validation_scores
 from ser_lightning.utils.errors import UserError
 
 BEST, LAST = "best validation", "last epoch"  # how the tested epoch was selected
@@ -22,15 +24,25 @@ _ON_TRAINING_SPEAKERS = f"{BEST}, on training speakers"
 
 
 def evaluate_best(
-    trainer: Trainer, module: EmotionModule, data: EmotionDataModule, run: RunDirectory
+    trainer: Trainer,
+    module: EmotionModule,
+    data: EmotionDataModule,
+    run: RunDirectory,
+    validated: Mapping[int, Mapping[str, float]] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], Any]:
     """Load the best checkpoint, or the last where nothing was validated, then validate and test it.
+
+    Args:
+        validated: what the validation set gave during the training, by the number of steps. Where that of the best
+            checkpoint is among it, it is not measured again.
 
     Returns: what result.json says of it, and the test predictions.
     """
     trainer.loggers = []  # what follows is no epoch: W&B gets it from result.json
-    epochs, selection, stamp = _choose(trainer, module, run)
-    validated = _validate(trainer, module, data)
+    epochs, selection, checkpoint = _choose(trainer, module, run)
+    stamp = checkpoint.get("ser_lightning")
+    known = validated.get(checkpoint["global_step"]) if selection == BEST else None
+    of_validation = _validate(trainer, module, data, known)
     if trainer.limit_test_batches == 0:
         raise UserError("it is trained and not tested, as trainer.limit_test_batches=0 says: `ser eval` tests it")
     trainer.test(module, datamodule=data, verbose=False)
@@ -48,7 +60,7 @@ def evaluate_best(
     untested = protocol["n_test"] - len(tested)
     facts: dict[str, Any] = {
         **evaluation.result_fields(),
-        "metrics": {"val": validated, "test": evaluation.scores},
+        "metrics": {"val": of_validation, "test": evaluation.scores},
         **data.clips.result_facts(tested),
         "protocol": Protocol(**protocol),
         "leakage": shared,
@@ -78,10 +90,8 @@ def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[i
     return record.leakage(data.clips, rows, same_speakers=data.clips.same_speakers)
 
 
-def _choose(
-    trainer: Trainer, module: EmotionModule, run: RunDirectory
-) -> tuple[Epochs, str, dict[str, Any] | None]:
-    """Load the weights that are to be tested; the last value returned is the stamp of their checkpoint."""
+def _choose(trainer: Trainer, module: EmotionModule, run: RunDirectory) -> tuple[Epochs, str, dict[str, Any]]:
+    """Load the weights that are to be tested; the last value returned is their checkpoint, empty without one."""
     trained = trainer.current_epoch
     for path, selection in ((run.best, BEST), (run.last, LAST)):
         if path.is_file():
@@ -90,14 +100,16 @@ def _choose(
                 continue  # an older one, where not every epoch is kept: the last epoch is in the module
             module.load_state_dict(checkpoint["state_dict"])
             epochs = Epochs(trained=trained, best=checkpoint["epoch"] + 1)
-            return epochs, selection, checkpoint["ser_lightning"]
-    return Epochs(trained=trained, best=trained), LAST, None
+            return epochs, selection, checkpoint
+    return Epochs(trained=trained, best=trained), LAST, {}
 
 
-def _validate(trainer: Trainer, module: EmotionModule, data: EmotionDataModule) -> Any:
+def _validate(
+    trainer: Trainer, module: EmotionModule, data: EmotionDataModule, validated: Mapping[str, float] | None
+) -> Any:
     if not data.split.val or trainer.limit_val_batches == 0:
         return None
-    trainer.validate(module, datamodule=data, verbose=False)
-    values = {name: value.item() for name, value in trainer.callback_metrics.items()}
-    measured = {name.removeprefix("val/"): value for name, value in values.items() if name.startswith("val/")}
-    return data.task.logged_scores(measured)
+    if validated is None:
+        trainer.validate(module, datamodule=data, verbose=False)
+        validated = validation_scores(trainer)
+    return data.task.logged_scores(validated)

@@ -9,6 +9,11 @@ from typing import Any
 from ser_lightning.utils import signals
 from ser_lightning.utils.text import printable
 
+LESS_MEMORY = (
+    "lower data.batch_size or data.batch_seconds; where clips are long, data.max_clip_seconds=30 with "
+    "data.on_long=split (or crop) cuts them"
+)
+
 
 class UserError(ValueError):
     """Something a person can mend: the message says what is wrong and what to do about it."""
@@ -87,7 +92,15 @@ def why(error: BaseException) -> str:
         return "terminated"
     if isinstance(error, OSError) and is_full(error):
         return str(NoRoom(error.filename or "what is to be written"))
+    if is_out_of_memory(error):
+        return f"memory ran out ({first_line(error)}): {LESS_MEMORY}"
     return str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out, of the machine or of a GPU; torch says the first in a RuntimeError."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def first_line(error: BaseException) -> str:

@@ -5,7 +5,8 @@ import io
 import json
 import os
 import shutil
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ from rich.console import Console
 
 from ser_lightning.cli import main
 from ser_lightning.data.audit.corpus_audit import audit
-from ser_lightning.data.audit.findings import label_findings, speaker_findings
+from ser_lightning.data.audit.findings import label_findings, speaker_findings, split_findings
 from ser_lightning.data.audit.folds import audit_splits
 from ser_lightning.data.audit.tables import print_audit, print_splits
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.splits.rules import RandomClips, SpeakerFolds
+from ser_lightning.data.splits.rules import LeaveOneSpeakerOut, RandomClips, SpeakerFolds
 from ser_lightning.training.experiment import make_data, unsplit_data
 from ser_lightning.utils.errors import UserError
 
@@ -444,3 +445,50 @@ def test_speakers_of_joined_lists_are_expected_once(tmp_path):
     for answer, n_speakers in (("yes", 5), ("no", 10)):
         result = looked_over(*pool, "+data.label_map.upset=anger", f"data.same_speakers={answer}", chosen="kfold")
         assert (result.speakers.found, result.speakers.expected) == (n_speakers, n_speakers)
+
+
+def of_speakers(n_speakers, **changes):
+    """A corpus with so many speakers of a clip for each label, ``changes`` by id."""
+    rows = [
+        Utterance(id=f"{who}_{label}", path="", corpus="x", speaker=who, emotion=label, audio_hash=f"{who}{label}")
+        for who in (f"{number:04d}" for number in range(n_speakers))
+        for label in "ab"
+    ]
+    return Manifest(replace(row, **changes.get(row.id, {})) for row in rows)
+
+
+def operations(manifest):
+    """How many functions are called to look at the folds that leave one speaker out, and what is found."""
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        (split,) = audit_splits(manifest, "ab", {"loso": LeaveOneSpeakerOut()}, most_folds=5)
+    finally:
+        sys.setprofile(None)
+    return calls, split
+
+
+def test_the_work_of_an_audit_grows_in_a_line_with_the_speakers():
+    few, many = operations(of_speakers(100)), operations(of_speakers(400))
+    assert len(few[1].folds) == len(many[1].folds) == 5 and many[1].n_folds == 400
+    assert few[0] < many[0] < 4.4 * few[0]
+    (note,) = (each for each in split_findings(many[1], needs_validation=True) if each.kind == "folds_left_out")
+    assert note.text.startswith("split loso: 5 of 400 folds were looked at")
+
+
+def test_of_very_many_folds_those_are_looked_at_in_which_something_is_wrong():
+    same = {"audio_hash": "same"}
+    unlabelled = {"emotion": ""}
+    manifest = of_speakers(
+        300, **{"0200_a": same, "0250_b": same, "0270_a": unlabelled, "0270_b": unlabelled, "0280_a": unlabelled}
+    )
+    split = operations(manifest)[1]
+    assert [fold.fold for fold in split.folds] == [0, 1, 200, 250, 270]
+    kinds = {each.kind: each for each in split_findings(split, needs_validation=True)}
+    assert kinds["duplicates_across_split"].names[0] == "fold 200: 0200_a = 0250_b"
+    assert kinds["empty_fold"].text.endswith("no test clips in fold 270")

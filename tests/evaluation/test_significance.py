@@ -58,6 +58,19 @@ def test_the_bootstrap_of_speakers_with_one_clip_is_that_of_their_mean():
     assert (accuracy.low, accuracy.high) == pytest.approx((theirs.low, theirs.high))
 
 
+def test_the_intervals_are_those_of_scipys_bootstrap():
+    counts = random_counts(9)
+
+    def uar(drawn, axis):
+        return metrics.group_scores(counts[drawn].sum(axis=-3)[:, None])[:, 0]
+
+    known = scipy_stats.bootstrap(
+        (np.arange(9),), uar, n_resamples=bootstrap.N_RESAMPLES, method="percentile", vectorized=True, rng=0
+    )
+    ours = bootstrap.interval(counts[:, None], metrics.group_scores)[0]
+    assert (ours.low, ours.high) == pytest.approx(tuple(known.confidence_interval), abs=1e-12)
+
+
 def test_the_bootstrap_takes_all_seeds_of_a_speaker_together():
     counts = random_counts(6, 2)
     uar = bootstrap.interval(counts, metrics.group_scores)[0]

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from ser_lightning.evaluation.records import Calibration, ConfidenceBin, SelectivePoint
-from ser_lightning.report import figures, heat_map, reliability
+from ser_lightning.report import drawing, figures, heat_map, reliability
 from ser_lightning.report.figures import draw_confusion, draw_curves, read_history
 
 WORDS = {"title": "cnn on toy", "subtitle": "test UAR 50.0%\nsplit a, fold 0"}
@@ -165,6 +165,32 @@ def test_history_leaves_out_empty_cells(tmp_path):
         {"epoch": 0.0, "train/loss": 1.5},
         {"epoch": 1.0, "train/loss": 1.25, "val/uar": 0.5},
     ]
+
+
+def test_a_picture_is_cropped_to_what_was_drawn_also_beyond_its_canvas(tmp_path):
+    heights, widths = [], []
+    for number, left in enumerate((5.0, 11.0)):  # the second leaves the canvas to the right
+        figure = drawing.new_figure()
+        drawing.place(figure, left=left, bottom=2.0, width=3.0, height=2.0).axis("off")
+        figure.axes[0].fill([0, 0, 1, 1], [0, 1, 1, 0], color="#204080")
+        figure.axes[0].set(xlim=(0, 1), ylim=(0, 1))
+        drawing.save(figure, tmp_path / f"{number}.png")
+        pixels = (255 * imread(tmp_path / f"{number}.png")[..., :3]).round().astype(int)
+        heights.append(pixels.shape[0]), widths.append(pixels.shape[1])
+        inside = pixels[70:-70, 70:-70]
+        assert (
+            (inside == [0x20, 0x40, 0x80]).all() and (pixels[:50] == 255).all() and (pixels[:, -50:] == 255).all()
+        )
+    assert np.abs(np.array(heights) - 520).max() <= 2 and np.abs(np.array(widths) - 720).max() <= 2
+
+
+def test_pictures_that_are_written_beside_are_all_there_and_a_failure_is_not_lost(tmp_path):
+    with drawing.written_beside():
+        for number in range(3):
+            drawing.save(drawing.new_figure(), tmp_path / f"{number}.png")
+    assert len(list(tmp_path.glob("*.png"))) == 3
+    with pytest.raises(FileNotFoundError), drawing.written_beside():
+        drawing.save(drawing.new_figure(), tmp_path / "nowhere" / "a.png")
 
 
 def test_drawing_touches_no_global_state():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import config, make_cremad, names_in
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 from wandb_log import read_run
 
 from ser_lightning import load_model
@@ -160,6 +160,24 @@ def test_a_broken_run_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch
             return [row | {"train/clips_per_s": ""} for row in csv.DictReader(file)]
 
     assert learnt(broken) == learnt(whole)
+
+
+def test_what_was_validated_while_training_is_not_validated_again_and_would_give_the_same(
+    tiny, tmp_path, monkeypatch
+):
+    evaluate, validate, validations = experiment.evaluate_best, Trainer.validate, []
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "validate", lambda *args, **options: validations.append(validate(*args, **options)))
+
+        def both(*args):
+            given, n_before = evaluate(*args), len(validations)
+            assert evaluate(*args[:4])[0]["metrics"]["val"] == given[0]["metrics"]["val"]
+            assert (n_before, len(validations)) == (0, 1)
+            return given
+
+        patch.setattr(experiment, "evaluate_best", both)
+        train(tiny("callbacks.average_weights.epochs=1", "trainer.max_epochs=3"), RunDirectory(tmp_path))
+    assert validations
 
 
 def test_a_moved_run_still_knows_its_best_epoch(tiny, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from ser_lightning.data.audit.findings import (
     split_findings,
     value_findings,
 )
-from ser_lightning.data.audit.folds import SplitAudit, audit_splits, by_sex
+from ser_lightning.data.audit.folds import MOST_FOLDS, SplitAudit, audit_splits, by_sex
 from ser_lightning.data.audit.speaker_similarity import SpeakerSimilarity
 from ser_lightning.data.audit.speakers import similarity_findings
 from ser_lightning.data.labelled_clips import LabelledClips
@@ -141,7 +141,7 @@ def audit(
     expected = _Expected.of(clips)
     labels = _audit_labels(manifest, clips.labels, expected.clips_by_label)
     duplicates = tuple(_duplicate(manifest, group) for group in manifest.same_sound())
-    splits = audit_splits(manifest, clips.labels, rules)
+    splits = audit_splits(manifest, clips.labels, rules, most_folds=MOST_FOLDS)
     own = [split for split in splits if split.name == chosen]
     known = Manifest(row for row in manifest if row.speaker_is_known)
     clips_of = Counter(known.column("speaker"))

@@ -186,6 +186,9 @@ def split_findings(split: SplitAudit, *, needs_validation: bool) -> Iterator[Fin
     if empty:
         where = "; ".join(f"no {_EMPTY[part]} clips in fold {some(folds, 12)}" for part, folds in empty.items())
         yield _finding("error", "empty_fold", f"split {split.name}: {where}")
+    if len(split.folds) < split.n_folds:
+        text = f"split {split.name}: {len(split.folds)} of {split.n_folds:,} folds were looked at"
+        yield _finding("note", "folds_left_out", f"{text}, those first in which something may be wrong")
     yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
     trained = {name for fold in split.folds for name in {*fold.train.speakers} & {*fold.val.speakers}}
     if split.speaker_independent and trained and not split.empty_parts(needs_validation=False):

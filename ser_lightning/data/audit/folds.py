@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.splits.rules import LeaveOneSpeakerOut
 from ser_lightning.data.splits.split import SUBSETS, Split, SplitRule, assign, shared_speakers
 from ser_lightning.utils.errors import UserError
 
 _MOST_ROWS = 20_000_000  # clips of all folds of a rule: half a minute or so
+MOST_FOLDS = 100  # of a rule that an audit looks at: each is as much work as the corpus is large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +52,15 @@ class FoldAudit:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitAudit:
-    """A named split over all its folds; ``trouble`` says why there are none."""
+    """A named split over its folds; ``trouble`` says why there are none.
+
+    Of very many folds ``folds`` are those that were looked at; there are ``n_folds``.
+    """
 
     name: str
     speaker_independent: bool
     folds: tuple[FoldAudit, ...]
+    n_folds: int
     trouble: str = ""
 
     @property
@@ -79,18 +85,21 @@ class SplitAudit:
 
 
 def audit_splits(
-    manifest: Manifest, labels: Sequence[str], rules: Mapping[str, SplitRule]
+    manifest: Manifest, labels: Sequence[str], rules: Mapping[str, SplitRule], *, most_folds: int | None = None
 ) -> tuple[SplitAudit, ...]:
     """Look at every fold of every rule. A broken promise is reported here, where `splits.split` would raise.
 
     Of a large corpus, rules after the first one that have very many folds are passed over.
+
+    Args:
+        most_folds: how many of a rule are looked at; those come first in which something may be wrong.
     """
     duplicates = manifest.same_sound()
     audited: list[SplitAudit] = []
     for name, rule in rules.items():
         auditor = _Auditor(manifest, labels, duplicates, rule)
         if not audited or len(manifest) * auditor.n_folds <= _MOST_ROWS:
-            audited.append(auditor.split(name))
+            audited.append(auditor.split(name, most_folds))
     return tuple(audited)
 
 
@@ -116,17 +125,35 @@ class _Auditor:
         except UserError:
             return 0
 
-    def split(self, name: str) -> SplitAudit:
+    def split(self, name: str, most_folds: int | None) -> SplitAudit:
         folds: tuple[FoldAudit, ...] = ()
         trouble = ""
         try:
-            folds = tuple(self._fold(fold) for fold in self.rule.folds(self.manifest))
+            looked_at = self._looked_at(self.rule.folds(self.manifest), most_folds)
+            folds = tuple(self._fold(fold) for fold in looked_at)
             trouble = "" if folds else "it has no folds"
         except UserError as error:
             trouble = str(error)
         return SplitAudit(
-            name=name, speaker_independent=self.rule.speaker_independent, folds=folds, trouble=trouble
+            name=name,
+            speaker_independent=self.rule.speaker_independent,
+            folds=folds,
+            n_folds=self.n_folds,
+            trouble=trouble,
         )
+
+    def _looked_at(self, folds: Sequence[int], most: int | None) -> Sequence[int]:
+        """Return all folds, or of too many first those on speakers who share a sound or lack labels."""
+        if most is None or len(folds) <= most:
+            return folds
+        suspects: set[int] = set()
+        if isinstance(self.rule, LeaveOneSpeakerOut):
+            speakers = self.manifest.column("speaker")
+            labelled = {row.speaker for row in self.manifest if row.emotion} if self.labels else {*speakers}
+            groups = [{speakers[index] for index in group} for group in self.duplicates]
+            suspicious = set().union({*speakers} - labelled, *(group for group in groups if len(group) > 1))
+            suspects = {fold for name, fold in self.rule.testing(self.manifest).items() if name in suspicious}
+        return sorted([*sorted(suspects), *(fold for fold in folds if fold not in suspects)][:most])
 
     def _fold(self, fold: int) -> FoldAudit:
         parts = assign(self.manifest, self.rule, fold)

@@ -107,8 +107,8 @@ def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
         broken = split.speaker_independent and fold.leaks
         table.add_row(str(fold.fold), *sizes, *leaks, fold.hash, style="bold red" if broken else "")
     yield table
-    if n_shown < len(split.folds):
-        rest = counted(len(split.folds) - n_shown, "more fold")
+    if n_shown < split.n_folds:
+        rest = counted(split.n_folds - n_shown, "more fold")
         yield Text(f"and {rest}, which `ser data splits` shows", style="dim")
 
 

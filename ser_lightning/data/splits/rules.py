@@ -94,13 +94,16 @@ class LeaveOneSpeakerOut:
         """Return a fold for each speaker."""
         return range(len(set(manifest.column("speaker"))))
 
+    def testing(self, manifest: Manifest) -> dict[str, int]:
+        """Return the fold that each speaker tests in."""
+        return {name: number for number, name in enumerate(sorted(set(manifest.column("speaker"))))}
+
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
         """Return the part of each clip; see the class."""
-        speakers = sorted(set(manifest.column("speaker")))
-        if len(speakers) != 2:
-            fold_of = {name: number for number, name in enumerate(speakers)}
-            return _by_speaker(manifest, fold_of, fold, len(speakers))
-        tested = speakers[fold]
+        fold_of = self.testing(manifest)
+        if len(fold_of) != 2:
+            return _by_speaker(manifest, fold_of, fold, len(fold_of))
+        tested = [*fold_of][fold]
         clips_of = Counter(row.sentence or row.id for row in manifest if row.speaker != tested)
         validating: set[str] = set()
         n_val = 0
