@@ -14,7 +14,6 @@ from rich.text import Text
 from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.report.distribution import about_votes
-from ser_lightning.report.drawing import written_beside
 from ser_lightning.report.figures import draw_curves, read_history, task_of_history
 from ser_lightning.report.leakage import about_test, about_validation, is_unknown
 from ser_lightning.report.metric_style import written_scores
@@ -33,7 +32,6 @@ _NOT_LOGGED = (  # that preparation does not log
 )
 
 
-@written_beside()
 def finish(run_dir: Path, result: Result | Failure | None = None) -> None:
     """Draw the pictures of a run: whatever its result has numbers for, and of a failed one the curves it got to.
 

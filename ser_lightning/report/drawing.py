@@ -5,11 +5,8 @@ inches from the lower left corner; the saved picture is cropped to what was draw
 """
 
 import math
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
-from concurrent import futures
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -21,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
-from numpy.typing import NDArray
+from PIL import Image
 
 from ser_lightning.utils.files import replacing
 
@@ -113,51 +110,6 @@ def save(figure: Figure, path: Path) -> None:
     margin = round(DPI * _MARGIN)
     pixels = np.full((bottom - top + 2 * margin, right - left + 2 * margin, 3), 255, np.uint8)
     pixels[margin:-margin, margin:-margin] = drawn[top:bottom, left:right]
-    if _beside is None:
-        _write(pixels, path)
-    else:
-        _pending.append(_beside.submit(_write, pixels, path))
-
-
-@contextmanager
-def written_beside() -> Iterator[None]:
-    """Compress and write each picture in a thread, while the next one is drawn; all are written at the end."""
-    global _beside
-    with futures.ThreadPoolExecutor(1) as _beside:
-        try:
-            yield
-        finally:
-            _beside = None
-            pending = [*_pending]
-            _pending.clear()
-    for picture in pending:
-        picture.result()
-
-
-_beside: futures.ThreadPoolExecutor | None = None
-_pending: list[futures.Future[None]] = []
-
-
-def _write(pixels: NDArray[np.uint8], path: Path) -> None:
-    """Write a PNG of pixels (height, width, 3).
-
-    Each row is written as its difference from the one above, and zlib works beside other threads: Pillow tries five
-    ways for each row, in twice the time, and nothing else runs meanwhile.
-    """
-    height, width, _ = pixels.shape
-    rows = np.zeros((height, 1 + 3 * width), np.uint8)
-    rows[:, 0] = 2  # says so
-    rows[:, 1:] = pixels.reshape(height, -1)
-    rows[1:, 1:] -= pixels.reshape(height, -1)[:-1]
-    dots_a_metre = round(DPI / 0.0254)
-    parts = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"pHYs", struct.pack(">IIB", dots_a_metre, dots_a_metre, 1)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 2)),
-        (b"IEND", b""),
-    )
-    with replacing(path) as partial, partial.open("wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        for kind, content in parts:
-            checked = kind + content
-            file.write(struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked)))
+    with replacing(path) as partial:
+        lightly = {"compress_level": 2}  # half the time of 6, and a few per cent larger
+        Image.fromarray(pixels).save(partial, "png", dpi=(DPI, DPI), **lightly)

@@ -124,8 +124,8 @@ _NORMALISED = {
 def _frontend(settings: Mapping[str, Any]) -> str:
     frontend, net = (settings.get(part) or {} for part in ("frontend", "net"))
     if "n_mels" not in frontend or "hop_samples" not in frontend:
-        return "the network is run on the waveform itself" + _NORMALISED.get(net.get("normalise"), "")
-    normalised = _NORMALISED.get(frontend.get("normalise"), "")
+        return "the network is run on the waveform itself" + _NORMALISED.get(str(net.get("normalise")), "")
+    normalised = _NORMALISED.get(str(frontend.get("normalise")), "")
     step = frontend["hop_samples"] * frontend.get("average_frames", 1)
     return f"the network is run on {frontend['n_mels']} mel bands, a frame every {step} samples{normalised}"
 

@@ -9,7 +9,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,19 @@ def start(main: Callable[[], None]) -> None:
         sys.exit(128 + number)
 
 
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Look for no garbage among what is imported meanwhile, nor later; a second import has none to leave out."""
+    is_first = "torch" not in sys.modules
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+    if is_first:  # what an earlier job of a sweep left would never be collected
+        gc.freeze()
+
+
 def run_job(cfg: DictConfig) -> float | None:
     """Train as ``cfg`` says in the directory that Hydra made. A failure is a line here and a traceback in the log.
 
@@ -138,12 +152,9 @@ def run_job(cfg: DictConfig) -> float | None:
     _fix_directory(run)
     _set_up_logging(run)
     try:
-        gc.disable()  # no search for cycles among what is imported, here and later
         _settle_threads(cfg, run)
-        from ser_lightning.training.experiment import train
-
-        gc.freeze()
-        gc.enable()
+        with _no_search_for_cycles():
+            from ser_lightning.training.experiment import train
         _redirect_lightning_log()
         return train(cfg, run, HydraConfig.get().overrides.task)
     except (Exception, KeyboardInterrupt, SystemExit) as error:

@@ -184,15 +184,6 @@ def test_a_picture_is_cropped_to_what_was_drawn_also_beyond_its_canvas(tmp_path)
     assert np.abs(np.array(heights) - 520).max() <= 2 and np.abs(np.array(widths) - 720).max() <= 2
 
 
-def test_pictures_that_are_written_beside_are_all_there_and_a_failure_is_not_lost(tmp_path):
-    with drawing.written_beside():
-        for number in range(3):
-            drawing.save(drawing.new_figure(), tmp_path / f"{number}.png")
-    assert len(list(tmp_path.glob("*.png"))) == 3
-    with pytest.raises(FileNotFoundError), drawing.written_beside():
-        drawing.save(drawing.new_figure(), tmp_path / "nowhere" / "a.png")
-
-
 def test_drawing_touches_no_global_state():
     import subprocess
     import sys
