@@ -113,7 +113,8 @@ def test_another_protocol_fits_none_and_a_line_says_why(tmp_path, protocol, said
     assert why_none_fits(references, runs) == f"no reference fits these runs: {said}"
 
 
-def test_the_command_marks_references_in_table_page_and_json(tmp_path):
+def test_the_command_marks_references_in_table_page_and_json(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # the table breaks names where it has less room
     path = make_reference(tmp_path, accuracy=0.9)
     runs = make_runs(tmp_path / "mine", accuracy=0.4)
     files = [text for kind in ("json", "html", "csv") for text in (f"--{kind}", tmp_path / f"x.{kind}")]
