@@ -615,7 +615,7 @@ def test_normalised_by_speaker_statistics_have_mean_0_and_variance_1(tiny, tmp_p
         (["model.net.normalise=speaker", "model.net.pooling=attentive"], "needs pooling=statistics"),
         (["model.net.normalise=speaker", "model.net.store=false"], "store=true"),
         (["model.net.normalise=speaker", "model.net.mode=finetune"], "mode=frozen"),
-        (["model.net.normalise=clip"], "use none or speaker"),
+        (["model.net.normalise=clip"], "use null or speaker"),
         (["model.net.normalise=speaker", "+model.net.prior_clips=-1"], "prior_clips=-1"),
     ],
 )

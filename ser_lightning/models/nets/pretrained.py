@@ -47,8 +47,8 @@ class Pretrained(Network):
         pooling: over time, "statistics" or a name in `layers.pooling.POOLINGS`.
         dropout: before the last layer.
         input_dropout: of the `StatisticsHead`.
-        normalise: "none", or "speaker": the statistics of a clip by those of its speaker's clips
-            (`models.speaker_statistics`), which come from the clip alone where none are given.
+        normalise: "speaker": the statistics of a clip by those of its speaker's clips
+            (`models.speaker_statistics`), which come from the clip alone where none are given; None: not.
         prior_clips: with "speaker", of `SpeakerStatistics`.
         lora_rank, lora_alpha, lora_dropout, lora_targets: of `add_adapters`.
         freeze_feature_encoder, gradient_checkpointing, architecture: of the `Backbone`.
@@ -71,7 +71,7 @@ class Pretrained(Network):
         pooling: str = "attentive",
         dropout: float = 0.2,
         input_dropout: float = 0.5,
-        normalise: str = "none",
+        normalise: str | None = None,
         prior_clips: float = 3.0,
         lora_rank: int = 8,
         lora_alpha: float = 16.0,
@@ -246,9 +246,9 @@ class Pretrained(Network):
             return weights.bmm(states.flatten(2).float()).view(states.shape[0], *states.shape[2:])
 
 
-def _is_by_speaker(normalise: str, *, can_be: bool) -> bool:
-    if normalise not in ("none", "speaker"):
-        raise UserError(f"model.net.normalise={normalise} is not known: use none or speaker")
+def _is_by_speaker(normalise: str | None, *, can_be: bool) -> bool:
+    if normalise not in (None, "none", "speaker"):
+        raise UserError(f"model.net.normalise={normalise} is not known: use null or speaker")
     if normalise == "speaker" and not can_be:
         raise UserError("model.net.normalise=speaker needs pooling=statistics, mode=frozen and store=true")
     return normalise == "speaker"
