@@ -247,7 +247,7 @@ class Pretrained(Network):
 
 
 def _is_by_speaker(normalise: str | None, *, can_be: bool) -> bool:
-    if normalise not in (None, "none", "speaker"):
+    if normalise not in (None, "speaker"):
         raise UserError(f"model.net.normalise={normalise} is not known: use null or speaker")
     if normalise == "speaker" and not can_be:
         raise UserError("model.net.normalise=speaker needs pooling=statistics, mode=frozen and store=true")
