@@ -3,7 +3,7 @@
 B: clips.  C: channels.  T: samples of the longest clip.  K: labels or targets.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ser_lightning.data.prepare.decoding import SILENT_PEAK, clipped_share, padded, peak, samples_of, stream_file
+from ser_lightning.inference.checked_weights import check_size, load_weights
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.prediction import Prediction, Segment, summarised
 from ser_lightning.inference.windows import Windows
@@ -23,7 +23,6 @@ from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.safe_instantiate import make_part
 
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
-_LARGEST_SETTING = 65_536  # of a network that is ours
 _POOL = 8 * _BATCH  # segments that are sorted by length together
 _MOST_SAMPLES = 800 * 16_000  # of either, unless one segment has more
 _Item = TypeVar("_Item")
@@ -63,13 +62,13 @@ class EmotionRecognizer(nn.Module):
         make = partial(make_part, source=str(checkpoint.path), trust=trust)
         self.frontend = make(model["frontend"], sample_rate_hz=self.sample_rate_hz)
         shape = {"n_mels": self.frontend.n_mels, "n_classes": self.task.n_outputs}
-        _check_size(model["net"], partial(make, model["net"], **shape), checkpoint)
+        check_size(model["net"], partial(make, model["net"], **shape), checkpoint)
         net = make(model["net"], **shape)
         self.net = net.to(memory_format=torch.channels_last)
         self.speaker_clips = model.get("speaker_clips", 1) if self.speaker_statistics is not None else 1
         self.readout: nn.Module = self.task.make_readout()
         self.n_parameters = sum(part.numel() for part in self.parameters() if part.requires_grad)
-        _load(self, checkpoint)
+        load_weights(self, checkpoint)
         self.eval().requires_grad_(False)
 
     @property
@@ -263,49 +262,3 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name} cannot be used here: PyTorch finds no GPU, use cpu")
     return device
-
-
-def _check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], checkpoint: Checkpoint) -> None:
-    """Make a network without its memory, to check that it is as large as the weights that are there for it.
-
-    Raises: UserError where it is not: what a file claims is bounded by what it holds.
-    """
-    misfit = UserError(f"{checkpoint.path} was made by another version: its weights fit no network here")
-    if any(isinstance(value, int) and value > _LARGEST_SETTING for value in description.values()):
-        raise misfit
-    if description.get("name") and not description.get("architecture"):
-        return  # the network is under another's weights, which are read from where they lie
-    held = {name[4:]: weight for name, weight in checkpoint.weights.items() if name.startswith("net.")}
-    n_made = 0
-
-    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        nonlocal n_made
-        n_made += 1
-        if n_made > 2 * len(held):  # some are shared, and registered more than once
-            raise misfit
-
-    hook = register_module_parameter_registration_hook(count)
-    try:
-        with torch.device("meta"):
-            claimed = make()
-    finally:
-        hook.remove()
-    try:
-        claimed.load_state_dict(held, assign=True)  # names and shapes are compared, nothing is copied
-    except (RuntimeError, LookupError, TypeError) as error:
-        raise misfit from error
-
-
-def _load(module: nn.Module, checkpoint: Checkpoint) -> None:
-    """Load the weights of front-end, network and readout; others belong to training.
-
-    Raises: UserError where they do not fit.
-    """
-    prefixes = ("net.", "frontend.", "readout.")
-    own = {name: tensor for name, tensor in checkpoint.weights.items() if name.startswith(prefixes)}
-    try:
-        module.load_state_dict(own)
-    except RuntimeError as error:
-        raise UserError(
-            f"{checkpoint.path} was made by another version: its weights fit no network here"
-        ) from error
