@@ -61,7 +61,7 @@ def predict(
 
     CKPT is the checkpoint of a run, or the run's directory. Recordings longer than one and a half windows are
     cut into segments. A file that cannot be read is named, the others are recognised, and the exit status is 1.
-    FILE may be - for stdout.
+    The FILE of --csv, --json and --jsonl may be - for stdout.
 
     For example: ser predict best.ckpt recordings/ --csv answers.csv
     """

@@ -14,7 +14,10 @@ _BY_FOLD = {"fold", "split_hash", "n_train", "n_val", "n_test"}  # of result.jso
 _MANY_LABELS = 12
 _LONGEST = 40  # letters of a value, where protocols are told apart
 _MOST_VALUES = 3
-_DEFAULTS = {"speaker_clips": 1}  # the tested clip alone; older results do not say so
+_DEFAULTS = {
+    "speaker_clips": 1,  # the tested clip alone; older results do not say so
+    "speaker_independent": "as the split says",
+}
 
 
 def sections(runs: Sequence[FinishedRun], *, separate: bool) -> list[list[FinishedRun]]:
@@ -75,13 +78,11 @@ def _facts(run: FinishedRun) -> dict[str, Any]:
     """Return what runs of one section have in common.
 
     Of a training, split and hash say which speakers are shared, in some folds perhaps, and older results only claim
-    it; a model tested on other clips may know them where another does not.
+    it; a model that was tested later, on other clips, may know them where another does not.
     """
-    tested_elsewhere = run.result.checkpoint is not None
+    knows_some = run.result.checkpoint is not None and not run.result.protocol.speaker_independent
     return {
-        name: value
-        for name, value in _protocol_facts(run).items()
-        if tested_elsewhere or name != "speaker_independent"
+        name: value for name, value in _protocol_facts(run).items() if knows_some or name != "speaker_independent"
     }
 
 
@@ -123,7 +124,7 @@ def _data(run: FinishedRun) -> str:
 
 def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
     names = dict.fromkeys(name for group in groups for name in _facts(group[0]))
-    facts = [_protocol_facts(group[0]) for group in groups]
+    facts = [_facts(group[0]) for group in groups]
     lines = []
     for name in names:
         values: dict[str, list[FinishedRun]] = {}

@@ -17,7 +17,7 @@ from ser_lightning.report.distribution import about_votes
 from ser_lightning.report.figures import draw_curves, read_history, task_of_history
 from ser_lightning.report.leakage import about_test, about_validation, is_unknown
 from ser_lightning.report.metric_style import written_scores
-from ser_lightning.report.protocol import corpora, known_of_speakers
+from ser_lightning.report.protocol import corpora, known_of_speakers, model_title
 from ser_lightning.report.subgroup_tables import robustness_table, subgroups_table
 from ser_lightning.report.task_figures import draw_figure
 from ser_lightning.report.task_tables import result_table
@@ -89,7 +89,7 @@ def _read_result(run_dir: Path) -> Result | Failure:
 
 def _title(result: Result | Failure, run_dir: Path) -> str:
     if isinstance(result, Result):
-        return f"{result.model.name} on {corpora(result.protocol.facts())}"
+        return f"{model_title(result.model)} on {corpora(result.protocol.facts())}"
     config = run_dir / "config.yaml"  # all that there is of a failed run
     settings = OmegaConf.load(config) if config.is_file() else OmegaConf.create()
     return str(OmegaConf.select(settings, "model.name") or "run")

@@ -22,6 +22,7 @@ from ser_lightning.evaluation.records import RegressionScores, Scores
 from ser_lightning.report import model_card_sentences, numbers
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.report.metric_style import Style
+from ser_lightning.report.protocol import model_title, without_folders
 from ser_lightning.report.table_cells import confused_with, markdown
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.finished import FinishedRun, read_run, why_not
@@ -96,12 +97,12 @@ def code(text: str, *, in_table: bool = False) -> Markup:
 def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
     result = run.result
     tested_on = _titles(result, test=True)
-    title = f"{run.model} on {_titles(result)}" + (f", tested on {tested_on}" if tested_on else "")
+    title = f"{model_title(result.model)} on {_titles(result)}" + (f", tested on {tested_on}" if tested_on else "")
     return {
         "front": Markup(yaml.safe_dump(_metadata(run, title), sort_keys=False, allow_unicode=True).rstrip()),
         "title": title,
         "model": run.model,
-        "corpora": result.corpora,
+        "corpora": [one.model_copy(update={"source": without_folders(one.source or "")}) for one in result.corpora],
         "corpus": result.protocol.corpus,
         "test_corpus": result.protocol.test_corpus,
         "where": f" of {tested_on}" if tested_on else "",
@@ -114,6 +115,7 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "network": list(model_card_sentences.network(run)),
         "protocol": list(model_card_sentences.protocol(run)),
         "n_resamples": bootstrap.N_RESAMPLES,
+        "fewest_speakers": bootstrap.FEWEST_SPEAKERS,
         **_OF_TASK[result.task](run),
         "val": result.metrics.val,
         "annotators": result.annotators or Annotators(),

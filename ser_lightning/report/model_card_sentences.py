@@ -6,7 +6,7 @@ from typing import Any
 
 from ser_lightning.report.distribution import about_votes
 from ser_lightning.report.leakage import about_validation
-from ser_lightning.report.protocol import known_of_speakers
+from ser_lightning.report.protocol import known_of_speakers, without_folders
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.runs.label_sources import MAJORITY, SOFT
 from ser_lightning.runs.result import Result
@@ -103,7 +103,7 @@ def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
     if (teacher := run.result.teacher) is not None:
         yield "learnt from", f"labels and the answers of a teacher, {teacher.name}"
     if (encoder := model.pretrained) is not None:
-        yield "built on", f"{encoder.name} ({encoder.mode}, {encoder.parameters:,} parameters)"
+        yield "built on", f"{without_folders(encoder.name)} ({encoder.mode}, {encoder.parameters:,} parameters)"
     yield "takes", f"speech in any common format, at any rate, channels averaged; {_frontend(settings)}"
     task = run.result.predicts
     yield "gives", f"a probability for each of {task.summary}" if task.labels else f"a number each: {task.summary}"

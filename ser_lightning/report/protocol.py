@@ -1,9 +1,11 @@
 """A result's protocol in words: corpora, labels, and what was known of each speaker."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ser_lightning.runs.label_sources import MAJORITY, SOFT
+from ser_lightning.runs.result_parts import Model
 
 _NAMES = {"selection": "epoch selection", "speaker_clips": "clips known per speaker"}
 _LABEL_SOURCES = {
@@ -45,3 +47,14 @@ def known_of_speakers(n_clips: int | str | None) -> str | None:
         return None
     clips = "all their clips" if n_clips == "all" else f"{n_clips} of their clips"
     return f"each speaker known from {clips}, without labels"
+
+
+def model_title(model: Model) -> str:
+    """Return what a model is called in titles: by the encoder it is built on, if there is one."""
+    built_on = model.pretrained
+    return f"{without_folders(built_on.name)}, {built_on.mode}," if built_on is not None else model.name
+
+
+def without_folders(text: str) -> str:
+    """Return a text in which absolute paths are their last part: the rest says where things lie on one machine."""
+    return re.sub(r"(?<!\S)/\S*/(?=\S)", "", text)

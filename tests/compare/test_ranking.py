@@ -518,3 +518,14 @@ def test_with_few_speakers_the_smallest_p_that_is_possible_is_said(tmp_path, com
     assert said_of_it in " ".join(said([comparison]).split())
     assert json.loads(to_json([comparison]))["comparisons"][0]["pairs"][0]["smallest_p"] == 0.0625
     assert not any("smallest p" in line for line in compared.warnings)  # of eight speakers
+
+
+def test_an_evaluation_of_the_runs_own_test_stands_beside_its_training(tmp_path):
+    make_run(tmp_path / "trained")
+    tested = {"path": "best.ckpt", "sha256": 64 * "0", "temperature": 1.0}
+    make_run(tmp_path / "tested", checkpoint=tested)
+    make_run(tmp_path / "known", checkpoint=tested, protocol={"speaker_independent": False})
+    (together,) = compare(read_runs([tmp_path / "trained", tmp_path / "tested"]))
+    assert together.protocol["speaker_independent"] == "yes"
+    with pytest.raises(UserError, match=r"speaker.independent: as the split says in .*trained.*, no in .*known"):
+        compare(read_runs([tmp_path / "trained", tmp_path / "known"]))

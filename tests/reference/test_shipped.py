@@ -70,7 +70,7 @@ def test_each_fold_has_the_clips_of_its_split_by_todays_rule(path):
         update={"protocol": runs[0].result.protocol.model_copy(update={"split_hash": "changed"})}
     )
     with pytest.raises(UserError, match="split_hash changed"):
-        _check_split([replace(runs[0], result=wrong)], others)
+        _check_split([replace(runs[0], result=wrong), *runs[1:]], others)
 
 
 def test_the_leaderboard_is_current():

@@ -112,7 +112,7 @@ def test_a_single_speaker_gives_no_intervals(tmp_path):
     (tmp_path / "config.yaml").write_text("{}")
     (tmp_path / "result.json").write_text(json.dumps(result))
     text = write_card(tmp_path).read_text()
-    assert cells(text, "**this model**")[0][2] == "–" and "With a single speaker" in text
+    assert cells(text, "**this model**")[0][2] == "–" and "With 1 speaker there" in flat(text)
 
 
 def test_the_protocol_is_told_in_words(tmp_path):
@@ -222,6 +222,19 @@ def test_calibration_and_annotators_are_told_where_they_are_known(tmp_path):
 def test_it_says_what_clips_are_normalised_by(tmp_path, frontend, net, said):
     (tmp_path / "checkpoints").mkdir()
     assert said in card_of(tmp_path, {"model": {"name": "cnn", "frontend": frontend, "net": net}})
+
+
+def test_it_names_no_place_on_a_machine_and_the_encoder_in_its_title(tmp_path):
+    encoder = {
+        "name": "/home/anna/whisper-tiny",
+        "family": "whisper",
+        "mode": "frozen",
+        "digest": "0",
+        "parameters": 9,
+    }
+    listed = [{"name": "mine", "title": "mine", "licence": "none", "source": "the list /home/anna/my.csv"}]
+    text = card_of(tmp_path, model={"name": "pretrained", "parameters": 1, "pretrained": encoder}, corpora=listed)
+    assert "# whisper-tiny, frozen, on mine" in text and "the list my.csv" in text and "/home" not in text
 
 
 def test_it_says_how_to_use_it_and_what_not_to_use_it_for(tmp_path):
