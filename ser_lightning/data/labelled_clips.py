@@ -168,6 +168,7 @@ class LabelledClips:
         unknown = sum(not clip.speaker_is_known for clip in self.manifest)
         others = {
             self.task.left_out: unlabelled,
+            "tied_votes": int((~self.testable).sum()),
             "unknown_speaker": unknown,
             self.long_clips.warning: len(self.long),
         }

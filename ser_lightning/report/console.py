@@ -27,7 +27,7 @@ from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.terminal import SafeConsole
 
 _NOT_LOGGED = (  # that preparation does not log
-    *("left_out_by_label", "left_out_without_value"),
+    *("left_out_by_label", "left_out_without_value", "tied_votes"),
     *("unknown_speaker", "outside_split"),
 )
 

@@ -12,6 +12,10 @@ _WORDS = {  # kind -> of one, and of several
     "excluded": ("file that could not be used, left out", "files that could not be used, left out"),
     "left_out_by_label": ("clip without a label here, left out", "clips without a label here, left out"),
     "left_out_without_value": ("clip without a value of every target, left out", "clips without a value, left out"),
+    "tied_votes": (
+        "clip without a majority of votes, used in training alone",
+        "clips without a majority of votes, used in training alone",
+    ),
     "outside_split": ("clip that this split does not use", "clips of parts that this split does not use"),
     "unknown_speaker": (
         "clip of an unknown speaker: no claim about speakers covers it",

@@ -146,6 +146,7 @@ def test_a_corpus_is_taught_what_listeners_heard(cremad_root, voted, labels, n_c
     assert data.protocol()["label_source"] == labels
     assert data.protocol()["n_test"] == n_test  # without the four ties on fear
     assert data.clips.warnings().get("left_out_by_label", 0) == 96 - n_clips
+    assert data.clips.warnings().get("tied_votes", 0) == n_clips - 80
     batch = next(iter(data.train_dataloader()))
     assert batch.target.sum(1).tolist() == pytest.approx([1.0] * len(batch.target))
     annotators = data.clips.annotator_scores(data.split.test)
