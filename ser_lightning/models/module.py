@@ -197,6 +197,11 @@ class EmotionModule(LightningModule):
             if self.augment.waveform or self.augment.features or self.augment.mixup is not None:
                 log.info("cached features are of clips as they are: augmentation needs model.net.store=false")
 
+    @property
+    def is_cached(self) -> bool:
+        """Return whether the network computes from cached features."""
+        return self._forward_cached is not None
+
     def join_pieces(self, clip_of_piece: np.ndarray, label_of_clip: np.ndarray) -> None:
         """Validate clips (N,) by the joined answers for their pieces (P,), where they are cut into any."""
         self._clip_of_piece = torch.from_numpy(clip_of_piece).to(self.device)

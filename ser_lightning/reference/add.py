@@ -1,7 +1,6 @@
 """Make the file of a reference from finished runs, and refuse those that nobody could compare with."""
 
 import getpass
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
@@ -18,7 +17,16 @@ from ser_lightning.data.splits.official import OfficialParts
 from ser_lightning.data.splits.rules import SpeakerParts
 from ser_lightning.data.splits.split import split
 from ser_lightning.evaluation.metrics import confusion, scores
-from ser_lightning.reference.files import MOST_BYTES, SHIPPED, Reference, pack, read_reference, unpack
+from ser_lightning.reference.files import (
+    MOST_BYTES,
+    NAME,
+    SHIPPED,
+    Reference,
+    check_scores,
+    pack,
+    read_reference,
+    unpack,
+)
 from ser_lightning.reference.record import kept_settings
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.finished import FinishedRun, why_not
@@ -33,8 +41,6 @@ from ser_lightning.utils.nested import differing
 from ser_lightning.utils.safe_instantiate import make_part
 from ser_lightning.utils.text import as_file_name
 
-TOLERANCE = 1e-3  # of scores that are read back
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _ONE_FOLD = (SpeakerParts, OfficialParts)  # splits that have no other
 
 
@@ -45,7 +51,7 @@ def add(
 
     Raises: UserError that says what is wrong with the runs, and what to do.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UserError(f"--name {name}: up to 40 small letters, digits, - and _, the first no sign")
     folder = _folder(to)
     runs = _read(folders)
@@ -62,10 +68,12 @@ def add(
     if len(data) > MOST_BYTES:
         raise UserError(f"{path.name} would have {len(data):,} bytes, and may have {MOST_BYTES:,}: add fewer seeds")
     reference = unpack(data, path.name)
-    _check_scores(runs, reference.runs)
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_bytes(data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror or error}): name a folder with --to") from error
     return path, reference
 
 
@@ -102,6 +110,10 @@ def _check_run(run: FinishedRun) -> None:
         raise UserError(f"{run.path} does not say what its training shares with its test: train it again")
     if not protocol.speaker_independent or any(leakage.get(pair) for pair in (TRAIN_TEST, VAL_TEST)):
         raise UserError(f"{run.path} was tested on speakers or sounds of its training: choose another data.split")
+    try:
+        check_scores(result, run.truth, run.predicted)
+    except ValueError as error:
+        raise UserError(f"{run.path} can be no reference: {error}: test it again") from error
     corpus, n_clips = _corpus_in_full(protocol), _n_clips(protocol)
     if corpus is not None and corpus.n_clips is not None and n_clips != corpus.n_clips:
         remedy = f"`ser data audit {corpus.name}` says what is missing"
@@ -215,16 +227,6 @@ def _predictions(run: FinishedRun) -> Predictions:
         probabilities=read.probabilities[order],
         names=read.names,
     )
-
-
-def _check_scores(runs: Sequence[FinishedRun], read_back: Sequence[FinishedRun]) -> None:
-    """Check that scores of every run, and of all folds together, are what was read back. Raises: UserError."""
-    for run, again in zip(runs, read_back, strict=True):
-        recorded, made = run.result.metrics.test, pooled_scores([again])
-        if any(abs(getattr(recorded, name) - made[name]) > TOLERANCE for name in made):
-            raise UserError(f"{run.path}: its predictions do not give the scores of its result.json: test it again")
-    whole, again_whole = pooled_scores(runs), pooled_scores(read_back)
-    assert all(abs(whole[name] - again_whole[name]) <= TOLERANCE for name in whole)
 
 
 def pooled_scores(runs: Sequence[FinishedRun]) -> dict[str, float]:

@@ -12,6 +12,8 @@ K: labels.  L: bytes of the longest id.
 
 import io
 import json
+import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ser_lightning.evaluation.metrics import confusion, scores
 from ser_lightning.reference.record import kept_result, kept_settings, refuse_places
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.runs.result import Result, parse_record
@@ -30,6 +33,10 @@ from ser_lightning.utils.files import read_bytes
 SHIPPED = Path(__file__).parent
 MOST_BYTES, MOST_BYTES_IN_ALL = 150_000, 4_000_000
 LARGEST_ERROR = 1.5 / 255  # of a probability: half a step, and a step where two would be the highest
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+TOLERANCE = 1e-3  # of scores that are read back
+_SCORES = ("uar", "accuracy", "macro_f1")
+_MOST_BYTES_UNPACKED = 20_000_000
 _FORMAT = 1
 _STEPS = 255
 
@@ -100,10 +107,13 @@ def pack(
 def unpack(data: bytes, file_name: str) -> Reference:
     """Read what `pack` made. Raises: UserError for anything else."""
     try:
+        _refuse_swelling(data)
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             record = json.loads(arrays["record"].tobytes())
             if record["format"] > _FORMAT:
                 raise UserError(f"{file_name} is of a later version than this: update ser_lightning")
+            if not isinstance(record["settings"], dict) or not NAME.fullmatch(record["name"]):
+                raise ValueError("its settings or its name are none")
             letters, speakers = np.ascontiguousarray(arrays["ids"].T), np.array(record["speakers"])
             ids = np.array([row.tobytes().rstrip(b"\0").decode() for row in letters])
             truth, codes = arrays["truth"].astype(np.int64), arrays["codes"]
@@ -122,6 +132,25 @@ def unpack(data: bytes, file_name: str) -> Reference:
         raise UserError(f"{file_name} is no reference, or a damaged one ({first_line(error)})") from error
     complete = bool(record["complete"])
     return Reference(name=name, complete=complete, runs=runs, probabilities=probabilities, n_bytes=len(data))
+
+
+def _refuse_swelling(data: bytes) -> None:
+    """Raise ValueError for an archive that would become far larger than any reference, or is packed otherwise."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+    if sum(entry.file_size for entry in entries) > _MOST_BYTES_UNPACKED:
+        raise ValueError("it holds too much")
+    if any(entry.compress_type not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED) for entry in entries):
+        raise ValueError("it is packed in another way")
+
+
+def check_scores(result: Result, truth: NDArray, predicted: NDArray) -> None:
+    """Raise ValueError where the test scores of a result are not those of its predictions."""
+    labels = result.predicts.outputs
+    made = scores(confusion(truth, predicted, len(labels)), labels)
+    recorded = result.metrics.test
+    if any(abs(getattr(recorded, name) - getattr(made, name)) > TOLERANCE for name in _SCORES):
+        raise ValueError("its predictions do not give the scores that it says")
 
 
 def _read_run(
@@ -145,6 +174,7 @@ def _read_run(
         names=result.predicts.outputs,
     )
     result.check_predictions(predictions)
+    check_scores(result, truth, predictions.predicted)
     return FinishedRun(
         path=Path(f"{file_name}:fold{result.protocol.fold}-seed{result.seed}"),
         result=result,

@@ -267,4 +267,4 @@ class RichProgress(RichProgressBar):
 
 def progress() -> ProgressBar:
     """Return a progress bar on a terminal, plain lines elsewhere."""
-    return RichProgress() if sys.stdout.isatty() else PlainProgress()
+    return RichProgress() if sys.stdout is not None and sys.stdout.isatty() else PlainProgress()

@@ -26,6 +26,7 @@ from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.progress import track
 from ser_lightning.utils.safe_instantiate import check_description, with_current_names
 
+_PARTS = {"_target_", "frontend", "net"}
 _BATCH_SIZE = 32
 
 
@@ -125,7 +126,8 @@ def read_teacher(path: str | None) -> Teacher | None:
         stamp, weights = content["ser_lightning"], content["state_dict"]
         model = stamp["config"]["model"]
         name = str(model["name"])
-        if not all(map(torch.is_tensor, weights.values())) or not {"_target_", "frontend", "net"} <= model.keys():
+        others = [name for name, value in weights.items() if not torch.is_tensor(value)]
+        if not all(name.endswith("_extra_state") for name in others) or not model.keys() >= _PARTS:
             raise ValueError("its weights or its config are none")
         task_of(stamp)
         TrainingRecord.from_stamp(stamp)

@@ -119,8 +119,6 @@ def _run_and_record(config: DictConfig, run: RunDirectory) -> Result:
         result = make_result(**_train_and_test(config, run), **facts())
         _illustrate(run, result)
         write_record(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
-        wandb_run.finish(exit_code=0)
-        return result
     except BaseException as error:
         run.release_reserve()
         failure = Failure(reason=why(error), **facts())
@@ -128,6 +126,8 @@ def _run_and_record(config: DictConfig, run: RunDirectory) -> Result:
         _illustrate(run, failure)
         wandb_run.finish(exit_code=1)
         raise
+    wandb_run.finish(exit_code=0)  # whatever stops it, the run is finished
+    return result
 
 
 def _print_summary(run: RunDirectory, *, data_warnings_said: bool = False) -> None:

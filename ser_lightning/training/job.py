@@ -103,6 +103,7 @@ def start(main: Callable[[], None]) -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # leaves its errors to us
         with as_far_as_it_is_read():
             main()
+        signals.ignore()  # nothing is left to be ended in order
         finished = not multirun  # launchers have processes of their own
     except (HydraException, OmegaConfBaseException, UserError) as error:
         if shows_traceback:

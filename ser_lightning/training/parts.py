@@ -43,7 +43,8 @@ def cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataMod
 def fit_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
     """Estimate what a module normalises clips by, from the training clips or those of each speaker in a part.
 
-    A network that normalises by speaker does so by its cached features: `cache_features` comes first.
+    A network that normalises by speaker does so by its cached features: `cache_features` comes first, else all
+    statistics come from the clip alone.
     """
     frontend: Any = module.frontend
     net: Any = module.net
@@ -57,7 +58,7 @@ def fit_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
     if getattr(frontend, "training_statistics", None) is not None:
         of_training = moments(split.train, "training statistics")
         frontend.training_statistics.copy_(pooled(of_training, [clips.pieces_of(split.train)])[0])
-    if module.speaker_statistics is not None:
+    if module.speaker_statistics is not None and (frontend.speaker_statistics is not None or module.is_cached):
         of_front = frontend.speaker_statistics is not None
         everyone = {*split.train, *split.val, *split.test}
         module.speaker_statistics.fit(

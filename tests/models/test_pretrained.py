@@ -624,6 +624,22 @@ def test_a_probe_that_cannot_know_speakers_says_why(tiny, override, complaint):
         make_module(tiny(*override), task=Classification(("a", "b")), sample_rate_hz=RATE_HZ)
 
 
+def test_a_probe_can_be_a_teacher(tiny, probe, tmp_path):
+    run = RunDirectory(tmp_path / "student")
+    overrides = [text for text in probe.read_overrides() if text.startswith("data")]
+    root = tiny().data.root
+    small = ["model.net.channels=[4,4]", "trainer.max_epochs=1", "logger=none", "data=cremad", f"data.root={root}"]
+    train(config("model=cnn", *small, *overrides, f"model.teacher={probe.path}"), run)
+    assert result_of(run)["teacher"]["name"] == "pretrained"
+
+
+def test_a_probe_that_knows_speakers_tries_a_batch_without_encoding_all(tiny, encoded, tmp_path):
+    before = len(encoded)
+    more = ["model.net.pooling=statistics", "model.net.normalise=speaker", "trainer.fast_dev_run=true"]
+    train(tiny(*more), RunDirectory(tmp_path / "run"))
+    assert 0 < len(encoded) - before < 96
+
+
 def test_what_is_said_of_a_probe(probe, home):
     told = result_of(probe)["model"]
     assert told["parameters"] < told["pretrained"]["parameters"]

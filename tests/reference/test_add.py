@@ -71,14 +71,20 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     def changed(**changes):
         return {**parts, "record": np.frombuffer(json.dumps({**record, **changes}).encode(), np.uint8)}
 
+    forged = json.loads(json.dumps(record["runs"][0]))
+    forged["metrics"]["test"]["uar"] = 0.99
     for other, said in (
         ({"codes": parts["codes"][1:]}, "do not fit together"),
         ({"codes": 255 - parts["codes"]}, "confusion matrix"),
         ({"codes": np.array([object()])}, "allow_pickle=False"),
         (changed(runs=record["runs"][:1]), "do not fit together"),
         (changed(format=2), "later version"),
+        (changed(settings=None), "its settings or its name"),
+        (changed(name="a|b"), "its settings or its name"),
+        (changed(runs=[forged, *record["runs"][1:]]), "do not give the scores"),
+        ({"more": np.zeros(21_000_000, np.uint8)}, "it holds too much"),
     ):
-        np.savez(path, **{**parts, **other})
+        np.savez_compressed(path, **{**parts, **other})
         with pytest.raises(UserError, match=said):
             read_reference(path)
     with pytest.raises(UserError, match="no reference"):
@@ -197,10 +203,11 @@ def test_a_file_that_is_too_large_is_refused(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.npz"))
 
 
-def test_predictions_that_are_not_the_results_are_refused(tmp_path):
+@pytest.mark.parametrize("score", ["uar", "macro_f1"])
+def test_predictions_that_are_not_the_results_are_refused(tmp_path, score):
     made = make_run(tmp_path / "run")
     result = json.loads((made / "result.json").read_text())
-    result["metrics"]["test"]["uar"] += 0.002
+    result["metrics"]["test"][score] += 0.002
     (made / "result.json").write_text(json.dumps(result))
     with pytest.raises(UserError, match="do not give the scores"):
         add([made], "base", to=tmp_path)

@@ -242,6 +242,17 @@ def test_a_run_that_ends_before_its_pictures_are_there_is_not_finished(tiny, tmp
     assert (run.checkpoints / "model_card.md").is_file()
 
 
+def test_a_run_that_is_stopped_once_it_is_finished_stays_so(tiny, tmp_path, monkeypatch):
+    def stopped(exit_code):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ser_lightning.tracking.run.finish", stopped)
+    run = RunDirectory(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), run)
+    assert run.read_result().plain()["status"] == "finished"
+
+
 def test_a_disk_that_is_full_after_training_is_said_in_words_with_what_could_not_be_written(
     tiny, tmp_path, monkeypatch
 ):
