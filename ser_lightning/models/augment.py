@@ -3,6 +3,7 @@
 B: clips.  T: samples.  M: mel bins.  F: frames.  K: classes.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,26 @@ class Gain(nn.Module):
         gain_db = torch.empty(len(waveform), 1, device=waveform.device).uniform_(*self._range_db)
         chosen = torch.rand_like(gain_db) < self._p
         return waveform * torch.where(chosen, 10 ** (gain_db / 20), 1.0)
+
+
+class WhiteNoise(nn.Module):
+    """Add white noise to each clip at its own random level, dB below full scale: (B, T) -> (B, T)."""
+
+    def __init__(self, *, min_level_db: float = -80.0, max_level_db: float = -50.0, p: float = 0.5):
+        super().__init__()
+        check("WhiteNoise: ", at_most=0, max_level_db=max_level_db)
+        _check_range("WhiteNoise", min_level_db=min_level_db, max_level_db=max_level_db, p=p)
+        self._range_db = (min_level_db, max_level_db)
+        self._p = p
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """``waveform`` is float; full scale is ±1."""
+        if not self.training:
+            return waveform
+        level_db = torch.empty(len(waveform), 1, device=waveform.device).uniform_(*self._range_db)
+        chosen = torch.rand_like(level_db) < self._p
+        peak = math.sqrt(3) * torch.where(chosen, 10 ** (level_db / 20), 0.0)  # of a uniform distribution
+        return torch.addcmul(waveform, torch.empty_like(waveform).uniform_(-1, 1), peak)
 
 
 class TimeStretch(nn.Module):

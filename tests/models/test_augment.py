@@ -12,6 +12,7 @@ from ser_lightning.models.augment import (
     Mixup,
     SpecAugment,
     TimeStretch,
+    WhiteNoise,
 )
 from ser_lightning.utils.errors import UserError
 
@@ -35,6 +36,17 @@ def test_nothing_happens_in_eval(step):
     x = features()
     same, frames = step.eval()(x, FRAMES)
     assert same is x and frames is FRAMES
+
+
+def test_noise_lies_at_its_level_and_differs_by_clip():
+    x = torch.rand(400, 2_000) / 10
+    added = WhiteNoise(min_level_db=-70, max_level_db=-50, p=0.5)(x) - x
+    level_db = 10 * added.square().mean(1).log10()
+    chosen = level_db > -100
+    assert 150 < chosen.sum() < 250
+    assert -71 < level_db[chosen].min() < -68 and -52 < level_db[chosen].max() < -49
+    assert added[chosen].mean(1).abs().max() < 1e-3
+    assert WhiteNoise(p=1).eval()(x) is x
 
 
 def test_gain_stays_in_its_range_and_differs_by_clip():
@@ -147,6 +159,7 @@ def test_steps_run_in_order_and_can_be_switched_off():
     ("make", "said"),
     [
         (lambda: Gain(min_gain_db=3, max_gain_db=-3), "Gain: min_gain_db=3 lies above max_gain_db=-3"),
+        (lambda: WhiteNoise(max_level_db=3), "WhiteNoise: max_level_db=3 is out of range"),
         (lambda: Gain(p=1.5), "Gain: p=1.5 is out of range: it must be a number, at least 0 and at most 1"),
         (lambda: TimeStretch(min_rate=0), "TimeStretch: min_rate=0 .*above 0"),
         (lambda: ClipTimeStretch(min_rate=2), "TimeStretch: min_rate=2 lies above max_rate=1.15"),

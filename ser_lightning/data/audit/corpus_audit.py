@@ -137,7 +137,7 @@ def audit(
     """
     manifest, reports = clips.manifest, clips.reports
     if not len(manifest):
-        raise UserError(f"no clip of {clips.title} has a label: look at data.label_map")
+        raise UserError(f"no clip of {clips.title} has a label: look at data.label_map, and, of votes, at ties")
     expected = _Expected.of(clips)
     labels = _audit_labels(manifest, clips.labels, expected.clips_by_label)
     duplicates = tuple(_duplicate(manifest, group) for group in manifest.same_sound())
