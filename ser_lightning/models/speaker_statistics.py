@@ -90,7 +90,7 @@ class SpeakerStatistics(nn.Module):
             self._by_single_clip = self.from_single_clips(clips)
         self.place(clips, [(training, None), (evaluated, n_clips)])
 
-    def place(self, clips: SomeMoments, parts: Iterable[tuple[Sequence[Sequence[int]], int | None]]) -> None:
+    def place(self, clips: SomeMoments, parts: Sequence[tuple[Sequence[Sequence[int]], int | None]]) -> None:
         """Keep statistics for `look_up`: of ``speakers, n_clips`` of each part as `estimate` takes them."""
         n_rows = 1 + max((row for speakers, _ in parts for rows in speakers for row in rows), default=-1)
         group_of_clip = torch.full((n_rows,), -1)
