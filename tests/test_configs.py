@@ -58,9 +58,3 @@ def test_synthetic_speech_is_made_once_and_called_synthetic(capsys):
     assert len(set(data.manifest.column("speaker"))) == 24
     assert data.clips.warnings() == {}
     assert min(row.duration_s for row in data.manifest) > 0.5
-
-
-@pytest.mark.parametrize(("overrides", "pool"), [([], 1), (["data=cremad"], 1), (["data.pool_batches=4"], 4)])
-def test_a_pretrained_models_batches_are_at_random_unless_told(overrides, pool):
-    assert compose_config("model=pretrained", *overrides).data.pool_batches == pool
-    assert compose_config("model=cnn").data.pool_batches == 16

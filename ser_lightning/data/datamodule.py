@@ -65,7 +65,7 @@ class EmotionDataModule(LightningDataModule):
         batch_size: int = 32,
         eval_batch_size: int = 64,
         batch_seconds: float | None = None,
-        pool_batches: int = 16,
+        pool_batches: int = 1,
         num_workers: int = 0,
         seed: int = 0,
     ):

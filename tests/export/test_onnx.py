@@ -209,7 +209,7 @@ def failure(capsys, *arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [*(name for name in names_in("model") if name not in ("opensmile", "pretrained")), "cnn experiment=level_free"],
+    [*(name for name in names_in("model") if name not in ("opensmile", "pretrained")), "cnn experiment=by_speaker"],
 )
 def test_every_network_can_be_exported(name, cremad_root, tmp_path):
     checkpoint = make_telling_checkpoint(tmp_path / "best.ckpt", cremad_root, *f"model={name}".split())
