@@ -34,7 +34,7 @@ def tiny(cremad_root):
 
 def test_the_average_of_the_weights_is_what_is_kept(tiny, tmp_path):
     newest, averaged = RunDirectory(tmp_path / "newest"), RunDirectory(tmp_path / "averaged")
-    train(tiny(), newest)
+    train(tiny("callbacks.average_weights=null"), newest)
     train(tiny("callbacks.average_weights.epochs=2"), averaged)
     kept = [torch.load(run.last, weights_only=True) for run in (newest, averaged)]
     assert all(
