@@ -79,7 +79,7 @@ class LengthBuckets(Sampler[list[int]]):
         batch_size: int,
         shuffle: bool,
         batch_seconds: float | None = None,
-        pool_batches: int = 1,
+        pool_batches: int = 16,
         seed: int = 0,
         rank: int = 0,
         n_ranks: int = 1,

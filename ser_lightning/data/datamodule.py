@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class EmotionDataModule(LightningDataModule):
-    """Opens corpora, splits them, and serves length-bucketed batches.
+    """Opens corpora, splits them, and serves batches.
 
     Args:
         sources: the corpora.
@@ -65,7 +65,7 @@ class EmotionDataModule(LightningDataModule):
         batch_size: int = 32,
         eval_batch_size: int = 64,
         batch_seconds: float | None = None,
-        pool_batches: int = 1,
+        pool_batches: int = 16,
         num_workers: int = 0,
         seed: int = 0,
     ):

@@ -126,8 +126,9 @@ def _frontend(settings: Mapping[str, Any]) -> str:
     if "n_mels" not in frontend or "hop_samples" not in frontend:
         return "the network is run on the waveform itself" + _NORMALISED.get(str(net.get("normalise")), "")
     normalised = _NORMALISED.get(str(frontend.get("normalise")), "")
+    cut = "" if frontend.get("speech_margin") is None else ", cut to its speech"
     step = frontend["hop_samples"] * frontend.get("average_frames", 1)
-    return f"the network is run on {frontend['n_mels']} mel bands, a frame every {step} samples{normalised}"
+    return f"the network is run on {frontend['n_mels']} mel bands, a frame every {step} samples{cut}{normalised}"
 
 
 def environment(result: Result) -> Iterator[tuple[str, str]]:

@@ -179,7 +179,10 @@ class AverageWeights(WeightAveraging):
             super().on_validation_epoch_end(trainer, pl_module)
 
     def _average(self, average: Tensor, current: Tensor, n_averaged: Tensor) -> Tensor:
-        return average + (current - average) * self._weight  # exactly what it was, where both are the same
+        if not average.is_floating_point():  # a batch norm's count of batches
+            return current
+        moved = average + (current - average) * self._weight
+        return torch.where(current == average, average, moved)  # an infinite one stays as it is, too
 
 
 class FirstCheckpoint(Callback):

@@ -39,8 +39,8 @@ def test_epochs_differ_and_repeat():
     assert epoch(3) != epoch(3, seed=8)
 
 
-def test_little_is_padding():
-    batches = list(buckets())
+def test_little_is_padding_where_batches_are_sorted_together():
+    batches = list(buckets(pool_batches=16))
     padded = sum(LENGTHS[batch].max() * len(batch) for batch in batches)
     at_random = [ROWS[start : start + 32] for start in range(0, len(ROWS), 32)]
     padded_at_random = sum(LENGTHS[batch].max() * len(batch) for batch in at_random)

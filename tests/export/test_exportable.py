@@ -17,7 +17,7 @@ from ser_lightning.training.experiment import make_module
 
 RATE_HZ = 16_000
 FRONTENDS = {
-    "default": {"window_samples": 1024, "hop_samples": 200, "average_frames": 2},
+    "standard": {"window_samples": 1024, "hop_samples": 200, "average_frames": 2},
     "short": {"window_samples": 400, "hop_samples": 256},
     "reflect": {"n_fft": 2048, "window_samples": 2048, "hop_samples": 512, "pad_mode": "reflect"},
     "min_max": {"normalise": "min_max", "mel_scale": "slaney"},

@@ -19,7 +19,7 @@ LENGTHS = torch.tensor([40_000, 31_007, 16_000, 1_600])  # down to 0.1 s
 MODELS = [
     *names_in("model"),
     "cnn experiment=by_speaker",
-    *(f"cnn model.net.pooling={name}" for name in POOLINGS if name != "mean_max"),
+    *(f"cnn model.net.pooling={name}" for name in POOLINGS if name != "attentive"),
 ]
 # how a model is learnt by heart where the usual way is slow or fails; 32 of the notebook's frames hold those clips
 BY_HEART = {

@@ -214,7 +214,12 @@ def test_calibration_and_annotators_are_told_where_they_are_known(tmp_path):
 @pytest.mark.parametrize(
     ("frontend", "net", "said"),
     [
-        ({**MEL, "normalise": "training"}, {}, "without their level, normalised by the training clips"),
+        ({**MEL, "normalise": "training"}, {}, "samples, without their level, normalised by the training clips"),
+        (
+            {**MEL, "normalise": "training", "speech_margin": 4},
+            {},
+            "samples, cut to its speech, without their level",
+        ),
         ({**MEL, "normalise": "speaker"}, {}, "samples, normalised by speaker statistics"),
         ({}, {"normalise": "speaker"}, "the waveform itself, normalised by speaker statistics"),
     ],

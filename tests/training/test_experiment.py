@@ -16,7 +16,7 @@ from wandb_log import read_run
 from ser_lightning import load_model
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training import experiment
-from ser_lightning.training.callbacks import RichProgress
+from ser_lightning.training.callbacks import AverageWeights, RichProgress
 from ser_lightning.training.experiment import train
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import written_whole
@@ -160,6 +160,16 @@ def test_a_broken_run_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch
             return [row | {"train/clips_per_s": ""} for row in csv.DictReader(file)]
 
     assert learnt(broken) == learnt(whole)
+
+
+def test_an_average_of_weights_leaves_counts_and_what_does_not_change():
+    average = AverageWeights(epochs=1)
+    average._weight = 0.5
+    count, bounds = torch.tensor(2**24 + 1), torch.tensor([torch.inf, 1.0])
+    assert average._average(count - 1, count, torch.tensor(1)) == count
+    assert torch.equal(
+        average._average(bounds, torch.tensor([torch.inf, 2.0]), torch.tensor(1)), bounds + 0.5 * bounds.isfinite()
+    )
 
 
 def test_what_was_validated_while_training_is_not_validated_again_and_would_give_the_same(
@@ -399,7 +409,8 @@ def test_the_notebooks_protocol(cremad_root, name):
     assert cfg.data.split == "random"
     assert cfg.data.splits.random.val_fraction == 0
     assert cfg.data.splits.random.n_folds == 5
-    assert cfg.data.batch_size == 32
+    assert (cfg.data.batch_size, cfg.data.pool_batches) == (32, 1)
+    assert cfg.callbacks.average_weights is None
     assert (cfg.trainer.max_epochs, cfg.model.optimizer.lr) == {"notebook_cnn": (10, 1e-3)}.get(name, (15, 2.5e-4))
     assert cfg.callbacks.best_checkpoint is None and cfg.model.scheduler is None and cfg.model.augment is None
     assert cfg.trainer.gradient_clip_val is None
