@@ -152,7 +152,7 @@ class BareStep:
         augment = _seconds(
             lambda n: (
                 augmentation.on_waveform(batches[n].waveform),
-                augmentation.on_features(*features[n], targets[n]),
+                augmentation.on_features(features[n][0], features[n][1], targets[n]),
             ),
             len(batches),
         )
