@@ -58,3 +58,9 @@ def test_synthetic_speech_is_made_once_and_called_synthetic(capsys):
     assert len(set(data.manifest.column("speaker"))) == 24
     assert data.clips.warnings() == {}
     assert min(row.duration_s for row in data.manifest) > 0.5
+
+
+@pytest.mark.parametrize(("overrides", "pool"), [([], 1), (["data=cremad"], 1), (["data.pool_batches=4"], 4)])
+@pytest.mark.parametrize("model", ["cnn", "pretrained"])
+def test_batches_are_at_random_unless_told(model, overrides, pool):
+    assert compose_config(f"model={model}", *overrides).data.pool_batches == pool
