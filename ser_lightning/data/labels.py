@@ -58,8 +58,13 @@ def check_labels(labels: Sequence[str], *, fewest: int = 2) -> Sequence[str]:
 def read_label_map(given: Mapping[str, str | None]) -> dict[str, str]:
     """Return a label map with its names normalised, as those of clips are; null stands for "drop".
 
-    Raises: UserError for an emotion with two rules, and for labels that one label may be meant by.
+    Raises: UserError for what is no map, an emotion with two rules, and labels that one label may be meant by.
     """
+    if not isinstance(given, Mapping):
+        raise UserError(
+            f"data.label_map={given} is no map: data/label_map=six takes that of conf/data/label_map, and "
+            "+data.label_map.NAME=LABEL adds a rule"
+        )
     label_map: dict[str, str] = {}
     for emotion, label in given.items():
         name, joint = normalise(str(emotion)), DROP if label is None else normalise(str(label))

@@ -100,7 +100,8 @@ def save(figure: Figure, path: Path) -> None:
     drawn = np.asarray(canvas.buffer_rgba())  # (height, width, 4)
     is_drawn = drawn.view(np.uint32)[..., 0] != 0xFFFFFFFF  # not white: a pixel is compared as one number
     rows, columns = np.flatnonzero(is_drawn.any(axis=1)), np.flatnonzero(is_drawn.any(axis=0))
-    leaves = not rows.size or is_drawn[[0, -1]].any() or is_drawn[:, [0, -1]].any()
+    box, (width, height) = figure.get_tightbbox(canvas.get_renderer()), figure.get_size_inches()
+    leaves = not rows.size or min(box.x0, box.y0) < 0 or box.x1 > width or box.y1 > height
     with replacing(path) as partial:
         if leaves:
             figure.savefig(partial, format="png", bbox_inches="tight", pad_inches=_MARGIN)

@@ -146,7 +146,7 @@ class RunDirectory:
             return self._same_as_before(_resolved(cfg), overrides)
         check_resumed_alone(overrides, resume=cfg.resume)
         if not has_content(self.config):
-            raise UserError(f"resume={cfg.resume} holds no run: {self.config.name} is not there, or empty")
+            raise UserError(no_run(self.path))
         saved = _settings(self.config)
         check_description(saved, source=str(self.config), trust=cfg.trust)
         if fault := _fault(saved):
@@ -191,6 +191,17 @@ def check_resumed_alone(overrides: Sequence[str], resume: str | None = None) -> 
             f"resume=DIR goes on with the config saved in DIR, of which nothing can be changed: leave out "
             f"{' '.join(others)}, or start a new run with its own hydra.run.dir"
         )
+
+
+def no_run(path: Path) -> str:
+    """Say that ``resume=path`` cannot be, and why."""
+    if path.is_file():
+        return f"resume={path} is a file: name the directory of the run"
+    if not path.is_dir():
+        return f"resume={path} is not there"
+    if path.name == "checkpoints":
+        return f"resume={path} holds no run: name the directory above it"
+    return f"resume={path} holds no run: there is no config.yaml in it, or an empty one"
 
 
 def _resolved(cfg: DictConfig) -> DictConfig:

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning.runs.directory import RunDirectory, check_resumed_alone
+from ser_lightning.runs.directory import RunDirectory, check_resumed_alone, no_run
 from ser_lightning.sweep import extras_check, hydra_callback, resolvers, sweepers
 from ser_lightning.sweep.hydra_callback import is_search, log_to_screen
 from ser_lightning.sweep.job import end_with_sweep, run_apart
@@ -44,7 +44,7 @@ def _run_directory(resume: str | None, fresh: str) -> str:
     if resume is None:
         return fresh
     if not has_content(RunDirectory(Path(resume)).config):  # checked before Hydra makes the folder
-        sys.exit(f"failed: resume={resume} holds no run: there is no config.yaml in it, or an empty one")
+        sys.exit(f"failed: {printable(no_run(Path(resume)))}")
     strange = [path for path in Path(resume).rglob("*") if path.exists() and not (path.is_file() or path.is_dir())]
     if strange:  # a log that is a pipe would be waited for
         sys.exit(f"failed: {printable(str(strange[0]))} is a pipe or a device, and no file of a run: remove it")
@@ -152,6 +152,7 @@ def run_job(cfg: DictConfig) -> float | None:
     end_with_sweep()
     _fix_directory(run)
     _set_up_logging(run)
+    began_from = _changed_at(run.last)
     try:
         _settle_threads(cfg, run)
         with _no_search_for_cycles():
@@ -159,7 +160,7 @@ def run_job(cfg: DictConfig) -> float | None:
         _redirect_lightning_log()
         return train(cfg, run, HydraConfig.get().overrides.task)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        _log_failure(error, run)
+        _log_failure(error, run, went_on=_changed_at(run.last) != began_from)
         sys.exit(128 + (signals.received() or signal.SIGINT) if is_interrupt(error) else 1)
 
 
@@ -236,11 +237,18 @@ def _redirect_lightning_log() -> None:
         logger.propagate = True
 
 
-def _log_failure(error: BaseException, run: RunDirectory) -> None:
+def _changed_at(path: Path) -> float | None:
+    return path.stat().st_mtime if path.is_file() else None
+
+
+def _log_failure(error: BaseException, run: RunDirectory, *, went_on: bool) -> None:
+    """Say why the run ended and how to go on; ``went_on``: a checkpoint was written since this process began."""
     log.error("%s: %s", "stopped" if is_interrupt(error) else "failed", why(error))
     if not (isinstance(cause(error), UserError) or is_interrupt(error)):
         logging.getLogger("traceback").error("full traceback:", exc_info=error)  # to the file alone
         log.info("the details are in %s", run.log)
+    if isinstance(cause(error), UserError) and not went_on:
+        return  # it says itself what to do: the same again would end as this did
     command = train_command(assignment("resume", run.path))
     if run.last.is_file() and has_content(run.metrics):  # else there is but the one from before the first step
         log.info("to resume from the last finished epoch: %s", command)

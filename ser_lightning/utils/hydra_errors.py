@@ -23,6 +23,10 @@ def in_a_line(error: Exception) -> str:
         )
     unknown = re.match(r"Could not override '(.+?)'", text)
     if unknown:
+        group, _, name = unknown[1].partition(".")
+        if owners := _with_setting(group, name):
+            chosen = ", ".join(f"{group}={owner}" for owner in owners)
+            return f"there is no setting {unknown[1]} in the {group} that was chosen, but with {chosen}"
         return f"there is no setting {unknown[1]}{_meant(unknown[1], error.__cause__) or ':'} {_SHOW}"
     missing = re.search(r"Could not find '(.+?)'\s+Available options in '.+?':\n((?:\t\S+\n?)+)", text)
     if missing:
@@ -42,6 +46,13 @@ def _meant(setting: str, cause: BaseException | None) -> str:
     known = [f"{place}.{name}" for name in map(str, parent)] if place else [*map(str, parent), *_groups()]
     asked = ".".join(setting.split(".")[: place.count(".") + 2 if place else 1])
     return did_you_mean(asked, known)
+
+
+def _with_setting(group: str, name: str) -> list[str]:
+    """Return the configs of a group that have such a setting."""
+    line = re.compile(rf"^{re.escape(name)}:", re.MULTILINE)
+    files = sorted((_CONF / group).glob("[!_]*.yaml")) if name.isidentifier() else []
+    return [path.stem for path in files if line.search(path.read_text(encoding="utf-8"))]
 
 
 def _groups() -> Iterator[str]:

@@ -184,6 +184,21 @@ def test_a_picture_is_cropped_to_what_was_drawn_also_beyond_its_canvas(tmp_path)
     assert np.abs(np.array(heights) - 520).max() <= 2 and np.abs(np.array(widths) - 720).max() <= 2
 
 
+def test_a_title_that_leaves_the_canvas_between_two_letters_is_whole(tmp_path):
+    widths = []
+    for right in (3.0, -0.6):  # the second time, one bar lies on the canvas and one beyond it
+        figure = drawing.new_figure()
+        across, up = figure.get_size_inches()
+        for bar in (0.0, 0.5):
+            axes = drawing.place(figure, left=across - right + bar - 1, bottom=up / 2, width=0.2, height=1.0)
+            axes.set_axis_off()
+            axes.fill([0, 0, 1, 1], [0, 1, 1, 0], color="#204080")
+            axes.set(xlim=(0, 1), ylim=(0, 1))
+        drawing.save(figure, tmp_path / "bars.png")
+        widths.append(imread(tmp_path / "bars.png").shape[1])
+    assert max(widths) - min(widths) <= 4, widths
+
+
 def test_drawing_touches_no_global_state():
     import subprocess
     import sys

@@ -54,7 +54,7 @@ def test_what_varies_is_read_off_the_sweep():
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (["data.manifest=a/b.csv"], ["data.manifest=a_b.csv"]),
+        (["model.net.name=a/b"], ["model.net.name=a_b"]),
         (["x=" + "1" * 300], ["x=" + "1" * 301]),
         (["x=../../etc"], ["x=.._.._etc"]),
         (["x='a b'"], ["x='a  b'"]),

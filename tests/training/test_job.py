@@ -48,10 +48,14 @@ def test_nothing_heavy_is_imported_to_show_a_config():
     ("overrides", "said"),
     [
         (["data=cremad", "data.root=nowhere"], r"data\.root=nowhere does not exist\. `ser data download cremad`"),
-        (["resume=nowhere"], "resume=nowhere holds no run"),
+        (["resume=nowhere"], "resume=nowhere is not there"),
         (
             ["trainer.max_epoch=3"],
             r"failed: there is no setting trainer\.max_epoch: did you mean trainer\.max_epochs\? `python train",
+        ),
+        (
+            ["data.root=x"],
+            r"failed: there is no setting data\.root in the data that was chosen, but with data=cremad, data=emodb, ",
         ),
         (["dat=cremad"], r"failed: there is no setting dat: did you mean data\?"),
         (["experiments=x"], r"failed: there is no setting experiments: did you mean experiment\?"),
@@ -95,10 +99,12 @@ def test_what_failed_before_a_whole_epoch_is_not_told_to_be_gone_on_with(tmp_pat
     run_dir.checkpoints.mkdir()
     run_dir.last.write_bytes(b"from before the first step")
     with caplog.at_level("INFO", logger="ser_lightning"):
-        _log_failure(UserError("no"), run_dir)
+        _log_failure(UserError("no"), run_dir, went_on=True)
         assert caplog.messages == ["failed: no"]
         run_dir.metrics.write_text("epoch\n1\n")
-        _log_failure(UserError("no"), run_dir)
+        _log_failure(UserError("no"), run_dir, went_on=False)
+        assert caplog.messages[1:] == ["failed: no"]
+        _log_failure(UserError("no"), run_dir, went_on=True)
     assert "to resume from the last finished epoch" in caplog.messages[-1]
 
 
