@@ -43,7 +43,7 @@ def read_table(
     """
     lines = list(_lines(path, _text(path, needed)))
     header = lines[0][1] if lines else []
-    names = [normalise(cell).lower() for cell in header]
+    names = [_column(normalise(cell), prefix) for cell in header]
     while names and not names[-1]:
         names.pop()
     refuse_faults(path, [f"line {n}: {fault}" for n, cells in lines[:1] if (fault := _fault(cells, names))])
@@ -66,6 +66,12 @@ def read_table(
         empty |= {name for name in (*optional, *may_lack) if row.get(name, "").casefold() in _UNKNOWN}
         rows.append((number, row | dict.fromkeys(empty, "")))
     return rows
+
+
+def _column(name: str, prefix: str | None) -> str:
+    """Return a column's name in lower case; what follows ``prefix`` is a label, and stays as it is written."""
+    n_lowered = len(prefix) if prefix is not None and name.lower().startswith(prefix) else len(name)
+    return name[:n_lowered].lower() + name[n_lowered:]
 
 
 def column_faults(column: str, cells: Sequence[tuple[int, str]], *, what: str, remedy: str) -> list[str]:

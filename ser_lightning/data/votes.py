@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_lightning.data.csv_table import column_faults, read_table, refuse_faults
+from ser_lightning.data.spelling import spelling_faults
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.runs.result_parts import Agreement, Annotators
 from ser_lightning.utils.files import read_text
@@ -62,14 +63,16 @@ def is_votes_table(path: Path) -> bool:
         return False
 
 
-def read_votes_table(path: Path) -> Votes:
+def read_votes_table(path: Path, emotions: Sequence[str] = ()) -> Votes:
     """Read a CSV with the column ``id`` and a column ``votes.EMOTION`` of counts or shares for each emotion.
+
+    Those that differ from one of ``emotions`` by case alone are spelt as that.
 
     Raises: UserError that lists what is wrong with it.
     """
     rows = read_table(path, needed=("id",), prefix=PREFIX)
     refuse_faults(path, vote_faults(rows))
-    return votes_of({row["id"]: row for _, row in rows}, (), source=path.name)
+    return votes_of({row["id"]: row for _, row in rows}, emotions, source=path.name)
 
 
 def vote_faults(rows: Sequence[tuple[int, Mapping[str, str]]]) -> list[str]:
@@ -77,7 +80,7 @@ def vote_faults(rows: Sequence[tuple[int, Mapping[str, str]]]) -> list[str]:
     columns = [name for name in rows[0][1] if name.startswith(PREFIX)] if rows else []
     if len(columns) < 2:
         return [f"it has fewer than two columns of votes, such as {PREFIX}anger"]
-    faults = []
+    faults = spelling_faults([name.removeprefix(PREFIX) for name in columns], "emotion")
     for name in columns:
         wrong = [(line, row[name]) for line, row in rows if _number(row[name]) is None]
         faults += column_faults(
@@ -92,7 +95,7 @@ def votes_of(rows: Mapping[str, Mapping[str, str]], emotions: Sequence[str], *, 
     """Return the votes in rows of a table, by clip id; labels are spelt as ``emotions``, where these name them."""
     spelling = {name.casefold(): name for name in emotions}
     columns = [name for name in next(iter(rows.values())) if name.startswith(PREFIX)]
-    labels = [spelling.get(name.removeprefix(PREFIX), name.removeprefix(PREFIX)) for name in columns]
+    labels = [spelling.get(name.casefold(), name) for name in (column.removeprefix(PREFIX) for column in columns)]
     by_clip = {id: tuple(_number(row[name]) or 0.0 for name in columns) for id, row in rows.items()}
     return Votes(labels=tuple(labels), by_clip=by_clip, counted=True, source=source)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_lightning.data.prepare.decoding import SILENT_PEAK, clipped_share, padded, peak, samples_of, stream_file
+from ser_lightning.data.prepare.truncation import UnreadableAudio
 from ser_lightning.inference.checked_weights import check_size, load_weights
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.prediction import Prediction, Segment, summarised
@@ -114,7 +115,7 @@ class EmotionRecognizer(nn.Module):
         Raises: UserError for a model that does not normalise by speaker, and for nothing but silence; ValueError
             that says what is wrong with a file.
         """
-        blocks = (stream_file(Path(path), sample_rate_hz=self.sample_rate_hz) for path in recordings)
+        blocks = (self._stream(path) for path in recordings)
         cut = (segment for each in blocks for _, segment in (windows or Windows()).cut(each, self.sample_rate_hz))
         return self.fit_speaker_on_clips(cut)
 
@@ -170,8 +171,13 @@ class EmotionRecognizer(nn.Module):
 
         Raises: ValueError that says what is wrong with the file.
         """
-        blocks = stream_file(Path(path), sample_rate_hz=self.sample_rate_hz)
-        return self.predict_blocks(blocks, windows=windows, speaker=speaker)
+        return self.predict_blocks(self._stream(path), windows=windows, speaker=speaker)
+
+    def _stream(self, path: Path | str) -> Iterator[np.ndarray]:
+        try:
+            yield from stream_file(Path(path), sample_rate_hz=self.sample_rate_hz)
+        except UnreadableAudio as error:
+            raise UserError(f"{path} {error}") from error
 
     def predict_blocks(
         self, blocks: Iterable[np.ndarray], *, windows: Windows | None = None, speaker: Speaker | None = None

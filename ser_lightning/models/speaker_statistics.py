@@ -196,7 +196,13 @@ def moments_of_set(
 def _groups(
     speakers: Sequence[Sequence[int]], n_clips: int | None, seed: int = 0
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Return rows that are pooled, and, in the same order, those of the clips which that is for."""
+    """Return rows that are pooled, and, in the same order, those of the clips which that is for.
+
+    Raises: UserError for more clips than any of these speakers has.
+    """
+    most = max(map(len, speakers), default=0)
+    if n_clips is not None and most and n_clips > most:
+        raise UserError(f"{n_clips} clips of each speaker are asked for, and none has more than {most}: say all")
     random = torch.Generator().manual_seed(seed)
     groups: list[list[int]] = []
     owners: list[list[int]] = []

@@ -17,6 +17,7 @@ from ser_lightning.report.distribution import about_votes
 from ser_lightning.report.figures import draw_curves, read_history, task_of_history
 from ser_lightning.report.leakage import about_test, about_validation, is_unknown
 from ser_lightning.report.metric_style import written_scores
+from ser_lightning.report.numbers import duration
 from ser_lightning.report.protocol import corpora, known_of_speakers, model_title
 from ser_lightning.report.subgroup_tables import robustness_table, subgroups_table
 from ser_lightning.report.task_figures import draw_figure
@@ -64,7 +65,7 @@ def print_summary(run_dir: Path, console: Console | None = None, *, data_warning
     if isinstance(result, Failure):
         console.print(Text(f"failed: {result.reason or 'no reason recorded'}", style="bold red"))
         if result.seconds is not None:
-            console.print(_duration(result.seconds))
+            console.print(duration(result.seconds))
     else:
         for part in _tables(result):
             console.print(part)
@@ -157,7 +158,7 @@ def _training(result: Result) -> str:
         which = "last" if result.protocol.selection == "last epoch" else "best"
         parts.append(f"{which} epoch {epochs.best}, {epochs.trained} trained")
     if result.seconds is not None:
-        parts.append(_duration(result.seconds))
+        parts.append(duration(result.seconds))
     return "  ·  ".join(parts)
 
 
@@ -180,13 +181,6 @@ def _cost(result: Result) -> str:
 def _built_on(result: Result) -> str:
     encoder = result.model.pretrained
     return f"built on {encoder.name}, {encoder.mode}, {encoder.parameters:,} parameters" if encoder else ""
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0) + [f"{rest} s"] * (hours == 0)
-    return " ".join(parts)
 
 
 def _caveats(result: Result) -> Iterator[RenderableType]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ser_lightning.report.distribution import about_votes
 from ser_lightning.report.leakage import about_validation
+from ser_lightning.report.numbers import duration
 from ser_lightning.report.protocol import known_of_speakers, without_folders
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.runs.label_sources import MAJORITY, SOFT
@@ -141,7 +142,7 @@ def environment(result: Result) -> Iterator[tuple[str, str]]:
             yield name, f"{str(value)[:-1]}, with changes that are not in it" if changed else str(value)
     yield "seed", str(result.seed)
     if result.seconds:
-        yield "training took", f"{result.seconds / 60:,.0f} min"
+        yield "the run took", duration(result.seconds)
 
 
 def command(run: FinishedRun) -> str | None:

@@ -78,6 +78,14 @@ def minutes(number: float | None) -> str:
     return f"{number:.1f}" if number >= 0.95 else f"{number:.2g}"
 
 
+def duration(seconds: float) -> str:
+    """Write a time in hours, minutes and seconds: 1 h 5 min, 2 min 32 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0) + [f"{rest} s"] * (hours == 0)
+    return " ".join(parts)
+
+
 def short(number: float) -> str:
     """Write a number for an axis or a narrow column: 1.2 M, 250 k, 40."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -75,7 +75,7 @@ def _print_search(
     """Print the best trials by the monitored metric; of the first one, the test and the training command."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("finished, the best first", overflow="fold")
-    for column in (metric, "minutes"):
+    for column in (metric, "minutes in all"):
         table.add_column(column, justify="right", no_wrap=True)
     for job in ranked[:_SHOWN]:
         result = _result(job)
@@ -100,7 +100,7 @@ def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Ta
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("finished", overflow="fold")
     (headline, first), (other, second) = two_metrics(_result(finished[0]).predicts)
-    for column in (f"test {first.title}", second.title, f"validation {first.title}", "minutes"):
+    for column in (f"test {first.title}", second.title, f"validation {first.title}", "minutes in all"):
         table.add_column(column, justify="right", no_wrap=True)
     for job in finished:
         result = _result(job)

@@ -184,6 +184,25 @@ def test_a_table_of_votes_does_for_any_corpus(cremad_root, tmp_path):
         make_data(config("data=pooled", f"data.votes={table}"))
 
 
+def test_labels_named_by_columns_of_votes_alone_keep_their_case(tmp_path):
+    listed = make_csv(tmp_path, n_clips=24, emotions=("Wut", "Freude"))
+    header, *rows = [line.split(",") for line in listed.read_text().splitlines()]
+    column = header.index("emotion")
+    lines = [["Votes.Wut,votes.Freude", *header], *(["2,1" if row[column] == "Wut" else "0,3", *row] for row in rows)]
+    without = [[cell for cell in line if cell not in ("emotion", "Wut", "Freude")] for line in lines]
+    listed.write_text("\n".join(map(",".join, without)))
+    data = make_data(config("data=csv", f"data.manifest={listed}", "data.labels=votes_majority"))
+    assert data.task.outputs == ("Freude", "Wut")
+    listed.write_text(listed.read_text().replace("Votes.Wut", "votes.freude"))
+    with pytest.raises(UserError, match="the emotion Freude is also written otherwise, as freude"):
+        make_data(config("data=csv", f"data.manifest={listed}", "data.labels=votes_majority"))
+
+
+def test_a_text_is_no_label_map():
+    with pytest.raises(UserError, match=r"data\.label_map=six is no map: data/label_map=six"):
+        make_data(config("data=toy", "data.label_map=six"))
+
+
 def test_a_users_list_with_votes_goes_all_the_way(tmp_path):
     listed = make_csv(tmp_path, n_clips=24, emotions=("calm", "Upset"))
     header, *rows = listed.read_text().splitlines()

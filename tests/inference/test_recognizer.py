@@ -55,6 +55,14 @@ def test_a_file_and_an_array_of_it_are_the_same(model, tmp_path, shape, rate_hz)
     assert of_file == model.predict(torch.from_numpy(waveform), rate_hz)
 
 
+def test_a_file_that_cannot_be_read_is_named(model, tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere\.wav is not there"):
+        model.predict_file("nowhere.wav")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"empty\.wav .*empty"):
+        model.predict_file(tmp_path / "empty.wav")
+
+
 def test_a_long_recording_is_cut_the_same_way_however_it_is_read(model, tmp_path):
     samples = samples_of(noise(41), RATE_HZ)
     windows = Windows(window_s=3, hop_s=1.5)

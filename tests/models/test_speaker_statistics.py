@@ -5,6 +5,7 @@ import torch
 
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics, moments_of_set
+from ser_lightning.utils.errors import UserError
 
 LENGTHS = torch.tensor([8_000, 6_000, 4_000, 7_000, 5_000, 3_000])
 ANNA, BEN = [0, 2, 4], [1, 3, 5]
@@ -85,6 +86,8 @@ def test_some_clips_of_a_speaker_are_the_clip_itself_and_others():
     statistics.fit(moments, training=[ANNA, BEN], evaluated=[], n_clips=None)
     everything = statistics.estimate(moments, [ANNA, BEN], n_clips=None)
     assert torch.equal(statistics.estimate(moments, [ANNA, BEN], n_clips=3), everything)
+    with pytest.raises(UserError, match="4 clips of each speaker are asked for, and none has more than 3: say all"):
+        statistics.estimate(moments, [ANNA, BEN], n_clips=4)
     two = statistics.estimate(moments, [ANNA, BEN], n_clips=2)
     for clip in ANNA:  # itself and one of the two others
         pairs = [[clip, other] for other in ANNA if other != clip]
