@@ -150,7 +150,9 @@ def _print_report(console: "Console", temperature: float, before: "Calibration",
     console.print(table)
     console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; predictions stay as they were")
     if after.ece > before.ece:
-        console.print("the NLL, which a temperature is fitted by, fell, and yet the ECE rose: one factor is not enough")
+        console.print(
+            "the NLL, which a temperature is fitted by, fell, and yet the ECE rose: one factor is not enough"
+        )
     console.print("after: each speaker is tested at a temperature that was fitted to others")
 
 

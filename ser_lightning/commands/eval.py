@@ -98,7 +98,7 @@ def evaluate(
     if speaker_clips_text is not None:
         model.speaker_clips = _speaker_clips(speaker_clips_text, model)
     logits = logits_of(model, test.clips, test.rows, what="test clips", batch_seconds=test.batch_seconds)
-    evaluation = saved.task.evaluate(test.clips.test_clips(test.rows), logits)
+    evaluation = saved.task.evaluate(test.clips.test_clips(test.rows, saved.task), logits)
     robustness = _robustness(model, test, saved.task, evaluation.predictions) if with_robustness else []
     run.path.mkdir(parents=True, exist_ok=True)
     write_config(run.config, test.config)

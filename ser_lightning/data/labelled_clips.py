@@ -200,13 +200,19 @@ class LabelledClips:
         whole = np.array([row.n_samples for row in self.manifest]) == self.pieces.n_samples[: len(self.manifest)]
         return [self.manifest[row].id for row in np.flatnonzero(~whole)]
 
-    def test_clips(self, indices: Sequence[int]) -> TestClips:
-        """Return what an evaluation needs to know of these clips."""
+    def test_clips(self, indices: Sequence[int], task: Task) -> TestClips:
+        """Return what an evaluation by ``task`` needs to know of these clips, whose labels it has, and maybe others."""
+        truth, shares = self.reference[np.asarray(indices, dtype=np.int64)], self._vote_shares(indices)
+        if task.labels:
+            number_of = np.array([task.labels.index(name) for name in self.labels])  # (K,), of these clips' labels
+            truth = np.where(truth < 0, -1, number_of[truth])
+            if shares is not None:
+                shares = shares @ np.eye(len(task.labels))[number_of]
         clips = [self.manifest[index] for index in indices]
         return TestClips(
             ids=[clip.id for clip in clips],
             speakers=[clip.speaker for clip in clips],
-            truth=self.reference[np.asarray(indices, dtype=np.int64)],
+            truth=truth,
             columns={
                 "emotion": [clip.emotion for clip in clips],
                 "corpus": [clip.corpus for clip in clips],
@@ -215,7 +221,7 @@ class LabelledClips:
                 "intensity": [clip.intensity for clip in clips],
                 "sentence": [clip.sentence for clip in clips],
             },
-            vote_shares=self._vote_shares(indices),
+            vote_shares=shares,
         )
 
     def _vote_shares(self, indices: Sequence[int]) -> np.ndarray | None:

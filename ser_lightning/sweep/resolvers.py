@@ -12,7 +12,16 @@ from ser_lightning.runs.monitor import direction, headline_metric
 from ser_lightning.utils.cores import usable_cores
 from ser_lightning.utils.text import as_file_name
 
-_PLACES = ("data.root", "data.roots.", "data.manifest", "data.test_root", "data.download", "hydra.", "logger", "trainer.enable_")
+_PLACES = (
+    "data.root",
+    "data.roots.",
+    "data.manifest",
+    "data.test_root",
+    "data.download",
+    "hydra.",
+    "logger",
+    "trainer.enable_",
+)
 _LONGEST = 120  # bytes of UTF-8; a digest follows, and file systems take 143 to 255
 
 

@@ -49,7 +49,7 @@ def evaluate_best(
     pieces, logits = (tensor.cpu() for tensor in module.outputs.compute())
     rows, logits = joined(torch.from_numpy(data.clips.pieces.clip)[pieces], logits, data.task)  # (N,), (N, K)
     tested = rows.tolist()
-    evaluation = data.task.evaluate(data.clips.test_clips(tested), logits.numpy())
+    evaluation = data.task.evaluate(data.clips.test_clips(tested, data.task), logits.numpy())
     record = stamp or data.training_record()
     shared = _leakage(record, data, tested)
     protocol = data.protocol() | module.protocol | {"selection": selection}

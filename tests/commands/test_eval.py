@@ -1,5 +1,6 @@
 """`ser eval` and `ser calibrate` on small corpora: own test, other corpora, refusals, what they leave."""
 
+import csv
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from made_checkpoint import SMALL, make_checkpoint_of
 
 from ser_lightning import cli, load_model
 from ser_lightning.data.degrade.catalogue import CONDITIONS
+from ser_lightning.evaluation.distributions import js_divergence
 from ser_lightning.inference.checkpoint import read_checkpoint
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.predictions import read_predictions
@@ -38,6 +40,10 @@ def ser(*arguments):
 
 def result_of(folder):
     return json.loads((folder / "result.json").read_text())
+
+
+def rows_of(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 @pytest.mark.pictures
@@ -152,7 +158,39 @@ def test_a_list_with_some_of_the_labels_needs_no_map(trained, tmp_path):
     code, out, errors = ser("eval", trained.path, "data=csv", f"data.manifest={listed}", "--to", tmp_path / "to")
     assert code == 0, errors
     assert "absent" in out
-    assert result_of(tmp_path / "to")["metrics"]["test"]["recall"]["fear"] is None
+    result = result_of(tmp_path / "to")
+    assert result["metrics"]["test"]["recall"]["fear"] is None
+    # a clip's class is the model's class of that name: sadness is its sixth label, and the second of the list
+    labels_of = {row["path"].removesuffix(".wav"): row["emotion"] for row in rows_of(listed)}
+    scored_as = {row["id"]: row["label"] for row in rows_of(tmp_path / "to" / "predictions.csv")}
+    assert scored_as == labels_of
+    in_each = [sum(row) for row in result["confusion_matrix"]]
+    assert dict(zip(result["labels"], in_each, strict=True)) == {
+        **dict.fromkeys(result["labels"], 0),
+        "anger": 5,
+        "sadness": 5,
+    }
+
+
+def test_shares_of_votes_on_some_of_the_labels_are_those_of_the_models_labels(trained, tmp_path):
+    listed = make_csv(tmp_path, emotions=("anger", "sadness"))
+    header, *lines = listed.read_text().splitlines()
+    votes = {"anger": "3,1", "sadness": "1,2"}
+    lines = [",".join([line, votes["anger" if ",anger" in line else "sadness"]]) for line in lines]
+    listed.write_text("\n".join([header + ",votes.anger,votes.sadness", *lines]) + "\n")
+    soft = ["data=csv", f"data.manifest={listed}", "data.labels=votes_soft"]
+    code, _, errors = ser("eval", trained.path, *soft, "--to", tmp_path / "to")
+    assert code == 0, errors
+    result, rows = result_of(tmp_path / "to"), rows_of(tmp_path / "to" / "predictions.csv")
+    assert [row["label"] for row in rows] == [row["emotion"] for row in rows_of(listed)]
+    shares = np.zeros((len(rows), 6))
+    for row, share in zip(rows, shares, strict=True):
+        share[[result["labels"].index("anger"), result["labels"].index("sadness")]] = (
+            (0.75, 0.25) if row["label"] == "anger" else (1 / 3, 2 / 3)
+        )
+    probabilities = np.array([[float(row[f"p_{name}"]) for name in result["labels"]] for row in rows])
+    expected = js_divergence(probabilities, shares).mean()
+    assert result["distribution"]["js_divergence"] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,10 @@ def test_labels_named_by_columns_of_votes_alone_keep_their_case(tmp_path):
     listed = make_csv(tmp_path, n_clips=24, emotions=("Wut", "Freude"))
     header, *rows = [line.split(",") for line in listed.read_text().splitlines()]
     column = header.index("emotion")
-    lines = [["Votes.Wut,votes.Freude", *header], *(["2,1" if row[column] == "Wut" else "0,3", *row] for row in rows)]
+    lines = [
+        ["Votes.Wut,votes.Freude", *header],
+        *(["2,1" if row[column] == "Wut" else "0,3", *row] for row in rows),
+    ]
     without = [[cell for cell in line if cell not in ("emotion", "Wut", "Freude")] for line in lines]
     listed.write_text("\n".join(map(",".join, without)))
     data = make_data(config("data=csv", f"data.manifest={listed}", "data.labels=votes_majority"))
