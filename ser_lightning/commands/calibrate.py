@@ -59,7 +59,7 @@ def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, d
             f"this model predicts {saved.task.summary}, no probabilities: there is nothing to calibrate"
         )
     place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".calibrated.ckpt")
-    check_places({"output": str(place)})
+    check_places({"output": str(place)}, endings=(".ckpt",))
     logits, labels, speakers = _validation_logits(saved, overrides, device=device, trust=trust)
     temperature = fit_temperature(logits, labels)
     before = calibration(probabilities_at(logits, saved.temperature), labels)

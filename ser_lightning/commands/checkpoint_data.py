@@ -166,4 +166,5 @@ def _with_training(protocol: Mapping[str, Any], saved: Checkpoint) -> dict[str, 
 
 def _selection(saved: Checkpoint) -> str:
     apart = saved.protocol["speaker_independent"]
-    return best_by(saved.stamp, speaker_independent=apart) if saved.protocol["n_val"] else LAST
+    is_selected = saved.protocol["n_val"] and saved.is_best
+    return best_by(saved.stamp, speaker_independent=apart) if is_selected else LAST

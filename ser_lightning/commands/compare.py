@@ -51,7 +51,7 @@ def compare(
     from ser_lightning.compare.read import read_runs
 
     places = {kind: place for kind, place in files.items() if place is not None}
-    check_places(places)
+    check_places(places | ({"heat-map": heat_map} if heat_map is not None else {}))
     runs = read_runs([Path(folder) for folder in folders])
     if references is not None:
         _add_references(runs, [name for name in references.split(",") if name])

@@ -4,6 +4,7 @@ N: clips.  K: classes.
 """
 
 import hashlib
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -176,6 +177,9 @@ def _directory(to: str | None, test: "Test", saved: "Checkpoint") -> "RunDirecto
     path = Path(to).expanduser() if to is not None else Path("outputs", "eval", *names, now)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"--to {path} is there already, and not empty: name a new directory")
+    above = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    if not os.access(above, os.W_OK):
+        raise UserError(f"--to {path} may not be written by you: name a directory elsewhere")
     return RunDirectory(path)
 
 

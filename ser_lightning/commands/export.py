@@ -43,7 +43,7 @@ def export(checkpoint: str, to: str, output: str | None, trust: bool) -> None:
     saved = read_checkpoint(checkpoint)
     _check_network(saved)
     place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".onnx")
-    check_places({"output": str(place)})
+    check_places({"output": str(place)}, endings=(".onnx",))
     model = recognizer(saved, trust=trust)
     log.info("exporting %s, which takes some ten seconds", model.name)
     content = to_onnx(model)

@@ -1,6 +1,7 @@
 """Arguments and options that several subcommands share, and the check of the files that options name."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -18,19 +19,56 @@ trust_option = click.option(
 )
 
 
-def check_places(places: Mapping[str, str]) -> None:
+_ENDINGS = {  # of files that an option may replace
+    "csv": (".csv", ".tsv", ".txt"),
+    "json": (".json", ".txt"),
+    "jsonl": (".jsonl", ".ndjson", ".json", ".txt"),
+    "markdown": (".md", ".markdown", ".txt"),
+    "html": (".html", ".htm"),
+    "heat-map": (".png",),
+}
+
+
+def check_places(places: Mapping[str, str], *, endings: Sequence[str] = ()) -> None:
     """Check that the files, by option, can be written, before any work is done; ``-`` is stdout.
 
+    A file that is there is replaced where its name ends as those of its option do, or in one of ``endings``, and it
+    is none of the files that a run consists of.
     Raises: UserError for the first that cannot.
     """
     if list(places.values()).count(STDOUT) > 1:
         raise UserError("only one of them can have stdout: name a file for the others")
-    if places.get("html") == STDOUT:
-        raise UserError("--html needs the name of a file: a page is for a browser")
+    for option, what in (("html", "a page is for a browser"), ("heat-map", "it is a picture")):
+        if places.get(option) == STDOUT:
+            raise UserError(f"--{option} needs the name of a file: {what}")
+    options_of: dict[str, str] = {}
     for option, place in places.items():
         if place == STDOUT:
             continue
-        if Path(place).is_dir():
-            raise UserError(f"--{option} {place} is a directory: name a file")
-        if not Path(place).absolute().parent.is_dir():
-            raise UserError(f"--{option} {place} cannot be written: {Path(place).parent} is not there")
+        fault = _fault(Path(place), endings or _ENDINGS.get(option, ())) if place else "names no file"
+        if fault:
+            raise UserError(f"--{option} {place} {fault}")
+        other = options_of.setdefault(os.path.realpath(place), option)
+        if other != option:
+            raise UserError(f"--{option} {place} is where --{other} goes: name two files")
+
+
+def _fault(path: Path, endings: Sequence[str]) -> str:
+    """Say why a file may not be written, and what to do; nothing where it may."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        return "is a directory: name a file"
+    if not folder.is_dir():
+        return f"cannot be written: {path.parent} is not there"
+    if path.is_file():
+        from ser_lightning.runs.directory import is_record  # which takes OmegaConf
+
+        if is_record(path):
+            return "is part of a run, and stays as it is: name another file"
+        if path.stat().st_size and endings and path.suffix.lower() not in endings:
+            return f"is there, and its name does not end in {' or '.join(endings)}: name another file"
+    if not os.access(path if path.exists() else folder, os.W_OK) or (
+        path.is_file() and not os.access(folder, os.W_OK)
+    ):
+        return "may not be written by you: name a file elsewhere, or change its permissions"
+    return ""

@@ -140,15 +140,17 @@ def _deliver(
         return
     from ser_lightning.commands.prediction_tables import print_tables, to_csv, to_json
 
-    for kind, place in places.items():
-        if kind != "jsonl":
-            text = to_csv(model.task, outcomes) if kind == "csv" else to_json(model, outcomes)
-            if place == STDOUT:
-                click.echo(text, nl=False)
-                continue
-            with written_whole(Path(place)) as file:
-                file.write(text)
-        if place != STDOUT:
-            click.echo(f"written: {printable(place)}", err=True)
-    if STDOUT not in places.values():
-        print_tables(model, outcomes, console)
+    try:
+        for kind, place in places.items():
+            if kind != "jsonl":
+                text = to_csv(model.task, outcomes) if kind == "csv" else to_json(model, outcomes)
+                if place == STDOUT:
+                    click.echo(text, nl=False)
+                    continue
+                with written_whole(Path(place)) as file:
+                    file.write(text)
+            if place != STDOUT:
+                click.echo(f"written: {printable(place)}", err=True)
+    finally:  # where one of them cannot be written, the answers are shown at least
+        if STDOUT not in places.values():
+            print_tables(model, outcomes, console)

@@ -201,7 +201,7 @@ class LabelledClips:
         return [self.manifest[row].id for row in np.flatnonzero(~whole)]
 
     def test_clips(self, indices: Sequence[int], task: Task) -> TestClips:
-        """Return what an evaluation by ``task`` needs to know of these clips, whose labels it has, and maybe others."""
+        """Return what is needed to evaluate ``task`` on these clips, whose labels it has, and maybe others."""
         truth, shares = self.reference[np.asarray(indices, dtype=np.int64)], self._vote_shares(indices)
         if task.labels:
             number_of = np.array([task.labels.index(name) for name in self.labels])  # (K,), of these clips' labels

@@ -18,6 +18,7 @@ from ser_lightning.utils.files import replacing
 from ser_lightning.utils.safe_instantiate import with_current_names
 
 _KEY = "ser_lightning"
+_IS_BEST = "is_best"  # in the stamp of a copy, which has no learning curves
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,13 +26,15 @@ class Checkpoint:
     """``weights`` by name after so many epochs, and the ``stamp``.
 
     The stamp is plain data: config, what is predicted, sample rate, protocol, training speakers and clips, and
-    ``temperature`` where `ser calibrate` found one.
+    ``temperature`` where `ser calibrate` found one. ``is_best`` is false for one whose run had a better epoch, by
+    the validation set, before.
     """
 
     path: Path
     weights: Mapping[str, Tensor]
     epoch: int
     stamp: Mapping[str, Any]
+    is_best: bool = True
 
     @property
     def task(self) -> Task:
@@ -60,7 +63,8 @@ class Checkpoint:
 
     def write(self, path: Path, **changes: Any) -> None:
         """Write weights and stamp, with such changes to the stamp, atomically."""
-        content = {"state_dict": dict(self.weights), "epoch": self.epoch - 1, _KEY: {**self.stamp, **changes}}
+        stamp = {**self.stamp, _IS_BEST: self.is_best, **changes}
+        content = {"state_dict": dict(self.weights), "epoch": self.epoch - 1, _KEY: stamp}
         with replacing(path) as partial:
             torch.save(content, partial)
 
@@ -87,7 +91,20 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     epoch = content.get("epoch", -1)
     if not isinstance(epoch, int):
         raise UserError(f"{place} is no checkpoint of ours, or a changed one: its epoch is no number")
-    return Checkpoint(path=place, weights=content["state_dict"], epoch=epoch + 1, stamp=stamp)
+    is_best = stamp.get(_IS_BEST) is not False and _is_best(content.get("callbacks"), stamp["config"])
+    return Checkpoint(path=place, weights=content["state_dict"], epoch=epoch + 1, stamp=stamp, is_best=is_best)
+
+
+def _is_best(callbacks: Any, config: Mapping[str, Any]) -> bool:
+    """Return whether no epoch before had a better score on the validation set, as far as the checkpoint knows."""
+    states = callbacks.values() if isinstance(callbacks, dict) else ()
+    curves = [state["rows"] for state in states if isinstance(state, dict) and isinstance(state.get("rows"), list)]
+    monitor = config.get("monitor")
+    if not curves or not isinstance(monitor, Mapping):
+        return True
+    rows = [row for row in curves[0] if isinstance(row, dict)]
+    scores = [score for row in rows if isinstance(score := row.get(monitor.get("metric")), float)]
+    return not scores or scores[-1] == (min if monitor.get("mode") == "min" else max)(scores)
 
 
 def _refuse_swelling(path: Path) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 from ser_lightning.utils.errors import UserError
 
 _LONGEST = 1.5  # windows that are still one segment
+_SHORTEST_HOP_S = 0.01  # already a hundred answers for each second
+_LONGEST_S = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +29,11 @@ class Windows:
     hop_s: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.hop_s <= self.window_s:
-            raise UserError(f"windows of {self.window_s} s every {self.hop_s} s: 0 < hop ≤ window is needed")
+        if not _SHORTEST_HOP_S <= self.hop_s <= self.window_s <= _LONGEST_S:
+            raise UserError(
+                f"windows of {self.window_s:g} s every {self.hop_s:g} s cannot be: {_SHORTEST_HOP_S:g} ≤ hop ≤ "
+                f"window ≤ {_LONGEST_S:g} is needed"
+            )
 
     def cut(self, blocks: Iterable[np.ndarray], sample_rate_hz: int) -> "Iterator[tuple[int, np.ndarray]]":
         """Yield (first sample, samples (T,)) of each segment, as they come, from successive blocks (T,).

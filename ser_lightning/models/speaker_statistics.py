@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from ser_lightning.utils.errors import UserError
+
 
 class ClipMoments(NamedTuple):
     """What statistics are estimated from: see `LogMel.moments`.

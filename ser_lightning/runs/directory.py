@@ -193,6 +193,14 @@ def check_resumed_alone(overrides: Sequence[str], resume: str | None = None) -> 
         )
 
 
+def is_record(path: Path) -> bool:
+    """Return whether a file is one of those that a run consists of, as its name and its folder say."""
+    path = path.resolve()
+    run = RunDirectory(path.parent.parent if path.parent.name == "checkpoints" else path.parent)
+    records = (run.config, run.overrides, run.result, run.predictions, run.metrics, run.excluded, run.environment)
+    return path in (*records, run.log, run.best, run.last) and run.config.is_file()
+
+
 def no_run(path: Path) -> str:
     """Say that ``resume=path`` cannot be, and why."""
     if path.is_file():

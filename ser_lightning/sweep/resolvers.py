@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from ser_lightning.runs.monitor import direction, headline_metric
 from ser_lightning.utils.cores import usable_cores
-from ser_lightning.utils.text import as_file_name
+from ser_lightning.utils.text import as_file_name, cut
 
 _PLACES = (
     "data.root",
@@ -43,10 +43,10 @@ def job_name(overrides: Sequence[str], varying: Sequence[str] = ()) -> str:
         values = [as_file_name(text.partition("=")[2]) for text in parts]
         for longest in (_LONGEST, 60, 40, 25, 15, 8, 4):
             pairs = zip(keys, values, strict=True)
-            name = ",".join(f"{key}={_cut(value, longest)}" for key, value in pairs)
+            name = ",".join(f"{key}={cut(value, longest)}" for key, value in pairs)
             if not _too_long(name):
                 break
-        name = _cut(name, _LONGEST)
+        name = cut(name, _LONGEST)
     if name != full:
         name += "-" + hashlib.sha256(full.encode()).hexdigest()[:8]
     return name
@@ -77,15 +77,6 @@ def _shortest_ends(keys: Sequence[str]) -> list[str]:
         alone = (end for end in candidates if not any(f".{other}".endswith(f".{end}") for other in others))
         ends.append(next(alone, candidates[-1]))
     return ends
-
-
-def _cut(text: str, longest: int) -> str:
-    """Return ``text`` in at most so many bytes, without its middle."""
-    data = text.encode()
-    if len(data) <= longest:
-        return text
-    head, tail = (longest - 2) // 2, (longest - 1) // 2
-    return data[:head].decode(errors="ignore") + ".." + data[len(data) - tail :].decode(errors="ignore")
 
 
 def gpus_each() -> int:

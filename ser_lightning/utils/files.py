@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from ser_lightning.utils.errors import NoRoom, is_full
+from ser_lightning.utils.text import cut
 
 log = logging.getLogger(__name__)
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast, where there is one
@@ -32,15 +34,24 @@ def cache_root() -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a name to write to, which replaces ``path`` once that is done; a failure leaves ``path`` as it was.
 
-    Raises: NoRoom, which names ``path``, where the disk is full.
+    A link stays, and leads to what was written; to a pipe or a device it is written.
+    Raises: NoRoom, which names ``path``, where the disk is full; another OSError, which names it too.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    is_stream = path.exists() and not (path.is_file() or path.is_dir())
+    place = Path(tempfile.gettempdir(), "stream") if is_stream else Path(os.path.realpath(path))
+    partial = place.with_name(f".{cut(place.name, 100)}.{os.getpid()}")
     try:
         yield partial
-        os.replace(partial, path)
+        if is_stream:
+            with partial.open("rb") as source, path.open("wb") as stream:
+                shutil.copyfileobj(source, stream)
+        else:
+            os.replace(partial, place)
     except (OSError, RuntimeError) as error:
         if is_full(error):
             raise NoRoom(path) from error
+        if isinstance(error, OSError) and error.filename == str(partial):
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
         partial.unlink(missing_ok=True)

@@ -31,6 +31,15 @@ def as_file_name(text: str) -> str:
     return _STRANGE_IN_FILES.sub("_", text).lstrip(".")
 
 
+def cut(text: str, longest: int) -> str:
+    """Return text in at most so many bytes of UTF-8, without its middle."""
+    data = text.encode(errors="surrogateescape")
+    if len(data) <= longest:
+        return text
+    head, tail = (longest - 2) // 2, (longest - 1) // 2
+    return data[:head].decode(errors="ignore") + ".." + data[len(data) - tail :].decode(errors="ignore")
+
+
 def _escaped(match: re.Match[str]) -> str:
     number = ord(match[0])
     if 0xDC80 <= number <= 0xDCFF:  # what Python makes of a byte that is not UTF-8
@@ -39,7 +48,12 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def print_what_can_be_printed() -> None:
-    """Let stdout and stderr escape what their encoding does not have, instead of failing on it."""
+    """Let stdout and stderr escape what their encoding does not have, instead of failing on it.
+
+    One that was closed, as by ``>&-``, takes what is printed and leaves it.
+    """
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 (until the end)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -64,6 +64,21 @@ def test_its_own_test_is_what_the_run_said(trained, tmp_path):
     assert "no test speaker is in training" in out and "calibration error" in out
 
 
+def test_an_epoch_that_validation_did_not_select_is_another_protocol(trained, tmp_path):
+    content = torch.load(trained.best, weights_only=True)
+    (history,) = (state for state in content["callbacks"].values() if "rows" in state)
+    path = tmp_path / "last.ckpt"
+    for uars, selection in (((0.2, 0.5, 0.4), "last epoch"), ((0.2, 0.4, 0.5), "best validation")):
+        history["rows"] = [{"epoch": number, "val/uar": uar} for number, uar in enumerate(uars, start=1)]
+        torch.save(content, path)
+        copy = tmp_path / "copy.ckpt"
+        read_checkpoint(path).write(copy, temperature=1.5)
+        for number, tested in enumerate((path, copy)):
+            to = tmp_path / f"{selection} {number}"
+            assert ser("eval", tested, "--to", to)[0] == 0
+            assert result_of(to)["protocol"]["selection"] == selection
+
+
 @pytest.mark.pictures
 def test_conditions_and_subgroups_are_evaluated_too(trained, tmp_path):
     code, out, errors = ser("eval", trained.path, "--robustness", "--to", tmp_path / "to")

@@ -84,6 +84,12 @@ def test_a_clip_is_one_segment(model, seconds):
     assert len(model.predict(noise(seconds), RATE_HZ, windows=Windows(window_s=3, hop_s=1.5)).segments) == 1
 
 
+def test_silence_of_a_sound_card_with_an_offset_is_silence(model):
+    faint = 3e-5 * np.random.default_rng(0).standard_normal((1, RATE_HZ))
+    assert model.predict(np.float32(0.002 + faint), RATE_HZ).silent
+    assert not model.predict(np.float32(0.002 + 100 * faint), RATE_HZ).silent
+
+
 def test_silence_is_said_to_be_silence_and_does_not_count(model):
     loud, quiet = noise(10), np.zeros((1, 10 * RATE_HZ), np.float32)
     nothing = model.predict(quiet, RATE_HZ)

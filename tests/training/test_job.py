@@ -55,7 +55,7 @@ def test_nothing_heavy_is_imported_to_show_a_config():
         ),
         (
             ["data.root=x"],
-            r"failed: there is no setting data\.root in the data that was chosen, but with data=cremad, data=emodb, ",
+            r"failed: there is no setting data\.root in the data that was chosen, but with data=cremad, ",
         ),
         (["dat=cremad"], r"failed: there is no setting dat: did you mean data\?"),
         (["experiments=x"], r"failed: there is no setting experiments: did you mean experiment\?"),

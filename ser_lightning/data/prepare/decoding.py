@@ -139,8 +139,11 @@ def samples_of(waveform: np.ndarray, from_hz: int, *, sample_rate_hz: int = SAMP
 
 
 def peak(samples: np.ndarray) -> int:
-    """Return the largest of int16 samples (T,), either way; 32,768 is full scale."""
-    return max(int(samples.max()), -int(samples.min()))
+    """Return half the way from the lowest to the highest of int16 samples (T,); 32,768 is full scale.
+
+    A constant offset, as of cheap sound cards, is no sound and not in it.
+    """
+    return (int(samples.max()) - int(samples.min()) + 1) // 2
 
 
 def clipped_share(samples: np.ndarray) -> float:
