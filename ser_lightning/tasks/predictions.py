@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 DIGITS = 6  # of a probability, as it is written
 _COLUMNS = ("id", "speaker", "label", "predicted")
 _PREFIX = "p_"
+_MOST_OFF = 0.01  # of a sum of rounded probabilities from 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,7 +76,7 @@ class Predictions:
     def from_rows(cls, header: Sequence[str], rows: Sequence[Sequence[str]]) -> "Predictions":
         """Return what `columns` and `rows` wrote.
 
-        Raises: ValueError for other columns, and for a line with an unknown label, or no number.
+        Raises: ValueError for other columns, and for a line with an unknown label, or without probabilities.
         """
         names = tuple(column.removeprefix(_PREFIX) for column in header[len(_COLUMNS) :])
         if list(header) != [*_COLUMNS, *(_PREFIX + name for name in names)] or not names:
@@ -91,6 +92,11 @@ class Predictions:
                 probabilities[number] = [float(text) for text, _ in zip(shares, names, strict=True)]
             except (KeyError, ValueError) as error:
                 raise ValueError(f"line {number + 2} is not a prediction over {names}: {list(row)}") from error
+        is_share = ((probabilities >= 0) & (probabilities <= 1)).all(axis=1)
+        wrong = np.flatnonzero(~is_share | (np.abs(probabilities.sum(axis=1) - 1) > _MOST_OFF))
+        if wrong.size:
+            numbers = ", ".join(map(str, rows[wrong[0]][len(_COLUMNS) :]))
+            raise ValueError(f"line {wrong[0] + 2} has no probabilities that add up to 1: {numbers}")
         return cls(
             ids=tuple(row[0] for row in rows),
             speakers=tuple(row[1] for row in rows),

@@ -38,7 +38,8 @@ def test_names_with_commas_quotes_and_letters_of_any_alphabet_survive(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_memory_and_file_agree_where_six_digits_cannot_tell_two_classes_apart(tmp_path, dtype):
-    near = 0.4 + np.array([[0.0, 4e-7, -0.2], [3e-7, 6e-7, -0.2], [6e-7, 3e-7, 4e-7], [4.9e-7, 5.1e-7, 0]], dtype)
+    near = np.array([[0.4, 0.4, 0.2], [0.4, 0.4, 0.2], [0.33333] * 3, [0.33333] * 3], dtype)
+    near += np.array([[0.0, 4e-7, 0], [3e-7, 6e-7, 0], [6e-7, 3e-7, 4e-7], [4.9e-7, 5.1e-7, 0]], dtype)
     close = replace(
         make_predictions(),
         ids=list("abcd"),
@@ -86,6 +87,11 @@ def test_predictions_that_make_no_sense_are_refused(changes, message):
         ("id,speaker,label,predicted,p_a\nx,s,b,a,1\n", "line 2 .*'b'"),
         ("id,speaker,label,predicted,p_a\nx,s,a,a,1\nx,s,a,a,one\n", "line 3 .*'one'"),
         ("id,speaker,label,predicted,p_a,p_b\nx,s,a,a,1\n", "line 2"),
+        (
+            "id,speaker,label,predicted,p_a,p_b\nx,s,a,a,1,0\nx,s,a,a,8,-7\n",
+            "line 3 has no probabilities .*: 8, -7",
+        ),
+        ("id,speaker,label,predicted,p_a,p_b\nx,s,a,a,0.9,0.3\n", "line 2 has no probabilities that add up to 1"),
     ],
 )
 def test_a_file_that_is_something_else_is_named(tmp_path, text, message):
