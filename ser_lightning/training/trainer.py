@@ -1,5 +1,6 @@
 """Make Lightning's Trainer from conf/trainer, and refuse what cannot work before anything is prepared."""
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.utils.errors import UserError, cause, check, first_line
 from ser_lightning.utils.precision import choose_precision
+
+log = logging.getLogger(__name__)
 
 _ELSEWHERE = {"logger": "logger=", "callbacks": "callbacks.", "default_root_dir": "hydra.run.dir="}
 _MOST_PROCESSES = 16  # that anyone tries a distributed training with on a small machine without GPUs
@@ -88,6 +91,10 @@ def check_trainer(config: DictConfig) -> None:
     if _n_devices(asked.devices) > most:
         limit = f"torch finds {n_gpus} here" if on_gpus else f"this machine has room for {most} processes"
         raise UserError(f"trainer.devices={asked.devices}: {limit}; ask for no more than that")
+    if not on_gpus and _n_devices(asked.devices) > 1:
+        log.warning(
+            "trainer.devices=%s: torch finds no GPU here, and as many processes share the CPU", asked.devices
+        )
     if asked.get("num_nodes") is not None:
         check("trainer.", integer=True, at_least=1, at_most=10_000, num_nodes=asked.num_nodes)
     try:

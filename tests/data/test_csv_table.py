@@ -69,7 +69,7 @@ def test_columns_and_quotes_as_a_csv_has_them(tmp_path):
             "path,who\na,s\n",
             r"lacks the column speaker: .* path and speaker \(and may have age\); it names path, who",
         ),
-        ("", "lacks the column path and speaker: .*it names nothing"),
+        ("", "lacks the columns path and speaker: .*it names nothing"),
         ("path,speaker\na,s\nb,s\0\n", "line 3 holds a NUL byte.*save it as CSV UTF-8"),
         ("path,speaker\n".encode("utf-16"), "it is UTF-16, not UTF-8 text.*save it as CSV UTF-8"),
         ("path,speaker\n".encode("utf-16-le"), "line 1 holds a NUL byte, so it is damaged, or UTF-16"),

@@ -299,7 +299,7 @@ def test_names_of_files_are_read_as_names_are(tmp_path):
             lambda text: text.replace("clips/3", "clips/33"),
             r"1 of 10 files.*\n.*clips/33\.wav \(line 5\): cannot be found",
         ),
-        (lambda text: "", r"lacks the column path"),
+        (lambda text: "", r"lacks the columns path"),
     ],
 )
 def test_what_is_wrong_with_a_list_is_said(tmp_path, spoil, said):
