@@ -19,6 +19,7 @@ NOT_OF_THE_MODEL = (
     *("data.download", "data.on_bad"),  # what is there in the end is in the hash of the split
     *("data.num_workers", "data.eval_batch_size"),  # padding changes no answer
     *("trainer.accelerator", "trainer.strategy", "trainer.deterministic", "trainer.benchmark"),  # rounding at most
+    "trainer.threads",
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps"),  # what is shown
     *("trainer.profiler", "trainer.detect_anomaly", "trainer.default_root_dir"),
     "trainer.num_sanity_val_steps",
@@ -49,8 +50,14 @@ def by_model(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
 
 
 def settings(run: FinishedRun) -> dict[str, Any]:
-    """Return the config without what makes no other model, nor what is off, which older configs may lack."""
-    return _pruned(run.config, "")
+    """Return the config without what makes no other model, nor what is off, which older configs may lack.
+
+    In place of a teacher's directory, of which every fold has its own, stands the teacher's name.
+    """
+    kept = _pruned(run.config, "")
+    if run.result.teacher is not None and kept.get("model", {}).get("teacher"):
+        kept["model"]["teacher"] = run.result.teacher.name
+    return kept
 
 
 def by_importance(names: Iterable[str]) -> list[str]:

@@ -66,7 +66,7 @@ class LengthBuckets(Sampler[list[int]]):
     Shuffled: clips are shuffled, sorted by length within pools of ``pool_batches`` batches (1: not at all), and the
     batches shuffled; of several processes each takes every ``n_ranks``-th, and the few beyond a multiple of
     ``n_ranks`` sit the epoch out. Clips that fit ``batch_size`` at a time are batched apart from those that fit
-    only 16, 8, 4, 2 or 1, so that every epoch has as many batches. Unshuffled, for evaluation: every clip is in
+    only a smaller power of two: every epoch has as many batches. Unshuffled, for evaluation: every clip is in
     exactly one process's batch. Either way each process makes the same number of batches, so that none waits for
     another at the end.
     """

@@ -151,9 +151,8 @@ def _check_header(
     if missing:
         may = f" (and may have {', '.join(optional)})" if optional else ""
         raise UserError(
-            f"{path} lacks the column{'s' * (len(missing) > 1)} {_in_words(missing)}: its first line needs the columns "
-            f"{_in_words(needed)}"
-            f"{may}; it names {', '.join(names) or 'nothing'}{without}"
+            f"{path} lacks the column{'s' * (len(missing) > 1)} {_in_words(missing)}: its first line needs the "
+            f"columns {_in_words(needed)}{may}; it names {', '.join(names) or 'nothing'}{without}"
         )
     twice = [name for name in (*needed, *optional) if names.count(name) > 1]
     if twice:

@@ -238,7 +238,14 @@ class Sources:
         """Read the votes on a corpus: of the table that was given, or its own."""
         own = source.corpus.read_votes
         if self._votes is not None and (own is None or is_votes_table(self._votes)):
-            return read_votes_table(self._votes, source.corpus.labels)
+            votes = read_votes_table(self._votes, source.corpus.labels)
+            ids = packed.manifest.column("id")
+            if not set(ids) & set(votes.by_clip):
+                raise UserError(
+                    f"data.votes={self._votes} has votes on no clip of {source.corpus.title}: its ids are like "
+                    f"{next(iter(votes.by_clip))}, and those of clips like {ids[0]}"
+                )
+            return votes
         return own(source.root or Path(packed.report.folder), self._votes) if own is not None else None
 
     def _refuse_untrained(self, names: Sequence[str | None], labels: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ N: clips.  K: classes.  V: what annotators could choose from.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from ser_lightning.data.csv_table import column_faults, read_table, refuse_fault
 from ser_lightning.data.spelling import spelling_faults
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.runs.result_parts import Agreement, Annotators
+from ser_lightning.utils.errors import some
 from ser_lightning.utils.files import read_text
 
 PREFIX = "votes."  # of the columns that a table has for each emotion
@@ -71,7 +73,15 @@ def read_votes_table(path: Path, emotions: Sequence[str] = ()) -> Votes:
     Raises: UserError that lists what is wrong with it.
     """
     rows = read_table(path, needed=("id",), prefix=PREFIX)
-    refuse_faults(path, vote_faults(rows))
+    lines_of = defaultdict(list)
+    for line, row in rows:
+        lines_of[row["id"]].append(line)
+    twice = [
+        f"lines {some(list(map(str, lines)))}: {id} has votes {len(lines)} times"
+        for id, lines in lines_of.items()
+        if len(lines) > 1
+    ]
+    refuse_faults(path, twice, vote_faults(rows))
     return votes_of({row["id"]: row for _, row in rows}, emotions, source=path.name)
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.data.corpora import Corpus, load_corpus
+from ser_lightning.data.corpora import Corpus, own_corpus
 from ser_lightning.inference.checkpoint import Checkpoint
 from ser_lightning.report.metric_style import written_scores
 from ser_lightning.report.numbers import percent
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.result import ClassificationResult, Result
-from ser_lightning.utils.errors import UserError, counted
+from ser_lightning.utils.errors import counted
 
 _CAUTION = "What it predicts from speech says little about how people feel: conclude nothing about anybody from it."
 _ACTED = f"It was trained on acted speech. {_CAUTION}"
@@ -44,9 +44,13 @@ def about(checkpoint: Checkpoint) -> About:
             _protocol(checkpoint.protocol),
             *_tested(checkpoint),
             *_confidence(checkpoint),
-            *[_ONE_RECORDING] * (checkpoint.config["model"].get("frontend", {}).get("normalise") == "speaker"),
+            *[_ONE_RECORDING] * _is_by_speaker(checkpoint.config["model"]),
         ],
     )
+
+
+def _is_by_speaker(model: Mapping[str, Any]) -> bool:
+    return any((model.get(part) or {}).get("normalise") == "speaker" for part in ("frontend", "net"))
 
 
 def _corpora(data: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[Corpus | str]:
@@ -56,17 +60,14 @@ def _corpora(data: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[Corpu
 
 
 def _corpus(name: str) -> Corpus | str:
-    try:
-        return load_corpus(name)
-    except UserError:
-        return Path(name).stem
+    return own_corpus(name) or Path(name).stem
 
 
 def _warning(corpora: Sequence[Corpus | str]) -> str:
     ours = [corpus for corpus in corpora if isinstance(corpus, Corpus)]
     if any(corpus.synthesise is not None for corpus in ours):
         return _SYNTHETIC
-    return _ACTED if ours else _CAUTION
+    return _ACTED if any(corpus.labelled_by == "speaker" for corpus in ours) else _CAUTION
 
 
 def _protocol(protocol: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ def target_metrics(sums: NDArray) -> Floats:
         var_t, var_p = np.maximum(tt / n - mean_t**2, 0.0), np.maximum(pp / n - mean_p**2, 0.0)
         covariance = tp / n - mean_t * mean_p
         spread = var_t + var_p + (mean_t - mean_p) ** 2
-        ccc = np.where((n > 1) & (spread > 0), 2 * covariance / spread, np.nan)
+        ccc = np.where((n > 1) & _varies(spread, (tt + pp) / n), 2 * covariance / spread, np.nan)
         pearson = np.where(
             (n > 1) & _varies(var_t, tt / n) & _varies(var_p, pp / n), covariance / np.sqrt(var_t * var_p), np.nan
         )
@@ -62,11 +62,6 @@ def group_metrics(sums: NDArray) -> Floats:
     by_target = target_metrics(sums)  # (W, R, K, 4)
     means = known_mean(np.swapaxes(by_target, -1, -2))  # (W, R, 4)
     return known_mean(np.moveaxis(np.concatenate([means, by_target[..., 0]], axis=-1), 1, -1))
-
-
-def mean_ccc(sums: NDArray) -> Floats:
-    """Return the mean CCC of the targets, (..., K, N_SUMS) -> (...)."""
-    return known_mean(target_metrics(sums)[..., 0])
 
 
 def regression_scores(sums: NDArray, targets: Sequence[str], *, loss: float | None = None) -> RegressionScores:

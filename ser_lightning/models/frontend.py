@@ -181,7 +181,7 @@ class LogMel(nn.Module):
 
         By more where silence around the speech is cut away.
         """
-        mean = samples.sum(1) / lengths  # padding is zero and adds nothing
+        mean = samples.sum(1) / lengths  # padding adds nothing: it is zero, or faint noise in training
         samples = samples.sub_(mean[:, None])
         shortest = int(lengths.min()) if lengths.device.type == "cpu" else 0  # a GPU would have to be waited for
         position = torch.arange(shortest, samples.shape[1], device=samples.device)

@@ -142,7 +142,7 @@ class EmotionModule(LightningModule):
         else:
             outputs = self.readout(self._forward_cached(batch.index))
         loss = self.loss(outputs, *targets.split(self.task.n_outputs, dim=1))
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.label))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.label), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:

@@ -32,11 +32,8 @@ def kept_result(run: FinishedRun) -> dict[str, Any]:
 
 
 def kept_settings(run: FinishedRun) -> dict[str, Any]:
-    """Return the settings that make the model, with the teacher's name for its directory."""
-    kept = _without_places(settings(run))
-    if run.result.teacher is not None and kept.get("model", {}).get("teacher"):
-        kept["model"]["teacher"] = run.result.teacher.name
-    return kept
+    """Return the settings that make the model, without places of a machine."""
+    return _without_places(settings(run))
 
 
 def command(runs: Sequence[FinishedRun]) -> str:

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ser_lightning.data.corpora import own_corpus
 from ser_lightning.report.distribution import about_votes
 from ser_lightning.report.leakage import about_validation
 from ser_lightning.report.numbers import duration
 from ser_lightning.report.protocol import known_of_speakers, without_folders
 from ser_lightning.runs.finished import FinishedRun
-from ser_lightning.runs.label_sources import MAJORITY, SOFT
+from ser_lightning.runs.label_sources import INTENDED, MAJORITY, SOFT
 from ser_lightning.runs.result import Result
 from ser_lightning.runs.result_parts import Protocol
 from ser_lightning.utils.command_line import train_command
@@ -23,11 +24,13 @@ _SPLITS = {
     "random": "clips dealt at random, whoever speaks",
 }
 _LABELS = {
-    "intended": "A clip's label is the emotion that its speaker meant to show, not what anybody felt or perceived.",
+    INTENDED: "A clip's label is the emotion that its speaker meant to show, not what anybody felt or perceived.",
     MAJORITY: "A clip's label is the choice of most annotators; ties are left out.",
     SOFT: "Trained on the shares of annotators' votes for a clip, tested on the label with most votes.",
     "values": "A clip's numbers are those that the corpus, or the user's list, gives it.",
 }
+_AGREED = "A clip's label is what annotators agreed on, not what its speaker felt or meant to show."
+_GIVEN = "A clip's label is the one that its corpus, or the user's list, gives it."
 _SYNTHETIC = {
     "intended": "A clip's label is the emotion whose tone of voice the program imitated.",
     "values": "A clip's numbers are those that the program spoke it with.",
@@ -55,13 +58,23 @@ def protocol(run: FinishedRun) -> Iterator[str]:
     if run.result.synthetic:
         yield _SYNTHETIC.get(facts.label_source, _SYNTHETIC["intended"])
     else:
-        yield _LABELS.get(facts.label_source, f"Labels: {facts.label_source}.")
+        yield _labels(run.result)
     if (votes := about_votes(run.result)) is not None:
         yield f"{votes[0].upper()}{votes[1:]}."
     if facts.label_map:
         joined = ", ".join(f"{old} → {new}" for old, new in facts.label_map.items())
         yield f"Labels of several corpora were joined: {joined}."
     yield _choice(run)
+
+
+def _labels(result: Result) -> str:
+    """Say what a clip's label is: of corpora of ours, whether speakers or annotators are behind it."""
+    source = result.protocol.label_source
+    ours = [(one, own_corpus(one.name)) for one in result.corpora]
+    by = {own.labelled_by if own is not None and own.title == one.title else "" for one, own in ours} or {"speaker"}
+    if source == INTENDED and by != {"speaker"}:
+        return _AGREED if by == {"annotators"} else _GIVEN
+    return _LABELS.get(source, f"Labels: {source}.")
 
 
 def shared(result: Result) -> str:

@@ -147,8 +147,9 @@ class History(Callback):
 class AverageWeights(WeightAveraging):
     """Validates, keeps and tests a running average of the weights; training itself does not see it.
 
-    The average forgets exponentially, over about the last ``epochs`` epochs, and less than that in the beginning
-    (Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017, arXiv 1703.01780, section 3).
+    The average forgets exponentially, over about the last ``epochs`` epochs (as the teacher's weights of Tarvainen
+    and Valpola, "Mean teachers are better role models", NeurIPS 2017, arXiv 1703.01780), and over less than that in
+    the beginning, as TensorFlow's ExponentialMovingAverage does: its decay is at most (1 + steps) / (10 + steps).
 
     Raises: UserError where ``epochs`` is not above 0.
     """

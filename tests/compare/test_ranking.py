@@ -188,6 +188,15 @@ def test_what_was_compared_on_purpose_names_a_group_before_bookkeeping(tmp_path,
     assert "trainer.max_epochs=60" not in names(tmp_path)[0] or "max_epochs" in name
 
 
+def test_folds_of_students_pool_though_every_fold_has_its_own_teacher(tmp_path):
+    for fold in range(2):
+        teacher = {"path": f"outputs/{fold}", "sha256": str(fold), "name": "pretrained"}
+        settings = {"model.teacher": f"outputs/{fold}", "trainer.threads": 1 + fold}
+        make_run(tmp_path / str(fold), fold=fold, settings=settings, teacher=teacher)
+    make_run(tmp_path / "alone")
+    assert sorted(names(tmp_path)) == ["cnn (teacher=null)", "cnn (teacher=pretrained)"]
+
+
 def test_bookkeeping_is_named_for_what_nothing_else_tells_apart(tmp_path):
     for number, (kind, epochs) in enumerate((("speaker", 30), ("clip", 30), ("clip", 60))):
         settings = {"model.frontend.normalise": kind, "trainer.max_epochs": epochs}

@@ -180,6 +180,14 @@ def test_a_table_of_votes_does_for_any_corpus(cremad_root, tmp_path):
     table.write_text("id,votes.anger,votes.fear\n1001_DFA_ANG_XX,2,many\n")
     with pytest.raises(UserError, match=r"line 2: votes\.fear is 'many', which is no count or share"):
         make_data(config(*settings))
+    table.write_text("id,votes.anger,votes.fear\n1001_DFA_ANG_XX,2,0\nb,1,1\n1001_DFA_ANG_XX,0,2\n")
+    with pytest.raises(UserError, match="lines 2, 4: 1001_DFA_ANG_XX has votes 2 times"):
+        make_data(config(*settings))
+    table.write_text("id,votes.anger,votes.fear\n1001_DFA_ANG_XX.wav,2,0\n")
+    with pytest.raises(
+        UserError, match=r"has votes on no clip of CREMA-D: its ids are like 1001_DFA_ANG_XX\.wav, and"
+    ):
+        make_data(config(*settings))
     with pytest.raises(UserError, match="names votes of one corpus, and there are 2"):
         make_data(config("data=pooled", f"data.votes={table}"))
 

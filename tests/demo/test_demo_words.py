@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,24 @@ def test_a_model_of_acted_speech_says_so_and_under_which_protocol(checkpoint):
     assert "acted speech" in said.warning and "conclude nothing" in said.warning
     assert "Split actors5, fold 0" in said.facts[0] and "are not in training" in said.facts[0]
     assert "not calibrated" in said.facts[-1]
+
+
+@pytest.mark.parametrize(
+    ("corpora", "is_acted"), [(["msp_podcast"], False), (["cremad"], True), (["cremad", "msp_podcast"], True)]
+)
+def test_speech_that_was_not_acted_is_not_said_to_be(checkpoint, corpora, is_acted):
+    read = read_checkpoint(checkpoint)
+    data = {"corpora": corpora}
+    changed = replace(read, stamp={**read.stamp, "config": {**read.config, "data": data}})
+    assert ("acted" in about(changed).warning) == is_acted
+
+
+@pytest.mark.parametrize("part", ["frontend", "net"])
+def test_a_model_that_normalises_by_speaker_says_that_there_is_one_recording(checkpoint, part):
+    read = read_checkpoint(checkpoint)
+    model = {**read.config["model"], part: {**read.config["model"][part], "normalise": "speaker"}}
+    changed = replace(read, stamp={**read.stamp, "config": {**read.config, "model": model}})
+    assert any("from the one recording" in fact for fact in about(changed).facts)
 
 
 def test_what_the_run_knows_is_said_of_its_chosen_checkpoint_alone(checkpoint, tmp_path):

@@ -131,6 +131,21 @@ def test_the_protocol_is_told_in_words(tmp_path):
     assert "Speakers shared" not in text and "Synthetic" not in text and "python train.py" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "title", "sentence"),
+    [
+        ("cremad", "CREMA-D", "the emotion that its speaker meant to show"),
+        ("msp_podcast", "MSP-Podcast", "A clip's label is what annotators agreed on"),
+        ("iemocap", "IEMOCAP", "A clip's label is what annotators agreed on"),
+        ("mine", "mine.csv", "the one that its corpus, or the user's list, gives it"),
+        ("cremad", "cremad.csv", "the one that its corpus, or the user's list, gives it"),
+    ],
+)
+def test_a_label_is_said_to_be_the_speakers_only_where_it_is(tmp_path, name, title, sentence):
+    corpus = {"name": name, "title": title, "licence": "its own", "source": "its authors"}
+    assert sentence in flat(card_of(tmp_path, corpora=[corpus]))
+
+
 def test_the_protocol_tells_what_a_comparison_found(tmp_path):
     nothing = {"speakers": [], "n_sounds": 0}
     apart = {"train/test": nothing, "val/test": nothing, "train/val": {"speakers": ["my:OAF"], "n_sounds": 0}}

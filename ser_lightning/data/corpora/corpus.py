@@ -76,6 +76,7 @@ class Corpus:
     is given the folders below ``audio_folder`` too. A corpus whose labels lie in tables has ``read_listing``
     instead, which reads out of the audio folder, or beside it, what files there are; a clip without an emotion has
     no label. A user's own list is a ``listing``.
+    ``labelled_by`` is "speaker" where a clip's label is what its speaker was to show, or "annotators".
     ``read_votes`` reads annotators' votes, out of the corpus's own tables under its root.
     ``value_ranges`` names the numbers that its clips can have, such as arousal, each with the lowest and the
     highest there may be. Where ``parse`` or ``listing`` do not know them, ``read_values`` reads them out of the
@@ -99,6 +100,7 @@ class Corpus:
     folders_in_names: bool = False
     read_listing: Callable[[Path], Listing] | None = None
     listing: Listing | None = None
+    labelled_by: str = "speaker"
     read_votes: Callable[[Path | None, Path | None], Votes | None] | None = None
     releases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     value_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -138,6 +140,11 @@ def load_corpus(name: str) -> Corpus:
         if name in known:
             raise
         raise UserError(f"no corpus is called {name!r}: there are {', '.join(known)}, or give a CSV") from error
+
+
+def own_corpus(name: str) -> Corpus | None:
+    """Return the corpus of that name; None where it is none of the package's, such as a user's list."""
+    return load_corpus(name) if name in corpus_names() else None
 
 
 def corpus_names() -> list[str]:

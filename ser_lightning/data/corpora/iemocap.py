@@ -138,6 +138,7 @@ CORPUS = Corpus(
         "other": 3,
     },
     audio_folder=_FOLDER,
+    labelled_by="annotators",
     read_listing=read_listing,
     read_votes=read_votes,
     value_ranges=dict.fromkeys(("valence", "arousal", "dominance"), _RANGE),

@@ -89,6 +89,7 @@ CORPUS = Corpus(
     n_speakers=None,
     clips_by_label=dict.fromkeys(EMOTIONS.values()),
     audio_folder="Audios",
+    labelled_by="annotators",
     read_listing=read_listing,
     value_ranges=dict.fromkeys(_VALUES, (1.0, 7.0)),
     releases={"1.11": {"Train": 84_030, "Development": 19_815, "Test1": 30_647, "Test2": 14_815}},
