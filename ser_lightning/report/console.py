@@ -121,7 +121,7 @@ def _protocol(result: Result) -> Iterator[str]:
     if known is not None:
         yield known
     if result.contamination:
-        yield "pretraining may have heard the corpus"
+        yield "pretraining may have had the corpus"
     if result.synthetic:
         yield "synthetic speech"
 

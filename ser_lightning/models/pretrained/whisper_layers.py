@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchaudio
 from torch import nn
 from torch.nn import functional
 
 _FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 _USUAL = {"model_type": "whisper", "activation_function": "gelu", "scale_embedding": False}
 _PREPROCESSING = ("n_fft", "feature_size", "sampling_rate", "hop_length")
+_HIGHEST_HZ = 8_000.0  # of the mel filters, whatever the rate
 _PROJECTIONS = ("k_proj", "v_proj", "q_proj", "out_proj")
 
 
@@ -95,19 +97,9 @@ def read_layers(folder: Path) -> tuple[Settings, Settings, WhisperLayers] | None
         layers.load_state_dict(own, assign=True)
         config["num_attention_heads"] = shape.encoder_attention_heads  # its other name in transformers
         n_fft, n_mels, sample_rate_hz, _ = (preprocessor[name] for name in _PREPROCESSING)
-        filters = slaney_filters(n_fft, n_mels, sample_rate_hz)
+        filters = torchaudio.functional.melscale_fbanks(
+            n_fft // 2 + 1, 0.0, _HIGHEST_HZ, n_mels, sample_rate_hz, norm="slaney", mel_scale="slaney"
+        ).numpy()  # (n_fft / 2 + 1, M)
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError):
         return None
     return config, Settings(preprocessor, mel_filters=filters), layers
-
-
-def slaney_filters(n_fft: int, n_mels: int, sample_rate_hz: int) -> np.ndarray:
-    """Return mel filters (n_fft / 2 + 1, M) up to 8 kHz, of Slaney's scale and norm, as Whisper's preprocessor."""
-    per_step = 27 / np.log(6.4)  # linear to 1 kHz, which is 15 mels, and logarithmic above
-    mels = np.linspace(0, 15 + per_step * np.log(8), n_mels + 2)
-    edges_hz = np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) / per_step))
-    hz = np.linspace(0, sample_rate_hz // 2, n_fft // 2 + 1)
-    slopes = edges_hz - hz[:, None]
-    widths = np.diff(edges_hz)
-    filters = np.minimum(-slopes[:, :-2] / widths[:-1], slopes[:, 2:] / widths[1:]).clip(0)
-    return filters * 2 / (edges_hz[2:] - edges_hz[:-2])
