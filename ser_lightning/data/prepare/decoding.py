@@ -20,6 +20,7 @@ _FULL_SCALE = 32_768
 _BLOCK, _BLOCK_S = 1 << 20, 30  # values over all channels and seconds decoded at a time, whichever is less
 _LOWEST_HZ, _HIGHEST_HZ = 1_000, 768_000
 _MOST_CHANNELS = 32  # of a waveform that is not taken for a transposed one
+_CANCELLED = 1e-4  # of the channels' energy is left in their average
 _ABSURD = 2.0**31  # times full scale: no integer that was stored as a float is larger
 
 
@@ -186,9 +187,24 @@ def _raw_blocks(file: BinaryIO, channels: int, *, n_frames: int) -> Iterator[np.
 
 
 def _mono_int16(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    mono = (sum(block.T) / block.shape[1] for block in blocks)  # 30 times faster than its mean(axis=1)
+    mono = _averaged(blocks)
     for block in mono if from_hz == to_hz else resampled(mono, from_hz, to_hz):
         yield np.clip(np.rint(block * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+
+
+def _averaged(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the means (T,) of the channels of blocks (T, C).
+
+    Raises: UnreadableAudio at the end, where next to nothing is left of what the channels hold.
+    """
+    of_channels = of_mean = 0.0
+    for block in blocks:
+        mean = sum(block.T) / block.shape[1]  # 30 times faster than its mean(axis=1)
+        of_channels += float(np.vdot(block, block)) / block.shape[1]
+        of_mean += float(np.vdot(mean, mean))
+        yield mean
+    if of_mean < _CANCELLED * of_channels:
+        raise UnreadableAudio("has channels that cancel each other, as one of them is inverted: keep a single one")
 
 
 class _FlatTops:

@@ -94,6 +94,20 @@ def test_channels_are_averaged(tmp_path):
     assert np.all(decode(tmp_path / "a.wav").samples == 0.125 * 32768)
 
 
+def test_channels_that_cancel_each_other_are_no_silence(tmp_path):
+    left = 0.3 * np.sin(np.arange(16_000) / 10)
+    path = tmp_path / "a.wav"
+    for right in (-left, -0.995 * left):
+        soundfile.write(path, np.stack([left, right], axis=1), 16_000)
+        with pytest.raises(UnreadableAudio, match="channels that cancel each other, as one of them is inverted"):
+            decode(path)
+    for right in (0 * left, -0.5 * left, left):
+        soundfile.write(path, np.stack([left, right], axis=1), 16_000)
+        assert np.abs(decode(path).samples).max() > 2_000
+    soundfile.write(path, np.zeros((16_000, 2)), 16_000)
+    assert not decode(path).samples.any()
+
+
 @pytest.mark.parametrize("block", [1, 1000, 50_000])
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 24_414, 44_100, 48_000, 96_000, 8_001, 44_099, 1_001])
 def test_resampled_in_blocks_is_resampled_in_one_piece(rate_hz, block):
