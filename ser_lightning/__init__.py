@@ -3,8 +3,6 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from ser_lightning.utils.lean_imports import keep_torchmetrics_lean
-
 if TYPE_CHECKING:
     from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, load_model
     from ser_lightning.inference.windows import Windows
@@ -15,8 +13,6 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 __version__ = "0.1.0"
 __all__ = ["EmotionRecognizer", "Prediction", "Segment", "Windows", "load_model"]
-
-keep_torchmetrics_lean()
 
 
 def __getattr__(name: str) -> Any:

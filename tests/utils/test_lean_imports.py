@@ -19,3 +19,11 @@ def test_recognition_imports_nothing_of_training_and_evaluation():
         "print({'scipy', 'lightning', 'matplotlib', 'wandb'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_whoever_predicts_alone_has_torchmetrics_as_it_is():
+    code = (
+        "from ser_lightning import load_model; import torchmetrics.utilities.imports as found; "
+        "print(bool(found._MATPLOTLIB_AVAILABLE))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
