@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -105,13 +106,21 @@ class EmotionDataModule(LightningDataModule):
     @cached_property
     def _listed(self) -> LabelledClips:
         """Return the clips as file names and lists describe them, before any is decoded."""
-        return self._sources.listed()
+        with self._naming_bad_files():
+            return self._sources.listed()
 
     @cached_property
     def _listed_split(self) -> Split:
         """Their split. Raises: UserError where there is none, naming also files that are known to be unusable."""
+        listed = self._listed
+        with self._naming_bad_files():
+            return self._split_of(listed)
+
+    @contextmanager
+    def _naming_bad_files(self) -> Iterator[None]:
+        """Add the files that are known to be unusable to what is wrong: they may be why."""
         try:
-            return self._split_of(self._listed)
+            yield
         except UserError as error:
             raise UserError("\n".join([str(error), *self._sources.complaints()])) from error
 

@@ -158,6 +158,8 @@ def _targets(given: Sequence[str] | None) -> tuple[str, ...]:
 
 def _ranges(given: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[float, float]]:
     """Return the lowest and highest of numbers by name. Raises: UserError for what are none."""
+    if not isinstance(given or {}, Mapping):
+        raise UserError(f"data.ranges={given} is no range for each number: say data.ranges.arousal=[1,7]")
     ranges = {}
     for name, ends in (given or {}).items():
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.votes import Votes, winners
 from ser_lightning.runs.label_sources import SOFT
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, counted, some
 
 DROP = "drop"
 MOST_LABELS = 64  # pictures and tables have a row for each
@@ -49,9 +49,12 @@ def check_labels(labels: Sequence[str], *, fewest: int = 2) -> Sequence[str]:
                 "characters do, without < and >"
             )
     if len(set(labels)) < len(labels):
-        raise UserError("a label is there twice")
+        raise UserError(f"{some(sorted({name for name in labels if labels.count(name) > 1}))} is there twice")
     if not fewest <= len(labels) <= MOST_LABELS:
-        raise UserError(f"{len(labels)} labels: a model tells two apart at least, and {MOST_LABELS} at most")
+        raise UserError(
+            f"{counted(labels, 'label')} ({some(labels)}): a model tells two apart at least, and {MOST_LABELS} at "
+            "most"
+        )
     return labels
 
 

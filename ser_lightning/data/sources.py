@@ -142,6 +142,9 @@ class Sources:
 
     def _with_labels(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
+        if not labels:
+            titles = " and ".join(source.corpus.title for source in self._all)
+            raise UserError(f"no clip of {titles} that can be used has a label")
         check_labels(labels, fewest=1)
         won = set().union(*(part.labelling.reference.tolist() for part in parts)) - {-1}
         if self._label_source != INTENDED and len(won) == 1:

@@ -75,7 +75,7 @@ def read_csv_corpus(
         *(_number_faults(rows, name, (ranges or {}).get(name)) for name in targets),
         vote_faults(rows) if _has_votes(rows) else [],
         [f"line {line}: {fault}" for line, row in rows if (fault := _age_fault(row.get("age", "")))],
-        _listed_twice(places, [line for line, _ in rows]),
+        _listed_twice(places, [line for line, _ in rows], listing.folder),
         *(spelling_faults(_first_lines(rows, kind), kind) for kind in ("speaker", "emotion")),
         _fold_faults(rows) if folds else [],
     ]
@@ -142,14 +142,15 @@ def _lines_and_paths(rows: Rows) -> Iterator[tuple[int, str]]:
     return ((line, row["path"]) for line, row in rows if row["path"])
 
 
-def _listed_twice(places: Sequence[str], lines: Sequence[int]) -> list[str]:
-    lines_of = defaultdict(list)
+def _listed_twice(places: Sequence[str], lines: Sequence[int], folder: Path) -> list[str]:
+    """Name each file that several lines list, relative to ``folder`` or absolute."""
+    listed = defaultdict(list)
     for place, line in zip(places, lines, strict=True):
-        lines_of[place].append(line)
+        listed[os.path.normpath(folder / place)].append((line, place))
     return [
-        f"lines {some(list(map(str, several)))}: {place} is listed {len(several)} times"
-        for place, several in lines_of.items()
-        if place and len(several) > 1
+        f"lines {some([str(line) for line, _ in several])}: {several[0][1]} is listed {len(several)} times"
+        for several in listed.values()
+        if several[0][1] and len(several) > 1
     ]
 
 
@@ -188,8 +189,16 @@ def _number_faults(rows: Rows, column: str, ends: tuple[float, float] | None) ->
         if number is not None and not low <= number <= high
     ]
     leave = f"leave {column} out of data.targets"
+    commas = [cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell[1])]
+    ambiguous = commas if any("." in text for _, text in cells) else []
     faults = [
         *column_faults(column, words, what="which is no number", remedy="write numbers, or leave the cell empty"),
+        *column_faults(
+            column,
+            ambiguous,
+            what="and a decimal point is in other lines",
+            remedy="write all decimals with a point, and thousands without a comma",
+        ),
         *column_faults(
             column,
             outside,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.files import (
     has_content,
     read_json,
@@ -143,7 +144,10 @@ class RunDirectory:
             with other overrides or without a run to go on with.
         """
         if cfg.resume is None:
-            return self._same_as_before(_resolved(cfg), overrides)
+            resolved = _resolved(cfg)
+            if fault := _fault(OmegaConf.to_container(resolved)):  # type: ignore[arg-type]
+                raise UserError(fault)
+            return self._same_as_before(resolved, overrides)
         check_resumed_alone(overrides, resume=cfg.resume)
         if not has_content(self.config):
             raise UserError(no_run(self.path))
@@ -213,7 +217,12 @@ def no_run(path: Path) -> str:
 
 
 def _resolved(cfg: DictConfig) -> DictConfig:
-    plain = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    try:
+        plain = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    except OmegaConfBaseException as error:
+        raise UserError(
+            f"{error.full_key} takes its value from a setting that is null or not there: {first_line(error)}"
+        ) from error
     assert isinstance(plain, DictConfig)
     plain.pop("trust", None)  # is said anew each time
     return plain
@@ -238,9 +247,13 @@ def _fault(settings: Mapping[str, Any]) -> str:
     for part in ("callbacks", "logger"):
         for name, value in settings[part].items():
             if value is not None and not isinstance(value, dict):
-                return f"{part}.{name} must be settings of its own, or null"
+                return f"{part}.{name}={value} cannot be used: it must be settings of its own, or null"
     if "seed" not in settings:
         return "seed is not there"
+    if not isinstance(settings["seed"], int):
+        return f"seed={settings['seed']} must be a whole number; several are for a sweep, as in -m seed=0,1"
+    if not isinstance(settings["data"].get("split", ""), str):
+        return f"data.split={settings['data']['split']} must be the name of one split"
     waiting: list[tuple[str, Any]] = list(settings.items())
     while waiting:
         place, value = waiting.pop()

@@ -1,5 +1,8 @@
 """The end of a sweep, for people: a table of what finished, what did not and why, and what to do next."""
 
+import csv
+import io
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,15 +14,27 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.report.metric_style import style_of, two_metrics, written_scores
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.monitor import monitored
 from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 from ser_lightning.utils.command_line import assignment, shell_quoted, train_command
-from ser_lightning.utils.errors import UserError, counted
+from ser_lightning.utils.errors import UserError, counted, some
+from ser_lightning.utils.files import read_settings, read_text
 
 if TYPE_CHECKING:
     from ser_lightning.runs.result import Result
 
 _SHOWN = 40  # finished jobs that are listed
+_NOT_OF_THE_CLIPS = (
+    "fold",
+    "seed",
+    "batch_size",
+    "eval_batch_size",
+    "batch_seconds",
+    "num_workers",
+    "pool_batches",
+)
+_TRUE = ("id", "speaker", "label")  # columns of predictions.csv, beside "true.…" of numbers
 
 
 def print_outcomes(sweep: Path, console: Console) -> bool:
@@ -42,6 +57,13 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
     counts = Counter(job.status for job in (*finished, *others))
     totals = ", ".join(f"{n} {status}" for status, n in counts.items()) or "none"
     console.print(f"{counted(jobs, 'job')} in {sweep}: {totals}", soft_wrap=True)
+    if changed := _on_changed_data(sweep, finished):
+        names = some([shown[name] for name in changed])
+        console.print(
+            f"not comparable: {names} had other clips or labels than the jobs before, under the same settings: the "
+            f"data have changed. Remove the directories of one kind in {sweep}, and repeat the command",
+            soft_wrap=True,
+        )
     if _is_cross_corpus(finished):
         _print_cross_corpus(sweep, console)
     elif finished and planned["monitor"] is None:  # a search is not to be ranked by its tests
@@ -57,6 +79,28 @@ def _what_varies(overrides: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return {
         name: ",".join(text for text in texts if text not in common) or name for name, texts in overrides.items()
     }
+
+
+def _on_changed_data(sweep: Path, finished: Sequence[Outcome]) -> list[str]:
+    """Return the jobs tested on other clips or labels than an earlier one with the same settings of the data."""
+    first: dict[str, str] = {}
+    changed = []
+    for job in sorted(finished, key=lambda job: RunDirectory(sweep / job.name).result.stat().st_mtime):
+        run = RunDirectory(sweep / job.name)
+        try:
+            data, predictions = read_settings(run.config).get("data") or {}, read_text(run.predictions)
+        except (OSError, ValueError):  # of a stranger's making, which `ser compare` says
+            continue
+        asked = {name: value for name, value in data.items() if name not in _NOT_OF_THE_CLIPS}
+        rows = csv.DictReader(io.StringIO(predictions))
+        tested = json.dumps(
+            sorted(
+                [text for name, text in row.items() if name in _TRUE or name.startswith("true.")] for row in rows
+            )
+        )
+        if first.setdefault(json.dumps([_result(job).protocol.fold, asked], default=str), tested) != tested:
+            changed.append(job.name)
+    return changed
 
 
 def _best_first(finished: Sequence[Outcome], metric: str, mode: str) -> list[Outcome]:

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ def start(main: Callable[[], None]) -> None:
     shows_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         multirun = bool({"-m", "--multirun"} & set(asked))
+        _check_asked(asked, multirun=multirun)
         sys.argv[1:] = readable(asked, multirun=multirun)
         if not multirun:
             check_resumed_alone([text for text in asked if not text.startswith("-")])
@@ -124,6 +125,16 @@ def start(main: Callable[[], None]) -> None:
         if not isinstance(error, SystemExit):
             print(f"stopped: {why(error)}", file=sys.stderr)
         sys.exit(128 + number)
+
+
+def _check_asked(asked: Sequence[str], *, multirun: bool) -> None:
+    """Refuse what would not do what it says: a search that is no sweep, a directory without a name."""
+    if "hydra/sweeper=search" in asked and not multirun:
+        raise UserError("hydra/sweeper=search is a sweep: python train.py -m hydra/sweeper=search …")
+    for text in asked:
+        name, equals, value = text.partition("=")
+        if equals and not value.strip("'\" ") and name.startswith("hydra.") and name.endswith(".dir"):
+            raise UserError(f"{name}= names no directory")
 
 
 @contextmanager

@@ -277,6 +277,14 @@ def test_names_of_files_are_read_as_names_are(tmp_path):
         (lambda text: text.replace(",upset,p0", ",,p0"), r"line 3: emotion is empty"),
         (lambda text: text + text.splitlines()[1] + "\n", r"lines 2, 12: clips/0\.wav is listed 2 times"),
         (
+            lambda text: text.replace("clips/3.wav", "FOLDER/clips/./0.wav"),
+            r"lines 2, 5: clips/0\.wav is listed 2 times",
+        ),
+        (
+            lambda text: text.replace("clips/", "clops/"),
+            r"(?s)10 of 10 files.*clops/0\.wav \(line 2\), .*cannot be found",
+        ),
+        (
             lambda text: text.replace(",upset,p0", ",Upset,p0"),
             r"Upset \(line 3\) is also written otherwise, as upset \(line 5\)",
         ),
@@ -304,7 +312,7 @@ def test_names_of_files_are_read_as_names_are(tmp_path):
 )
 def test_what_is_wrong_with_a_list_is_said(tmp_path, spoil, said):
     listed = make_csv(tmp_path)
-    listed.write_text(spoil(listed.read_text()))
+    listed.write_text(spoil(listed.read_text()).replace("FOLDER", str(tmp_path)))
     with pytest.raises(UserError, match=said):
         make_data(config("data=csv", f"data.manifest={listed}"))
 

@@ -109,6 +109,11 @@ def test_a_comma_may_stand_for_the_point(tmp_path):
             "line 2: arousal is 'inf', which is no number: write numbers, or leave the cell empty",
         ),
         (
+            ('a.wav,p,"1,234",1', "b.wav,p,6.07,1"),
+            "line 2: arousal is '1,234', and a decimal point is in other lines: write all decimals with a point, "
+            "and thousands without a comma",
+        ),
+        (
             ("a.wav,p,7,1", "b.wav,p,8.5,1", "c.wav,p,0,1"),
             "line 3: arousal is '8.5', which lies outside 1 to 7, and so on in 1 more line: correct it, or "
             "data.ranges.arousal",

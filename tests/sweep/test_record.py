@@ -2,10 +2,12 @@
 
 import io
 import json
+import os
 import re
 import shlex
 
 import pytest
+from comparable_runs import LABELS, make_run
 from finished_run import finished_result
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
@@ -139,3 +141,21 @@ def test_a_search_by_another_metric_needs_a_directory_of_its_own(tmp_path):
     plan(tmp_path, monitor={"metric": "val/loss", "mode": "min"})
     with pytest.raises(UserError, match=r"holds a search by val/loss: give this one its own hydra\.sweep\.dir"):
         plan(tmp_path, monitor={"metric": "val/uar", "mode": "max"})
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_jobs_on_data_that_changed_in_between_are_named(tmp_path, is_changed):
+    for seed in (0, 1, 2):
+        for fold in (0, 1):
+            make_run(tmp_path / f"seed={seed},data.fold={fold}", seed=seed, fold=fold)
+    last = tmp_path / "seed=2,data.fold=1"
+    if is_changed:
+        header, first, *rows = (last / "predictions.csv").read_text().splitlines()
+        clip, speaker, label, *others = first.split(",")
+        first = ",".join([clip, speaker, next(name for name in LABELS if name != label), *others])
+        (last / "predictions.csv").write_text("\n".join([header, first, *rows]))
+    os.utime(last / "result.json", (2e9, 2e9))
+    screen = io.StringIO()
+    print_outcomes(tmp_path, Console(file=screen, width=200, highlight=False, markup=False))
+    said = "not comparable: seed=2,data.fold=1 had other clips or labels than the jobs before"
+    assert (said in screen.getvalue()) == is_changed and ("not comparable" in screen.getvalue()) == is_changed

@@ -72,6 +72,8 @@ def test_nothing_heavy_is_imported_to_show_a_config():
             ["hydra.run.dir=/dev/null/run"],
             r"failed: hydra\.run\.dir=/dev/null/run cannot be written .*another directory",
         ),
+        (["hydra.run.dir="], r"failed: hydra\.run\.dir= names no directory"),
+        (["-m", "hydra.sweep.dir=''"], r"failed: hydra\.sweep\.dir= names no directory"),
         (["-m", "seed=0", "hydra.sweep.dir=/dev/null"], r"failed: hydra\.sweep\.dir=/dev/null cannot be written"),
     ],
 )
