@@ -247,11 +247,11 @@ def _fault(settings: Mapping[str, Any]) -> str:
     for part in ("callbacks", "logger"):
         for name, value in settings[part].items():
             if value is not None and not isinstance(value, dict):
-                return f"{part}.{name}={value} cannot be used: it must be settings of its own, or null"
+                return f"{part}.{name}={value} cannot be used: {part}.{name} must be settings of its own, or null"
     if "seed" not in settings:
         return "seed is not there"
-    if not isinstance(settings["seed"], int):
-        return f"seed={settings['seed']} must be a whole number; several are for a sweep, as in -m seed=0,1"
+    if isinstance(settings["seed"], list):
+        return f"seed={settings['seed']} cannot be used: several are for a sweep, as in -m seed=0,1"
     if not isinstance(settings["data"].get("split", ""), str):
         return f"data.split={settings['data']['split']} must be the name of one split"
     waiting: list[tuple[str, Any]] = list(settings.items())

@@ -25,7 +25,7 @@ def test_what_is_shipped_is_taken(name):
             "callbacks must be settings of its own",
         ),
         ("data.split=null", "data.split=None must be the name of one split"),
-        ("seed=[1,2]", r"seed=\[1, 2\] must be a whole number; several are for a sweep, as in -m seed=0,1"),
+        ("seed=[1,2]", r"seed=\[1, 2\] cannot be used: several are for a sweep, as in -m seed=0,1"),
         ("model.optimizer=null", "model.scheduler.max_lr takes its value from a setting that is null or not there"),
         (
             "model.augment.mixup=nul",
