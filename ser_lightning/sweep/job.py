@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -93,8 +93,7 @@ def _holds_result(run: RunDirectory) -> bool:
 def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> "Result | None":
     """Return the result if nothing is left to do; else make the directory ready to be resumed."""
     run.path.mkdir(parents=True, exist_ok=True)
-    waiting = "%s: another process is still at it, waiting for it to end"
-    with alone(run.lock, on_wait=lambda: log.info(waiting, run.path.name)):
+    with _alone(run):
         (run.path / REFUSED).unlink(missing_ok=True)
         run.agree_on(cfg, overrides)
         result = run.read_result()
@@ -102,6 +101,12 @@ def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> "
             run.result.unlink()
             return None
         return result
+
+
+def _alone(run: RunDirectory) -> AbstractContextManager[None]:
+    """Hold the directory, once no other process does."""
+    waiting = "%s: another process is still at it, waiting for it to end"
+    return alone(run.lock, on_wait=lambda: log.info(waiting, run.path.name))
 
 
 def _started(run: RunDirectory, train: Path, cwd: Path, *, aloud: bool) -> int:
@@ -182,8 +187,14 @@ def _output(run: RunDirectory, *, aloud: bool) -> Iterator[IO[bytes] | None]:
 
 
 def _result(cfg: DictConfig, run: RunDirectory, status: int) -> "Result | Failure":
-    """Return the record that the job left, or one that says why it left none."""
+    """Return the record that the job left, or one that says why it left none.
+
+    Where another process had the directory first, it is waited for.
+    """
     result = run.read_result()
+    if result is None:
+        with _alone(run):
+            result = run.read_result()
     return refuse(run, _why_it_ended(status), seed=cfg.seed) if result is None else result
 
 

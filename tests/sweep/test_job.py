@@ -17,7 +17,7 @@ from finished_run import finished_result
 
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.result import parse_record
-from ser_lightning.sweep.job import REFUSED, run_apart
+from ser_lightning.sweep.job import REFUSED, _result, run_apart
 from ser_lightning.training import experiment
 
 RESULT = finished_result()
@@ -171,3 +171,15 @@ def _lives(pid):
         return False
     state = Path(f"/proc/{pid}/stat")
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_job_that_another_process_has_is_waited_for(tmp_path):
+    run = RunDirectory(tmp_path)
+    code = (
+        "import sys, time; from pathlib import Path; from filelock import FileLock; held = FileLock(sys.argv[1]); "
+        "held.acquire(); print('held', flush=True); time.sleep(0.5); Path(sys.argv[2]).write_text(sys.argv[3])"
+    )
+    command = [sys.executable, "-c", code, run.lock, run.result, json.dumps(RESULT)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        assert _result(config("seed=0"), run, 1) == parse_record(RESULT)

@@ -6,6 +6,7 @@ and here a take is put in its room and written down. Six emotions, ten sentences
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -64,7 +65,9 @@ def synthesise_corpus(
     for speaker, sentence, emotion, take in product(cast, range(1, sentences + 1), EMOTIONS, range(1, takes + 1)):
         name = clip_name(speaker.id, sentence, emotion, take)
         waveform = synthesise(speaker, sentence, emotion, stable_rng(seed, name))
-        soundfile.write(root / f"{name}.wav", waveform, SAMPLE_RATE_HZ, subtype="PCM_16")
+        file = io.BytesIO()  # libsndfile does not say that a disk is full
+        soundfile.write(file, waveform, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+        (root / f"{name}.wav").write_bytes(file.getbuffer())
         if on_clip is not None:
             on_clip()
 
