@@ -44,7 +44,7 @@ def permutation_p(differences: Sequence[Floats]) -> list[float]:
 
 
 def swapping_p(tests: Sequence[NDArray], difference: Callable[[NDArray], Floats]) -> list[float]:
-    """Return the same for a statistic that is no sum over speakers: it is computed anew with some of them swapped.
+    """Return p-values for a statistic that is no sum over speakers, computed anew with some speakers swapped.
 
     Args:
         tests: of each test (S, 2, ...), what each speaker contributes to the sums of either model; S may vary.

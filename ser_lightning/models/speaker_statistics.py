@@ -198,7 +198,7 @@ def moments_of_set(
 def _groups(
     speakers: Sequence[Sequence[int]], n_clips: int | None, seed: int = 0
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Return rows that are pooled, and, in the same order, those of the clips which that is for.
+    """Return the rows of each pool, and, in the same order, the rows of the clips that use its statistics.
 
     Raises: UserError for more clips than any of these speakers has.
     """

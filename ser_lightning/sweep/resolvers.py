@@ -68,7 +68,7 @@ def _too_long(name: str) -> bool:
 
 
 def _shortest_ends(keys: Sequence[str]) -> list[str]:
-    """Return the least of the end of every dotted key that no other key ends with."""
+    """Return the shortest end of every dotted key that no other key ends with: lr of model.optimizer.lr."""
     ends = []
     for key in keys:
         parts = re.split(r"[./]", key)

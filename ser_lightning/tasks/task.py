@@ -131,7 +131,7 @@ class Task(ABC):
 
     @abstractmethod
     def averaged(self, outputs: "Tensor") -> "Tensor":
-        """Map outputs (P, K) for pieces of clips to what is averaged over the pieces of each, for its outputs."""
+        """Map outputs (P, K) for pieces of clips to what is averaged over the pieces of a clip."""
 
     @abstractmethod
     def count_clips(self, truth: NDArray) -> dict[str, int]:

@@ -266,9 +266,10 @@ def _low(values: np.ndarray, deviations: float) -> float:
 
 
 def _highest_by_chance(similarities: np.ndarray, n_speakers: int) -> float:
-    """What the highest of so many values passes once in twenty times, were their upper half normal in Fisher's z.
+    """Return the similarity that the highest of so many pairs of speakers exceeds by chance in 5 % of cases.
 
-    Its width is read just below as many pairs as there would be if every person had two names.
+    The upper half of Fisher's z of the similarities is taken to be normal. Its width is measured below the top pairs,
+    as many of which could be one person under two names.
     """
     z = _fisher_z(similarities)
     above = (n_speakers / 2 + 1) / len(z)

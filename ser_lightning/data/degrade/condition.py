@@ -18,7 +18,7 @@ Samples = NDArray[np.int16]
 
 
 class Change(Protocol):
-    """What happens to a sound: samples (T,), full scale being 1, -> (T',), of which the next one clips the rest."""
+    """What happens to a sound: samples (T,) -> (T',). Full scale is 1; what exceeds it is clipped afterwards."""
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator, /) -> Floats: ...
 
