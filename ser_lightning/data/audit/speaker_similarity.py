@@ -268,8 +268,8 @@ def _low(values: np.ndarray, deviations: float) -> float:
 def _highest_by_chance(similarities: np.ndarray, n_speakers: int) -> float:
     """Return the similarity that the highest of so many pairs of speakers exceeds by chance in 5 % of cases.
 
-    The upper half of Fisher's z of the similarities is taken to be normal. Its width is measured below the top pairs,
-    as many of which could be one person under two names.
+    The upper half of Fisher's z of the similarities is taken to be normal. Its width is measured below the top
+    pairs, as many of which could be one person under two names.
     """
     z = _fisher_z(similarities)
     above = (n_speakers / 2 + 1) / len(z)
