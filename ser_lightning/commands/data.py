@@ -167,12 +167,11 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _about(name: str) -> list[str]:
     """Describe a file in conf/data, without opening the corpus."""
-    from ser_lightning.data.corpora import load_corpus
+    from ser_lightning.data.corpora import own_corpus
     from ser_lightning.training.compose import CONF
 
-    try:
-        corpus = load_corpus(name)
-    except ValueError:  # no corpus of its own: the file says what it is
+    corpus = own_corpus(name)
+    if corpus is None:  # the file says what it is
         first = (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
         return [first.lstrip("# ")]
     download = [f"`ser data download {name}` fetches it"] if corpus.remote else []
@@ -191,14 +190,14 @@ def _about(name: str) -> list[str]:
 
 
 def _corpus(name: str) -> "Corpus":
-    from ser_lightning.data.corpora import load_corpus
+    from ser_lightning.data.corpora import own_corpus
     from ser_lightning.training.compose import check_name
 
     check_name("data", name)
-    try:
-        return load_corpus(name)
-    except ValueError as error:
-        raise UserError(f"{name} is no corpus that could be downloaded: see `ser data list`") from error
+    corpus = own_corpus(name)
+    if corpus is None:
+        raise UserError(f"{name} is no corpus that could be downloaded: see `ser data list`")
+    return corpus
 
 
 def _config(name: str, root: str | None, overrides: tuple[str, ...]) -> "DictConfig":

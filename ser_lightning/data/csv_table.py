@@ -2,11 +2,11 @@
 
 import codecs
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ser_lightning.data.spelling import normalise
-from ser_lightning.utils.errors import UserError, counted
+from ser_lightning.utils.errors import UserError, counted, some
 from ser_lightning.utils.files import read_bytes
 from ser_lightning.utils.text import printable
 
@@ -81,6 +81,18 @@ def column_faults(column: str, cells: Sequence[tuple[int, str]], *, what: str, r
     line, text = cells[0]
     more = f", and so on in {counted(len(cells) - 1, 'more line')}" if cells[1:] else ""
     return [f"line {line}: {column} is {text!r}, {what}{more}: {remedy}"]
+
+
+def repetitions(cells: Iterable[tuple[int, str, str]], what: str) -> list[str]:
+    """Name the lines that mean the same, of (line, what it means, how that is written), and ``what`` it is."""
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for line, meaning, written in cells:
+        groups.setdefault(meaning, []).append((line, written))
+    return [
+        f"lines {some([str(line) for line, _ in group])}: {group[0][1]} {what} {len(group)} times"
+        for group in groups.values()
+        if len(group) > 1
+    ]
 
 
 def refuse_faults(path: Path, *kinds: Sequence[str]) -> None:

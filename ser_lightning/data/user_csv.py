@@ -4,7 +4,7 @@ import math
 import os
 import posixpath
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
-from ser_lightning.data.csv_table import column_faults, read_table, refuse_faults
+from ser_lightning.data.csv_table import column_faults, read_table, refuse_faults, repetitions
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.votes import PREFIX, Votes, is_votes_table, vote_faults, votes_of
-from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import shared_folder
 
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
@@ -144,14 +144,10 @@ def _lines_and_paths(rows: Rows) -> Iterator[tuple[int, str]]:
 
 def _listed_twice(places: Sequence[str], lines: Sequence[int], folder: Path) -> list[str]:
     """Name each file that several lines list, relative to ``folder`` or absolute."""
-    listed = defaultdict(list)
-    for place, line in zip(places, lines, strict=True):
-        listed[os.path.normpath(folder / place)].append((line, place))
-    return [
-        f"lines {some([str(line) for line, _ in several])}: {several[0][1]} is listed {len(several)} times"
-        for several in listed.values()
-        if several[0][1] and len(several) > 1
-    ]
+    pairs = zip(lines, places, strict=True)
+    return repetitions(
+        ((line, os.path.normpath(folder / place), place) for line, place in pairs if place), "is listed"
+    )
 
 
 def _fold_faults(rows: Rows) -> list[str]:

@@ -4,18 +4,16 @@ N: clips.  K: classes.  V: what annotators could choose from.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ser_lightning.data.csv_table import column_faults, read_table, refuse_faults
+from ser_lightning.data.csv_table import column_faults, read_table, refuse_faults, repetitions
 from ser_lightning.data.spelling import spelling_faults
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.runs.result_parts import Agreement, Annotators
-from ser_lightning.utils.errors import some
 from ser_lightning.utils.files import read_text
 
 PREFIX = "votes."  # of the columns that a table has for each emotion
@@ -73,14 +71,7 @@ def read_votes_table(path: Path, emotions: Sequence[str] = ()) -> Votes:
     Raises: UserError that lists what is wrong with it.
     """
     rows = read_table(path, needed=("id",), prefix=PREFIX)
-    lines_of = defaultdict(list)
-    for line, row in rows:
-        lines_of[row["id"]].append(line)
-    twice = [
-        f"lines {some(list(map(str, lines)))}: {id} has votes {len(lines)} times"
-        for id, lines in lines_of.items()
-        if len(lines) > 1
-    ]
+    twice = repetitions(((line, row["id"], row["id"]) for line, row in rows), "has votes")
     refuse_faults(path, twice, vote_faults(rows))
     return votes_of({row["id"]: row for _, row in rows}, emotions, source=path.name)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ser_lightning.compare.protocol import by_fold_and_seed, difference, protocol_key, sections
 from ser_lightning.compare.read import read_checked, run_directories
-from ser_lightning.data.corpora import Corpus, MisnamedFile, load_corpus
+from ser_lightning.data.corpora import Corpus, MisnamedFile, own_corpus
 from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.splits.official import OfficialParts
@@ -124,11 +124,8 @@ def _corpus_in_full(protocol: Protocol) -> Corpus | None:
     """Return the corpus whose clips are all used, each with the label in its name; None for what is less simple."""
     if protocol.label_map or protocol.test_corpus or protocol.label_source != INTENDED or None in _counts(protocol):
         return None
-    try:
-        corpus = load_corpus(protocol.corpus)
-    except UserError:  # a user's list, or several corpora
-        return None
-    return corpus if corpus.parse is not None else None
+    corpus = own_corpus(protocol.corpus)  # None for a user's list, or several corpora
+    return corpus if corpus is not None and corpus.parse is not None else None
 
 
 def _counts(protocol: Protocol) -> list[int | None]:

@@ -38,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises: NoRoom, which names ``path``, where the disk is full; another OSError, which names it too.
     """
     is_stream = path.exists() and not (path.is_file() or path.is_dir())
-    place = Path(tempfile.gettempdir(), "stream") if is_stream else Path(os.path.realpath(path))
+    place = Path(tempfile.mkdtemp(), "stream") if is_stream else Path(os.path.realpath(path))
     partial = place.with_name(f".{cut(place.name, 100)}.{os.getpid()}")
     try:
         yield partial
@@ -55,6 +55,8 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+        if is_stream:
+            place.parent.rmdir()
 
 
 def remove_partials(folder: Path) -> None:

@@ -114,7 +114,7 @@ class _Writer:
         self._start = file.tell()
         self._digest = hashlib.sha256()
         self._n_samples = self._n_zeros = 0
-        self._extremes = np.zeros(0, np.int16)
+        self._extremes: list[int] = []  # lowest and highest sample of each block
 
     def write(self, block: np.ndarray) -> None:
         """Append samples (T,) int16."""
@@ -124,8 +124,7 @@ class _Writer:
         self._n_samples += len(block)
         sounding = np.flatnonzero(block)
         self._n_zeros = len(block) - 1 - int(sounding[-1]) if len(sounding) else self._n_zeros + len(block)
-        both = np.append(self._extremes, block)
-        self._extremes = np.array([both.min(), both.max()])
+        self._extremes += [int(block.min()), int(block.max())]
 
     def write_all(self, sound: Sound | UnreadableAudio) -> Source:
         """Append a sound that is decoded already. Raises: UnreadableAudio where it could not be."""
@@ -147,5 +146,5 @@ class _Writer:
             n_zeros=self._n_zeros,
             audio_hash=self._digest.hexdigest()[:32],
             **{field.name: getattr(source, field.name) for field in fields(Source)},
-            peak=peak(self._extremes),
+            peak=peak(np.array(self._extremes)),
         )
