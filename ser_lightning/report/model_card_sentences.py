@@ -118,6 +118,9 @@ def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
         yield "learnt from", f"labels and the answers of a teacher, {teacher.name}"
     if (encoder := model.pretrained) is not None:
         yield "built on", f"{without_folders(encoder.name)} ({encoder.mode}, {encoder.parameters:,} parameters)"
+    average = ((run.config.get("callbacks") or {}).get("average_weights") or {}).get("epochs")
+    if average and encoder is None:
+        yield "weights", f"an average over about the last {average:g} epochs"
     yield "takes", f"speech in any common format, at any rate, channels averaged; {_frontend(settings)}"
     task = run.result.predicts
     yield "gives", f"a probability for each of {task.summary}" if task.labels else f"a number each: {task.summary}"

@@ -23,7 +23,7 @@ from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.record import plan
 from ser_lightning.sweep.resolvers import job_name, varying_keys
 from ser_lightning.utils.command_line import assignment
-from ser_lightning.utils.errors import first_line
+from ser_lightning.utils.errors import counted, first_line
 from ser_lightning.utils.hydra_errors import in_a_line
 
 log = logging.getLogger("ser_lightning.sweep")
@@ -141,7 +141,7 @@ class _Guard(Launcher):
         jobs = [overrides for overrides, is_legal in zip(job_overrides, legal, strict=True) if is_legal]
         done: list[JobReturn] = []
         if jobs:
-            log.info("%d jobs, in %s", len(jobs), self.sweep)
+            log.info("%s, in %s", counted(jobs, "job"), self.sweep)
             try:
                 done = list(self._launcher.launch(jobs, initial_job_idx=initial_job_idx))
             except Exception as error:

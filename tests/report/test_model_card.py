@@ -275,6 +275,13 @@ def test_a_probe_says_what_it_stands_on(tmp_path):
     assert "facebook/wav2vec2-base (frozen, 94,371,712 parameters)" in text and "a head alone" in text
 
 
+def test_averaged_weights_are_said_to_be(tmp_path):
+    averaged = {**CONFIG, "callbacks": {"average_weights": {"epochs": 3}}}
+    (row,) = cells(card_of(tmp_path / "a", averaged), "weights")
+    assert row[1] == "an average over about the last 3 epochs"
+    assert not cells(card_of(tmp_path / "b", CONFIG), "weights")
+
+
 def test_the_command_is_told_without_places_on_ones_machine(tmp_path):
     overrides = ["model=cnn", "data=cremad", "data.root=/home/me/cremad", "model.net.name=/data/w2v", "a=[1, 2]"]
     (row,) = cells(card_of(tmp_path, overrides=overrides), "command")
