@@ -112,7 +112,7 @@ def _validation_logits(
     record = TrainingRecord.from_stamp(saved.stamp)
     if record is not None:
         shared = record.leakage(data.clips, rows, same_speakers=data.clips.same_speakers)
-        if shared[TRAIN_TEST]:  # of these clips, on which the temperature is tested
+        if shared.get(TRAIN_TEST):  # of these clips, on which the temperature is tested
             if not shared.get(TRAIN_VAL):
                 raise UserError(
                     "this checkpoint was trained on these validation speakers: leave data.fold as it was"

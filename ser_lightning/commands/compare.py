@@ -63,7 +63,8 @@ def compare(
 
         cells = cells_of(comparisons)
         draw_heat_map(Path(heat_map), cells)
-        print_cells(cells, new_console())
+        if STDOUT not in places.values():
+            print_cells(cells, new_console())
         click.echo(f"written: {heat_map}", err=True)
     elif STDOUT not in places.values():
         from ser_lightning.compare.tables import print_comparisons

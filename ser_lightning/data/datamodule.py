@@ -300,7 +300,6 @@ class EmotionDataModule(LightningDataModule):
             sampler=sampler,
             batch_size=None,  # the dataset makes whole batches
             num_workers=self._num_workers,
-            persistent_workers=self._num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 

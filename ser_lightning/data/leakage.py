@@ -91,7 +91,7 @@ class TrainingRecord:
         with_test = {
             f"{part}/test": Shared(speakers=sorted(known[part] | unsure[part]), n_sounds=n_sounds[part])
             for part in self.speakers
-            if self.speakers[part]
+            if self.speakers[part] or self.sounds[part]
         }
         return with_test | self._train_val()
 
@@ -116,7 +116,7 @@ class TrainingRecord:
         return who.partition(":")[0] in self.lists
 
     def _train_val(self) -> dict[str, Shared]:
-        if not self.speakers["val"]:
+        if not (self.speakers["val"] or self.sounds["val"]):
             return {}
         speakers = self.speakers["train"] & self.speakers["val"]
         n_sounds = len(self.sounds["train"] & self.sounds["val"])

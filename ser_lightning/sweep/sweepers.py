@@ -26,6 +26,8 @@ from ser_lightning.utils.command_line import assignment
 from ser_lightning.utils.errors import counted, first_line
 from ser_lightning.utils.hydra_errors import in_a_line
 
+_ABSENT = object()
+
 log = logging.getLogger("ser_lightning.sweep")
 
 
@@ -107,6 +109,10 @@ class Search(Sweeper):
         optuna = self._sweeper.sweeper
         assert optuna.launcher is not None
         optuna.launcher = self._guard = _Guard(optuna.launcher, hydra_context, config)
+        for key in list(optuna.params or ()):
+            if OmegaConf.select(config, str(key), default=_ABSENT) is _ABSENT:
+                log.info("not searched: %s, which this model does not have", key)
+                del optuna.params[key]
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the trials."""

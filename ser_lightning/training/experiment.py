@@ -60,12 +60,14 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
     """Train, and test the best epoch, as ``cfg`` says, leaving everything in ``run``.
 
     An interrupted run of the same config in that directory is resumed; a finished one is left as it is.
-    Returns: the metric that ``cfg.monitor`` names, of the best checkpoint; None without a validation set.
+    Returns: the metric that ``cfg.monitor`` names, of the best checkpoint; None without a validation set, and in
+        all but the first of several processes.
     Raises: whatever went wrong, after writing it to result.json; UserError for what a person can mend.
     """
     if getattr(rank_zero_only, "rank", 0) != 0:  # another process of a distributed training
         config = run.agree_on(cfg, overrides)
-        return monitored(_train_and_test(config, run)["metrics"], config.monitor.metric)
+        _train_and_test(config, run)
+        return None
     with run.claimed():
         config = run.agree_on(cfg, overrides)
         result = run.read_result()

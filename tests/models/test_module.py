@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ser_lightning.models.gathered_outputs import Outputs
 from ser_lightning.models.layers.convolution import ConvStack
-from ser_lightning.models.layers.masking import frame_mask, halved
+from ser_lightning.models.layers.masking import frame_mask
 from ser_lightning.models.layers.pooling import POOLINGS, AttentiveStatisticsPooling, make_pooling
 from ser_lightning.models.nets.notebook import NotebookCNN
 from ser_lightning.tasks.classification import Classification
@@ -92,9 +92,8 @@ def test_attention_without_preference_is_mean_and_deviation():
     torch.testing.assert_close(pool(x, torch.tensor([9])), expected)
 
 
-def test_masks_and_halves():
+def test_masks():
     assert frame_mask(torch.tensor([0, 2, 3]), 3).int().tolist() == [[0, 0, 0], [1, 1, 0], [1, 1, 1]]
-    assert halved(torch.tensor([1, 2, 3, 16, 17]), 2).tolist() == [1, 1, 1, 4, 5]
 
 
 @pytest.mark.parametrize("n_frames", [1, 15, 16, 17, 50])

@@ -118,7 +118,11 @@ def test_killed_half_way_and_repeated_a_sweep_ends_as_if_unbroken(launcher, tmp_
 @pytest.mark.parametrize(
     ("asked", "trials", "said"),
     [
-        (["monitor.metric=val/loss", "monitor.mode=min"], 2, "2 jobs in search: 2 finished"),
+        (
+            ["monitor.metric=val/loss", "monitor.mode=min", "model.augment.mixup=null"],
+            2,
+            "2 jobs in search: 2 finished",
+        ),
         (["monitor.metric=val/loss"], 0, "failed: monitor.mode=max does not fit monitor.metric=val/loss"),
         (["model.frontend.n_mels=0"], 2, "2 jobs in search: 2 failed"),
     ],
@@ -141,6 +145,7 @@ def test_a_search_follows_monitor_and_ends_in_its_table(tmp_path, cremad_root, a
         assert re.findall(r" (\d\.\d{4}) +\d+\.\d", out) == [f"{loss:.4f}" for loss in losses]
         best = next(each for each in found if each["metrics"]["val"]["loss"] == losses[0])
         assert f"test UAR {best['metrics']['test']['uar']:.1%}" in out
+        assert (out + err).count("not searched: model.augment.mixup.p, which this model does not have") == 1
         assert out.count("test UAR") == 1 and "test UAR" not in err
         assert f"train it  python train.py model.optimizer.lr={study.best_params['model.optimizer.lr']} " in out
 

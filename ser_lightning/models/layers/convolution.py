@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_lightning.models.layers.masking import clear_padding, halved, relu_within
+from ser_lightning.models.layers.masking import clear_padding, relu_within, strided
 from ser_lightning.utils.errors import UserError
 
 
@@ -42,7 +42,7 @@ class ConvStack(nn.Module):
         x = spectrogram[:, None]
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = with_shortcut(conv, x, spectrogram, self.shortcut) if number == 1 else conv(x)  # (B, C, M, F)
-            lengths = halved(lengths)
+            lengths = strided(lengths, 2)
             x = relu_within(norm(functional.max_pool2d(x, 2)), lengths)  # (B, C, M / 2, F / 2)
         return x, lengths
 

@@ -18,13 +18,6 @@ def clear_padding(x: Tensor, lengths: Tensor) -> Tensor:
     return x * mask.view(x.shape[0], *[1] * (x.dim() - 2), -1).to(x.dtype)
 
 
-def halved(lengths: Tensor, times: int = 1) -> Tensor:
-    """Return lengths after ``times`` poolings by two that keep a last odd frame (``ceil_mode``)."""
-    for _ in range(times):
-        lengths = (lengths + 1) // 2
-    return lengths
-
-
 def relu_within(x: Tensor, lengths: Tensor) -> Tensor:
     """Apply ReLU in place, and zero all beyond each clip's length; frames are the last axis of ``x`` (B, …, F).
 
@@ -39,5 +32,5 @@ def relu_within(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def strided(lengths: Tensor, stride: int) -> Tensor:
-    """Return lengths after a convolution of ``stride`` that is padded by half its kernel, or in such groups."""
+    """Return lengths after a convolution of ``stride`` padded by half its kernel, or groups of so many, rounded up."""
     return (lengths + stride - 1) // stride
