@@ -108,6 +108,9 @@ def test_the_checkpoint_gives_numbers_in_their_unit(trained):
     assert not answer.labelled and answer.told() == {"values": dict(answer.values)} | {
         "values": {"voice_level": pytest.approx(answer.values["voice_level"], rel=1e-6)}
     }
+    for of_labels in ("label", "confidence", "probabilities"):
+        with pytest.raises(ValueError, match="predicts numbers, which are in values"):
+            getattr(answer, of_labels)
     assert model.ranges == {"voice_level": (0.0, 100.0)} and model.labels == ()
 
 

@@ -31,6 +31,7 @@ _NEW_SETTINGS = (
     "on_long",
 )  # older checkpoints lack some
 _NOTHING = object()
+_NO_SETTING = "is no setting of the data, such as data.fold=1 or data.root=DIR"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +58,11 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
     """
     data = {**dict.fromkeys(_NEW_SETTINGS), **saved.config["data"]}
     config = OmegaConf.create({**saved.config, "data": data})
-    if any(text.startswith("data=") for text in overrides):
+    names = [text.lstrip("+~").partition("=")[0] for text in overrides]
+    if "data" in names:
+        strange = [text for name, text in zip(names, overrides, strict=True) if not _is_of_data(name)]
+        if strange:
+            raise UserError(f"{strange[0]} {_NO_SETTING}")
         config.data = compose_config(*saved.task.data_overrides, *overrides).data
         return config
     check_description(saved.config["data"], source=str(saved.path), trust=trust)
@@ -66,10 +71,14 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
         raise UserError(f"{groups[0]} needs data=NAME beside it: the checkpoint's own data are as they were")
     strange = [text for text in overrides if not text.lstrip("+").startswith("data.") or "=" not in text]
     if strange:
-        raise UserError(f"{strange[0]} is no setting of the data, such as data.fold=1 or data.root=DIR")
+        raise UserError(f"{strange[0]} {_NO_SETTING}")
     for text in overrides:
         _set(config, text)
     return config
+
+
+def _is_of_data(name: str) -> bool:
+    return name == "data" or name.startswith(("data.", "data/"))
 
 
 def _set(config: DictConfig, text: str) -> None:

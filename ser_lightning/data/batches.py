@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, Sampler
 
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, padded
+from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.progress import track
 
 Change = Callable[[int, np.ndarray], np.ndarray]  # row and samples (T,) of a clip -> samples
@@ -93,6 +94,9 @@ class LengthBuckets(Sampler[list[int]]):
         self._rank = rank
         self._n_ranks = n_ranks
         self._epoch = 0
+        if n_ranks > 1 and len(rows) and not len(self):
+            few = f"{counted(rows, 'clip')} are too few for {n_ranks} processes"
+            raise UserError(f"{few}: lower trainer.devices or data.batch_size")
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch's order."""

@@ -232,7 +232,8 @@ class EmotionDataModule(LightningDataModule):
             "split": self._split_name,
             "fold": self._fold,
             "split_hash": self.split.hash(self.manifest),
-            "speaker_independent": keeps_test_apart(leakage),
+            "speaker_independent": keeps_test_apart(leakage)
+            and (self.split.speaker_independent or self._all_known),
             **self.clips.facts,
             "n_train": len(self.split.train),
             "n_val": len(self.split.val),
@@ -258,6 +259,10 @@ class EmotionDataModule(LightningDataModule):
             "same_speakers": self.clips.same_speakers,
             "contents": {subset: self._digest(rows) for subset, rows in parts.items()},
         }
+
+    @property
+    def _all_known(self) -> bool:
+        return all(clip.speaker_is_known for clip in self.manifest)
 
     def _is_known(self, row: int) -> bool:
         return self.manifest[row].speaker_is_known

@@ -30,7 +30,9 @@ class Answer:
 
     @property
     def probabilities(self) -> Mapping[str, float]:
-        """Return the probabilities of the emotions, by name."""
+        """Return the probabilities of the emotions, by name. Raises: ValueError where numbers are predicted."""
+        if not self.labelled:
+            raise ValueError("this model predicts numbers, which are in values, and no label")
         return self.values
 
     @property

@@ -187,7 +187,8 @@ class LogMel(nn.Module):
         position = torch.arange(shortest, samples.shape[1], device=samples.device)
         samples[:, shortest:].masked_fill_(position >= lengths[:, None], 0.0)
         half = self._window_samples // 2
-        padded = functional.pad(samples, [half + self._beyond_samples] * 2)  # (B, T + window)
+        sides = [half + self._beyond_samples, self._window_samples - half + self._beyond_samples]
+        padded = functional.pad(samples, sides)  # (B, T + window)
         if self._reflect:
             beyond = torch.arange(half, device=samples.device)[None]  # (1, window / 2)
             for position in (beyond - half, lengths[:, None] + beyond):  # before the clip, and after it

@@ -48,6 +48,11 @@ def protocol(run: FinishedRun) -> Iterator[str]:
         yield f"{shared(run.result)} These numbers do not hold for new speakers."
     elif run.result.leakage is None:  # an older result, which was not compared
         yield "No speaker of the test is in training or validation."
+    elif unknown := run.result.warnings.get("unknown_speaker", 0):
+        apart = (
+            f"No speaker of the test, as far as they are known ({counted(unknown, 'clip')} are of unknown ones), "
+        )
+        yield f"{apart}and no sound is in training or validation."
     else:
         yield "No speaker and no sound of the test is in training or validation: all of them were compared."
     if (validation := about_validation(run.result)) is not None:
@@ -85,6 +90,8 @@ def shared(result: Result) -> str:
             return f"{len(leakage.speakers)} of the speakers of the test are in {part}."
         if leakage:
             return f"{leakage.n_sounds} of the sounds of the test are in {part}, under another speaker's name."
+    if result.leakage is not None:
+        return "Not all speakers are known: those of the test may be in training, too."
     return "The speakers of the test are in training, too."
 
 

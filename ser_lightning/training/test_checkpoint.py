@@ -54,7 +54,7 @@ def evaluate_best(
     shared = _leakage(record, data, tested)
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:
-        protocol["speaker_independent"] = keeps_test_apart(shared)
+        protocol["speaker_independent"] &= keeps_test_apart(shared)
     if selection == BEST:
         protocol["selection"] = best_by(record, speaker_independent=protocol["speaker_independent"])
     untested = protocol["n_test"] - len(tested)

@@ -213,6 +213,7 @@ def test_shares_of_votes_on_some_of_the_labels_are_those_of_the_models_labels(tr
     [
         (["data.fold=9"], "this split has folds 0 to 4"),
         (["model=cnn"], "model=cnn is no setting of the data"),
+        (["data=toy", "trainer.max_epochs=3"], "trainer.max_epochs=3 is no setting of the data"),
         (["data.nonsense=1"], "no setting data.nonsense"),
         (["data/label_map=six"], "needs data=NAME beside it"),
         (["data=ravdes"], "ravdes"),

@@ -54,6 +54,12 @@ def test_batches_are_as_long_as_chance_has_it_where_none_are_sorted():
     assert sorted(row for batch in buckets(pool_batches=1) for row in batch) == sorted(ROWS)
 
 
+@pytest.mark.parametrize(("n_clips", "shuffle"), [(200, True), (7, False)])
+def test_more_processes_than_batches_are_refused(n_clips, shuffle):
+    with pytest.raises(UserError, match=f"{n_clips} clips are too few for 8 processes: lower trainer.devices"):
+        LengthBuckets(range(n_clips), LENGTHS, batch_size=32, shuffle=shuffle, rank=7, n_ranks=8)
+
+
 @pytest.mark.parametrize("pool_batches", [0, -1])
 def test_too_small_a_pool_is_refused_in_a_line(pool_batches):
     with pytest.raises(

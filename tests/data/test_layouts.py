@@ -11,7 +11,7 @@ from ser_lightning.data.audit import folds
 from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.audit.findings import release_findings
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.data.leakage import TrainingRecord
+from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.training.experiment import make_data
 from ser_lightning.utils.errors import UserError
@@ -209,11 +209,21 @@ def test_unknown_speakers_are_counted_and_nothing_is_claimed_of_them(msp_podcast
     assert record["heard"]["train"]["speakers"] == ["msp_podcast:0", "msp_podcast:1"]
     leakage = TrainingRecord.from_stamp(record).leakage(data.clips, data.split.test, same_speakers=None)
     assert not leakage["train/test"] and data.protocol()["speaker_independent"] is True
+    dealt = make_data(config("data=msp_podcast", f"data.root={msp_podcast / where}", "data.split=random"))
+    assert dealt.protocol()["speaker_independent"] is False
     report = audited(data)
     assert report.passed
     assert (report.clips.expected, report.speakers.found, report.speakers.expected) == (None, 11, None)
     texts = {finding.kind: finding.text for finding in report.findings}
     assert texts["unknown_speakers"].startswith("8 clips of unknown speakers")
+
+
+def test_a_sound_that_was_trained_on_is_named_where_no_speaker_is_known(msp_podcast):
+    data = make_data(config("data=msp_podcast", f"data.root={msp_podcast}"))
+    sound = data.manifest[data.split.test[0]].audio_hash
+    heard = {"train": {"speakers": [], "clips": [sound]}, "val": {"speakers": [], "clips": []}}
+    leakage = TrainingRecord.from_stamp({"heard": heard}).leakage(data.clips, data.split.test, same_speakers=None)
+    assert leakage["train/test"].n_sounds == 1 and not keeps_test_apart(leakage)
 
 
 def test_leaving_each_speaker_out_of_a_large_corpus_is_not_looked_at_unless_it_is_asked_for(

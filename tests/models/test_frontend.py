@@ -58,6 +58,12 @@ def test_every_clip_is_as_torchaudio_makes_it_alone(n_fft, window, hop, n_mels, 
         torch.testing.assert_close(got[:, :n_frames], expected, atol=2e-3, rtol=1e-3)
 
 
+def test_a_window_of_an_odd_number_of_samples_has_a_frame_every_hop():
+    frontend = LogMel(sample_rate_hz=16_000, n_fft=512, window_samples=401, hop_samples=200)
+    features, frames = frontend(torch.randn(2, 16_000), torch.tensor([16_000, 8_000]))
+    assert frames.tolist() == [81, 41] and features.shape[2] == 81
+
+
 def test_neighbouring_frames_are_averaged_and_padding_is_not_among_them():
     options = {"sample_rate_hz": 16_000, "hop_samples": 200, "normalise": "none"}
     every, n_every = LogMel(**options)(clips(), LENGTHS)

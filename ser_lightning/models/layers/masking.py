@@ -32,5 +32,5 @@ def relu_within(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def strided(lengths: Tensor, stride: int) -> Tensor:
-    """Return lengths after a convolution of ``stride`` padded by half its kernel, or groups of so many, rounded up."""
+    """Return lengths, rounded up, after a convolution or a pooling of ``stride`` that reaches beyond the end."""
     return (lengths + stride - 1) // stride

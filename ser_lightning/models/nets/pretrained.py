@@ -43,7 +43,7 @@ class Pretrained(Network):
         layers: which are used, from 0; None takes all.
         average_frames: how many neighbouring frames become one.
         store: cache the features of a frozen model on disk; see `cache_features`.
-        n_hidden: of the projection, at each frame, or of the `StatisticsHead`; 0: that has none.
+        n_hidden: of the projection, at each frame, or of the `StatisticsHead`.
         pooling: over time, "statistics" or a name in `layers.pooling.POOLINGS`.
         dropout: before the last layer.
         input_dropout: of the `StatisticsHead`.

@@ -28,7 +28,7 @@ class StatisticsHead(nn.Module):
     Args:
         n_inputs: L times 2D.
         n_classes: K.
-        n_hidden: units of the hidden layer; 0 for none.
+        n_hidden: units of the hidden layer.
         input_dropout: of the statistics.
         dropout: after the hidden layer.
     """
@@ -37,17 +37,16 @@ class StatisticsHead(nn.Module):
         super().__init__()
         self.standardise = nn.BatchNorm1d(n_inputs, affine=False)
         self.input_dropout = nn.Dropout(input_dropout)
-        self.hidden = nn.Linear(n_inputs, n_hidden) if n_hidden else None
-        self.norm = nn.BatchNorm1d(n_hidden) if n_hidden else None
+        self.hidden = nn.Linear(n_inputs, n_hidden)
+        self.norm = nn.BatchNorm1d(n_hidden)
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(n_hidden or n_inputs, n_classes)
+        self.classify = nn.Linear(n_hidden, n_classes)
 
     def forward(self, statistics: Tensor) -> Tensor:
         """See the class."""
         x = self.input_dropout(batch_standardised(self.standardise, statistics.flatten(1).float()))
-        if self.hidden is not None and self.norm is not None:
-            x = self.dropout(functional.relu(batch_standardised(self.norm, self.hidden(x))))
-        return self.classify(x)
+        x = functional.relu(batch_standardised(self.norm, self.hidden(x)))
+        return self.classify(self.dropout(x))
 
 
 def batch_standardised(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
