@@ -78,6 +78,7 @@ class SpeakerStatistics(nn.Module):
         training: Sequence[Sequence[int]],
         evaluated: Sequence[Sequence[int]],
         n_clips: int | None,
+        is_loaded: bool = False,
     ) -> None:
         """Estimate the typical speaker, then the statistics of every clip's speaker.
 
@@ -86,8 +87,10 @@ class SpeakerStatistics(nn.Module):
             training: rows of the clips of each training speaker; their statistics come from all of these.
             evaluated: of each validation and test speaker, by part.
             n_clips: how many clips the statistics of an evaluated speaker come from, see `estimate`.
+            is_loaded: the typical speaker is that of a checkpoint, and stays.
         """
-        self.typical.copy_(pooled(clips, training).mean(0))
+        if not is_loaded:
+            self.typical.copy_(pooled(clips, training).mean(0))
         if isinstance(clips, ClipMoments):
             self._by_single_clip = self.from_single_clips(clips)
         self.place(clips, [(training, None), (evaluated, n_clips)])

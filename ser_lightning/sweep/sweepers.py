@@ -109,10 +109,11 @@ class Search(Sweeper):
         optuna = self._sweeper.sweeper
         assert optuna.launcher is not None
         optuna.launcher = self._guard = _Guard(optuna.launcher, hydra_context, config)
-        for key in list(optuna.params or ()):
+        params: Any = optuna.params or {}
+        for key in list(params):
             if OmegaConf.select(config, str(key), default=_ABSENT) is _ABSENT:
                 log.info("not searched: %s, which this model does not have", key)
-                del optuna.params[key]
+                del params[key]
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the trials."""

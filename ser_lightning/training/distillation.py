@@ -75,11 +75,11 @@ class Teacher:
         check_description(config["model"], source=self.setting, trust=False)
         module = make_module(OmegaConf.create(config), task=data.task, sample_rate_hz=data.sample_rate_hz)
         cache_features(trainer, module, data)
-        fit_statistics(module, data)
         try:
             module.load_state_dict(self.weights)
         except (RuntimeError, TypeError) as error:
             raise UserError(f"model.teacher={self.setting}: its weights fit no network here") from error
+        fit_statistics(module, data, is_loaded=True)
         return module.eval().requires_grad_(False)
 
 
@@ -150,10 +150,11 @@ def _overlaps(record: TrainingRecord, data: EmotionDataModule) -> Iterator[tuple
         theirs, ours = (
             each.leakage(data.clips, rows, same_speakers=data.clips.same_speakers) for each in (record, own)
         )
+        sounds = {data.manifest[row].audio_hash for row in rows}
         for pair, what in pairs.items():
-            found, known = theirs.get(pair, none), ours.get(pair, none)
-            speakers = sorted(set(found.speakers) - set(known.speakers))
+            trained = pair.partition("/")[0]
+            speakers = set(theirs.get(pair, none).speakers) - set(ours.get(pair, none).speakers)
             if speakers:
-                yield what, part, f"speakers ({some(speakers)})"
-            elif found.n_sounds > known.n_sounds:
+                yield what, part, f"speakers ({some(sorted(speakers))})"
+            elif (record.sounds[trained] - own.sounds[trained]) & sounds:
                 yield what, part, "clips"

@@ -40,8 +40,10 @@ def cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataMod
     module.cache_features(data.clips, rows, training_rows=data.clips.pieces_of(data.split.train))
 
 
-def fit_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
+def fit_statistics(module: EmotionModule, data: EmotionDataModule, *, is_loaded: bool = False) -> None:
     """Estimate what a module normalises clips by, from the training clips or those of each speaker in a part.
+
+    What comes from the training clips stays as it is where ``is_loaded``, from a checkpoint.
 
     A network that normalises by speaker does so by its cached features: `cache_features` comes first, else all
     statistics come from the clip alone.
@@ -55,7 +57,7 @@ def fit_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
         batches = clip_batches(clips, pieces, what=what, change=None, batch_seconds=data.batch_seconds)
         return moments_of_set(frontend.moments, batches, n_clips=len(clips.pieces.clip), device=module.device)
 
-    if getattr(frontend, "training_statistics", None) is not None:
+    if getattr(frontend, "training_statistics", None) is not None and not is_loaded:
         of_training = moments(split.train, "training statistics")
         frontend.training_statistics.copy_(pooled(of_training, [clips.pieces_of(split.train)])[0])
     if module.speaker_statistics is not None and (frontend.speaker_statistics is not None or module.is_cached):
@@ -66,6 +68,7 @@ def fit_statistics(module: EmotionModule, data: EmotionDataModule) -> None:
             training=clips.pieces_by_speaker(split.train),
             evaluated=[*clips.pieces_by_speaker(split.val), *clips.pieces_by_speaker(split.test)],
             n_clips=module.speaker_clips,
+            is_loaded=is_loaded,
         )
 
 

@@ -124,6 +124,23 @@ def test_answers_are_the_teachers_for_training_clips_alone(tiny, teacher, tmp_pa
     assert result["history"]["train/loss"] != json.loads(alone.result.read_text())["history"]["train/loss"]
 
 
+def test_a_teachers_typical_speaker_is_that_of_its_checkpoint(tiny, teacher, tmp_path, monkeypatch):
+    content = torch.load(teacher.best, weights_only=True)
+    typical = "frontend.speaker_statistics.typical"
+    content["state_dict"][typical] += 7.0  # as of a teacher that was trained on other recordings
+    torch.save(content, tmp_path / "other.ckpt")
+    made = []
+    make = Teacher.module
+    monkeypatch.setattr(Teacher, "module", lambda *arguments: made.append(make(*arguments)) or made[0])
+    train(tiny(f"model.teacher={tmp_path / 'other.ckpt'}"), RunDirectory(tmp_path / "run"))
+    statistics, data = made[0].frontend.speaker_statistics, make_data(tiny())
+    torch.testing.assert_close(statistics.typical, content["state_dict"][typical])
+    row = data.split.val[0]  # one whose statistics come from the clip alone
+    waveform, lengths = map(torch.from_numpy, data.clips.gather([row]))
+    alone = statistics.from_single_clips(made[0].frontend.moments(waveform, lengths))
+    torch.testing.assert_close(statistics.look_up(torch.tensor([row])), alone, atol=1e-3, rtol=1e-4)
+
+
 @pytest.mark.parametrize("known_from", ["its network", "its own teacher"])
 def test_what_a_teacher_may_know_of_the_test_a_student_may(tiny, teacher, tmp_path, monkeypatch, known_from):
     path = teacher.best
