@@ -21,7 +21,7 @@ class Run:
     """One finished run.
 
     ``scores`` are of its test fold, ``val_headline`` of its validation set (None without one).
-    ``minutes`` were spent training. the weights of epoch ``best`` of ``trained`` were tested.
+    ``minutes`` were spent training. Of ``trained`` epochs, the weights of epoch ``best`` were tested.
     ``history`` has a list for each of epoch, train/loss, val/loss and the other metrics, as far as known; an entry
     is None where it was not measured.
     """

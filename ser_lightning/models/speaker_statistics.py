@@ -65,11 +65,10 @@ class SpeakerStatistics(nn.Module):
         self.alone_share = 0.0
         self.typical: Tensor
         self.register_buffer("typical", torch.tensor(untrained)[:, None].repeat(1, n_features))
-        self._by_group: Tensor | None  # (G, 2, M)
-        self._group_of_clip: Tensor | None  # (N,); -1: the clip alone
-        self._by_single_clip: Tensor | None  # (N, 2, M): from each clip as its speaker's only one
-        for name in ("_by_group", "_group_of_clip", "_by_single_clip"):
-            self.register_buffer(name, None, persistent=False)
+        # no buffers, of which callbacks.average_weights would average every number at every step
+        self._by_group: Tensor | None = None  # (G, 2, M)
+        self._group_of_clip: Tensor | None = None  # (N,); -1: the clip alone
+        self._by_single_clip: Tensor | None = None  # (N, 2, M): from each clip as its speaker's only one
 
     def fit(
         self,

@@ -75,7 +75,7 @@ def _section(references: Sequence[Reference]) -> Iterator[str]:
         yield from _table(complete, compared, first_column="rank")
     if incomplete:
         yield ""
-        yield "Not all folds, which are other clips, and so without a rank:"
+        yield "Tested on some of the folds alone, and so not ranked:"
         yield ""
         yield from _table(incomplete, compared, first_column="folds")
     remarks = [*_seeds_left_out(ranked), *_contaminations(ranked)]

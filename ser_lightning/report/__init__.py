@@ -1,4 +1,4 @@
 """One run as a person reads it: console, figures, model card.
 
-A run directory comes in, text and pictures go out. Imports `runs` and below, and nothing of `data` or `models`.
+A run directory comes in, text and pictures go out. Imports `data` and below.
 """

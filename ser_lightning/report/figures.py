@@ -1,4 +1,4 @@
-"""The two pictures of a run: confusion.png and curves.png.
+"""Draw the confusion matrix and the learning curves of a run: confusion.png and curves.png.
 
 K classes, J epochs.
 Positions and sizes are in inches from the lower left corner; the saved picture is cropped to what was drawn.

@@ -17,9 +17,14 @@ from ser_lightning.utils.command_line import train_command
 from ser_lightning.utils.errors import counted
 
 _SPLITS = {
-    "actors5": "published groups of speakers: one tests, the next one validates, the others train",
+    "actors5": "five groups of speakers: one tests, the next one validates, the others train",
+    "evar": "the speakers who test, validate and train in the benchmark EVAR",
+    "official": "the corpus's own parts",
+    "official_test2": "the corpus's own parts, tested on the second",
+    "sessions": "one session tests, the next one validates, the others train",
+    "session_halves": "one speaker of a session tests and the other validates, the other sessions train",
     "kfold": "groups of speakers with about equal shares of every emotion and sex",
-    "loso": "one speaker tests, the next one validates, the others train",
+    "loso": "one speaker tests, the next one validates; of two, the other trains and validates, on other sentences",
     "file": "as a list of the user's says",
     "random": "clips dealt at random, whoever speaks",
 }

@@ -1,4 +1,4 @@
 """The run directory: its files, the typed result, predictions, environment, and reading a finished run.
 
-A directory comes in, values go out. Imports `evaluation` and below.
+A directory comes in, values go out. Imports `tasks` and below.
 """

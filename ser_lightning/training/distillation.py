@@ -86,8 +86,8 @@ class Teacher:
 def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: EmotionDataModule) -> str | None:
     """Let ``student`` learn the answers of ``teacher`` for the training clips, as they are, beside the labels.
 
-    Returns: the teacher's contamination, or its own teacher's, see `Network.contamination`: what these may know of
-        the test, a student may.
+    Returns: the teacher's contamination, or its own teacher's, see `Network.contamination`: through its answers,
+        the student may have learnt from the same clips.
     """
     module = teacher.module(trainer, data)
     pieces = data.clips.pieces_of(data.split.train)

@@ -36,7 +36,7 @@ def kept_memory() -> Iterator[None]:
 
 
 def give_back() -> None:
-    """Hand what is no longer used to the system, objects that refer to each other among it.
+    """Return memory that is no longer used to the system, after a collection of cycles.
 
     Else hundreds of figures of a long-lived process, of some MB each, wait for a collection, and what is freed in
     small pieces stays with the C library.

@@ -87,7 +87,7 @@ def test_a_leaderboard_ranks_complete_references_and_lists_the_others(tmp_path):
     make_run(runs / "fold0", seed=4)
     add([runs], "uneven", to=tmp_path)
     page = leaderboard(read_references(tmp_path))
-    table, rest = page.split("Not all folds", maxsplit=1)
+    table, rest = page.split("Tested on some of the folds", maxsplit=1)
     assert re.findall(r"^\| (\d) \| `(\w+)` \|", table, re.M) == [("1", "high"), ("2", "uneven"), ("3", "low")]
     assert "| 2 (0, 1) |" in table and "| single seed (2) |" in table
     assert re.findall(r"^\| ([\d, ]+) \| `(\w+)` \|", rest, re.M) == [("0", "part")]
