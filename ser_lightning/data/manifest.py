@@ -15,9 +15,10 @@ class Utterance:
 
     ``id`` names it on every machine (the file name without its ending); ``path`` is relative to the corpus root.
     ``audio_hash`` is over the decoded 16-bit samples, so two files with the same sound share it. ``age`` is the
-    speaker's, in years. ``fold`` is the part or the fold that the corpus, or the user's list, puts it in. ``values`` are numbers that raters gave,
-    such as arousal, by name; names without one are unknown. ``source_…`` and ``n_clipped`` (samples in flat tops)
-    are of the file as it lies there; ``peak`` is of the decoded samples, 32,768 being full scale.
+    speaker's, in years. ``fold`` is the part or the fold that the corpus, or the user's list, puts it in.
+    ``values`` are numbers that raters gave, such as arousal, by name; names without one are unknown. ``source_…``
+    and ``n_clipped`` (samples in flat tops) are of the file as it lies there; ``peak`` is of the decoded samples,
+    32,768 being full scale.
     """
 
     id: str
