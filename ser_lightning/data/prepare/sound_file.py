@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import soundfile
 
-from ser_lightning.data.prepare import truncation
+from ser_lightning.data.prepare import mp3, truncation
 from ser_lightning.data.prepare.coded import CodedStream, coded_format
 from ser_lightning.data.prepare.coded_truncation import refuse_cut
 from ser_lightning.data.prepare.truncation import Correction, UnreadableAudio, check_container
@@ -54,7 +54,7 @@ def opened(path: Path) -> Iterator[Stream]:
                     yield decoded
                 return
             file.seek(0)
-            correction = check_container(file)
+            correction = check_container(file) or mp3.counted(file, os.fstat(file.fileno()).st_size)
             # By its path, libsndfile would also guess from the name's ending and from a "._" file beside it.
             with _Stream(_readable(file, correction)) as stream:
                 yield stream
@@ -123,20 +123,32 @@ class _Corrected:
     """A file as it would be with a better header, for libsndfile to read."""
 
     def __init__(self, file: BinaryIO, correction: Correction):
-        self._file, self._correction = file, correction
-        self.seek, self.tell = file.seek, file.tell
+        self._file, self._content = file, correction.content
+        self._begin, self._end = correction.position, correction.position + len(correction.content)
+        self._grown = 0 if correction.n_bytes is None else len(correction.content) - correction.n_bytes
+        self._size = os.fstat(file.fileno()).st_size + self._grown
+        self._position = 0
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
 
     def read(self, n_bytes: int = -1) -> bytes:
-        start = self._file.tell()
-        content = self._file.read(n_bytes)
-        first = self._correction.position - start
-        if first >= len(content) or first + len(self._correction.content) <= 0:
-            return content
-        changed = bytearray(content)
-        for number, byte in enumerate(self._correction.content, start=first):
-            if 0 <= number < len(changed):
-                changed[number] = byte
-        return bytes(changed)
+        asked, parts = n_bytes if n_bytes >= 0 else self._size, []
+        while asked > 0 and (part := self._part(asked)):
+            parts.append(part)
+            asked, self._position = asked - len(part), self._position + len(part)
+        return b"".join(parts)
+
+    def _part(self, asked: int) -> bytes:
+        at = self._position
+        if self._begin <= at < self._end:
+            return self._content[at - self._begin :][:asked]
+        self._file.seek(at if at < self._begin else at - self._grown)
+        return self._file.read(min(asked, self._begin - at) if at < self._begin else asked)
 
     def write(self, content: bytes) -> int:  # soundfile asks that there be one
         raise io.UnsupportedOperation("write")

@@ -18,10 +18,14 @@ class UnreadableAudio(ValueError):
 
 @dataclass(frozen=True)
 class Correction:
-    """Bytes that a header should hold, and where: the length of the sound, where the header's own is of no use."""
+    """Bytes that a header should hold, and where: the length of the sound, where the header's own is of no use.
+
+    They stand for ``n_bytes`` of the file; None for as many as they are.
+    """
 
     position: int
     content: bytes
+    n_bytes: int | None = None
 
 
 def check_container(file: BinaryIO) -> Correction | None:

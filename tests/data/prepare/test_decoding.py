@@ -207,6 +207,41 @@ def written(tmp_path, kind="WAV", **how):
     return path
 
 
+def streamed_mp3(path):
+    """Two seconds that need ever more bits; and as a pipe gives them: without the frame that counts the others."""
+    rising = np.random.default_rng(0).normal(0, 0.1, 2 * 16_000) * np.linspace(0, 1, 2 * 16_000) ** 8
+    soundfile.write(path, rising, 16_000, format="MP3", subtype="MPEG_LAYER_III", bitrate_mode="VARIABLE")
+    content = path.read_bytes()
+    info = content.index(b"Xing") - 13  # behind its header and 9 bytes of a mono frame of MPEG 2
+    second = content.index(content[info : info + 2], info + 2)
+    return content, content[second:]
+
+
+def test_an_mp3_from_a_pipe_is_read_to_its_end(tmp_path):
+    path = tmp_path / "a.mp3"
+    written, streamed = streamed_mp3(path)
+    whole = decode(path).samples
+    for content, times in ((streamed, 1), (streamed + bytes(300), 1), (streamed * 3, 3), (written * 2, 2)):
+        path.write_bytes(content)
+        assert abs(len(decode(path).samples) - times * len(whole)) < 2500 * times
+    correlation = np.correlate(decode(path).samples[:40_000].astype(float), whole.astype(float), "valid")
+    assert correlation.max() > 0.95 * np.square(whole.astype(float)).sum()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda content: content[:-10], "is truncated: its last MP3 frame has"),
+        (lambda content: content + b"no sound at all", "is damaged: no MP3 frame begins at byte"),
+    ],
+)
+def test_an_mp3_from_a_pipe_that_is_damaged_is_named(tmp_path, spoil, said):
+    path = tmp_path / "a.mp3"
+    path.write_bytes(spoil(streamed_mp3(path)[1]))
+    with pytest.raises(UnreadableAudio, match=said):
+        decode(path)
+
+
 @pytest.mark.parametrize("kind", ["WAV", "RF64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3"])
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 def test_a_truncated_file_is_named_as_such(tmp_path, kind, share):

@@ -1,0 +1,103 @@
+"""Count the frames of an MP3, where libsndfile would guess how long it is.
+
+An encoder that can go back writes a first frame without sound that says how many follow (Xing's, or LAME's "Info").
+Streams and files from a pipe have none, or an empty one: libsndfile then takes all frames to be as large as the
+first, and reads a third of a file of a variable bitrate.
+
+ISO/IEC 11172-3, 2.4.1 and 2.4.2.3, and 13818-3 for the lower rates.
+"""
+
+import struct
+from typing import BinaryIO
+
+from ser_lightning.data.prepare.truncation import Correction, UnreadableAudio
+
+_KBITS = {  # by index, of layer III, in MPEG 1 and in MPEG 2 and 2.5
+    True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}  # by version
+_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")  # behind the sound
+_TAG_BYTES = 4096
+_BYTES_64_KBITS = {True: 5 << 4, False: 8 << 4}  # the third byte of a header, as good as any
+
+
+def counted(file: BinaryIO, size: int) -> Correction | None:
+    """Walk from frame to frame of a file that begins as an MP3 does; leaves it anywhere.
+
+    Returns: a beginning that says how many frames there are, where the file's own does not; None where it does, and
+        for what is no MP3 of this kind (layer I or II, a free bitrate), of which libsndfile judges.
+    Raises: UnreadableAudio for one whose last frame is cut off, or that goes on as no MP3 does.
+    """
+    position = _behind_tags(file, 0)
+    first = _read(file, position, 256)
+    if _frame_bytes(first) is None:
+        return None
+    announced = _announced(first)  # None: the first frame is sound
+    start = position if announced is None else position + (_frame_bytes(first) or 0)
+    n_frames, end = _walk(file, start)
+    if announced and n_frames <= announced + 1:  # some count their own
+        return None
+    rest = _read(file, end, _TAG_BYTES)
+    if (n_bytes := _frame_bytes(rest)) is not None and end + n_bytes > size:
+        raise UnreadableAudio(f"is truncated: its last MP3 frame has {size - end} of {n_bytes} bytes")
+    if rest.strip(b"\0") and not rest.startswith(_TAGS):
+        raise UnreadableAudio(f"is damaged: no MP3 frame begins at byte {end} of {size}")
+    return Correction(0, _info_frame(first, n_frames), start)
+
+
+def _walk(file: BinaryIO, position: int) -> tuple[int, int]:
+    """Return how many frames there are from here on, and where the last one ends."""
+    n_frames = 0
+    while True:
+        position = _behind_tags(file, position)
+        n_bytes = _frame_bytes(_read(file, position, 4))
+        if n_bytes is None or len(_read(file, position + n_bytes - 1, 1)) < 1:
+            return n_frames, position
+        n_frames, position = n_frames + 1, position + n_bytes
+
+
+def _behind_tags(file: BinaryIO, position: int) -> int:
+    """Return where an ID3v2 tag ends that begins here; another may follow it."""
+    while (tag := _read(file, position, 10))[:3] == b"ID3" and len(tag) == 10:
+        length = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
+        position += 10 + length + (10 if tag[5] & 0x10 else 0)
+    return position
+
+
+def _frame_bytes(head: bytes) -> int | None:
+    """Return the length of the layer III frame that begins so; None for anything else."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
+        return None
+    version, bitrate, rate, is_padded = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
+    if version not in _RATES_HZ or rate == 3 or not 0 < bitrate < 15:
+        return None
+    kbits = _KBITS[version == 3][bitrate]
+    return (144 if version == 3 else 72) * 1000 * kbits // _RATES_HZ[version][rate] + is_padded
+
+
+def _announced(first: bytes) -> int | None:
+    """Return how many frames a first frame says that follow, 0 where it leaves that out; None where it is sound."""
+    place = 4 + _side_bytes(first)
+    if first[place : place + 4] in (b"Xing", b"Info"):
+        flags, n_frames = struct.unpack(">II", first[place + 4 : place + 12].ljust(8, b"\0"))
+        return n_frames if flags & 1 else 0
+    return 0 if first[36:40] == b"VBRI" else None  # libsndfile does not read Fraunhofer's
+
+
+def _side_bytes(head: bytes) -> int:
+    is_first_version, is_mono = head[1] >> 3 & 3 == 3, head[3] >> 6 == 3
+    return (17 if is_mono else 32) if is_first_version else (9 if is_mono else 17)
+
+
+def _info_frame(first: bytes, n_frames: int) -> bytes:
+    """Return a frame without sound, of the kind of the first one, that says how many follow."""
+    version_and_layer, rate = first[1] | 1, first[2] & 0x0C  # without a checksum
+    header = bytes((0xFF, version_and_layer, _BYTES_64_KBITS[first[1] >> 3 & 3 == 3] | rate, first[3]))
+    content = header + bytes(_side_bytes(first)) + b"Xing" + struct.pack(">II", 1, n_frames)
+    return content.ljust(_frame_bytes(header) or 0, b"\0")
+
+
+def _read(file: BinaryIO, position: int, n_bytes: int) -> bytes:
+    file.seek(position)
+    return file.read(n_bytes)
