@@ -149,7 +149,7 @@ def _print_report(console: "Console", temperature: float, before: "Calibration",
         table.add_row(name, f"{values.ece:.1%}", f"{values.nll:.3f}", f"{values.brier:.3f}", *shares)
     console.print(table)
     console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; predictions stay as they were")
-    if after.ece > before.ece:
+    if after.ece > before.ece and after.nll <= before.nll:
         console.print(
             "the NLL, which a temperature is fitted by, fell, and yet the ECE rose: one factor is not enough"
         )

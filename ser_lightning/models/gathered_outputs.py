@@ -9,7 +9,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class Outputs(Metric):
-    """Collects (B,) rows and (B, K) logits; `compute` returns them for all clips, in the order of their rows."""
+    """Collects (B,) rows and (B, K) logits; `gathered` returns them for all clips, in the order of their rows."""
 
     full_state_update = False
     rows: list[Tensor]
@@ -25,8 +25,13 @@ class Outputs(Metric):
         self.rows.append(rows)
         self.logits.append(logits.float())
 
+    def gathered(self) -> tuple[Tensor, Tensor]:
+        """Return rows (N,) int64 and logits (N, K) float32, of all processes."""
+        rows, logits = self.compute()
+        return rows.reshape(-1), logits.reshape(rows.numel(), -1)  # torchmetrics makes a single number a scalar
+
     def compute(self) -> tuple[Tensor, Tensor]:
-        """Return rows (N,) int64 and logits (N, K) float32."""
+        """Do as `gathered` says, but for what torchmetrics makes of it."""
         rows = dim_zero_cat(self.rows)
         order = torch.argsort(rows)
         return rows[order], dim_zero_cat(self.logits)[order]

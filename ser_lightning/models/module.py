@@ -155,7 +155,7 @@ class EmotionModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the task's metrics."""
         if self._clip_of_piece is not None and self._label_of_clip is not None:
-            pieces, logits = self.outputs.compute()  # of all processes, each of which counts all clips
+            pieces, logits = self.outputs.gathered()  # each process counts all clips
             self.outputs.reset()
             clips, logits = joined(self._clip_of_piece[pieces], logits, self.task)
             self.validation.update(logits, self._label_of_clip[clips])

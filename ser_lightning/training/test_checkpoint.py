@@ -46,7 +46,7 @@ def evaluate_best(
     if trainer.limit_test_batches == 0:
         raise UserError("it is trained and not tested, as trainer.limit_test_batches=0 says: `ser eval` tests it")
     trainer.test(module, datamodule=data, verbose=False)
-    pieces, logits = (tensor.cpu() for tensor in module.outputs.compute())
+    pieces, logits = (tensor.cpu() for tensor in module.outputs.gathered())
     rows, logits = joined(torch.from_numpy(data.clips.pieces.clip)[pieces], logits, data.task)  # (N,), (N, K)
     tested = rows.tolist()
     evaluation = data.task.evaluate(data.clips.test_clips(tested, data.task), logits.numpy())

@@ -138,9 +138,17 @@ def test_outputs_come_in_the_order_of_the_manifest():
     outputs = Outputs()
     outputs.update(torch.tensor([7, 2]), torch.tensor([[7.0, 0], [2.0, 0]]))
     outputs.update(torch.tensor([5]), torch.tensor([[5.0, 0]]))
-    rows, logits = outputs.compute()
+    rows, logits = outputs.gathered()
     assert rows.tolist() == [2, 5, 7]
     assert logits[:, 0].tolist() == [2, 5, 7]
+
+
+@pytest.mark.parametrize("n_outputs", [1, 6])
+def test_a_single_clip_keeps_its_shape(n_outputs):
+    outputs = Outputs()
+    outputs.update(torch.tensor([3]), torch.ones(1, n_outputs))
+    rows, logits = outputs.gathered()
+    assert rows.tolist() == [3] and logits.shape == (1, n_outputs)
 
 
 @pytest.mark.parametrize("n_frames", [16, 17, 31, 200])
