@@ -15,7 +15,7 @@ import click
 from ser_lightning.commands.options import checkpoint_argument, device_option, overrides_argument, trust_option
 from ser_lightning.commands.output import new_console
 from ser_lightning.utils.cores import settle
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.text import as_file_name
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ def evaluate(
     leakage = None
     if record is not None:
         leakage = record.leakage(test.clips, test.rows, same_speakers=test.clips.same_speakers)
+        if test.clips.same_speakers is None and (namesakes := record.namesakes(test.clips, test.rows)):
+            called = f"{some(namesakes)}: the model was trained on speakers called so, of another corpus"
+            click.echo(f"{called}. If they are the same people, add data.same_speakers=yes", err=True)
     is_unseen = check_leakage(leakage, allow=allow_leakage)
     run = _directory(to, test, saved)
     model = recognizer(saved, device=device, trust=trust)

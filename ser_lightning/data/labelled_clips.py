@@ -46,15 +46,16 @@ class LabelledClips:
 
     Clip ids and speakers carry the corpus's name (``cremad:1001``) where several corpora are split, and in a corpus
     that is for the test alone, so that none is taken for another. Where speakers of the same name in users' lists
-    are the same people, all of them carry the name of the first of these lists. An utterance's ``emotion`` is the
-    label that it is tested by.
+    are the same people, all of them carry the name of a corpus of ours that has them, or of the first list. An
+    utterance's ``emotion`` is the label that it is tested by.
 
     Args:
         parts: the corpora.
         task: what is predicted of them.
         facts: what the protocol of a result says of the labels.
         test_corpus: the name of the part that is for the test alone, if there is one.
-        same_speakers: whether speakers of the same name in users' lists are the same people; None: not known.
+        same_speakers: whether speakers of the same name in users' lists, or in one and a corpus of ours, are the
+            same people; None: not known.
         long_clips: what becomes of long ones.
 
     Attributes:
@@ -94,15 +95,24 @@ class LabelledClips:
 
     def _people(self) -> list[str]:
         people: list[str] = []
-        first_list: dict[str, str] = {}
+        first = self._of_corpora() if self.same_speakers else {}
         for part in self.parts:
             for row in part.rows.tolist():
                 speaker = part.packed.manifest[row].speaker
                 who = f"{part.corpus.name}:{speaker}"
                 if self.same_speakers and part.corpus.listing is not None:
-                    who = first_list.setdefault(loose_key(speaker), who)
+                    who = first.setdefault(loose_key(speaker), who)
                 people.append(who)
         return people
+
+    def _of_corpora(self) -> dict[str, str]:
+        """Return the speakers of corpora that are no users' lists, by `loose_key`."""
+        return {
+            loose_key(clip.speaker): f"{part.corpus.name}:{clip.speaker}"
+            for part in self.parts
+            if part.corpus.listing is None
+            for clip in part.packed.manifest
+        }
 
     def _utterances(self) -> Iterator[Utterance]:
         alone = f"{self._names[0]}:" if len(self._names) == 1 else ""  # of one corpus the name says nothing
@@ -170,9 +180,23 @@ class LabelledClips:
             self.task.left_out: unlabelled,
             "tied_votes": int((~self.testable).sum()),
             "unknown_speaker": unknown,
+            "namesakes": self._n_namesakes(),
             self.long_clips.warning: len(self.long),
         }
         return counts | {kind: count for kind, count in others.items() if count}
+
+    def _n_namesakes(self) -> int:
+        """Count speakers of users' lists who are called like one of a corpus of ours, and may be that person."""
+        if self.same_speakers is not None or len(self.parts) == 1:
+            return 0
+        listed = {
+            (part.corpus.name, clip.speaker)
+            for part in self.parts
+            if part.corpus.listing is not None
+            for clip in part.packed.manifest
+        }
+        of_corpora = self._of_corpora()
+        return sum(loose_key(speaker) in of_corpora for _, speaker in listed)
 
     def pieces_of(self, rows: Sequence[int]) -> list[int]:
         """Return the pieces of clips: one of each in the order of ``rows``, then all others."""

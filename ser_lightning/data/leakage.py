@@ -66,9 +66,10 @@ class TrainingRecord:
         Args:
             clips: those of which some were tested.
             rows: of the test, in their manifest.
-            same_speakers: whether speakers of the same name in another list are the same people; None: not known.
+            same_speakers: whether speakers of the same name in another list, or in a list and a corpus of ours, are
+                the same people; None: not known, and then those of a list are nobody of a corpus's.
 
-        Raises: UserError where that is not known, and everything depends on it.
+        Raises: UserError where that is not known of two lists, and everything depends on it.
         """
         tested = [clips.manifest[row] for row in rows]
         sounds = {clip.audio_hash for clip in tested if clip.peak >= SILENT_PEAK}  # silence is nobody's
@@ -103,17 +104,28 @@ class TrainingRecord:
         ``digest`` is that of the corpus where it is a user's list.
         """
         if digest is None:
-            return (set() if corpus in self.lists else {f"{corpus}:{speaker}"}), True
+            itself = set() if corpus in self.lists else {f"{corpus}:{speaker}"}
+            return itself | (self._called(speaker, in_lists=True) if same_speakers else set()), True
         own = [name for name, known in self.lists.items() if known == digest]
         if own and not self.same_speakers:
             return {f"{corpus if corpus in own else own[0]}:{speaker}"}, True
-        key = loose_key(speaker)
-        everybody = set().union(*self.speakers.values())
-        alike = {who for who in everybody if self._is_listed(who) and loose_key(who.partition(":")[2]) == key}
+        alike = self._called(speaker, in_lists=True)
+        if same_speakers:
+            alike |= self._called(speaker, in_lists=False)
         return alike, True if own else same_speakers
 
-    def _is_listed(self, who: str) -> bool:
-        return who.partition(":")[0] in self.lists
+    def _called(self, speaker: str, *, in_lists: bool) -> set[str]:
+        """Return who of the record is called so, in a user's list or in a corpus of ours."""
+        key, everybody = loose_key(speaker), set[str]().union(*self.speakers.values())
+        parts = ((who, *who.partition(":")) for who in everybody)
+        return {
+            who for who, corpus, _, name in parts if (corpus in self.lists) is in_lists and loose_key(name) == key
+        }
+
+    def namesakes(self, clips: LabelledClips, rows: Sequence[int]) -> list[str]:
+        """Return the speakers of a test who are called like ones trained on, a list's like a corpus's of ours."""
+        tested = {clips.origin(row) for row in rows}
+        return sorted({who for corpus, who in tested if self._called(who, in_lists=corpus not in clips.lists)})
 
     def _train_val(self) -> dict[str, Shared]:
         if not (self.speakers["val"] or self.sounds["val"]):

@@ -21,6 +21,10 @@ _WORDS = {  # kind -> of one, and of several
         "clip of an unknown speaker: no claim about speakers covers it",
         "clips of unknown speakers: no claim about speakers covers them",
     ),
+    "namesakes": (
+        "speaker called as one of another corpus: if it is the same person, add data.same_speakers=yes",
+        "speakers called as ones of another corpus: if they are the same people, add data.same_speakers=yes",
+    ),
     "clipped": ("clipped clip", "clipped clips"),
     "square_waves": ("clip that is little but clipping", "clips that are little but clipping"),
     "padded": ("clip of one length with others, padded with zeros", "clips of equal length, padded with zeros"),

@@ -113,6 +113,30 @@ def test_a_list_that_is_called_like_a_corpus_is_none_of_its_speakers(tmp_path, c
     assert not record_of(data_of(path)).has_corpus_of(corpus)
 
 
+def test_speakers_of_a_list_may_be_those_of_a_corpus(tmp_path, cremad_root):
+    path = listed(tmp_path, name="again.csv", called="100", sound=0.3)  # as copies in another format are
+    corpus = unsplit_data(config("data=cremad", f"data.root={cremad_root}")).clips
+    everything, data = range(len(corpus.manifest)), data_of(path)
+    trained = {data.manifest[row].speaker for row in data.split.train}
+    found = record_of(data).leakage(corpus, everything, same_speakers=True)
+    assert set(found["train/test"].speakers) == trained & set(corpus.manifest.column("speaker")) != set()
+    record = record_of(make_data(config("data=cremad", f"data.root={cremad_root}", "data.fold=2")))
+    rows = range(len(data.manifest))
+    assert keeps_test_apart(record.leakage(data.clips, rows, same_speakers=None))
+    namesakes = record.namesakes(data.clips, rows)
+    shared = record.leakage(data.clips, rows, same_speakers=True)
+    assert namesakes and set(namesakes) == {who for pair in shared.values() for who in pair.speakers}
+    assert keeps_test_apart(record.leakage(data.clips, rows, same_speakers=False))
+    pool = ["data=pooled", f"data.corpora=[cremad,{path}]", f"data.roots.cremad={cremad_root}"]
+    pool += ["data.label_map.calm=neutral", "+data.label_map.upset=anger"]
+    unsure = make_data(config(*pool))
+    assert unsure.warnings()["namesakes"] > 0 and "again:1001" in unsure.manifest.column("speaker")
+    one = make_data(config(*pool, "data.same_speakers=yes"))
+    assert "namesakes" not in one.warnings() and "again:1001" not in one.manifest.column("speaker")
+    parts = [{one.manifest[row].speaker for row in rows} for rows in (one.split.train, one.split.test)]
+    assert not parts[0] & parts[1]
+
+
 def test_records_of_older_checkpoints_are_read(tmp_path, cremad_root):
     data = data_of(listed(tmp_path / "one"))
     older = {"heard": data.training_record()["heard"]}

@@ -189,7 +189,8 @@ class _Expected:
     def of(cls, clips: LabelledClips) -> "_Expected":
         corpora = [part.corpus for part in clips.parts]
         joined = [corpus.listing for corpus in corpora if corpus.listing is not None and clips.same_speakers]
-        if any(corpus.n_clips is None for corpus in corpora):  # releases differ
+        joins = joined and len(joined) < len(corpora)  # speakers of lists, to those of a corpus
+        if joins or any(corpus.n_clips is None for corpus in corpora):  # or releases differ
             return cls(n_clips=None, n_speakers=None, clips_by_label={})
         n_speakers = sum(corpus.n_speakers or 0 for corpus in corpora if corpus.listing not in joined)
         n_speakers += len({loose_key(facts.speaker) for listing in joined for facts in listing.files.values()})
