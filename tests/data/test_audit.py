@@ -326,6 +326,32 @@ def test_a_speaker_with_a_clip_or_two_among_many_is_named():
     assert [finding.names for finding in speaker_findings(pooled)] == [("c (1 clip)",)]
 
 
+def labelled(*speakers_and_labels, sex=""):
+    return [
+        Utterance(id=f"{n}", path=f"{n}", corpus="x", speaker=who, emotion=label, sex=sex)
+        for n, (who, label) in enumerate(speakers_and_labels)
+    ]
+
+
+def test_a_column_that_is_not_the_speaker_is_asked_about():
+    (finding,) = speaker_findings(Manifest(labelled(*((f"clip{n}", "fear") for n in range(9)))))
+    assert (finding.severity, finding.kind) == ("warning", "one_clip_each")
+    assert finding.text.startswith("nearly every one of 9 speakers has one clip: is this column the speaker?")
+    by_label = [(f"{n}_{label}", label) for n in range(3) for label in ("fear", "joy") for _ in range(4)]
+    (finding,) = speaker_findings(Manifest(labelled(*by_label)))
+    assert finding.kind == "one_label_each"
+    mixed = [(f"{n}", label) for n in range(6) for label in ("fear", "joy")]
+    assert not list(speaker_findings(Manifest(labelled(*mixed))))
+
+
+def test_a_speaker_of_two_sexes_is_named():
+    rows = labelled(("a", "fear"), ("b", "joy"), sex="female") + labelled(("a", "joy"), ("b", "fear"))
+    assert not list(speaker_findings(Manifest(rows)))
+    (finding,) = speaker_findings(Manifest([*rows, *labelled(("a", "joy"), sex="male")]))
+    assert (finding.severity, finding.kind, finding.names) == ("warning", "two_sexes", ("a",))
+    assert finding.text == "1 speaker of more than one sex"
+
+
 @pytest.mark.parametrize(
     "counts",
     [

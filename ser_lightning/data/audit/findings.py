@@ -1,7 +1,7 @@
 """The findings of an audit: errors, warnings and notes, a sentence each."""
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ from typing import Literal
 from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.long_clips import LongClips
-from ser_lightning.data.manifest import Manifest
+from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
 from ser_lightning.utils.errors import counted, some
 
@@ -18,6 +18,10 @@ FEW_CLIPS = 2  # of a speaker: suspect where the median of those with more is
 MANY_TIMES = 20  # times as many, and where such speakers have
 RARE_SHARE = 0.05  # of the clips at most: with more of them, few clips are usual there
 _EMPTY = {"train": "training", "val": "validation", "test": "test"}
+_SEVERAL, _MOST = (
+    5,
+    0.9,
+)  # speakers from whom, and share of them from which, a column of speakers looks like another
 _REASONS = 10  # for unusable files that get a finding each
 
 Severity = Literal["error", "warning", "note"]
@@ -99,7 +103,7 @@ def long_findings(names: Sequence[str], long_clips: LongClips, *, refused: bool)
 
 
 def speaker_findings(manifest: Manifest, *, n_unknown: int = 0) -> Iterator[Finding]:
-    """Yield findings on speakers with a clip or two where others have many: misspelt names, mostly.
+    """Yield findings on speakers who are none, or are misspelt: a clip or a label each, two sexes, few clips.
 
     ``n_unknown`` clips of speakers who are not known are not in ``manifest``.
     """
@@ -109,13 +113,41 @@ def speaker_findings(manifest: Manifest, *, n_unknown: int = 0) -> Iterator[Find
         )
         yield _finding("note", "unknown_speakers", text)
     for corpus in dict.fromkeys(manifest.column("corpus")):
-        clips_of = Counter(row.speaker for row in manifest if row.corpus == corpus)
+        rows = [row for row in manifest if row.corpus == corpus]
+        clips_of = Counter(row.speaker for row in rows)
+        yield from _no_speakers(rows)
         usual = statistics.median([n_clips for n_clips in clips_of.values() if n_clips > FEW_CLIPS] or [0])
         few = {who: n_clips for who, n_clips in clips_of.items() if n_clips <= min(FEW_CLIPS, usual / MANY_TIMES)}
         if 0 < sum(few.values()) <= RARE_SHARE * clips_of.total():
             text = f"{counted(len(few), 'speaker')} with 1 or 2 clips where {usual:,.0f} are usual, maybe misspelt"
             names = [f"{who} ({counted(n_clips, 'clip')})" for who, n_clips in few.items()]
             yield _finding("warning", "few_clips", text, names)
+
+
+def _no_speakers(rows: Sequence[Utterance]) -> Iterator[Finding]:
+    """Yield findings on a column of speakers that looks like something else."""
+    n_clips = Counter(row.speaker for row in rows)
+    labels, sexes = defaultdict(set), defaultdict(set)
+    for row in rows:
+        labels[row.speaker].add(row.emotion)
+        sexes[row.speaker].add(row.sex)
+    several = [who for who, n in n_clips.items() if n > 1]
+    one_label = [who for who in several if len(labels[who]) == 1]
+    n_single = len(n_clips) - len(several)
+    asked = "is this column the speaker? If not, speakers may be in training and in the test"
+    if n_single >= _SEVERAL and n_single > _MOST * len(n_clips) and n_single > len(rows) / 2:
+        yield _finding(
+            "warning", "one_clip_each", f"nearly every one of {len(n_clips):,} speakers has one clip: {asked}"
+        )
+    elif (
+        len(several) >= _SEVERAL
+        and len(one_label) > _MOST * len(several)
+        and len(set().union(*labels.values())) > 1
+    ):
+        yield _finding("warning", "one_label_each", f"nearly every speaker has clips of one label alone: {asked}")
+    both = sorted(who for who, of_clips in sexes.items() if len(of_clips - {""}) > 1)
+    if both:
+        yield _finding("warning", "two_sexes", f"{counted(both, 'speaker')} of more than one sex", both)
 
 
 def release_findings(corpus: Corpus, manifest: Manifest) -> Iterator[Finding]:
