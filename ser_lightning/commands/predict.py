@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ser_lightning.inference.predict import Outcome
+    from ser_lightning.inference.prediction import Prediction
     from ser_lightning.inference.recognizer import EmotionRecognizer
     from ser_lightning.inference.recordings import Recording
 
@@ -94,7 +95,7 @@ def predict(
 
 
 def _watched(outcomes: "Iterator[Outcome]", recordings: "Sequence[Recording]") -> "Iterator[Outcome]":
-    """Pass outcomes on, printing errors and warnings of clipping as they come, and progress on a terminal."""
+    """Pass outcomes on, printing errors and warnings as they come, and progress on a terminal."""
     from ser_lightning.report.numbers import clock
     from ser_lightning.utils.progress import progress
 
@@ -104,20 +105,23 @@ def _watched(outcomes: "Iterator[Outcome]", recordings: "Sequence[Recording]") -
             remark = outcome.error
             if outcome.prediction is not None:
                 duration_s += outcome.prediction.duration_s
-                remark = _clipped(outcome.prediction.clipped)
+                remark = _oddity(outcome.prediction)
             if remark:
                 bar.say(f"{outcome.name}: {remark}")
             bar.advance(note=f"{clock(duration_s)} of audio")
             yield outcome
 
 
-def _clipped(share: float) -> str:
-    """Return a warning for a recording of which this share stands at full scale, empty where that is little."""
-    from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SQUARE_SHARE, SQUARE_WAVES
+def _oddity(prediction: "Prediction") -> str:
+    """Return a warning for a recording that is clipped or very short; empty for another."""
+    from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SHORT_S, SQUARE_SHARE, SQUARE_WAVES
 
-    if share > SQUARE_SHARE:
+    if prediction.clipped > SQUARE_SHARE:
         return SQUARE_WAVES
-    return f"clipped, {share:.1%} of the samples at full scale" if share > CLIPPED_SHARE else ""
+    if prediction.duration_s < SHORT_S:
+        return f"short, {prediction.duration_s:.3g} s: less than {SHORT_S} s is hardly a word"
+    many = prediction.clipped > CLIPPED_SHARE
+    return f"clipped, {prediction.clipped:.1%} of the samples at full scale" if many else ""
 
 
 @contextmanager

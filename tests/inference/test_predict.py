@@ -160,9 +160,11 @@ def test_floats_in_the_range_of_integers_are_named_as_what_they_are_heard_as(che
     soundfile.write(tmp_path / "unscaled.wav", 32_768 * speech, RATE_HZ, subtype="FLOAT")
     soundfile.write(tmp_path / "loud.wav", np.clip(10 * speech, -1, 1), RATE_HZ)
     soundfile.write(tmp_path / "good.wav", speech, RATE_HZ, subtype="FLOAT")
+    soundfile.write(tmp_path / "click.wav", speech[: RATE_HZ // 20], RATE_HZ)
     code, _, errors = ser(checkpoint, tmp_path, *(f"--{kind}={place}" for kind, place in places.items()))
     said = {line.rpartition("/")[2].partition(":")[0]: line for line in errors.splitlines() if ".wav" in line}
-    assert code == 0 and said.keys() == {"unscaled.wav", "loud.wav"}
+    assert code == 0 and said.keys() == {"unscaled.wav", "loud.wav", "click.wav"}
+    assert "click.wav: short, 0.05 s: less than 0.3 s is hardly a word" in said["click.wav"]
     assert "divide 16-bit values by 32,768" in said["unscaled.wav"] and "clipped, " in said["loud.wav"]
     shares = {Path(row["path"]).name: float(row["clipped"]) for row in csv.DictReader(places["csv"].open())}
     assert shares["unscaled.wav"] > 0.99 and 0.1 < shares["loud.wav"] < 0.8 and shares["good.wav"] == 0

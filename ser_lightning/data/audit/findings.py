@@ -10,10 +10,16 @@ from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.long_clips import LongClips
 from ser_lightning.data.manifest import Manifest, Utterance
-from ser_lightning.data.prepare.preparation_report import CLIPPED_SHARE, SQUARE_WAVES, Report, clipped, square_waves
+from ser_lightning.data.prepare.preparation_report import (
+    CLIPPED_SHARE,
+    SHORT_S,
+    SQUARE_WAVES,
+    Report,
+    clipped,
+    square_waves,
+)
 from ser_lightning.utils.errors import counted, some
 
-SHORT_S = 0.3
 FEW_CLIPS = 2  # of a speaker: suspect where the median of those with more is
 MANY_TIMES = 20  # times as many, and where such speakers have
 RARE_SHARE = 0.05  # of the clips at most: with more of them, few clips are usual there
@@ -224,7 +230,7 @@ def split_findings(split: SplitAudit, *, needs_validation: bool) -> Iterator[Fin
     yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
     trained = {name for fold in split.folds for name in {*fold.train.speakers} & {*fold.val.speakers}}
     if split.speaker_independent and trained and not split.empty_parts(needs_validation=False):
-        text = f"split {split.name}: with two speakers, validation is on the one who trains, not on a new one"
+        text = f"split {split.name}: validation is on speakers who train, not on new ones"
         yield _finding("warning", "validation_on_training_speakers", text, sorted(trained))
     yield from _sentences([split])
 

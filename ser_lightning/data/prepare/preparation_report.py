@@ -13,6 +13,7 @@ from ser_lightning.utils.errors import counted, some
 from ser_lightning.utils.files import written_whole
 
 SQUARE_WAVES = "clipped for the most part, as floats beyond -1 and 1 are (divide 16-bit values by 32,768)"
+SHORT_S = 0.3  # a clip that is shorter is hardly a word
 CLIPPED_SHARE = 0.001  # of a file's samples that lie in flat tops
 SQUARE_SHARE = 0.5  # no recording that is only too loud is cut off so much of the time
 _NAMED = 20  # bad files a message names
