@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ser_lightning.utils.files import read_bytes
 from ser_lightning.utils.text import printable
 
 _NEWLINE = b"\n"
+_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?[,;]*', re.IGNORECASE)  # a line for Excel, before the header
 _MOST_BYTES = 500_000_000  # some millions of clips
 _NAMED = 10  # faults a message names
 _NAMED_OF_EACH = 3  # where they are of several kinds
@@ -31,7 +33,8 @@ def read_table(
 ) -> list[tuple[int, dict[str, str]]]:
     """Return the cells of these columns, a dictionary a row, each with the number of its line.
 
-    Commas, semicolons or tabs stand between cells, whichever the header has most of. Names of columns count in any
+    Commas, semicolons, tabs or bars stand between cells, whichever the header has most of, or what a line before it
+    says, as in "sep=;". Names of columns count in any
     case; they and the cells are normalised, but for the cells of ``as_written``, which only lose the blanks around
     them. Lines without any text, and columns without a name after the last one, are passed over. A cell that says
     "nan" is empty, and so is one that says "n/a", "none" or "null" in an optional column, or in one of
@@ -138,7 +141,10 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not normalise(line):
             continue
-        delimiter = delimiter or max(",;\t", key=line.count)
+        if not delimiter and (said := _SEPARATOR.fullmatch(line)):
+            delimiter = said[1]
+            continue
+        delimiter = delimiter or max(",;\t|", key=line.count)
         try:
             cells = next(csv.reader([line + "\n"], delimiter=delimiter))
         except csv.Error as error:

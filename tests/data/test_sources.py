@@ -214,10 +214,11 @@ def test_ages_are_read_where_a_list_has_them(tmp_path):
 def test_a_list_may_come_from_a_spreadsheet(tmp_path):
     listed = make_csv(tmp_path)
     text = listed.read_text().replace(",", ";").replace("\n", ";;\n") + ";;;;;;;\n" * 3
-    listed.write_text("\ufeff" + text.replace("clips/", "clips\\"), encoding="utf-8")
-    data = make_data(config("data=csv", f"data.manifest={listed}"))
-    assert len(data.manifest) == 10
-    assert data.manifest[0].id == "clips/0"
+    for content in (text, "sep=;\n" + text, "SEP=|\n" + text.replace(";", "|"), text.replace(";", "|")):
+        listed.write_text("\ufeff" + content.replace("clips/", "clips\\"), encoding="utf-8")
+        data = make_data(config("data=csv", f"data.manifest={listed}"))
+        assert len(data.manifest) == 10
+        assert data.manifest[0].id == "clips/0"
 
 
 def test_a_name_is_one_however_it_is_written(tmp_path):
