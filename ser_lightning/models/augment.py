@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.models.layers.int16 import as_float
 from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.utils.errors import UserError, check
@@ -52,6 +53,47 @@ class WhiteNoise(nn.Module):
         chosen = torch.rand_like(level_db) < self._p
         peak = math.sqrt(3) * torch.where(chosen, 10 ** (level_db / 20), 0.0)  # of a uniform distribution
         return torch.addcmul(waveform, torch.empty_like(waveform).uniform_(-1, 1), peak)
+
+
+class BandPass(nn.Module):
+    """Keep a random band of frequencies of each clip, as narrow as a telephone's or wide: (B, T) -> (B, T).
+
+    Its ends are drawn evenly by octaves, and fall off as those of a Butterworth filter of order 6, without a delay.
+    """
+
+    def __init__(
+        self,
+        *,
+        min_low_hz: float = 50.0,
+        max_low_hz: float = 400.0,
+        min_high_hz: float = 3000.0,
+        max_high_hz: float = 8000.0,
+        p: float = 0.3,
+    ):
+        super().__init__()
+        check("BandPass: ", above=0, min_low_hz=min_low_hz, min_high_hz=min_high_hz)
+        _check_range("BandPass", min_low_hz=min_low_hz, max_low_hz=max_low_hz, p=p)
+        _check_range("BandPass", min_high_hz=min_high_hz, max_high_hz=max_high_hz, p=p)
+        self._low_hz, self._high_hz = (min_low_hz, max_low_hz), (min_high_hz, max_high_hz)
+        self._p = p
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """``waveform`` is float."""
+        chosen = torch.rand(len(waveform), device=waveform.device) < self._p
+        if not self.training or not chosen.any():  # the FFT refuses an empty batch
+            return waveform
+        clips = waveform[chosen]
+        low_hz, high_hz = (self._drawn(clips, *ends) for ends in (self._low_hz, self._high_hz))
+        n_fft = -(-waveform.shape[1] // 1024) * 1024  # the FFT is slow at lengths of few factors
+        hz = torch.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE_HZ, device=waveform.device).clamp_min(1.0)
+        power = 1 / ((1 + (low_hz / hz) ** 12) * (1 + (hz / high_hz) ** 12))  # (chosen, n_fft / 2 + 1)
+        filtered = torch.fft.irfft(torch.fft.rfft(clips, n_fft) * power.sqrt(), n_fft)
+        return waveform.index_put((chosen,), filtered[:, : waveform.shape[1]])
+
+    @staticmethod
+    def _drawn(clips: Tensor, least: float, most: float) -> Tensor:
+        octaves = torch.empty(len(clips), 1, device=clips.device).uniform_(math.log2(least), math.log2(most))
+        return octaves.exp2()
 
 
 class TimeStretch(nn.Module):
