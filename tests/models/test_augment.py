@@ -5,6 +5,7 @@ import torch
 
 from ser_lightning.models.augment import (
     Augmentation,
+    BandPass,
     ClipMelShift,
     ClipTimeStretch,
     Gain,
@@ -56,6 +57,26 @@ def test_gain_stays_in_its_range_and_differs_by_clip():
     assert gain_db.abs().max() <= 6.001
     assert 0.4 < (gain_db.abs() > 1e-6).float().mean() < 0.6
     assert Gain(p=1).eval()(x) is x
+
+
+def test_a_band_is_kept_and_what_is_beyond_falls_off():
+    noise = torch.randn(3, 16_384)
+    narrow = BandPass(min_low_hz=300, max_low_hz=300, min_high_hz=3400, max_high_hz=3400, p=1.0)
+    gain_db = 20 * (torch.fft.rfft(narrow(noise)) / torch.fft.rfft(noise)).abs().log10()
+    for hz, expected in ((300, -3.0), (3400, -3.0), (150, -36.1), (6800, -36.1), (600, 0.0), (1700, 0.0)):
+        assert gain_db[:, round(hz * 16_384 / 16_000)].tolist() == pytest.approx([expected] * 3, abs=0.3)
+
+
+def test_bands_differ_by_clip_and_only_some_have_one():
+    noise = torch.randn(400, 5_000)
+    kept = BandPass(p=0.3)(noise)
+    chosen = (kept != noise).any(1)
+    assert 80 < chosen.sum() < 160
+    energy = kept[chosen].square().mean(1)
+    assert energy.min() > 0.2 and energy.max() < 1 and energy.std() > 0.05
+    assert torch.equal(BandPass(p=0.0)(noise), noise) and BandPass(p=1.0).eval()(noise) is noise
+    delayed = BandPass(p=1.0)(torch.eye(9)[4:5].repeat_interleave(501, 1))
+    assert delayed.argmax() // 501 == 4  # without a delay
 
 
 def test_stretch_moves_length_and_content_together():
@@ -161,6 +182,8 @@ def test_steps_run_in_order_and_can_be_switched_off():
         (lambda: Gain(min_gain_db=3, max_gain_db=-3), "Gain: min_gain_db=3 lies above max_gain_db=-3"),
         (lambda: WhiteNoise(max_level_db=3), "WhiteNoise: max_level_db=3 is out of range"),
         (lambda: Gain(p=1.5), "Gain: p=1.5 is out of range: it must be a number, at least 0 and at most 1"),
+        (lambda: BandPass(min_low_hz=0), "BandPass: min_low_hz=0 .*above 0"),
+        (lambda: BandPass(min_high_hz=9000), "BandPass: min_high_hz=9000 lies above max_high_hz=8000"),
         (lambda: TimeStretch(min_rate=0), "TimeStretch: min_rate=0 .*above 0"),
         (lambda: ClipTimeStretch(min_rate=2), "TimeStretch: min_rate=2 lies above max_rate=1.15"),
         (lambda: MelShift(max_bins=-1), "MelShift: max_bins=-1"),
