@@ -131,7 +131,7 @@ def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
     if (encoder := model.pretrained) is not None:
         yield "built on", f"{without_folders(encoder.name)} ({encoder.mode}, {encoder.parameters:,} parameters)"
     average = ((run.config.get("callbacks") or {}).get("average_weights") or {}).get("epochs")
-    if average and encoder is None:
+    if average and (encoder is None or encoder.mode != "frozen"):
         yield "weights", f"an average over about the last {average:g} epochs"
     yield "takes", f"speech in any common format, at any rate, channels averaged; {_frontend(settings)}"
     task = run.result.predicts

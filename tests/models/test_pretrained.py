@@ -565,6 +565,22 @@ def test_evaluation_and_calibration_read_cached_features(tiny, probe, encoded, t
     np.testing.assert_allclose(logits_of(model, data.clips, rows, what="", batch_seconds=None), expected, atol=2e-2)
 
 
+@pytest.mark.parametrize("mode", ["frozen", "lora", "finetune"])
+def test_what_learns_is_averaged_and_a_frozen_model_is_not(tiny, home, tmp_path, mode):
+    make_checkpoint(tmp_path / "whisper", "whisper")
+    kept = {}
+    for average in ("null", "2"):
+        run = RunDirectory(tmp_path / average)
+        options = (f"model.net.mode={mode}", "model.net.context=clip", "model.net.backbone_lr_scale=1")
+        train(tiny(*options, f"callbacks.average_weights.epochs={average}", name=tmp_path / "whisper"), run)
+        kept[average] = torch.load(run.last, weights_only=True)["state_dict"]
+        assert load_model(run.best).task.labels
+    learnt = [name for name in kept["2"] if "adapters" in name or ("encoder" in name and "fc1.weight" in name)]
+    assert bool(learnt) is (mode != "frozen")
+    for name in learnt or ["net.head.hidden.weight"]:
+        assert torch.equal(kept["2"][name], kept["null"][name]) is (mode == "frozen")
+
+
 def test_a_probe_may_know_the_speaker_from_other_clips(tiny, encoded, tmp_path):
     run, before = RunDirectory(tmp_path / "run"), len(encoded)
     cfg = tiny("model.net.pooling=statistics", "model.net.normalise=speaker")

@@ -212,8 +212,8 @@ class Pretrained(Network):
 
     @property
     def can_be_averaged(self) -> bool:
-        """No: it is large, and most of its weights stay as they are."""
-        return False
+        """Say no of a frozen model: it is large, and its head gains nothing by it."""
+        return any(parameter.requires_grad for parameter in self.backbone.parameters())
 
     def description(self) -> dict[str, Any]:
         """Return which pretrained model it is, as plain values."""
