@@ -266,4 +266,4 @@ def _check_work(sample_rate_hz: int, *, n_fft: int, hop_samples: int) -> None:
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ValueError(f"{name}={value} is not known: use {', '.join(known)}")
+        raise UserError(f"model.frontend.{name}={value} is not known: use {', '.join(known)}")

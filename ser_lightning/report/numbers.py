@@ -27,11 +27,6 @@ def bracketed(estimate: "Estimate", *, signed: bool = False) -> str:
     return f"{value} [{', '.join(bounds)}]" if bounds else value
 
 
-def spread(sd: float | None) -> str:
-    """Write a standard deviation in per cent, without the unit."""
-    return f"± {percent(sd, unit='')}" if _known(sd) else MISSING
-
-
 def interval(estimate: "Estimate | None") -> str:
     """Write an estimate's interval in per cent."""
     if estimate is None or not (_known(estimate.low) and _known(estimate.high)):

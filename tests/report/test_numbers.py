@@ -38,7 +38,3 @@ def test_an_interval_stands_behind_its_estimate_and_a_difference_has_a_sign():
 def test_of_too_few_speakers_the_estimate_stands_alone(end):
     assert numbers.bracketed(Estimate(0.5, end, end)) == "50.0"
     assert numbers.interval(Estimate(0.5, end, end)) == "–"
-
-
-def test_a_spread_over_seeds_is_in_per_cent():
-    assert numbers.spread(0.0123) == "± 1.2" and numbers.spread(None) == "–"

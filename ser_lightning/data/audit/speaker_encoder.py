@@ -175,9 +175,7 @@ def _read(store: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(store) as held:
             return dict(zip(held["hashes"].tolist(), held["embeddings"], strict=True))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: made again
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, or damaged: made again
         return {}
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_lightning.models.layers.masking import frame_mask
+from ser_lightning.utils.errors import UserError
 
 
 class MeanPooling(nn.Module):
@@ -93,8 +94,8 @@ POOLINGS: dict[str, type[Pooling]] = {
 def make_pooling(name: str, n_channels: int) -> Pooling:
     """Make the pooling head of that name.
 
-    Raises: ValueError for a name that is not in `POOLINGS`.
+    Raises: UserError for a name that is not in `POOLINGS`.
     """
     if name not in POOLINGS:
-        raise ValueError(f"pooling={name} is not known: use {', '.join(POOLINGS)}")
+        raise UserError(f"model.net.pooling={name} is not known: use {', '.join(POOLINGS)}")
     return POOLINGS[name](n_channels)

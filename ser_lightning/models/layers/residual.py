@@ -26,7 +26,7 @@ class ResidualStack(nn.Module):
         stem_pool: whether a 3×3 maximum of stride 2 follows it.
         time_strides: of each stage; by default what the mel axis has, 1 in the first stage and 2 in the others.
 
-    Raises: ValueError where these are not of as many stages, or the kernel has no middle.
+    Raises: UserError where these are not of as many stages, or the kernel has no middle.
     """
 
     def __init__(
@@ -42,10 +42,8 @@ class ResidualStack(nn.Module):
         mel_strides = [1] + [2] * (len(channels) - 1)
         time_strides = mel_strides if time_strides is None else time_strides
         if not len(channels) == len(blocks) == len(time_strides):
-            raise ValueError(
-                f"channels={list(channels)}, blocks={list(blocks)} and time_strides={list(time_strides)} differ in "
-                "length: give one of each for every stage"
-            )
+            by_stage = f"channels={list(channels)}, blocks={list(blocks)} and time_strides={list(time_strides)}"
+            raise UserError(f"model.net: {by_stage} differ in length: give one of each for every stage")
         if stem_kernel % 2 == 0:
             raise UserError(f"model.net.stem_kernel={stem_kernel} is even: it must be odd, to have a middle")
         self.stem = nn.Conv2d(1, channels[0], stem_kernel, stride=2, padding=stem_kernel // 2, bias=False)

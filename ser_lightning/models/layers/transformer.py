@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_lightning.models.layers.masking import frame_mask
+from ser_lightning.utils.errors import UserError
 
 
 class TransformerEncoder(nn.Module):
@@ -31,7 +32,7 @@ class TransformerEncoder(nn.Module):
     def __init__(self, *, d_model: int, n_layers: int, n_heads: int, n_feedforward: int, dropout: float):
         super().__init__()
         if d_model % 2 or d_model % n_heads:
-            raise ValueError(f"d_model={d_model} must be even, and a multiple of n_heads={n_heads}")
+            raise UserError(f"model.net.d_model={d_model} must be even, and a multiple of n_heads={n_heads}")
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(_Layer(d_model, n_heads, n_feedforward, dropout) for _ in range(n_layers))
         self.norm = nn.LayerNorm(d_model)
