@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
-from ser_lightning.utils.errors import NoRoom, is_full
+from ser_lightning.utils.errors import NoRoom, UserError, is_full
 from ser_lightning.utils.text import cut
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,15 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
         raise ValueError(f"{path.name} holds no settings")
     return settings
+
+
+@contextmanager
+def writable(place: object, remedy: str) -> Iterator[None]:
+    """Raises: UserError, with the remedy, where something cannot be written; ``place`` says what, or where."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{place} cannot be written ({error.strerror or error}): {remedy}") from error
 
 
 @contextmanager

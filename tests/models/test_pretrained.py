@@ -571,7 +571,7 @@ def test_what_learns_is_averaged_and_a_frozen_model_is_not(tiny, home, tmp_path,
     kept = {}
     for average in ("null", "2"):
         run = RunDirectory(tmp_path / average)
-        options = (f"model.net.mode={mode}", "model.net.context=clip", "model.net.backbone_lr_scale=1")
+        options = (f"model.net.mode={mode}", "model.net.store=false", "model.net.backbone_lr_scale=1")
         train(tiny(*options, f"callbacks.average_weights.epochs={average}", name=tmp_path / "whisper"), run)
         kept[average] = torch.load(run.last, weights_only=True)["state_dict"]
         assert load_model(run.best).task.labels

@@ -24,7 +24,7 @@ from torch import nn
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.files import alone, cache_root, replacing
+from ser_lightning.utils.files import alone, cache_root, replacing, writable
 from ser_lightning.utils.progress import track
 
 WIDTH = 256  # D
@@ -132,17 +132,11 @@ def embed_clips(clips: LabelledClips, rows: Sequence[int], weights: Path) -> np.
     hashes = [clips.manifest[row].audio_hash for row in rows]
     known = _read(store)
     if not known.keys() >= set(hashes):
-        try:
+        with writable(f"the cache of speaker embeddings {folder}", "set SER_CACHE to a directory that can be"):
             folder.mkdir(parents=True, exist_ok=True)
-            with alone(
-                store.with_suffix(".lock"), on_wait=lambda: log.info("waiting for another audit that embeds clips")
-            ):
+            waiting = "waiting for another audit that embeds clips"
+            with alone(store.with_suffix(".lock"), on_wait=lambda: log.info(waiting)):
                 known = _fill(store, clips, dict(zip(hashes, rows, strict=True)), load_encoder(weights))
-        except OSError as error:
-            raise UserError(
-                f"speaker embeddings cannot be written to {folder} ({error.strerror or error}): "
-                "set SER_CACHE to a directory that can be"
-            ) from error
     return np.stack([known[audio_hash] for audio_hash in hashes])
 
 

@@ -3,9 +3,9 @@
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
@@ -22,7 +22,7 @@ from ser_lightning.data.download.lfs import read_pointer
 from ser_lightning.data.download.transfer import Part, Patience, Transfer
 from ser_lightning.data.download.verify import verify
 from ser_lightning.utils.errors import UserError, counted, some
-from ser_lightning.utils.files import alone
+from ser_lightning.utils.files import alone, writable
 from ser_lightning.utils.progress import progress
 
 _REASONS = 10  # that a message gives for what is not available
@@ -58,7 +58,7 @@ def download(
     if jobs < 1:
         raise UserError(f"{jobs} downloads at a time do not get anywhere: at least 1 is needed")
     folder = folder.expanduser()
-    with _writable(folder):
+    with writable(folder, "free room there, or name a folder that can be written"):
         missing = _not_whole(corpus.remote(), folder)
         if missing:
             folder.mkdir(parents=True, exist_ok=True)
@@ -97,15 +97,6 @@ def _name_what_is_replaced(missing: Sequence[RemoteFile], folder: Path) -> None:
     if wrong:
         what = "%d files in %s are not as published, such as %s: they are replaced"
         log.warning(what, len(wrong), folder, wrong[0])
-
-
-@contextmanager
-def _writable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        remedy = "free room there, or name a folder that can be written"
-        raise UserError(f"{folder} cannot be written ({error.strerror or error}): {remedy}") from error
 
 
 def _alone_in(folder: Path) -> AbstractContextManager[None]:

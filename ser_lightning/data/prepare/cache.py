@@ -22,7 +22,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.manifest import Manifest, Utterance
@@ -38,7 +37,7 @@ from ser_lightning.data.prepare.resampling import QUALITY
 from ser_lightning.data.prepare.scan import BadFile, Scan, SourceFile, changed_files, same_name, scan
 from ser_lightning.data.prepare.shards import join, part_folder, parts_begun, remove_parts, stretch
 from ser_lightning.utils.errors import UserError, some
-from ser_lightning.utils.files import cache_root, folder_written_whole
+from ser_lightning.utils.files import alone, cache_root, folder_written_whole, writable
 
 _PLAIN = frozenset(".wav .flac .ogg .opus .mp3 .aif .aiff .au .caf .sph".split())  # libsndfile decodes them
 _FORMAT = 5  # raised whenever the same files would be packed into other bytes
@@ -166,7 +165,7 @@ def discard_if_damaged(folder: Path, *, thorough: bool = False) -> bool:
     """
     if not folder.is_dir() or not damage(folder, thorough=thorough):
         return False
-    with _writing(folder), FileLock(folder.with_name(folder.name + ".lock")):
+    with _locked(folder):
         problem = damage(folder, thorough=thorough) if folder.is_dir() else ""
         if problem:
             log.warning("%s is damaged (%s): it is packed anew", folder, problem)
@@ -188,26 +187,23 @@ def _written_once(folder: Path) -> Iterator[Path | None]:
     if folder.is_dir():
         yield None
         return
-    with _writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(folder.name + ".lock")):
-            if folder.is_dir():
-                yield None
-                return
-            with folder_written_whole(folder) as partial:
-                yield partial
+    with _locked(folder):
+        if folder.is_dir():
+            yield None
+            return
+        with folder_written_whole(folder) as partial:
+            yield partial
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Raises: UserError, with the remedy, where the cache cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        remedy = "free room there, or set SER_CACHE to a directory that can be written"
-        raise UserError(
-            f"the cache {folder.parent} cannot be written ({error.strerror or error}): {remedy}"
-        ) from error
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder in the cache. Raises: UserError, with the remedy, where nothing can be written."""
+    remedy = "free room there, or set SER_CACHE to a directory that can be written"
+    waiting = "another process is preparing %s: waiting for it"
+    with writable(f"the cache {folder.parent}", remedy):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with alone(folder.with_name(folder.name + ".lock"), on_wait=lambda: log.info(waiting, folder.name)):
+            yield
 
 
 def _synthesised_root(corpus: Corpus) -> Path:

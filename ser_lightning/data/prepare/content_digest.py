@@ -13,11 +13,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from filelock import FileLock
-
 from ser_lightning.data.prepare.scan import Scan
 from ser_lightning.utils.cores import usable_cores
-from ser_lightning.utils.files import cache_root, written_whole
+from ser_lightning.utils.files import alone, cache_root, written_whole
 
 _DIGITS = 16  # of a digest, hexadecimal
 _BLOCK_BYTES = 1 << 20
@@ -40,7 +38,9 @@ def content_hashes(scanned: Scan, *, before_reading: Callable[[], None]) -> dict
         before_reading()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(file.with_name(f"{file.name}.lock")):  # of processes started together one reads the files
+            waiting = "another process is reading the files of %s: waiting for it"
+            lock = file.with_name(f"{file.name}.lock")
+            with alone(lock, on_wait=lambda: log.info(waiting, scanned.folder)):
                 hashes = _read(file, len(places))
                 if hashes is None:
                     hashes = _contents(scanned.folder, places)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.files import alone, folder_written_whole
+from ser_lightning.utils.files import alone, folder_written_whole, writable
 from ser_lightning.utils.progress import track
 
 _PART_BYTES = 256_000_000
@@ -78,16 +78,12 @@ class FeatureCache:
         """
         if not self._lacking(clips):
             return
-        try:
+        remedy = "set SER_CACHE to a directory that can be, or model.net.store=false"
+        with writable(f"the cache of features {self._folder}", remedy):
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
                 self._open_parts()
                 self._add(self._lacking(clips), encode)
-        except OSError as error:
-            raise UserError(
-                f"the features cannot be written to {self._folder} ({error.strerror or error}): "
-                "set SER_CACHE to a directory that can be, or model.net.store=false"
-            ) from error
 
     def gather(self, hashes: Sequence[str], layers: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return ((B, chosen layers, F, D), zero beyond a clip's end, frames (B,))."""

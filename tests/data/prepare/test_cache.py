@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import make_clip, make_cremad
+from filelock import FileLock
 from layouts import make_csv
 
 from ser_lightning.data.corpora import load_corpus
@@ -396,7 +397,7 @@ def test_who_waits_for_the_lock_leaves_the_writers_work_alone(root, monkeypatch)
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cache.FileLock, "acquire", interrupted)
+    monkeypatch.setattr(FileLock, "acquire", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(CREMAD, root)
     assert (partial / "samples.i16").is_file()
