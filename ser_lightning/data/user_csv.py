@@ -73,17 +73,11 @@ def read_csv_corpus(
         cells,
         *([f"line {line}: {name} is empty, or says nan" for line, row in rows if not row[name]] for name in needed),
         *(_number_faults(rows, name, (ranges or {}).get(name)) for name in targets),
-        vote_faults(rows) if _has_votes(rows) else [],
-        [f"line {line}: {fault}" for line, row in rows if (fault := _age_fault(row.get("age", "")))],
-        _listed_twice(places, [line for line, _ in rows], listing.folder),
-        *(spelling_faults(_first_lines(rows, kind), kind) for kind in ("speaker", "emotion")),
+        *_row_faults(rows, places, listing.folder),
         _fold_faults(rows) if folds else [],
     ]
     if any(faults):
-        missing = [
-            (line, place) for line, place in _lines_and_paths(rows) if not os.path.exists(listing.folder / place)
-        ]
-        refuse_faults(path, *faults, [f"line {line}: {place} cannot be found" for line, place in missing])
+        refuse_faults(path, *faults, _missing_faults(rows, listing.folder))
     shared = shared_folder(places) if all(map(os.path.isabs, places)) else ""
     files = {
         row["path"]: _facts(row, place.removeprefix(shared), targets)
@@ -104,6 +98,20 @@ def read_csv_corpus(
         listing=replace(listing, files=files),
         read_votes=partial(_own_votes, votes) if votes is not None else None,
     )
+
+
+def _row_faults(rows: "Rows", places: Sequence[str], folder: Path) -> Iterator[list[str]]:
+    """Yield the faults of each kind that any list may have, whatever is made of it."""
+    yield vote_faults(rows) if _has_votes(rows) else []
+    yield [f"line {line}: {fault}" for line, row in rows if (fault := _age_fault(row.get("age", "")))]
+    yield _listed_twice(places, [line for line, _ in rows], folder)
+    for kind in ("speaker", "emotion"):
+        yield spelling_faults(_first_lines(rows, kind), kind)
+
+
+def _missing_faults(rows: "Rows", folder: Path) -> list[str]:
+    missing = [(line, place) for line, place in _lines_and_paths(rows) if not os.path.exists(folder / place)]
+    return [f"line {line}: {place} cannot be found" for line, place in missing]
 
 
 def _own_votes(votes: Votes, root: Path | None, given: Path | None) -> Votes:
