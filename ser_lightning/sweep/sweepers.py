@@ -64,6 +64,7 @@ class Grid(Sweeper):
         pairs = _pairs_of_corpora(last) if self._cross_corpora else [[]]
         values = [_values(override) for override in last.values()]
         jobs = [[*pair, *job] for pair in pairs for job in itertools.product(*values)]
+        log.info("%s, in %s", counted(jobs, "job"), self._config.hydra.sweep.dir)
         n = self._max_batch_size or len(jobs)
         OmegaConf.save(self._config, Path(self._config.hydra.sweep.dir, "multirun.yaml"))
         return [self._launcher.launch(jobs[first : first + n], first) for first in range(0, len(jobs), n)]
@@ -148,7 +149,6 @@ class _Guard(Launcher):
         jobs = [overrides for overrides, is_legal in zip(job_overrides, legal, strict=True) if is_legal]
         done: list[JobReturn] = []
         if jobs:
-            log.info("%s, in %s", counted(jobs, "job"), self.sweep)
             try:
                 done = list(self._launcher.launch(jobs, initial_job_idx=initial_job_idx))
             except Exception as error:
