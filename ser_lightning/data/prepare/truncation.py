@@ -4,6 +4,7 @@ libsndfile reads many such files without a word, as far as they go.
 """
 
 import math
+import mmap
 import os
 import re
 import struct
@@ -46,6 +47,8 @@ def check_container(file: BinaryIO) -> Correction | None:
         _refuse_damaged_ogg(file, size)
     elif head.startswith(b"NIST_1A\n"):
         _refuse_cut_sphere(file, size)
+    elif magic == b"fLaC":
+        _refuse_joined_flac(file)
     return None
 
 
@@ -184,6 +187,14 @@ def _refuse_cut_sphere(file: BinaryIO, size: int) -> None:
     _believable(n_announced, n_there, 1)
     if n_there > n_announced:
         raise UnreadableAudio(f"is damaged: {n_there} bytes of sound are there, and {n_announced} announced")
+
+
+def _refuse_joined_flac(file: BinaryIO) -> None:
+    """Look for the first bytes of a further FLAC: libsndfile reads one of several that were put together."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for begins in (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22"):  # and a block of stream information, 34 bytes
+            if content.find(begins, 1) > 0:
+                raise UnreadableAudio("holds several FLAC streams, of which only the first would be read")
 
 
 def _refuse_damaged_ogg(file: BinaryIO, size: int) -> None:

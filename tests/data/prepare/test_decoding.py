@@ -207,6 +207,16 @@ def written(tmp_path, kind="WAV", **how):
     return path
 
 
+@pytest.mark.parametrize("kind", ["FLAC", "OGG"])
+def test_several_streams_in_one_file_are_named(tmp_path, kind):
+    path = tmp_path / "a"
+    soundfile.write(path, tone(), 16_000, format=kind)
+    assert len(decode(path).samples) == 8000
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(UnreadableAudio, match="several .* streams, of which only the first would be read"):
+        decode(path)
+
+
 def streamed_mp3(path):
     """Two seconds that need ever more bits; and as a pipe gives them: without the frame that counts the others."""
     rising = np.random.default_rng(0).normal(0, 0.1, 2 * 16_000) * np.linspace(0, 1, 2 * 16_000) ** 8
