@@ -213,7 +213,7 @@ def test_several_streams_in_one_file_are_named(tmp_path, kind):
     soundfile.write(path, tone(), 16_000, format=kind)
     assert len(decode(path).samples) == 8000
     path.write_bytes(path.read_bytes() * 2)
-    with pytest.raises(UnreadableAudio, match="several .* streams, of which only the first would be read"):
+    with pytest.raises(UnreadableAudio, match=r"several .* streams, of which only the first would be read"):
         decode(path)
 
 
