@@ -116,7 +116,7 @@ def evaluate(
         **_about(saved, model, test, is_unseen=is_unseen),
         leakage=dict(leakage) if leakage is not None else None,
         seconds=round(time.perf_counter() - started, 1),
-        environment=describe(model.device, "32-true"),
+        environment=describe(model.device, model.precision),
     )
     finish(run.path, result)
     write_record(run.result, result)  # the last: a directory that says finished is complete

@@ -16,6 +16,7 @@ from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.models.nets.network import cached_forward
 from ser_lightning.models.speaker_statistics import moments_of_set
 from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.precision import autocast
 
 _BATCH_SIZE = 256  # of cached features
 
@@ -32,7 +33,8 @@ def logits_of(
 ) -> np.ndarray:
     """Return the logits (N, K) of clips, in the order of ``rows``, from cached features where it has these.
 
-    Those of a clip in pieces are of all of it.
+    Those of a clip in pieces are of all of it. It is computed in the number format of the training, so that a run's
+    own test is repeated, and features that it cached are found.
 
     Args:
         what: the progress bar's title.
@@ -42,17 +44,17 @@ def logits_of(
     Raises: UserError where the model's numbers are none.
     """
     pieces, device = clips.pieces_of(rows), model.device
-    cached = cached_forward(model.net, model.frontend, clips, pieces, device=device) if change is None else None
-    if cached is not None:
-        if model.speaker_clips != 1 and model.speaker_statistics is not None:
-            by_speaker = clips.pieces_by_speaker(rows)
-            model.speaker_statistics.place(model.net, [(by_speaker, model.speaker_clips)])
-        batches = torch.tensor(pieces, device=device).split(_BATCH_SIZE)
-        logits = torch.cat([model.read_out(cached(batch)) for batch in batches]).cpu().numpy()
-    else:
-        logits = _from_waveforms(
-            model, clips, rows, pieces, partial(clip_batches, change=change, batch_seconds=batch_seconds), what
-        )
+    with autocast(model.precision, device.type):
+        cached = cached_forward(model.net, model.frontend, clips, pieces, device=device) if change is None else None
+        if cached is not None:
+            if model.speaker_clips != 1 and model.speaker_statistics is not None:
+                by_speaker = clips.pieces_by_speaker(rows)
+                model.speaker_statistics.place(model.net, [(by_speaker, model.speaker_clips)])
+            batches = torch.tensor(pieces, device=device).split(_BATCH_SIZE)
+            logits = torch.cat([model.read_out(cached(batch)) for batch in batches]).cpu().numpy()
+        else:
+            batches_of = partial(clip_batches, change=change, batch_seconds=batch_seconds)
+            logits = _from_waveforms(model, clips, rows, pieces, batches_of, what)
     if clips.pieces.several:  # joined before any temperature, as it is fitted
         answers = torch.from_numpy(logits * model.temperature)
         whose, means = joined(torch.from_numpy(clips.pieces.clip[pieces]), answers, model.task)

@@ -21,6 +21,7 @@ from ser_lightning.inference.prediction import Prediction, Segment, summarised
 from ser_lightning.inference.windows import Windows
 from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics, normaliser
 from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.precision import choose_precision
 from ser_lightning.utils.safe_instantiate import make_part
 
 _BATCH = 16  # on a CPU larger ones are no faster, and take memory
@@ -76,6 +77,12 @@ class EmotionRecognizer(nn.Module):
     def device(self) -> torch.device:
         """Return the device that it computes on."""
         return next(self.parameters()).device
+
+    @property
+    def precision(self) -> str:
+        """Return the number format of its training, on this device: the name that Lightning has for it."""
+        trained_in = self.stamp["config"].get("trainer", {}).get("precision", "auto")
+        return choose_precision(str(trained_in), self.device.type)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:

@@ -33,6 +33,7 @@ class _Model(_Part):
 class _Config(_Part):
     model: _Model
     data: dict[str, Any]
+    trainer: dict[str, Any] = {}
     seed: int
 
 

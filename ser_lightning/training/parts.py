@@ -37,7 +37,8 @@ def cache_features(trainer: Trainer, module: EmotionModule, data: EmotionDataMod
     """Let a network whose features never change compute those of this split's clips once."""
     module.to(trainer.strategy.root_device)
     rows = data.clips.pieces_of(sorted({*data.split.train, *data.split.val, *data.split.test}))
-    module.cache_features(data.clips, rows, training_rows=data.clips.pieces_of(data.split.train))
+    with trainer.precision_plugin.forward_context():
+        module.cache_features(data.clips, rows, training_rows=data.clips.pieces_of(data.split.train))
 
 
 def fit_statistics(module: EmotionModule, data: EmotionDataModule, *, is_loaded: bool = False) -> None:

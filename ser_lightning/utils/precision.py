@@ -1,6 +1,8 @@
-"""Which number format to train in."""
+"""Which number format to compute in."""
 
 import torch
+
+_AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def choose_precision(asked: str, accelerator: str) -> str:
@@ -10,6 +12,11 @@ def choose_precision(asked: str, accelerator: str) -> str:
     on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
     has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else _cpu_has_bf16()
     return "bf16-mixed" if has_bf16 else "32-true"
+
+
+def autocast(precision: str, device: str) -> torch.autocast:
+    """Return the context in which a model computes as Lightning's trainer does at this precision."""
+    return torch.autocast(device, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
 
 
 def _cpu_has_bf16() -> bool:

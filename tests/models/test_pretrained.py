@@ -565,6 +565,21 @@ def test_evaluation_and_calibration_read_cached_features(tiny, probe, encoded, t
     np.testing.assert_allclose(logits_of(model, data.clips, rows, what="", batch_seconds=None), expected, atol=2e-2)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_features_are_in_the_number_format_that_is_asked_for(tiny, encoded, home, tmp_path, precision):
+    run, again = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "again")
+    caches = home / "cache" / "features"
+    before = set(caches.glob("*"))
+    train(tiny(f"trainer.precision={precision}", name=make_checkpoint(tmp_path / "own", seed=7)), run)
+    (cache,) = set(caches.glob("*")) - before
+    assert cache.name.endswith("-bf16") is (precision == "bf16-mixed")
+    n_encoded = len(encoded)
+    done = CliRunner().invoke(cli.main, ["eval", "--to", str(again.path), str(run.path)])
+    assert done.exit_code == 0, done.stderr
+    assert len(encoded) == n_encoded and result_of(again)["environment"]["precision"] == precision
+    assert_alike(predicted(again), predicted(run), within=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["frozen", "lora", "finetune"])
 def test_what_learns_is_averaged_and_a_frozen_model_is_not(tiny, home, tmp_path, mode):
     make_checkpoint(tmp_path / "whisper", "whisper")
@@ -711,8 +726,10 @@ def test_a_tuned_model_needs_nothing_but_its_checkpoint(tiny, home, tmp_path):
 def test_emotional_pretraining_is_said_with_the_result(tiny, home, tmp_path, capsys):
     labels = {"id2label": {0: "angry", 1: "happy"}, "label2id": {"angry": 0, "happy": 1}}
     run, tainted = RunDirectory(tmp_path / "run"), make_checkpoint(tmp_path / "tainted", seed=2, **labels)
+    caches = home / "cache" / "features"
+    before = set(caches.glob("*"))
     train(tiny("trainer=debug", name=tainted), run)
-    assert len(list((home / "cache" / "features").glob("*"))) <= 1  # the probe's: it was one batch of each
+    assert set(caches.glob("*")) == before  # it was one batch of each
     said = "tainted was trained on emotional speech (its labels are angry, happy)"
     assert result_of(run)["contamination"].startswith(said)
     printed = " ".join(capsys.readouterr().out.split())

@@ -188,7 +188,7 @@ class Pretrained(Network):
 
         def encode(clips: list[Clip]) -> tuple[Tensor, Tensor]:
             features, lengths = make([clip.row for clip in clips])
-            return backbone.features_to_cache(features[:, 0], lengths)
+            return backbone(features[:, 0], lengths)
 
         cache.fill([Clip(row, hashes[row], n_samples[row], n_frames[row]) for row in rows], encode)
         self._cache, self._hashes = cache, hashes

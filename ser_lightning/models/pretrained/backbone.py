@@ -18,7 +18,6 @@ from ser_lightning.models.pretrained.checkpoint import read_encoder, remake_enco
 from ser_lightning.models.pretrained.statistics import layer_statistics
 from ser_lightning.models.pretrained.whisper import WhisperEncoder
 from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.precision import choose_precision
 
 _FORMAT = 1  # of the cache: raised whenever the same clips would become other features
 
@@ -32,7 +31,7 @@ class Backbone(nn.Module):
     Normalised, layers of very different scale can be averaged, and half precision holds the states of every model.
 
     Unless it is fine-tuned, the model is no part of this module's weights, which hold its digest and refuse another
-    model. Frozen, it runs in 32 bits, whatever the rest is trained in, but for `features_to_cache`.
+    model.
 
     Args:
         name: a model on the hub, or the folder of one.
@@ -87,30 +86,20 @@ class Backbone(nn.Module):
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, T), (B,) samples to (B, L, F, D), (B,) frames."""
-        if self._mode != "frozen":
-            return self.reduced(*self.encoder(waveform, lengths))
-        with torch.no_grad(), torch.autocast(waveform.device.type, enabled=False):
-            return self.reduced(*self.encoder(waveform, lengths))
-
-    def features_to_cache(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Do as `forward` does for a frozen model, in the number format that `cache_name` names."""
-        in_bf16 = self._cached_in_bf16
-        with torch.no_grad(), torch.autocast(waveform.device.type, torch.bfloat16, enabled=in_bf16):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self._mode != "frozen"):
             return self.reduced(*self.encoder(waveform, lengths))
 
     @property
     def cache_name(self) -> str:
-        """Everything that decides what `features_to_cache` returns, but the clip."""
+        """Everything that decides what `forward` returns here, but the clip."""
         parts = [self.source.family, self.source.digest, str(_FORMAT), str(self.average_frames)]
         if isinstance(self.encoder, WhisperEncoder) and self.encoder.context != "window":
             parts.append(self.encoder.context)
-        parts += ["statistics"] * self._statistics + ["bf16"] * self._cached_in_bf16
-        return "-".join(parts)
-
-    @property
-    def _cached_in_bf16(self) -> bool:
+        parts += ["statistics"] * self._statistics
         device = next(self.encoder.parameters()).device.type
-        return choose_precision("auto", device) == "bf16-mixed"
+        if torch.is_autocast_enabled(device):
+            parts.append({torch.bfloat16: "bf16", torch.float16: "fp16"}[torch.get_autocast_dtype(device)])
+        return "-".join(parts)
 
     def frames(self, lengths: Tensor) -> Tensor:
         """Return the number of frames of clips of so many samples."""
