@@ -18,7 +18,7 @@ from ser_lightning.tasks.task import Task
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import unsplit_data
 from ser_lightning.training.test_checkpoint import LAST, best_by
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.safe_instantiate import check_description
 
 ALL = "all"  # in place of a split's name
@@ -89,7 +89,7 @@ def _set(config: DictConfig, text: str) -> None:
     try:
         config.merge_with_dotlist([f"{name}={value}"])
     except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UserError(f"{text} cannot be set: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{text} cannot be set: {first_line(error)}") from error
 
 
 def choose_test(saved: Checkpoint, overrides: Sequence[str], *, all_clips: bool, trust: bool = False) -> Test:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -130,11 +130,12 @@ def _lines(place: str | None) -> Iterator[TextIO | None]:
     if place is None or place == STDOUT:
         yield None if place is None else sys.stdout
         return
-    try:
-        with Path(place).open("w", encoding="utf-8") as file:
-            yield file
-    except OSError as error:
-        raise UserError(f"--jsonl {place} cannot be written: {error.strerror}") from error
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(Path(place).open("w", encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"--jsonl {place} cannot be written: {error.strerror}") from error
+        yield file
 
 
 def _deliver(

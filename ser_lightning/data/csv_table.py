@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from ser_lightning.utils.text import printable
 
 _NEWLINE = b"\n"
 _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?[,;]*', re.IGNORECASE)  # a line for Excel, before the header
+_DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)")
 _MOST_BYTES = 500_000_000  # some millions of clips
 _NAMED = 10  # faults a message names
 _NAMED_OF_EACH = 3  # where they are of several kinds
@@ -34,14 +36,18 @@ def read_table(
     """Return the cells of these columns, a dictionary a row, each with the number of its line.
 
     Commas, semicolons, tabs or bars stand between cells, whichever the header has most of, or what a line before it
-    says, as in "sep=;". Names of columns count in any
-    case; they and the cells are normalised, but for the cells of ``as_written``, which only lose the blanks around
-    them. Lines without any text, and columns without a name after the last one, are passed over. A cell that says
-    "nan" is empty, and so is one that says "n/a", "none" or "null" in an optional column, or in one of
-    ``may_lack``, needed columns that may have cells without a value. All columns whose names begin with ``prefix``
-    are optional ones.
-    Lines that would be misread are left out and named in ``faults``, where that is given. ``without`` is said where
-    a needed column is missing: how to do without it.
+    says, as in "sep=;". Names of columns count in any case. Lines without any text, and columns without a name
+    after the last one, are passed over. A cell that says "nan" is empty.
+
+    Args:
+        needed: columns that it must have.
+        optional: columns that it may have; there a cell that says "n/a", "none" or "null" is empty, too.
+        as_written: columns whose cells only lose the blanks around them; all else is normalised.
+        may_lack: needed columns whose cells are read as those of optional ones.
+        prefix: all columns whose names begin so are optional ones.
+        faults: where given, takes the lines that would be misread, which are left out.
+        without: how to do without a needed column, said where it is missing.
+
     Raises: UserError that lists what is wrong with the file.
     """
     lines = list(_lines(path, _text(path, needed)))
@@ -175,6 +181,27 @@ def _check_header(
     twice = [name for name in (*needed, *optional) if names.count(name) > 1]
     if twice:
         raise UserError(f"{path} has two columns called {_in_words(twice)}: rename or remove one of them")
+
+
+def as_number(text: str) -> float | None:
+    """Return a finite number, with a decimal point or comma; None for anything else."""
+    try:
+        number = float(_DECIMAL_COMMA.sub(r"\1.\2", text))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def decimal_faults(column: str, cells: Sequence[tuple[int, str]]) -> list[str]:
+    """Name cells with a comma where others have a decimal point: 1,234 may be more than a thousand, or than one."""
+    commas = [cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell[1])]
+    ambiguous = commas if any("." in text for _, text in cells) else []
+    return column_faults(
+        column,
+        ambiguous,
+        what="and a decimal point is in other lines",
+        remedy="write all decimals with a point, and thousands without a comma",
+    )
 
 
 def _in_words(names: Sequence[str]) -> str:

@@ -174,10 +174,11 @@ def _ranges(given: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[floa
 
 def _answer(text: bool | str | None) -> bool | None:
     """Yes or no, which YAML reads as true and false where they are not quoted."""
-    answers = {None: None, True: True, False: False, "yes": True, "no": False}
-    if text not in answers:
+    if text is None or isinstance(text, bool):
+        return text
+    if text not in ("yes", "no"):
         raise UserError(f"data.same_speakers={text}: say yes or no, or null where there is nothing to answer")
-    return answers[text]
+    return text == "yes"
 
 
 def _path(text: str | None) -> Path | None:

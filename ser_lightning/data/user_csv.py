@@ -12,7 +12,14 @@ from pathlib import Path
 
 from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
-from ser_lightning.data.csv_table import column_faults, read_table, refuse_faults, repetitions
+from ser_lightning.data.csv_table import (
+    as_number,
+    column_faults,
+    decimal_faults,
+    read_table,
+    refuse_faults,
+    repetitions,
+)
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.votes import PREFIX, Votes, is_votes_table, vote_faults, votes_of
@@ -26,7 +33,6 @@ _SEXES = {
     "female": ("f", "w", "female", "woman", "girl", "weiblich", "frau", "femme", "mujer"),
 }
 _SEX_OF = {name: sex for sex, names in _SEXES.items() for name in names}
-_DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)")
 
 
 def read_csv_corpus(
@@ -132,8 +138,8 @@ def _plain_values(row: dict[str, str]) -> dict[str, str]:
     plain: dict[str, str] = {name: row[name].casefold() for name in ("sex", "intensity") if name in row}
     if "sex" in plain:
         plain["sex"] = _SEX_OF.get(plain["sex"].rstrip("."), plain["sex"])
-    if match := _DECIMAL_COMMA.fullmatch(row.get("age", "")):
-        plain["age"] = f"{match[1]}.{match[2]}"
+    if (age := as_number(row.get("age", ""))) is not None:
+        plain["age"] = f"{age:g}"
     return plain
 
 
@@ -185,7 +191,7 @@ def _number_faults(rows: Rows, column: str, ends: tuple[float, float] | None) ->
     """Say what is wrong with a column: words, numbers out of range, no number, or one number alone."""
     low, high = ends or (-math.inf, math.inf)
     cells = [(line, row[column]) for line, row in rows if row[column]]
-    numbers = [_number(text) for _, text in cells]
+    numbers = [as_number(text) for _, text in cells]
     words = [cell for cell, number in zip(cells, numbers, strict=True) if number is None]
     outside = [
         cell
@@ -193,16 +199,9 @@ def _number_faults(rows: Rows, column: str, ends: tuple[float, float] | None) ->
         if number is not None and not low <= number <= high
     ]
     leave = f"leave {column} out of data.targets"
-    commas = [cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell[1])]
-    ambiguous = commas if any("." in text for _, text in cells) else []
     faults = [
         *column_faults(column, words, what="which is no number", remedy="write numbers, or leave the cell empty"),
-        *column_faults(
-            column,
-            ambiguous,
-            what="and a decimal point is in other lines",
-            remedy="write all decimals with a point, and thousands without a comma",
-        ),
+        *decimal_faults(column, cells),
         *column_faults(
             column,
             outside,
@@ -219,17 +218,9 @@ def _number_faults(rows: Rows, column: str, ends: tuple[float, float] | None) ->
     return faults
 
 
-def _number(text: str) -> float | None:
-    try:
-        number = float(_DECIMAL_COMMA.sub(r"\1.\2", text))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _facts(row: dict[str, str], place: str, targets: Sequence[str]) -> NameFacts:
     """``place`` is the path that the id is made of."""
-    numbers = {name: _number(row[name]) for name in targets}
+    numbers = {name: as_number(row[name]) for name in targets}
     folder, _, name = place.rpartition("/")
     stem = name.rpartition(".")[0] or name
     return NameFacts(

@@ -3,14 +3,20 @@
 N: clips.  K: classes.  V: what annotators could choose from.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ser_lightning.data.csv_table import column_faults, read_table, refuse_faults, repetitions
+from ser_lightning.data.csv_table import (
+    as_number,
+    column_faults,
+    decimal_faults,
+    read_table,
+    refuse_faults,
+    repetitions,
+)
 from ser_lightning.data.spelling import spelling_faults
 from ser_lightning.evaluation.metrics import scores
 from ser_lightning.runs.result_parts import Agreement, Annotators
@@ -87,6 +93,7 @@ def vote_faults(rows: Sequence[tuple[int, Mapping[str, str]]]) -> list[str]:
         faults += column_faults(
             name, wrong, what="which is no count or share of votes", remedy="write 0 or more, or leave it empty"
         )
+        faults += decimal_faults(name, [(line, row[name]) for line, row in rows])
     if not faults and not any(_number(row[name]) for _, row in rows for name in columns):
         faults.append(f"{', '.join(columns)} have no vote in any line: fill them")
     return faults
@@ -102,12 +109,9 @@ def votes_of(rows: Mapping[str, Mapping[str, str]], emotions: Sequence[str], *, 
 
 
 def _number(text: str) -> float | None:
-    """An empty cell is no vote."""
-    try:
-        number = float(text.replace(",", ".") or 0)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+    """Return a count or a share of votes, 0 of an empty cell; None for anything else."""
+    number = as_number(text or "0")
+    return number if number is not None and number >= 0 else None
 
 
 def winners(table: np.ndarray) -> np.ndarray:

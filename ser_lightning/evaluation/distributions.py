@@ -5,6 +5,7 @@ N clips, K labels. Rows of both sum to 1.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from ser_lightning.evaluation.records import DistributionScores
 
@@ -23,7 +24,8 @@ def distribution_scores(probabilities: Floats, shares: Floats) -> DistributionSc
 def js_divergence(first: Floats, second: Floats) -> Floats:
     """Return the Jensen-Shannon divergence of each row, (N,), in bits: 0 where they are the same, 1 at most."""
     middle = (first + second) / 2
-    return (_kl(first, middle) + _kl(second, middle)) / 2
+    nats = (rel_entr(first, middle) + rel_entr(second, middle)).sum(axis=1)
+    return (nats / (2 * np.log(2))).clip(0, 1)  # by rounding it may lie outside
 
 
 def macro_f1_above_chance(probabilities: Floats, shares: Floats) -> float:
@@ -37,8 +39,3 @@ def macro_f1_above_chance(probabilities: Floats, shares: Floats) -> float:
     hits, occurrences = (guess & true).sum(axis=0), guess.sum(axis=0) + true.sum(axis=0)  # (K,)
     used = occurrences > 0
     return float((2 * hits[used] / occurrences[used]).mean()) if used.any() else 0.0
-
-
-def _kl(first: Floats, second: Floats) -> Floats:
-    ratio = np.divide(first, second, out=np.ones_like(first), where=first > 0)
-    return (first * np.log2(ratio)).sum(axis=1)

@@ -16,6 +16,8 @@ from ser_lightning.models.layers.int16 import as_float
 from ser_lightning.models.layers.masking import clear_padding
 from ser_lightning.utils.errors import UserError, check
 
+_RINGING_SAMPLES = 4096  # after which a band-pass of 50 Hz is silent to 1e-6
+
 
 class Gain(nn.Module):
     """Make each clip louder or quieter by its own random gain: (B, T) -> (B, T)."""
@@ -79,12 +81,15 @@ class BandPass(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """``waveform`` is float."""
+        if not self.training:
+            return waveform
         chosen = torch.rand(len(waveform), device=waveform.device) < self._p
-        if not self.training or not chosen.any():  # the FFT refuses an empty batch
+        if not chosen.any():  # the FFT refuses an empty batch
             return waveform
         clips = waveform[chosen]
         low_hz, high_hz = (self._drawn(clips, *ends) for ends in (self._low_hz, self._high_hz))
-        n_fft = -(-waveform.shape[1] // 1024) * 1024  # the FFT is slow at lengths of few factors
+        # room for what the filter rings, else a clip's end is in its start; the FFT is slow at most other lengths
+        n_fft = -(-(waveform.shape[1] + _RINGING_SAMPLES) // 1024) * 1024
         hz = torch.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE_HZ, device=waveform.device).clamp_min(1.0)
         power = 1 / ((1 + (low_hz / hz) ** 12) * (1 + (hz / high_hz) ** 12))  # (chosen, n_fft / 2 + 1)
         filtered = torch.fft.irfft(torch.fft.rfft(clips, n_fft) * power.sqrt(), n_fft)
@@ -108,8 +113,10 @@ class TimeStretch(nn.Module):
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, M, F), (B,) to (B, M, F'), (B,)."""
+        if not self.training:
+            return features, frames
         chance, position = torch.rand(2).tolist()  # on the CPU: it decides a shape
-        if not self.training or chance >= self._p:
+        if chance >= self._p:
             return features, frames
         low, high = self._range
         n_frames = max(1, round(features.shape[-1] * (low + (high - low) * position)))
@@ -147,12 +154,13 @@ class ClipTimeStretch(TimeStretch):
         rate = torch.empty(len(features), device=features.device).uniform_(*self._range)
         rate = torch.where(torch.rand_like(rate) < self._p, rate, 1.0)
         stretched = (frames * rate).round().long().clamp_min(1)
-        position = (torch.arange(int(stretched.max()), device=features.device) + 0.5) * (frames / stretched)[
-            :, None
-        ]
-        last = (frames - 1)[:, None]
-        position = torch.minimum((position - 0.5).clamp_min(0), last.to(position.dtype))  # (B, F')
-        return clear_padding(_between(features, position, last, axis=2), stretched), stretched
+        # frame i lies at (i + 1/2) frames / stretched - 1/2, in whole numbers: they may be a million samples
+        doubled = 2 * torch.arange(int(stretched.max()), device=features.device) + 1  # (F')
+        position = (doubled * frames[:, None] - stretched[:, None]).clamp_min(0)  # (B, F'), in units of 1 / over
+        over, last = 2 * stretched[:, None], (frames - 1)[:, None]
+        share = (position % over) / over
+        mixed = _between(features, torch.minimum(position // over, last), share, last, axis=2)
+        return clear_padding(mixed, stretched), stretched
 
 
 class ClipMelShift(MelShift):
@@ -166,17 +174,18 @@ class ClipMelShift(MelShift):
         shift = torch.empty(n_clips, 1, device=features.device).uniform_(-self._max_bins, self._max_bins)
         shift = torch.where(torch.rand_like(shift) < self._p, shift, 0.0)
         position = (torch.arange(n_mels, device=features.device) - shift).clamp(0, n_mels - 1)  # (B, M)
-        return _between(features, position, torch.full_like(shift, n_mels - 1).long(), axis=1), frames
+        below = position.floor().long()
+        last = torch.full_like(shift, n_mels - 1).long()
+        return _between(features, below, position - below, last, axis=1), frames
 
 
-def _between(features: Tensor, position: Tensor, last: Tensor, *, axis: int) -> Tensor:
-    """Interpolate (B, M, F) at ``position`` (B, n) between its bins or frames, none beyond ``last`` (B, 1)."""
-    below = position.floor().long()
+def _between(features: Tensor, below: Tensor, share: Tensor, last: Tensor, *, axis: int) -> Tensor:
+    """Interpolate (B, M, F) between bins or frames ``below`` (B, n) and the next, none beyond ``last`` (B, 1)."""
     above = torch.minimum(below + 1, last)
-    share, other = (position - below).unsqueeze(3 - axis), list(features.shape)
-    other[axis] = position.shape[1]
+    other = list(features.shape)
+    other[axis] = below.shape[1]
     low, high = (features.gather(axis, each.unsqueeze(3 - axis).expand(other)) for each in (below, above))
-    return torch.lerp(low, high, share.to(features.dtype))
+    return torch.lerp(low, high, share.unsqueeze(3 - axis).to(features.dtype))
 
 
 class SpecAugment(nn.Module):

@@ -113,7 +113,7 @@ def _is_everything(limit: Any) -> bool:
 def why_not(error: Exception) -> str:
     """Return in a line why a run cannot be used."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {Path(error.filename).name}"
+        return f"{error.strerror}: {Path(error.filename).name}" if error.filename else error.strerror
     if isinstance(error, ValueError):
         return " ".join(str(error).split())
     return f"its record is none of ours ({type(error).__name__}: {first_line(error)})"

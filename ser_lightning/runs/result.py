@@ -221,7 +221,7 @@ def parse_record(record: Any, name: str = "result.json") -> Result | Failure:
     if not is_number or schema not in (1, SCHEMA):
         raise ValueError(f"{name} has schema {schema!r}, which no version writes")
     task = record.get("task", "classification")
-    if record["status"] == "finished" and task not in _OF_TASK:
+    if record["status"] == "finished" and (not isinstance(task, str) or task not in _OF_TASK):
         raise ValueError(f"{name} is of the task {task!r}, which is not known: there are {', '.join(_OF_TASK)}")
     kind = _OF_TASK[task] if record["status"] == "finished" else Failure
     try:

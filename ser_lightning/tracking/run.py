@@ -122,8 +122,8 @@ def _set_started(starting: "futures.Future[Run | None]", *arguments: Any) -> Non
 
 def _start(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, Any]) -> "Run | None":
     """Open a W&B run in the best mode that works: online, else offline, else none."""
-    with _inside(run_dir):
-        try:
+    try:
+        with _inside(run_dir):
             import wandb
 
             # else it imports pandas to see that a table is none of pandas'; the name of its type says so, too
@@ -138,9 +138,9 @@ def _start(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str,
                     _log.warning("W&B does not answer, logging offline: %s", one_line(error))
                     wandb.teardown()  # its process would hold on to the run's id
             return _init(run_dir, "offline", options, config)
-        except Exception as error:
-            _log.warning("W&B does not work here, training without it: %s", one_line(error))
-            return None
+    except Exception as error:
+        _log.warning("W&B does not work here, training without it: %s", one_line(error))
+        return None
 
 
 def _init(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, Any]) -> "Run":

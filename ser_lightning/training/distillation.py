@@ -39,10 +39,6 @@ class Teacher:
     weights: Mapping[str, Any]
     stamp: Mapping[str, Any]
 
-    def stamp_entry(self) -> dict[str, Any]:
-        """Return what the checkpoints of its student say of it."""
-        return {"teacher": self.record.plain()}
-
     def check(self, data: EmotionDataModule) -> None:
         """Check that it has the labels of these data, and does not know what their split holds back.
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ from ser_lightning.training.callbacks import (
 )
 from ser_lightning.training.checkpoints import AtomicCheckpoints, StayStopped, resumable_checkpoint
 from ser_lightning.training.config_types import check_parts
-from ser_lightning.training.distillation import distil, read_teacher
+from ser_lightning.training.distillation import Teacher, distil, read_teacher
 from ser_lightning.training.parts import (
     cache_features,
     fit_statistics,
@@ -92,7 +93,9 @@ def unsplit_data(config: DictConfig) -> EmotionDataModule:
     return made(config.data)
 
 
-def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) -> dict[str, Any]:
+def stamp(
+    config: DictConfig, data: EmotionDataModule, module: EmotionModule, teacher: Teacher | None = None
+) -> dict[str, Any]:
     """Return what a checkpoint carries to be used and evaluated without its run, as plain data."""
     arguments = OmegaConf.create({"model": {"net": module.checkpoint_arguments()}})
     return {
@@ -102,7 +105,19 @@ def stamp(config: DictConfig, data: EmotionDataModule, module: EmotionModule) ->
         "protocol": data.protocol() | module.protocol,
         "contamination": module.contamination,
         **data.training_record(),
+        **({"teacher": teacher.record.plain()} if teacher else {}),
     }
+
+
+def _checkpoint_to_resume(run: RunDirectory, data: EmotionDataModule, now: Mapping[str, Any]) -> Path | None:
+    """Return the checkpoint that a run goes on from. Raises: UserError where data or teacher are not its own."""
+    checkpoint = resumable_checkpoint(run)
+    if checkpoint is not None:
+        before = torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"]
+        check_same_data(before, data)
+        check_same_teacher(before, now)
+        log.info("going on from %s", checkpoint)
+    return checkpoint
 
 
 def _run_and_record(config: DictConfig, run: RunDirectory) -> Result:
@@ -180,7 +195,8 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     if data.clips.pieces.several:
         module.join_pieces(data.clips.pieces.clip, data.clips.reference)
     clock, history = Clock(), History(run.metrics)
-    its_stamp = stamp(config, data, module) | (teacher.stamp_entry() if teacher else {})
+    its_stamp = stamp(config, data, module, teacher)
+    checkpoint = _checkpoint_to_resume(run, data, its_stamp)
     trainer = _trainer(config, run, data, module, [StampCheckpoints(its_stamp), clock, history])
     environment = describe(trainer.strategy.root_device, str(trainer.precision))
     if trainer.is_global_zero:  # before training: a run that goes on keeps its number of threads
@@ -188,12 +204,6 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     if not config.trainer.get("fast_dev_run"):
         cache_features(trainer, module, data)
     fit_statistics(module, data)
-    checkpoint = resumable_checkpoint(run)
-    if checkpoint is not None:
-        before = torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"]
-        check_same_data(before, data)
-        check_same_teacher(before, its_stamp)
-        log.info("going on from %s", checkpoint)
     if teacher is not None:
         of_teacher = distil(teacher, module, trainer, data)
         its_stamp["contamination"] = module.contamination or of_teacher  # no checkpoint is written before

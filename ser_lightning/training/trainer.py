@@ -61,7 +61,7 @@ def _check_checkpoint(name: str, callback: Mapping[str, Any]) -> None:
 def _n_devices(asked: Any) -> int:
     """Return how many devices are asked for, by number, text or list; 0 for auto and all."""
     if isinstance(asked, str):
-        return int(asked) if asked.isdecimal() else asked.count(",") + ("," in asked)
+        return int(asked) if asked.isdecimal() else sum(map(str.isdecimal, asked.replace(" ", "").split(",")))
     return asked if isinstance(asked, int) else len(asked or ())
 
 

@@ -1,6 +1,7 @@
 """The errors whose text is meant for people, and how any error is put in one line."""
 
 import errno
+import math
 import signal
 from collections.abc import Iterable, Sequence, Sized
 from difflib import get_close_matches
@@ -59,9 +60,10 @@ def check(
     limits = " and ".join(f"{word} {_number(bound)}" for word, bound in bounds if bound is not None)
     domain = ", ".join(filter(None, ["a whole number" if integer else "a number", limits]))
     for name, value in values.items():
-        allowed = isinstance(value, int if integer else int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (
-            allowed
+            is_number
+            and (isinstance(value, int) or (math.isfinite(value) and not integer))
             and (at_least is None or value >= at_least)
             and (above is None or value > above)
             and (at_most is None or value <= at_most)

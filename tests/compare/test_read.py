@@ -5,6 +5,7 @@ import pytest
 from comparable_runs import make_grid, make_run
 
 from ser_lightning.compare.read import read_runs
+from ser_lightning.runs.finished import why_not
 from ser_lightning.utils.errors import UserError
 
 
@@ -85,6 +86,11 @@ def test_a_result_that_cannot_be_compared_is_a_line(good, spoilt, changes, said)
         ("result.json", b"{", "result.json cannot be read"),
         ("result.json", b"\xff\xfe", "result.json cannot be read"),
         ("result.json", b"[]", "result.json is none of ours"),
+        (
+            "result.json",
+            b'{"schema": 2, "status": "finished", "task": ["x"]}',
+            "of the task ['x'], which",
+        ),
         ("predictions.csv", None, "predictions.csv is not there"),
         ("predictions.csv", b"", "has columns"),
         ("predictions.csv", b"id,speaker,label,predicted,p_a\nx,s,b,a,1\n", "line 2"),
@@ -103,6 +109,11 @@ def test_a_file_that_is_broken_is_a_line(good, spoilt, name, content, said):
     else:
         (spoilt / name).write_bytes(content)
     assert said in reason(spoilt, good)
+
+
+def test_a_disk_that_fails_is_a_line():
+    assert why_not(OSError(5, "Input/output error")) == "Input/output error"
+    assert why_not(FileNotFoundError(2, "No such file or directory", "runs/a")) == "No such file or directory: a"
 
 
 def test_a_pipe_named_like_a_file_is_not_waited_for(good, spoilt):

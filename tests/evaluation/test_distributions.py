@@ -21,6 +21,16 @@ def test_the_divergence_is_that_of_scipy():
     assert js_divergence(first, second) == pytest.approx(expected)
 
 
+def test_the_divergence_lies_within_0_and_1_whatever_is_rounded():
+    random = np.random.default_rng(0)
+    first = random.dirichlet(np.ones(7), 5000)
+    apart = np.zeros((5000, 14))
+    apart[:, :7] = first
+    for other in (first + random.uniform(-1e-16, 1e-16, first.shape), first):
+        assert js_divergence(first, other).min() >= 0
+    assert js_divergence(apart, apart[:, ::-1]).max() <= 1
+
+
 def test_labels_above_one_kth_are_counted_by_hand():
     shares = np.array(
         [[0.5, 0.5, 0.0], [0.8, 0.1, 0.1], [1 / 3, 1 / 3, 1 / 3]]

@@ -1,5 +1,6 @@
 """Augmentations: identity in eval, within their bounds in training."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -60,9 +61,10 @@ def test_gain_stays_in_its_range_and_differs_by_clip():
 
 
 def test_a_band_is_kept_and_what_is_beyond_falls_off():
-    noise = torch.randn(3, 16_384)
+    impulses = torch.zeros(3, 16_384)
+    impulses[:, 8_192] = 1.0
     narrow = BandPass(min_low_hz=300, max_low_hz=300, min_high_hz=3400, max_high_hz=3400, p=1.0)
-    gain_db = 20 * (torch.fft.rfft(narrow(noise)) / torch.fft.rfft(noise)).abs().log10()
+    gain_db = 20 * torch.fft.rfft(narrow(impulses)).abs().log10()
     for hz, expected in ((300, -3.0), (3400, -3.0), (150, -36.1), (6800, -36.1), (600, 0.0), (1700, 0.0)):
         assert gain_db[:, round(hz * 16_384 / 16_000)].tolist() == pytest.approx([expected] * 3, abs=0.3)
 
@@ -77,6 +79,13 @@ def test_bands_differ_by_clip_and_only_some_have_one():
     assert torch.equal(BandPass(p=0.0)(noise), noise) and BandPass(p=1.0).eval()(noise) is noise
     delayed = BandPass(p=1.0)(torch.eye(9)[4:5].repeat_interleave(501, 1))
     assert delayed.argmax() // 501 == 4  # without a delay
+
+
+def test_a_clips_end_does_not_ring_into_its_start():
+    clip = torch.zeros(1, 16_384)
+    clip[:, -200:] = 1.0
+    filtered = BandPass(min_low_hz=50, max_low_hz=50, min_high_hz=8000, max_high_hz=8000, p=1.0)(clip)
+    assert filtered[:, :400].abs().max() < 1e-5 < filtered[:, -200:].abs().max()
 
 
 def test_stretch_moves_length_and_content_together():
@@ -109,6 +118,17 @@ def test_every_clip_has_a_rate_of_its_own():
     for clip, n_frames in zip(stretched, frames.tolist(), strict=True):
         assert clip[0, 0] < 1.5 and clip[0, n_frames - 1] > 97.5  # the whole of it
         assert not clip[:, n_frames:].any()
+
+
+def test_samples_of_five_minutes_are_found_exactly():
+    n = 300 * 16_000
+    torch.manual_seed(0)
+    stretched, (length,) = ClipTimeStretch(min_rate=1.1, max_rate=1.1)(
+        torch.arange(n)[None, None] % 2.0, torch.tensor([n])
+    )
+    position = ((np.arange(int(length)) + 0.5) * n / int(length) - 0.5).clip(0, n - 1)
+    expected = np.interp(position % 2, [0, 1, 2], [0, 1, 0])  # 0, 1, 0, 1 …, with straight lines between
+    np.testing.assert_allclose(stretched[0, 0, -16_000:], expected[-16_000:], atol=1e-4)
 
 
 def test_every_clip_has_a_shift_of_its_own():

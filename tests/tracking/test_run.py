@@ -381,6 +381,13 @@ def test_wandb_says_nothing_on_the_console(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_folder_that_cannot_be_made_costs_no_training(tmp_path, caplog):
+    (tmp_path / "wandb").write_text("a file")
+    logger = wandb_logger(run_dir=tmp_path, config={})
+    assert logger.wait() is None
+    assert "W&B does not work here, training without it" in caplog.text
+
+
 def test_the_environment_is_left_as_it_was(tmp_path):
     before = dict(os.environ)
     assert wandb_logger(run_dir=tmp_path, config={}).wait() is not None

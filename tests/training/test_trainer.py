@@ -6,7 +6,7 @@ from conftest import config, names_in
 
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training.experiment import train, unsplit_data
-from ser_lightning.training.trainer import check_callbacks, check_trainer
+from ser_lightning.training.trainer import _n_devices, check_callbacks, check_trainer
 from ser_lightning.utils.errors import UserError
 
 
@@ -49,6 +49,13 @@ def test_gpus_that_are_not_there_are_counted(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match=r"trainer\.devices=8: torch finds 2 here"):
         check_trainer(config("trainer=gpu", "trainer.devices=8"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "n"), [("0,", 1), ("0,1", 2), (" 0, 1,", 2), ("3", 3), (2, 2), ([0, 1], 2), ("auto", 0), (-1, -1)]
+)
+def test_devices_are_counted_as_lightning_counts_them(asked, n):
+    assert _n_devices(asked) == n
 
 
 @pytest.mark.parametrize("seed", ["true", "-1", "1.5", "one"])

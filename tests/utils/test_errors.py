@@ -3,7 +3,26 @@
 import pytest
 import torch
 
-from ser_lightning.utils.errors import why
+from ser_lightning.utils.errors import UserError, check, why
+
+
+@pytest.mark.parametrize(
+    ("value", "domain"),
+    [
+        (float("nan"), {}),
+        (float("inf"), {"above": 0}),
+        (float("-inf"), {"at_most": 1}),
+        (1.0, {"integer": True}),
+        (True, {}),
+        ("1", {}),
+        (0, {"above": 0}),
+    ],
+)
+def test_what_is_no_number_of_a_domain_is_refused(value, domain):
+    with pytest.raises(UserError, match="Gain: gain_db="):
+        check("Gain: ", gain_db=value, **domain)
+    check("Gain: ", integer=True, at_least=0, gain_db=3)
+    check("Gain: ", above=0, at_most=1.5, gain_db=1.5)
 
 
 @pytest.mark.parametrize(

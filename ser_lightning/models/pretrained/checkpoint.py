@@ -222,7 +222,7 @@ def _read(name: str, what: str, read: Callable[[str], Any]) -> Any:
     try:
         return read(str(folder or name))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        line = str(error).strip().splitlines()[0]
+        line = first_line(error)
         if folder is not None:
             raise UserError(f"{name} cannot be read: {what} is not there, or not whole ({line})") from error
         if not isinstance(error, OSError):
