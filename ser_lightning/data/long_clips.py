@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from ser_lightning.tasks.task import Task
-from ser_lightning.utils.errors import UserError, check
+from ser_lightning.utils.errors import check, check_choice
 
 MAX_CLIP_SECONDS = 600.0
 ON_LONG = ("error", "crop", "split")
@@ -30,8 +30,7 @@ class LongClips:
     on_long: str = "error"
 
     def __post_init__(self) -> None:
-        if self.on_long not in ON_LONG:
-            raise UserError(f"data.on_long={self.on_long} is not known: use {', '.join(ON_LONG)}")
+        check_choice("data.", ON_LONG, on_long=self.on_long)
         check("data.", above=0, max_clip_seconds=self.max_clip_seconds)
 
     @property

@@ -25,7 +25,7 @@ from ser_lightning.data.votes import Votes, is_votes_table, read_votes_table
 from ser_lightning.runs.label_sources import INTENDED, LABEL_SOURCES, SOFT, current_name
 from ser_lightning.tasks.registry import task_for, task_of
 from ser_lightning.tasks.task import Task
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, check_choice
 
 
 class Sources:
@@ -273,8 +273,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _check(sources: Sequence[Source], labels: str, label_map: Mapping[str, str]) -> None:
-    if labels not in LABEL_SOURCES:
-        raise UserError(f"data.labels={labels} is not known: use {', '.join(LABEL_SOURCES)}")
+    check_choice("data.", LABEL_SOURCES, labels=labels)
     names = [source.corpus.name for source in sources]
     if len(sources) > 1 and not label_map:
         raise UserError(

@@ -15,7 +15,7 @@ from ser_lightning.models.layers.mel_filters import MelBand, mel_filters
 from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
 from ser_lightning.models.speech_frames import cut_to_speech, floored, frame_levels, without_level
 from ser_lightning.models.state_dicts import rename_keys
-from ser_lightning.utils.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check, check_choice
 
 _EPS = 1e-6
 POWER_FLOOR = 1e-10
@@ -77,8 +77,9 @@ class LogMel(nn.Module):
         speech_margin: int | None = None,
     ):
         super().__init__()
-        _check("pad_mode", pad_mode, ("zeros", "reflect"))
-        _check("normalise", normalise, ("standard", "min_max", "none", "speaker", "training"))
+        check_choice("model.frontend.", ("zeros", "reflect"), pad_mode=pad_mode)
+        known = ("standard", "min_max", "none", "speaker", "training")
+        check_choice("model.frontend.", known, normalise=normalise)
         sizes = {"n_mels": n_mels, "average_frames": average_frames, "hop_samples": hop_samples}
         check("model.frontend.", integer=True, at_least=1, n_fft=n_fft, window_samples=window_samples, **sizes)
         check("model.frontend.", at_most=n_fft, window_samples=window_samples)  # the transform would cut it
@@ -262,8 +263,3 @@ def _check_work(sample_rate_hz: int, *, n_fft: int, hop_samples: int) -> None:
             f"model.frontend: n_fft={n_fft} every hop_samples={hop_samples}, at {sample_rate_hz:,} Hz, are "
             f"{n_numbers:,.0f} numbers a second, above the {_MOST_NUMBERS_PER_S:,} there may be: raise hop_samples"
         )
-
-
-def _check(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UserError(f"model.frontend.{name}={value} is not known: use {', '.join(known)}")

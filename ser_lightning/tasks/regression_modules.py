@@ -13,7 +13,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from ser_lightning.evaluation import regression
-from ser_lightning.utils.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check, check_choice
 
 LOSSES = ("ccc", "mse", "ccc+mse")
 _EPSILON = 1e-8  # of a variance, in units of the training clips' own
@@ -70,8 +70,7 @@ class RegressionLoss(nn.Module):
     def __init__(self, *, loss: str | None, training_targets: Tensor | None, teacher_weight: float | None):
         super().__init__()
         chosen = "ccc" if loss is None else loss
-        if chosen not in LOSSES:
-            raise UserError(f"model.loss={loss} is not known: use {', '.join(LOSSES)}")
+        check_choice("model.", LOSSES, loss=chosen)
         self._parts = [getattr(self, f"_{part}") for part in chosen.split("+")]
         self._teacher_weight = 0.5 if teacher_weight is None else teacher_weight
         check("model.", at_least=0, at_most=1, teacher_weight=self._teacher_weight)

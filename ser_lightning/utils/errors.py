@@ -3,7 +3,7 @@
 import errno
 import math
 import signal
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Collection, Iterable, Sequence, Sized
 from difflib import get_close_matches
 from typing import Any
 
@@ -71,6 +71,16 @@ def check(
         ):
             problem = "out of range" if isinstance(value, int | float) else "no number"
             raise UserError(f"{prefix}{name}={value} is {problem}: it must be {domain}")
+
+
+def check_choice(prefix: str, known: Collection[str | None], **values: Any) -> None:
+    """Refuse what is none of the ``known`` values. Raises: UserError with name, value and what to use."""
+    words = ["null" if choice is None else choice for choice in known]
+    for name, value in values.items():
+        if value not in known:
+            raise UserError(
+                f"{prefix}{name}={value} is not known: use {(' or ' if len(words) == 2 else ', ').join(words)}"
+            )
 
 
 def _number(bound: float) -> str:

@@ -36,7 +36,7 @@ from ser_lightning.data.prepare.preparation_report import Report, clipped, dupli
 from ser_lightning.data.prepare.resampling import QUALITY
 from ser_lightning.data.prepare.scan import BadFile, Scan, SourceFile, changed_files, same_name, scan
 from ser_lightning.data.prepare.shards import join, part_folder, parts_begun, remove_parts, stretch
-from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.errors import UserError, check_choice, some
 from ser_lightning.utils.files import alone, cache_root, folder_written_whole, writable
 
 _PLAIN = frozenset(".wav .flac .ogg .opus .mp3 .aif .aiff .au .caf .sph".split())  # libsndfile decodes them
@@ -77,8 +77,7 @@ def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error", refused_from_s
     Clips that are longer than ``refused_from_s`` are an error, before anything is read where headers tell.
     Raises: UserError, which lists everything that is wrong at once, and the remedy.
     """
-    if on_bad not in ("error", "exclude"):
-        raise UserError(f"data.on_bad={on_bad} is not known: use error or exclude")
+    check_choice("data.", ("error", "exclude"), on_bad=on_bad)
     contents = content_hashes(scanned, before_reading=lambda: refuse_long_files(corpus, scanned, refused_from_s))
     folder = _folder(scanned, contents)
     with _written_once(folder) as partial:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_lightning.models.layers.masking import frame_mask
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import check_choice
 
 
 class MeanPooling(nn.Module):
@@ -96,6 +96,5 @@ def make_pooling(name: str, n_channels: int) -> Pooling:
 
     Raises: UserError for a name that is not in `POOLINGS`.
     """
-    if name not in POOLINGS:
-        raise UserError(f"model.net.pooling={name} is not known: use {', '.join(POOLINGS)}")
+    check_choice("model.net.", POOLINGS, pooling=name)
     return POOLINGS[name](n_channels)

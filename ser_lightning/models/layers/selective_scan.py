@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ser_lightning.models.layers.scan_cpu import Recurrence
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, check_choice
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,7 @@ def selective_scan_reference(
 
 def check_backend(backend: str) -> None:
     """Raise UserError for a backend that is not known, or whose kernels are not installed."""
-    if backend not in BACKENDS:
-        raise UserError(f"model.net.backend={backend} is not known: use {', '.join(BACKENDS)}")
+    check_choice("model.net.", BACKENDS, backend=backend)
     if backend == "cuda" and _kernels() is None:
         raise UserError(
             "model.net.backend=cuda needs mamba_ssm, which cannot be imported here: pip install -e '.[mamba]' "

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_lightning.models.layers.mamba import MambaStack
-from ser_lightning.models.layers.masking import clear_padding
+from ser_lightning.models.layers.masking import clear_padding, strided
 from ser_lightning.models.layers.pooling import make_pooling
 
 
@@ -72,7 +72,7 @@ class MambaNet(nn.Module):
         """Map (B, M, F), (B,) to (B, D, F / J), (B,); a last step that is not full counts."""
         features = functional.pad(clear_padding(features, lengths), (0, -features.shape[2] % self._n_joined))
         steps = features.transpose(1, 2).unflatten(1, (-1, self._n_joined)).flatten(2)  # (B, F / J, J · M)
-        lengths = (lengths + self._n_joined - 1) // self._n_joined
+        lengths = strided(lengths, self._n_joined)
         return self.stack(self.project(steps), lengths).transpose(1, 2), lengths
 
     def forward_head(self, x: Tensor, lengths: Tensor) -> Tensor:

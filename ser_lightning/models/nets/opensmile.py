@@ -18,7 +18,7 @@ from torch.nn import functional
 from ser_lightning.models.nets.network import Network
 from ser_lightning.models.pretrained.feature_cache import Clip, FeatureCache
 from ser_lightning.models.raw_waveform import RATE_HZ
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, check_choice
 from ser_lightning.utils.files import cache_root
 
 FEATURE_SETS = {"eGeMAPSv02": 88, "ComParE_2016": 6373}  # and D of each
@@ -46,8 +46,7 @@ class OpenSmile(Network):
         super().__init__()
         if n_mels != 1:
             raise UserError("openSMILE takes waveforms: model.frontend must be a RawWaveform")
-        if feature_set not in FEATURE_SETS:
-            raise UserError(f"model.net.feature_set={feature_set} is not known: use {' or '.join(FEATURE_SETS)}")
+        check_choice("model.net.", FEATURE_SETS, feature_set=feature_set)
         if find_spec("opensmile") is None:  # finds, and does not import
             raise UserError(
                 "model=opensmile needs the package opensmile, free for research and not for commercial use: "

@@ -18,7 +18,7 @@ from ser_lightning.models.pretrained.feature_cache import Clip, FeatureCache
 from ser_lightning.models.pretrained.statistics import StatisticsHead, batch_standardised
 from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics
 from ser_lightning.models.state_dicts import rename_keys
-from ser_lightning.utils.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check, check_choice
 from ser_lightning.utils.files import cache_root
 
 STATISTICS = "statistics"
@@ -247,8 +247,7 @@ class Pretrained(Network):
 
 
 def _is_by_speaker(normalise: str | None, *, can_be: bool) -> bool:
-    if normalise not in (None, "speaker"):
-        raise UserError(f"model.net.normalise={normalise} is not known: use null or speaker")
+    check_choice("model.net.", (None, "speaker"), normalise=normalise)
     if normalise == "speaker" and not can_be:
         raise UserError("model.net.normalise=speaker needs pooling=statistics, mode=frozen and store=true")
     return normalise == "speaker"

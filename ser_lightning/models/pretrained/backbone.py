@@ -17,7 +17,7 @@ from ser_lightning.models.pretrained.adapters import add_adapters, merge_adapter
 from ser_lightning.models.pretrained.checkpoint import read_encoder, remake_encoder
 from ser_lightning.models.pretrained.statistics import layer_statistics
 from ser_lightning.models.pretrained.whisper import WhisperEncoder
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, check_choice
 
 _FORMAT = 1  # of the cache: raised whenever the same clips would become other features
 
@@ -61,8 +61,7 @@ class Backbone(nn.Module):
         architecture: str | None,
     ):
         super().__init__()
-        if mode not in MODES:
-            raise UserError(f"model.net.mode={mode} is not known: use {', '.join(MODES)}")
+        check_choice("model.net.", MODES, mode=mode)
         if average_frames < 1:
             raise UserError(f"model.net.average_frames={average_frames} is less than 1")
         made = remake_encoder(name, architecture, context=context) if architecture else None

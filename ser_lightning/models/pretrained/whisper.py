@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from ser_lightning.models.layers.masking import clear_padding, frame_mask
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import check_choice
 
 CONTEXTS = ("clip", "window")
 _LAYER = re.compile(r"layers\.(\d+)\.")
@@ -44,8 +44,7 @@ class WhisperEncoder(nn.Module):
         self, model: Any, *, mel_filters: np.ndarray, n_fft: int, hop_samples: int, context: str = "window"
     ):
         super().__init__()
-        if context not in CONTEXTS:
-            raise UserError(f"model.net.context={context} is not known: use {' or '.join(CONTEXTS)}")
+        check_choice("model.net.", CONTEXTS, context=context)
         model.embed_positions.requires_grad_(False)  # sinusoids
         self.model = model
         self.n_layers = len(model.layers) + 1
