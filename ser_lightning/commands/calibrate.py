@@ -151,7 +151,7 @@ def _print_report(console: "Console", temperature: float, before: "Calibration",
     console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; predictions stay as they were")
     if after.ece > before.ece and after.nll <= before.nll:
         console.print(
-            "the NLL, which a temperature is fitted by, fell, and yet the ECE rose: one factor is not enough"
+            "the NLL, which the temperature is fitted to, fell, but the ECE rose: one factor is not enough"
         )
     console.print("after: each speaker is tested at a temperature that was fitted to others")
 

@@ -52,8 +52,7 @@ def check_labels(labels: Sequence[str], *, fewest: int = 2) -> Sequence[str]:
         raise UserError(f"{some(sorted({name for name in labels if labels.count(name) > 1}))} is there twice")
     if not fewest <= len(labels) <= MOST_LABELS:
         raise UserError(
-            f"{counted(labels, 'label')} ({some(labels)}): a model tells two apart at least, and {MOST_LABELS} at "
-            "most"
+            f"{counted(labels, 'label')} ({some(labels)}): a model needs at least two, and {MOST_LABELS} at most"
         )
     return labels
 

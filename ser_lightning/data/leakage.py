@@ -67,7 +67,7 @@ class TrainingRecord:
             clips: those of which some were tested.
             rows: of the test, in their manifest.
             same_speakers: whether speakers of the same name in another list, or in a list and a corpus of ours, are
-                the same people; None: not known, and then those of a list are nobody of a corpus's.
+                the same people; None: not known, and then they count as different people.
 
         Raises: UserError where that is not known of two lists, and everything depends on it.
         """

@@ -211,7 +211,7 @@ async def _question(request: Request, session: Session) -> bytes:
             question["data"][0] = {"path": path, "meta": {"_type": "gradio.FileData"}}
         return json.dumps(question).encode()
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise _Refused(400, "The page of this demo does not ask so.") from error
+        raise _Refused(400, "This request is malformed: reload the page.") from error
 
 
 def _number(value: object) -> int | float:

@@ -102,7 +102,10 @@ class BandPass(nn.Module):
 
 
 class TimeStretch(nn.Module):
-    """Slow down or speed up a whole batch by interpolating along time, pitch kept: F becomes F × rate."""
+    """Slow down or speed up a whole batch by interpolating along time, pitch kept: F becomes F × rate.
+
+    A rate above 1 makes it slower: it is that of the length, not of the speech.
+    """
 
     def __init__(self, *, min_rate: float = 0.85, max_rate: float = 1.15, p: float = 1.0):
         super().__init__()

@@ -22,7 +22,7 @@ _WORDS = {  # kind -> of one, and of several
         "clips of unknown speakers: no claim about speakers covers them",
     ),
     "namesakes": (
-        "speaker called as one of another corpus: if it is the same person, add data.same_speakers=yes",
+        "speaker with the name of one in another corpus: if it is the same person, add data.same_speakers=yes",
         "speakers called as ones of another corpus: if they are the same people, add data.same_speakers=yes",
     ),
     "clipped": ("clipped clip", "clipped clips"),

@@ -18,7 +18,7 @@ def about_test(result: Result) -> tuple[str, bool]:
     Results that are older than the record say what they claim.
     """
     if is_unknown(result):
-        return "WHOM IT WAS TRAINED ON IS NOT KNOWN: may say nothing about new speakers", False
+        return "WHOM IT WAS TRAINED ON IS NOT KNOWN: the score may not hold for new speakers", False
     if result.leakage is None:
         if result.protocol.speaker_independent:
             return "no test speaker is in training", True

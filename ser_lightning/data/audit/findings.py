@@ -24,10 +24,8 @@ FEW_CLIPS = 2  # of a speaker: suspect where the median of those with more is
 MANY_TIMES = 20  # times as many, and where such speakers have
 RARE_SHARE = 0.05  # of the clips at most: with more of them, few clips are usual there
 _EMPTY = {"train": "training", "val": "validation", "test": "test"}
-_SEVERAL, _MOST = (
-    5,
-    0.9,
-)  # speakers from whom, and share of them from which, a column of speakers looks like another
+_SEVERAL = 5  # speakers at least, before their column is asked about
+_MOST = 0.9  # of them, where it is
 _REASONS = 10  # for unusable files that get a finding each
 
 Severity = Literal["error", "warning", "note"]
