@@ -6,7 +6,7 @@ N: clips.  K: labels.  S: speakers.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +89,7 @@ class Classification(Task):
         return {"labels": list(self.labels)}
 
     @classmethod
-    def from_entry(cls, entry: Mapping[str, Any]) -> "Classification":
+    def from_entry(cls, entry: Mapping[str, Any]) -> Self:
         """Return the task that `entry` named."""
         return cls(tuple(map(str, entry["labels"])))
 

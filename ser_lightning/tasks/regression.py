@@ -6,7 +6,7 @@ N: clips.  K: targets.  S: speakers.  R: repetitions (seeds).  W: sets of sums a
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ class Regression(Task):
         return {"task": self.name, "targets": list(self.targets), "ranges": ranges}
 
     @classmethod
-    def from_entry(cls, entry: Mapping[str, Any]) -> "Regression":
+    def from_entry(cls, entry: Mapping[str, Any]) -> Self:
         """Return the task that `entry` named."""
         ranges = tuple((float(ends[0]), float(ends[1])) if ends else None for ends in entry.get("ranges") or ())
         return cls(tuple(map(str, entry["targets"])), ranges)

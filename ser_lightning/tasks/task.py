@@ -6,7 +6,7 @@ N: clips.  K: outputs of the network.  S: speakers.  R: repetitions (seeds).  W:
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def from_entry(cls, entry: Mapping[str, Any]) -> "Task":
+    def from_entry(cls, entry: Mapping[str, Any]) -> Self:
         """Return the task that `entry` named; other values are passed over."""
 
     @property
