@@ -1,6 +1,5 @@
 """Serves labelled clips, a split and a fold as a LightningDataModule of `Batch`es."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from ser_lightning.data.sources import Sources
 from ser_lightning.data.splits.split import Split, SplitRule, TestedElsewhere, refuse_empty, split
 from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import UserError, check, some
+from ser_lightning.utils.text import digest_of
 
 _ODD = {
     "validation_on_training_speakers": "validation is on other clips of a training speaker, %s: its scores say "
@@ -272,8 +272,7 @@ class EmotionDataModule(LightningDataModule):
 
     def _digest(self, rows: Sequence[int]) -> str:
         of_rows = ((self.manifest[row], self.clips.people[row], self.clips.target[row]) for row in rows)
-        lines = sorted(f"{clip.audio_hash} {who} {target.tolist()}\n" for clip, who, target in of_rows)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+        return digest_of(sorted(f"{clip.audio_hash} {who} {target.tolist()}" for clip, who, target in of_rows))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled batches of the training clips."""

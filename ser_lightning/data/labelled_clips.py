@@ -3,7 +3,6 @@
 N: clips.  P: pieces of them.  K: classes.  B: pieces of a batch.  T: samples of its longest.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +23,7 @@ from ser_lightning.data.votes import Votes, annotator_scores
 from ser_lightning.runs.label_sources import INTENDED, MAJORITY, SOFT
 from ser_lightning.runs.result_parts import Annotators, CorpusFacts
 from ser_lightning.tasks.task import Task, TestClips
+from ser_lightning.utils.text import digest_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ class LabelledClips:
     def lists(self) -> dict[str, str]:
         """Return the name of each user's list and a digest of its speakers and sounds, wherever the files lie."""
         return {
-            part.corpus.name: _digest(part.packed.manifest)
+            part.corpus.name: digest_of(sorted(f"{row.speaker} {row.audio_hash}" for row in part.packed.manifest))
             for part in self.parts
             if part.corpus.listing is not None
         }
@@ -312,11 +312,6 @@ class LabelledClips:
         if self.facts.get("label_source") != INTENDED:
             known["majority"] = None  # it is the label itself
         return scores.model_copy(update=known)
-
-
-def _digest(manifest: Manifest) -> str:
-    lines = sorted(f"{row.speaker} {row.audio_hash}\n" for row in manifest)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
 def _renamed(row: Utterance, prefix: str, speaker: str, emotion: str) -> Utterance:

@@ -1,9 +1,10 @@
 """Text of other people's making, such as a file's name, in what this package prints and writes."""
 
+import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 
@@ -29,6 +30,11 @@ def is_file_name(text: str) -> bool:
 def as_file_name(text: str) -> str:
     """Return text with one underscore for whatever a file is better not called by."""
     return _STRANGE_IN_FILES.sub("_", text).lstrip(".")
+
+
+def digest_of(lines: Iterable[str]) -> str:
+    """Return 16 hexadecimal digits of a sha256 over lines, in this order."""
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:16]
 
 
 def cut(text: str, longest: int) -> str:

@@ -1,12 +1,12 @@
 """Check that a file on disk is the one that was published."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import RemoteFile
 from ser_lightning.data.download.errors import Spoilt
 
-_CHUNK_BYTES = 1 << 20
 _SHORTEST_DIGEST = 32  # hexadecimal digits: 128 bits
 
 
@@ -27,8 +27,6 @@ def verify(path: Path, file: RemoteFile) -> None:
 def _has_digest(path: Path, digest: str) -> bool:
     algorithm, _, expected = digest.partition(":")
     assert len(expected) >= _SHORTEST_DIGEST, digest
-    hasher = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            hasher.update(chunk)
-    return hasher.hexdigest().startswith(expected.lower())
+        found = hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False))
+    return found.hexdigest().startswith(expected.lower())

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from ser_lightning.data.prepare.scan import Scan
@@ -18,7 +19,6 @@ from ser_lightning.utils.cores import usable_cores
 from ser_lightning.utils.files import alone, cache_root, written_whole
 
 _DIGITS = 16  # of a digest, hexadecimal
-_BLOCK_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +75,8 @@ def _contents(folder: Path, places: list[str]) -> list[str]:
 def _hash_file(path: Path) -> str:
     if not path.is_file():  # a pipe would be waited for, a device read without end; decoding will name it
         return "no file"
-    digest = hashlib.blake2b(digest_size=16)
     try:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+            return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()
     except OSError as error:  # decoding will name it
         return type(error).__name__
-    return digest.hexdigest()

@@ -1,6 +1,5 @@
 """Splits clips into train, validation and test by a rule, and checks that it keeps speakers apart as declared."""
 
-import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Protocol
 
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.text import digest_of
 
 SUBSETS = ("train", "val", "test")
 
@@ -26,12 +26,11 @@ class Split:
 
     def hash(self, manifest: Manifest) -> str:
         """Return 16 hexadecimal digits of a sha256 over which clip is in which subset."""
-        lines = [
-            f"{subset} {id}\n"
+        return digest_of(
+            f"{subset} {id}"
             for subset in SUBSETS
             for id in sorted(manifest[index].id for index in getattr(self, subset))
-        ]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+        )
 
 
 class SplitRule(Protocol):
