@@ -138,8 +138,8 @@ def _plain_values(row: dict[str, str]) -> dict[str, str]:
     plain: dict[str, str] = {name: row[name].casefold() for name in ("sex", "intensity") if name in row}
     if "sex" in plain:
         plain["sex"] = _SEX_OF.get(plain["sex"].rstrip("."), plain["sex"])
-    if (age := as_number(row.get("age", ""))) is not None:
-        plain["age"] = f"{age:g}"
+    if as_number(row.get("age", "")) is not None:
+        plain["age"] = row["age"].replace(",", ".")
     return plain
 
 

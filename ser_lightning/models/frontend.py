@@ -145,10 +145,11 @@ class LogMel(nn.Module):
 
         With "training", of speech frames without their level.
         """
-        decibels, frames = self._spectrogram(waveform, lengths)
-        if self.training_statistics is None:
-            return _moments(decibels, frame_mask(frames, decibels.shape[1]))
-        return _moments(*self._without_level(decibels, frames))
+        with torch.autocast(waveform.device.type, enabled=False):
+            decibels, frames = self._spectrogram(waveform, lengths)
+            if self.training_statistics is None:
+                return _moments(decibels, frame_mask(frames, decibels.shape[1]))
+            return _moments(*self._without_level(decibels, frames))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         rename_keys(state_dict, f"{prefix}typical", f"{prefix}speaker_statistics.typical")
