@@ -17,8 +17,8 @@ _KBITS = {  # by index, of layer III, in MPEG 1 and in MPEG 2 and 2.5
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}  # by version
-_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")  # behind the sound
-_TAG_BYTES = 4096
+_BLOCK_BYTES = 1 << 16
+_LONGEST_LYRICS = 1 << 20  # bytes
 _BYTES_64_KBITS = {True: 5 << 4, False: 8 << 4}  # the third byte of a header, as good as any
 
 
@@ -27,7 +27,8 @@ def counted(file: BinaryIO, size: int) -> Correction | None:
 
     Returns: a beginning that says how many frames there are, where the file's own does not; None where it does, and
         for what is no MP3 of this kind (layer I or II, a free bitrate), of which libsndfile judges.
-    Raises: UnreadableAudio for one whose last frame is cut off, or that goes on as no MP3 does.
+    Raises: UnreadableAudio for one whose last frame is cut off, or that goes on as no MP3 does: a decoder would
+        pass over what is damaged, or stop there.
     """
     position = _behind_tags(file, 0)
     first = _read(file, position, 256)
@@ -36,14 +37,13 @@ def counted(file: BinaryIO, size: int) -> Correction | None:
     announced = _announced(first)  # None: the first frame is sound
     start = position if announced is None else position + (_frame_bytes(first) or 0)
     n_frames, end = _walk(file, start)
-    if announced and n_frames <= announced + 1:  # some count their own
+    if announced and announced <= n_frames <= announced + 1:  # some count their own
         return None
-    rest = _read(file, end, _TAG_BYTES)
-    if (n_bytes := _frame_bytes(rest)) is not None and end + n_bytes > size:
+    if (n_bytes := _frame_bytes(_read(file, end, 4))) is not None and end + n_bytes > size:
         raise UnreadableAudio(f"is truncated: its last MP3 frame has {size - end} of {n_bytes} bytes")
-    if rest.strip(b"\0") and not rest.startswith(_TAGS):
+    if _behind_padding(file, end) < size:
         raise UnreadableAudio(f"is damaged: no MP3 frame begins at byte {end} of {size}")
-    return Correction(0, _info_frame(first, n_frames), start)
+    return None if n_frames < (announced or 0) else Correction(0, _info_frame(first, n_frames), start)
 
 
 def _walk(file: BinaryIO, position: int) -> tuple[int, int]:
@@ -58,10 +58,36 @@ def _walk(file: BinaryIO, position: int) -> tuple[int, int]:
 
 
 def _behind_tags(file: BinaryIO, position: int) -> int:
-    """Return where an ID3v2 tag ends that begins here; another may follow it."""
-    while (tag := _read(file, position, 10))[:3] == b"ID3" and len(tag) == 10:
-        length = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
-        position += 10 + length + (10 if tag[5] & 0x10 else 0)
+    """Return where the tags end that begin here: before the sound, behind it, or between two MP3s put together."""
+    while n_bytes := _tag_bytes(file, position):
+        position += n_bytes
+    return position
+
+
+def _tag_bytes(file: BinaryIO, position: int) -> int:
+    """Return the length of the tag that begins here, of ID3v2, ID3v1 and its extension, APE or Lyrics3; else 0."""
+    head = _read(file, position, 32)
+    if head.startswith(b"ID3") and len(head) >= 10:
+        length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        return 10 + length + (10 if head[5] & 0x10 else 0)
+    if head.startswith(b"TAG"):
+        return 227 if head.startswith(b"TAG+") else 128
+    if head.startswith(b"APETAGEX") and len(head) == 32:
+        return 32 + int.from_bytes(head[12:16], "little")  # items and footer, behind this header
+    if head.startswith(b"LYRICSBEGIN"):
+        lyrics = _read(file, position, _LONGEST_LYRICS)
+        ends = [end for mark in (b"LYRICS200", b"LYRICSEND") if (end := lyrics.find(mark)) > 0]
+        return min(ends) + 9 if ends else 0
+    return 0
+
+
+def _behind_padding(file: BinaryIO, position: int) -> int:
+    """Return where zeros and tags end that begin here."""
+    while block := _read(file, position, _BLOCK_BYTES):
+        behind = _behind_tags(file, position + len(block) - len(block.lstrip(b"\0")))
+        if behind == position:
+            break
+        position = behind
     return position
 
 

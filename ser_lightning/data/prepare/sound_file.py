@@ -19,6 +19,7 @@ from ser_lightning.data.prepare.coded import CodedStream, coded_format
 from ser_lightning.data.prepare.coded_truncation import refuse_cut
 from ser_lightning.data.prepare.truncation import Correction, UnreadableAudio, check_container
 
+_MPEG_FRAME = 1152  # samples, the most that a frame has: nothing less can be missing
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, for a FLAC written to a pipe
 
 
@@ -88,6 +89,12 @@ class _Stream(soundfile.SoundFile):
     def seekable(self) -> bool:
         return False
 
+    @property
+    def _slack(self) -> int:
+        """Return by how much the length may be too large: a frame of MPEG audio where it is guessed or in a WAV."""
+        is_counted = (self.format, self.subtype) == ("MP3", "MPEG_LAYER_III")
+        return _MPEG_FRAME - 1 if self.subtype.startswith("MPEG") and not is_counted else 0
+
     def read_blocks(self, n_frames: int, dtype: str) -> Iterator[np.ndarray]:
         """Yield (T, C) blocks to the end of the file, whose header may lie about its length, or not know it."""
         at_most = max(1, min(n_frames, self.frames))
@@ -98,7 +105,7 @@ class _Stream(soundfile.SoundFile):
                 break
             n_read += len(block)
             yield block
-        if n_read < self.frames != _UNKNOWN_FRAMES:
+        if n_read + self._slack < self.frames != _UNKNOWN_FRAMES:
             raise UnreadableAudio(f"is truncated: {n_read} of {self.frames} frames could be read")
 
 

@@ -238,10 +238,41 @@ def test_an_mp3_from_a_pipe_is_read_to_its_end(tmp_path):
     assert correlation.max() > 0.95 * np.square(whole.astype(float)).sum()
 
 
+ID3V1 = b"TAG" + b"a title".ljust(125, b"\0")
+APE = b"APETAGEX" + struct.pack("<IIII", 2000, 52, 1, 1 << 31 | 1 << 29) + bytes(8) + b"x" * 52
+LYRICS = b"LYRICSBEGIN" + b"IND0000200" + b"000030LYRICS200"
+
+
+@pytest.mark.parametrize("tags", [ID3V1, b"TAG+" + bytes(223) + ID3V1, LYRICS + ID3V1, bytes(9000) + APE + ID3V1])
+def test_tags_behind_an_mp3_are_no_damage_and_another_mp3_behind_them_is_read(tmp_path, tags):
+    path = tmp_path / "a.mp3"
+    written, streamed = streamed_mp3(path)
+    whole = len(decode(path).samples)
+    for content in (written, streamed):
+        path.write_bytes(content + tags)
+        assert abs(len(decode(path).samples) - whole) < 2500
+    for content in (written, streamed):
+        path.write_bytes(content + ID3V1 + content + tags)
+        assert abs(len(decode(path).samples) - 2 * whole) < 5000
+
+
+@pytest.mark.parametrize("spoil", [bytes, lambda n: b"\x55" * n])
+@pytest.mark.parametrize("with_info", [True, False])
+def test_a_hole_in_an_mp3_is_named(tmp_path, capfd, spoil, with_info):
+    path = tmp_path / "a.mp3"
+    content = streamed_mp3(path)[not with_info]
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + spoil(5000) + content[middle + 1 :])
+    with pytest.raises(UnreadableAudio, match="is damaged: no MP3 frame begins at byte"):
+        decode(path)
+    assert capfd.readouterr() == ("", "")  # of a decoder that passes over it
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda content: content[:-10], "is truncated: its last MP3 frame has"),
+        (lambda content: content[:1000] + bytes(5000) + content[1000:], "is damaged: no MP3 frame begins at byte"),
         (lambda content: content + b"no sound at all", "is damaged: no MP3 frame begins at byte"),
     ],
 )
