@@ -45,7 +45,7 @@ _WHISPER = {
     "encoder_layers": 2,
     "encoder_attention_heads": 2,
     "encoder_ffn_dim": 32,
-    "decoder_layers": 1,
+    "decoder_layers": 9,  # many more than of the encoder, which is all that is used
     "decoder_attention_heads": 2,
     "decoder_ffn_dim": 32,
     "num_mel_bins": 8,

@@ -122,8 +122,12 @@ def remake_encoder(name: str | None, architecture: str, *, context: str = "windo
         config_class, preprocessor_class = _CLASSES[parts["config"]["model_type"]]
         config = getattr(library, config_class)()
         config.update({key: parts["config"][key] for key in config.to_dict() if key in parts["config"]})
+        if hasattr(config, "decoder_layers"):
+            config.decoder_layers = 0  # Whisper's, which would be made, and left
         preprocessor = getattr(library, preprocessor_class)(**_bounded(parts["preprocessor"]))
         model = library.AutoModel.from_config(config, trust_remote_code=False)
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise UserError(
             f"the checkpoint describes no pretrained model of {', '.join(FAMILIES)} ({first_line(error)})"
