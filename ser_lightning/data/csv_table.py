@@ -19,7 +19,7 @@ _MOST_BYTES = 500_000_000  # some millions of clips
 _NAMED = 10  # faults a message names
 _NAMED_OF_EACH = 3  # where they are of several kinds
 _NO_VALUE = ("nan", "NaN", "<NA>")  # what scripts write for an empty cell; nobody's name
-_UNKNOWN = ("nan", "<na>", "na", "n/a", "none", "null")  # in any case, where a value may be missing
+_UNKNOWN = ("nan", "<na>", "na", "n/a", "none", "null", "unknown", "?", "-")  # in any case, where it may
 
 
 def read_table(
@@ -41,7 +41,7 @@ def read_table(
 
     Args:
         needed: columns that it must have.
-        optional: columns that it may have; there a cell that says "n/a", "none" or "null" is empty, too.
+        optional: columns that it may have; there a cell that says "n/a", "none" or "unknown", say, is empty.
         as_written: columns whose cells only lose the blanks around them; all else is normalised.
         may_lack: needed columns whose cells are read as those of optional ones.
         prefix: all columns whose names begin so are optional ones.

@@ -56,7 +56,8 @@ def named_apart(sources: Sequence[Source]) -> list[Source]:
         corpus, name, number = source.corpus, source.corpus.name, 2
         while name in named:
             if corpus.listing is None or corpus.where_to_get == named[name].corpus.where_to_get:
-                raise UserError(f"a corpus is named twice: {', '.join(each.corpus.name for each in sources)}")
+                names = ", ".join(each.corpus.name for each in sources)
+                raise UserError(f"a corpus is named twice: {names}: name it once, or give one list another name")
             name, number = f"{corpus.name}_{number}", number + 1
         named[name] = source if name == corpus.name else replace(source, corpus=replace(corpus, name=name))
     return list(named.values())

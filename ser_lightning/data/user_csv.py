@@ -20,6 +20,7 @@ from ser_lightning.data.csv_table import (
     refuse_faults,
     repetitions,
 )
+from ser_lightning.data.manifest import UNKNOWN_SPEAKER
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.votes import PREFIX, Votes, is_votes_table, vote_faults, votes_of
@@ -27,6 +28,7 @@ from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import shared_folder
 
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
+_NOBODY = ("unknown", "unknown speaker", "n/a", "none", "?", "-")  # in any case; "NA" and "Nan" may be names
 _OLDEST = 130  # years
 _SEXES = {
     "male": ("m", "male", "man", "boy", "männlich", "mann", "homme", "hombre"),
@@ -96,7 +98,7 @@ def read_csv_corpus(
     return Corpus(
         name=re.sub(r"\W+", "_", normalise(path.stem)).strip("_").lower() or "csv",
         title=path.name,
-        n_speakers=len({facts.speaker for facts in files.values()}),
+        n_speakers=len({facts.speaker for facts in files.values()} - {UNKNOWN_SPEAKER}),
         clips_by_label=dict(sorted(Counter(facts.emotion for facts in files.values()).items())),
         audio_folder="",
         where_to_get=f"the list {path}",
@@ -134,8 +136,10 @@ Rows = Sequence[tuple[int, dict[str, str]]]
 
 
 def _plain_values(row: dict[str, str]) -> dict[str, str]:
-    """Bring the values of sex, age and intensity to one spelling."""
+    """Bring the values of sex, age and intensity to one spelling, and speakers whom nobody knows."""
     plain: dict[str, str] = {name: row[name].casefold() for name in ("sex", "intensity") if name in row}
+    if row["speaker"].casefold() in _NOBODY:
+        plain["speaker"] = UNKNOWN_SPEAKER
     if "sex" in plain:
         plain["sex"] = _SEX_OF.get(plain["sex"].rstrip("."), plain["sex"])
     if as_number(row.get("age", "")) is not None:

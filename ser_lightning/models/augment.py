@@ -76,6 +76,7 @@ class BandPass(nn.Module):
         check("BandPass: ", above=0, min_low_hz=min_low_hz, min_high_hz=min_high_hz)
         _check_range("BandPass", min_low_hz=min_low_hz, max_low_hz=max_low_hz, p=p)
         _check_range("BandPass", min_high_hz=min_high_hz, max_high_hz=max_high_hz, p=p)
+        _check_range("BandPass", max_low_hz=max_low_hz, min_high_hz=min_high_hz, p=p)
         self._low_hz, self._high_hz = (min_low_hz, max_low_hz), (min_high_hz, max_high_hz)
         self._p = p
 

@@ -106,6 +106,8 @@ class EmotionModule(LightningModule):
             self.speaker_statistics.alone_share = speaker_alone
         elif speaker_clips != 1 or speaker_alone != 0.5:
             log.warning("no effect: model.speaker_clips and speaker_alone, without normalise=speaker")
+        if teacher is None and (teacher_weight is not None or teacher_temperature is not None):
+            log.warning("no effect: model.teacher_weight and teacher_temperature, without model.teacher")
         self._monitor, self._monitor_mode = monitor, monitor_mode
         self.loss: Any = task.make_loss(
             class_weights=class_weights,

@@ -22,6 +22,7 @@ from ser_lightning.utils.errors import UserError
 
 _IMPLIED = ("hydra.mode=", "hydra.sweep.dir=")  # by -m, and by where the record lies
 
+log = logging.getLogger("ser_lightning.sweep")
 
 _running: Path | None = None  # the sweep that this process is making
 
@@ -49,6 +50,7 @@ class Watch(Callback):
             search = is_search(config.hydra.sweeper)
             if search:
                 check_monitor(config)
+                _say_what_changed(record.read_plan(sweep)["command"], command)
             record.plan(sweep, command=command, monitor=dict(config.monitor) if search else None)
         except UserError as error:
             sys.exit(f"failed: {error}")
@@ -85,6 +87,21 @@ class Watch(Callback):
 def is_search(sweeper: DictConfig) -> bool:
     """Return whether jobs depend on the results of others, rather than being listed beforehand."""
     return "storage" in sweeper
+
+
+def _say_what_changed(before: Sequence[str], now: Sequence[str]) -> None:
+    """Say where a search goes on with other settings: its study has the trials of all of them."""
+    gone, new = (
+        [text for text in some if text not in others and not text.startswith("hydra")]
+        for some, others in ((before, now), (now, before))
+    )
+    if before and (gone or new):
+        log.warning(
+            "this search began with %s and goes on with %s: the best is that of all its trials; "
+            "give another search its own hydra.sweep.dir",
+            ", ".join(gone) or "fewer settings",
+            ", ".join(new) or "fewer settings",
+        )
 
 
 def _say_unless_stopped(problem: threading.ExceptHookArgs) -> None:

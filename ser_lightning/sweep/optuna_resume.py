@@ -32,4 +32,4 @@ def resume_search(sweeper: DictConfig) -> None:
     sweeper.n_trials = max(0, sweeper.n_trials - n_done)
     if sweeper.sampler.get("seed") is not None:
         sweeper.sampler.seed += len(trials)  # not the first trials' values once more
-    log.info("%d trials were done before, %d are left", n_done, sweeper.n_trials)
+    log.info("trials done before: %d, left: %d", n_done, sweeper.n_trials)

@@ -43,16 +43,22 @@ def _meant(setting: str, cause: BaseException | None) -> str:
     place = str(getattr(cause, "full_key", "")).rpartition(".")[0]
     if not isinstance(parent, DictConfig):
         return ""
-    known = [f"{place}.{name}" for name in map(str, parent)] if place else [*map(str, parent), *_groups()]
+    names = [name for name in map(str, parent) if not name.startswith("_")]
+    known = [f"{place}.{name}" for name in names] if place else [*names, *_groups()]
     asked = ".".join(setting.split(".")[: place.count(".") + 2 if place else 1])
     return did_you_mean(asked, known)
 
 
 def _with_setting(group: str, name: str) -> list[str]:
-    """Return the configs of a group that have such a setting."""
-    line = re.compile(rf"^{re.escape(name)}:", re.MULTILINE)
+    """Return the configs of a group that have such a setting, of their own or of the recipe they begin with."""
     files = sorted((_CONF / group).glob("[!_]*.yaml")) if name.isidentifier() else []
-    return [path.stem for path in files if line.search(path.read_text(encoding="utf-8"))]
+    return [path.stem for path in files if re.search(rf"^{re.escape(name)}:", _with_base(path), re.MULTILINE)]
+
+
+def _with_base(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    base = re.match(r"defaults: \[(_\w+)\]", text)
+    return text + (path.with_name(f"{base[1]}.yaml").read_text(encoding="utf-8") if base else "")
 
 
 def _groups() -> Iterator[str]:

@@ -228,7 +228,7 @@ def test_a_part_of_a_corpus_is_measured_against_the_whole(root):
 
 def test_the_chosen_split_must_be_possible(whole, root):
     kinds = {finding.kind: finding.severity for finding in of_csv(whole, chosen="file").findings}
-    assert kinds["no_split"] == "error"
+    assert kinds["no_split"] == "error" and "folds_left_out" not in kinds
     kinds = {finding.kind: finding.severity for finding in of_csv(whole, chosen="kfold").findings}
     assert "no_split" not in kinds
 
@@ -340,6 +340,12 @@ def test_a_column_that_is_not_the_speaker_is_asked_about():
     by_label = [(f"{n}_{label}", label) for n in range(3) for label in ("fear", "joy") for _ in range(4)]
     (finding,) = speaker_findings(Manifest(labelled(*by_label)))
     assert finding.kind == "one_label_each"
+    (finding,) = speaker_findings(
+        Manifest(labelled(*((label, label) for label in ("fear", "joy") for _ in range(9))))
+    )
+    assert finding.kind == "one_label_each"
+    few = [(who, label) for who in "abc" for label in ("fear", "joy", "anger")] * 2
+    assert not list(speaker_findings(Manifest(labelled(*few))))
     mixed = [(f"{n}", label) for n in range(6) for label in ("fear", "joy")]
     assert not list(speaker_findings(Manifest(labelled(*mixed))))
 

@@ -36,7 +36,7 @@ def test_what_spreadsheets_add_is_passed_over(tmp_path, separator, newline):
 
 
 def test_what_scripts_write_for_nothing_is_nothing(tmp_path):
-    absent = ["nan", "NaN", "NA", "N/A", "n/a", "None", "null", "<NA>", ""]
+    absent = ["nan", "NaN", "NA", "N/A", "n/a", "None", "null", "<NA>", "unknown", "?", "-", ""]
     rows = table(tmp_path, "path,speaker,age\n" + "".join(f"{n}.wav,s,{word}\n" for n, word in enumerate(absent)))
     assert {row["age"] for _, row in rows} == {""}
     rows = table(tmp_path, "path,speaker\na,nan\nb,NaN\nc,Nan\nd,NA\ne,None\n")  # of these, three may be names

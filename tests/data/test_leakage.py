@@ -8,6 +8,7 @@ import soundfile
 from conftest import config
 from layouts import make_csv, tone
 
+from ser_lightning.data.audit.corpus_audit import audit
 from ser_lightning.data.leakage import Shared, TrainingRecord, keeps_test_apart
 from ser_lightning.training.experiment import make_data, unsplit_data
 from ser_lightning.utils.errors import UserError
@@ -57,6 +58,19 @@ def test_each_pair_of_parts_is_told_apart(tmp_path):
     path.write_text(path.read_text().replace("YAF", "OAF"))
     data = data_of(path, "data.split=file", "data.splits.file.speaker_independent=false")
     assert data.protocol()["speaker_independent"] is False
+
+
+@pytest.mark.parametrize("word", ["unknown", "Unknown", "n/a", "None", "?", "-"])
+def test_of_speakers_whom_a_list_calls_unknown_nothing_is_claimed(tmp_path, word):
+    path = listed(tmp_path, speakers=range(6))
+    path.write_text(path.read_text().replace("p5", word))
+    data = data_of(path, "data.split=kfold")
+    assert data.warnings()["unknown_speaker"] == 2
+    assert sorted({clip.speaker for clip in data.manifest}) == [f"p{n}" for n in range(5)] + ["unknown speaker"]
+    record = data.training_record()
+    assert not any("unknown" in who for part in record["heard"].values() for who in part["speakers"])
+    report = audit(data.clips, {"kfold": data.rules["kfold"]}, chosen="kfold")
+    assert (report.speakers.found, report.speakers.expected) == (5, 5)
 
 
 def test_one_sound_under_two_names_is_shared_and_silence_is_nobodys(tmp_path):

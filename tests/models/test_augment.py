@@ -204,6 +204,7 @@ def test_steps_run_in_order_and_can_be_switched_off():
         (lambda: Gain(p=1.5), "Gain: p=1.5 is out of range: it must be a number, at least 0 and at most 1"),
         (lambda: BandPass(min_low_hz=0), "BandPass: min_low_hz=0 .*above 0"),
         (lambda: BandPass(min_high_hz=9000), "BandPass: min_high_hz=9000 lies above max_high_hz=8000"),
+        (lambda: BandPass(max_low_hz=4000), "BandPass: max_low_hz=4000 lies above min_high_hz=3000"),
         (lambda: TimeStretch(min_rate=0), "TimeStretch: min_rate=0 .*above 0"),
         (lambda: ClipTimeStretch(min_rate=2), "TimeStretch: min_rate=2 lies above max_rate=1.15"),
         (lambda: MelShift(max_bins=-1), "MelShift: max_bins=-1"),

@@ -57,6 +57,10 @@ def test_nothing_heavy_is_imported_to_show_a_config():
             ["data.root=x"],
             r"failed: there is no setting data\.root in the data that was chosen, but with data=cremad, ",
         ),
+        (
+            ["model=notebook_cnn", "model.teacher=x"],
+            r"failed: there is no setting model\.teacher in the model that was chosen, but with model=cnn, ",
+        ),
         (["dat=cremad"], r"failed: there is no setting dat: did you mean data\?"),
         (["experiments=x"], r"failed: there is no setting experiments: did you mean experiment\?"),
         (["model=cnn_gr"], r"failed: there is no model/cnn_gr: did you mean cnn_gru\? known are cnn, cnn_gru, "),

@@ -138,16 +138,14 @@ def _no_speakers(rows: Sequence[Utterance]) -> Iterator[Finding]:
     several = [who for who, n in n_clips.items() if n > 1]
     one_label = [who for who in several if len(labels[who]) == 1]
     n_single = len(n_clips) - len(several)
+    n_labels = len(set().union(*labels.values()))
+    is_label = len(n_clips) == len(one_label) == n_labels  # each has a label of its own
     asked = "is this column the speaker? If not, speakers may be in training and in the test"
     if n_single >= _SEVERAL and n_single > _MOST * len(n_clips) and n_single > len(rows) / 2:
         yield _finding(
             "warning", "one_clip_each", f"nearly every one of {len(n_clips):,} speakers has one clip: {asked}"
         )
-    elif (
-        len(several) >= _SEVERAL
-        and len(one_label) > _MOST * len(several)
-        and len(set().union(*labels.values())) > 1
-    ):
+    elif len(one_label) > _MOST * len(several) and n_labels > 1 and (len(several) >= _SEVERAL or is_label):
         yield _finding("warning", "one_label_each", f"nearly every speaker has clips of one label alone: {asked}")
     both = sorted(who for who, of_clips in sexes.items() if len(of_clips - {""}) > 1)
     if both:
@@ -222,7 +220,7 @@ def split_findings(split: SplitAudit, *, needs_validation: bool) -> Iterator[Fin
     if empty:
         where = "; ".join(f"no {_EMPTY[part]} clips in fold {some(folds, 12)}" for part, folds in empty.items())
         yield _finding("error", "empty_fold", f"split {split.name}: {where}")
-    if len(split.folds) < split.n_folds:
+    if len(split.folds) < split.n_folds and not split.trouble:
         text = f"split {split.name}: {len(split.folds)} of {split.n_folds:,} folds were looked at"
         yield _finding("note", "folds_left_out", f"{text}, those first in which something may be wrong")
     yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
