@@ -183,12 +183,7 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     _check_config(config)
     seed_everything(config.seed, verbose=False)
     teacher = read_teacher(config.model.get("teacher"))
-    data = unsplit_data(config)
-    check_validation(config, data.listed_clips("val"))  # before anything is decoded
-    data.setup()
-    if teacher is not None:
-        teacher.check(data)
-    check_validation(config, data.clips_by_output("val"))
+    data = _checked_data(config, teacher)
     module = make_module(
         config, task=data.task, sample_rate_hz=data.sample_rate_hz, training_targets=data.training_targets()
     )
@@ -223,6 +218,17 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         "throughput": Throughput(train_clips_per_s=clock.clips_per_s, train_s=round(clock.train_s, 1)),
         "environment": environment,
     }
+
+
+def _checked_data(config: DictConfig, teacher: Teacher | None) -> EmotionDataModule:
+    """Return the data, prepared and split. Raises: UserError where the validation set or the teacher do not fit."""
+    data = unsplit_data(config)
+    check_validation(config, data.listed_clips("val"))  # before anything is decoded
+    data.setup()
+    if teacher is not None:
+        teacher.check(data)
+    check_validation(config, data.clips_by_output("val"))
+    return data
 
 
 def _check_config(config: DictConfig) -> None:
