@@ -155,7 +155,7 @@ class LabelledClips:
 
     @property
     def title(self) -> str:
-        """Return the same for people."""
+        """Return the names of the corpora for people."""
         return " + ".join(part.corpus.title for part in self.parts)
 
     @property

@@ -77,7 +77,7 @@ class Throughput(Record):
     """The speed and the time of the training."""
 
     train_clips_per_s: Positive | None = None
-    train_s: Annotated[Positive | None, Field(description="of training steps, all processes")] = None
+    train_s: Annotated[Positive | None, Field(description="wall time of training steps, without validation")] = None
 
 
 class Agreement(Record):

@@ -48,7 +48,8 @@ class SeedEpochs(Callback):
 class Clock(Callback):
     """Measures training throughput: clips over the time from the end of an epoch's first step to that of its last.
 
-    Validation and checkpoints are not in it. Its state goes with the checkpoints, so a resumed run counts on.
+    Validation and checkpoints after an epoch are not in it. Its state goes with the checkpoints: what is resumed
+    counts on.
     """
 
     def __init__(self) -> None:

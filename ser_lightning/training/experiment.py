@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
@@ -248,7 +247,7 @@ def _check_config(config: DictConfig) -> None:
 
 def _logger(config: DictConfig, run: RunDirectory, protocol: Mapping[str, Any]) -> WandbLogger | None:
     """Make the W&B logger, where one is asked for."""
-    make = instantiate(config.logger).get("wandb")
+    make = made(config.logger).get("wandb")
     if make is None or config.trainer.get("fast_dev_run"):
         return None
     split, fold = protocol["split"], protocol["fold"]

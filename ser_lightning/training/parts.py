@@ -73,9 +73,9 @@ def fit_statistics(module: EmotionModule, data: EmotionDataModule, *, is_loaded:
         )
 
 
-def made(config: DictConfig) -> Any:
-    """Make what a config describes. Raises: what its constructor raised, out of Hydra's wrapping."""
+def made(config: DictConfig, **arguments: Any) -> Any:
+    """Make what a config describes, the one place that does. Raises: what its constructor raised, not Hydra's."""
     try:
-        return instantiate(config)
+        return instantiate(config, **arguments)
     except InstantiationException as error:
         raise cause(error) from None

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig, OmegaConf
 
+from ser_lightning.training.parts import made
 from ser_lightning.utils.errors import UserError, cause, check, first_line
 from ser_lightning.utils.precision import choose_precision
 
@@ -25,7 +25,7 @@ def make_trainer(config: DictConfig, **options: Any) -> Trainer:
     """Make the trainer of a config; ``options`` are Lightning's, beside those of ``config.trainer``."""
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
     lightnings = OmegaConf.masked_copy(config.trainer, [name for name in config.trainer if name != "threads"])
-    return instantiate(lightnings, _partial_=True)(precision=precision, **options)
+    return made(lightnings, _partial_=True)(precision=precision, **options)
 
 
 def check_callbacks(callbacks: Mapping[str, Any]) -> None:

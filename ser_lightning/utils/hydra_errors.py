@@ -1,7 +1,6 @@
 """What Hydra and OmegaConf complain of, for people."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from hydra.errors import OverrideParseException
@@ -61,9 +60,9 @@ def _with_base(path: Path) -> str:
     return text + (path.with_name(f"{base[1]}.yaml").read_text(encoding="utf-8") if base else "")
 
 
-def _groups() -> Iterator[str]:
+def _groups() -> list[str]:
     """Return the groups of configs, of which some are chosen by no default."""
-    return (path.name for path in _CONF.iterdir() if path.is_dir())
+    return [path.name for path in _CONF.iterdir() if path.is_dir()]
 
 
 def _public(names: str) -> list[str]:

@@ -40,7 +40,7 @@ def _active_samples(samples: Floats, sample_rate_hz: int) -> np.ndarray:
 
 
 def _where_it_falls_to(margin_db: float, margins_db: Floats, levels_db: Floats) -> float:
-    """Return the level (J,) at the first threshold with no more than that margin, between it and the one before."""
+    """Return the level at the first threshold with no more than that margin, between it and the one before."""
     below = np.flatnonzero(margins_db <= margin_db)
     after = int(below[0]) if below.size else len(margins_db) - 1
     before = max(after - 1, 0)

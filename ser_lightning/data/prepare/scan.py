@@ -182,7 +182,7 @@ def _audio_folder(corpus: Corpus, root: Path, setting: str) -> Path:
 def walk(
     folder: Path, bad: list[BadFile], passed_over: list[str] | None = None
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """Return every file that may be audio: its path below ``folder`` with forward slashes, and its size and times.
+    """Yield every file that may be audio: its path below ``folder`` with forward slashes, and its size and times.
 
     Folders that cannot be listed are added to ``bad``; what is hidden, or named like no audio, to ``passed_over``.
     """

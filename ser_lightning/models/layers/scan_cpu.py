@@ -95,7 +95,7 @@ class _Tile:
         self._decay, self._grad_h = (v.new_empty(n_steps, *per_step) for _ in range(2))
 
     def spans(self, *sequences: Tensor) -> list[tuple[Tensor, ...]]:
-        """Yield views of each (F, …) sequence, a tuple for every tile."""
+        """Return views of each (F, …) sequence, a tuple for every tile."""
         return list(zip(*(sequence.split(self._n_steps) for sequence in sequences), strict=True))
 
     def states(self, start: Tensor, v: Tensor, delta: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
