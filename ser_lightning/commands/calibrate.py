@@ -137,12 +137,9 @@ def _groups(speakers: Sequence[str]) -> "NDArray[np.int64]":
 
 
 def _print_report(console: "Console", temperature: float, before: "Calibration", after: "Calibration") -> None:
-    from rich.table import Table
+    from ser_lightning.utils.terminal import number_table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    table.add_column("validation", min_width=12)
-    for name in ("ECE", "NLL", "Brier", "confidence", "accuracy"):
-        table.add_column(name, justify="right")
+    table = number_table("validation", numbers=("ECE", "NLL", "Brier", "confidence", "accuracy"), gap=3)
     for name, values in (("before", before), ("after", after)):
         accuracy = values.selective[-1].accuracy
         shares = [f"{share:.1%}" for share in (values.confidence, accuracy)]

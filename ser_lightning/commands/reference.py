@@ -49,17 +49,12 @@ def add(folders: tuple[str, ...], name: str, to: str | None, force: bool) -> Non
 @_folder_argument
 def list_references(folder: str | None) -> None:
     """Show the references: corpus, split, folds, seeds, UAR of all clips together."""
-    from rich.table import Table
-
     from ser_lightning.reference.add import pooled_scores
     from ser_lightning.reference.fitting import with_all_folds
     from ser_lightning.report.numbers import percent
+    from ser_lightning.utils.terminal import number_table
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("name", "corpus", "split", "folds", "seeds"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("UAR", "accuracy", "kB"):
-        table.add_column(heading, justify="right")
+    table = number_table("name", "corpus", "split", "folds", "seeds", numbers=("UAR", "accuracy", "kB"))
     for each in _read(folder):
         runs, protocol = with_all_folds(each.runs), each.runs[0].result.protocol
         scores = [percent(share) for share in pooled_scores(runs).values()]

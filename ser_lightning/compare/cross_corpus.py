@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.compare.comparison import Comparison
@@ -20,6 +19,7 @@ from ser_lightning.report.metric_style import headline_style, headline_title
 from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import written_whole
+from ser_lightning.utils.terminal import number_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +76,10 @@ def cells_of(comparisons: Sequence[Comparison]) -> list[Cell]:
 
 def print_cells(cells: Sequence[Cell], console: Console) -> None:
     """Print a row for each pair of corpora."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
     several = len({cell.model for cell in cells}) > 1
-    for name in (*["model"] * several, "trained on", "tested on"):
-        table.add_column(name, overflow="fold")
     task, style = cells[0].task, headline_style(cells[0].task)
-    for name in (headline_title(task), "95% interval", task.outputs_word, "clips", "speakers", "runs"):
-        table.add_column(name, justify="right", no_wrap=True)
+    columns = (headline_title(task), "95% interval", task.outputs_word, "clips", "speakers", "runs")
+    table = number_table(*["model"] * several, "trained on", "tested on", numbers=columns)
     for cell in cells:
         names = [*[cell.model] * several, cell.trained_on, cell.tested_on]
         counts = [f"{n:,}" for n in (cell.task.n_outputs, cell.n_clips, cell.n_speakers, cell.n_runs)]

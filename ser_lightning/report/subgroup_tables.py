@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from math import nan
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.evaluation.bootstrap import Estimate
@@ -14,12 +13,13 @@ from ser_lightning.report.metric_style import Style, headline_style, headline_ti
 from ser_lightning.report.table_cells import plain
 from ser_lightning.tasks.classification import Classification
 from ser_lightning.tasks.task import Task
+from ser_lightning.utils.terminal import number_table
 
 
 def robustness_table(rows: Sequence[Condition], task: Task | type[Task] = Classification) -> RenderableType:
     """Return a table with a row a condition, and what its numbers are."""
     style, second = headline_style(task), task.metrics[task.second]
-    table = _table("condition", headline_title(task), second.title, "against clean")
+    table = number_table("condition", numbers=(headline_title(task), second.title, "against clean"))
     for number, row in enumerate(rows):
         if number and row.group != rows[number - 1].group:
             table.add_row()
@@ -36,7 +36,7 @@ def robustness_table(rows: Sequence[Condition], task: Task | type[Task] = Classi
 def subgroups_table(subgroups: Subgroups, task: Task | type[Task] = Classification) -> RenderableType:
     """Return a table with a row a part of the test clips, by column, and what its numbers are."""
     style = headline_style(task)
-    table = _table("", headline_title(task), task.metrics[task.second].title, "clips", "speakers")
+    table = number_table("", numbers=(headline_title(task), task.metrics[task.second].title, "clips", "speakers"))
     table.add_column(task.lowest, overflow="fold")
     incomplete = False
     for number, (column, parts) in enumerate(subgroups.items()):
@@ -73,11 +73,3 @@ def _with_interval(
     value: float | None, interval: Sequence[float] | None, style: Style, *, signed: bool = False
 ) -> str:
     return "" if value is None else style.bracketed(Estimate(value, *(interval or (nan, nan))), signed=signed)
-
-
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(first, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table

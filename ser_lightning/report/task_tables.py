@@ -1,5 +1,7 @@
 """The tables of a result on a terminal, by the names that its task gives them."""
 
+from collections.abc import Sequence
+
 from rich.table import Table
 from rich.text import Text
 
@@ -7,6 +9,7 @@ from ser_lightning.report.metric_style import style_of
 from ser_lightning.report.table_cells import confused_with
 from ser_lightning.runs.result import ClassificationResult, RegressionResult, Result
 from ser_lightning.runs.result_parts import Annotators
+from ser_lightning.utils.terminal import number_table
 
 
 def result_table(name: str, result: Result) -> Table:
@@ -23,7 +26,7 @@ def result_table(name: str, result: Result) -> Table:
 
 
 def _label_table(result: ClassificationResult) -> Table:
-    table = _table("class", "recall", "test clips")
+    table = _table("class", ("recall", "test clips"))
     table.add_column("most often confused with", overflow="fold")
     for index, (label, row) in enumerate(zip(result.labels, result.confusion_matrix, strict=True)):
         others = Text(confused_with(row, index, result.labels))
@@ -33,7 +36,7 @@ def _label_table(result: ClassificationResult) -> Table:
 
 def _target_table(result: RegressionResult) -> Table:
     metrics = {name: metric for name, metric in result.predicts.metrics.items() if name != "loss"}
-    table = _table("target", *(metric.title for metric in metrics.values()))
+    table = _table("target", [metric.title for metric in metrics.values()])
     for target, scores in result.metrics.test.targets.items():
         cells = [style_of(metric).value(getattr(scores, name)) for name, metric in metrics.items()]
         table.add_row(Text(target), *cells)
@@ -42,7 +45,7 @@ def _target_table(result: RegressionResult) -> Table:
 
 def _overall_table(result: Result) -> Table:
     metrics = result.predicts.metrics
-    table = _table("overall", *(metric.title for metric in metrics.values()))
+    table = _table("overall", [metric.title for metric in metrics.values()])
     for name, scores, style in (("validation", result.metrics.val, ""), ("test", result.metrics.test, "bold")):
         if scores is not None:
             cells = [_cell(getattr(scores, each), metric.is_share) for each, metric in metrics.items()]
@@ -54,11 +57,9 @@ def _overall_table(result: Result) -> Table:
     return table
 
 
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim", title_justify="left")
-    table.add_column(first, min_width=12, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right")
+def _table(first: str, numbers: Sequence[str]) -> Table:
+    table = number_table(first, numbers=numbers, gap=3, title_justify="left")
+    table.columns[0].min_width = 12  # as those of the table above it
     return table
 
 

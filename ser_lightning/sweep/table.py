@@ -20,6 +20,7 @@ from ser_lightning.sweep.record import Outcome, outcomes, read_plan
 from ser_lightning.utils.command_line import assignment, shell_quoted, train_command
 from ser_lightning.utils.errors import UserError, counted, some
 from ser_lightning.utils.files import read_settings, read_text
+from ser_lightning.utils.terminal import number_table
 
 if TYPE_CHECKING:
     from ser_lightning.runs.result import Result
@@ -117,10 +118,7 @@ def _print_search(
     console: Console, ranked: Sequence[Outcome], shown: Mapping[str, str], metric: str, overrides: Sequence[str]
 ) -> None:
     """Print the best trials by the monitored metric; of the first one, the test and the training command."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("finished, the best first", overflow="fold")
-    for column in (metric, "minutes in all"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = number_table("finished, the best first", numbers=(metric, "minutes in all"))
     for job in ranked[:_SHOWN]:
         result = _result(job)
         value = monitored(result.metrics, metric)
@@ -141,11 +139,9 @@ def _short(text: str) -> str:
 
 
 def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("finished", overflow="fold")
     (headline, first), (other, second) = two_metrics(_result(finished[0]).predicts)
-    for column in (f"test {first.title}", second.title, f"validation {first.title}", "minutes in all"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = (f"test {first.title}", second.title, f"validation {first.title}", "minutes in all")
+    table = number_table("finished", numbers=columns)
     for job in finished:
         result = _result(job)
         test, val = result.metrics.test, result.metrics.val

@@ -6,9 +6,20 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.utils.text import print_no_more, printable
+
+
+def number_table(*texts: str, numbers: Iterable[str], gap: int = 2, **options: Any) -> Table:
+    """Return an empty table without lines: columns of texts, then of numbers; ``options`` are Rich's."""
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim", **options)
+    for name in texts:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 class SafeConsole(Console):

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.data.audit.findings import Finding, counted
@@ -20,6 +19,7 @@ from ser_lightning.data.audit.speaker_similarity import (
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.splits.split import SUBSETS
+from ser_lightning.utils.terminal import number_table
 
 
 def compare_clips_by_speaker(clips: LabelledClips, weights: Path) -> SpeakerSimilarity:
@@ -92,10 +92,7 @@ def similarity_table(similarity: SpeakerSimilarity) -> Iterator[RenderableType]:
     """Yield a table of similarities within and between speakers, and the most similar pairs."""
     yield Text("speakers compared by embeddings: 1 is one person, whatever the number of clips", style="bold")
     if similarity.halves is not None and similarity.different is not None:
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-        table.add_column("similarity", no_wrap=True)
-        for name in ("lowest", "median", "highest", "limit"):
-            table.add_column(name, justify="right", no_wrap=True)
+        table = number_table("similarity", numbers=("lowest", "median", "highest", "limit"), gap=3)
         for what, spread, limit in (
             ("random halves of a speaker", similarity.halves, f"≥ {similarity.halves_limit:.3f}"),
             ("pairs of speakers", similarity.different, f"≤ {similarity.different_limit:.3f}"),

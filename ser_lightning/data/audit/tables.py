@@ -13,6 +13,7 @@ from ser_lightning.data.audit.speakers import similarity_table
 from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.data.splits.split import SUBSETS
 from ser_lightning.utils.errors import counted
+from ser_lightning.utils.terminal import number_table
 
 _NAMED = {"error": 6, "warning": 6, "note": 2}  # names a finding shows
 _FOLDS = 10  # of a split that are shown in an audit; of one that has more, the first few
@@ -66,7 +67,7 @@ def _overview(audit: Audit) -> Iterator[str]:
 
 def _target_table(audit: Audit) -> Table:
     """Return how the numbers that are to be predicted are spread, and over how many clips of how many speakers."""
-    table = _table("target", "clips", "lowest", "mean", "sd", "highest", "clips a speaker")
+    table = number_table("target", numbers=("clips", "lowest", "mean", "sd", "highest", "clips a speaker"), gap=3)
     for name, each in audit.targets.items():
         numbers = [f"{number:.4g}" for number in (each.min, each.mean, each.sd, each.max)]
         table.add_row(name, f"{audit.clips.found:,}", *numbers, _spread(audit.clips_per_speaker))
@@ -78,7 +79,7 @@ def _label_table(audit: Audit) -> Table:
     sexes = list(audit.speakers_by_sex)
     labels = audit.labels.values()
     differs = any(each.clips.expected not in (None, each.clips.found) for each in labels)
-    table = _table("class", "clips", *["expected"] * differs, *sexes, "clips a speaker")
+    table = number_table("class", numbers=("clips", *["expected"] * differs, *sexes, "clips a speaker"), gap=3)
     for label, each in audit.labels.items():
         expected = [_expected(each.clips)] * differs
         by_sex = [f"{each.clips_by_sex.get(sex, 0):,}" for sex in sexes]
@@ -94,7 +95,7 @@ def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
     """Yield a table of how much of each fold's test set was in training too."""
     yield _promise(split)
     headings = "train", "val", "test", "speakers\nin train", "speaker and\nsentence", "sounds on\ntwo sides"
-    table = _table("fold", *headings, gap=2)
+    table = number_table("fold", numbers=headings)
     table.add_column("hash", no_wrap=True)
     n_shown = len(split.folds) if len(split.folds) <= _FOLDS else _FIRST_FOLDS
     for fold in split.folds[:n_shown]:
@@ -135,7 +136,7 @@ def _widest_that_fits(split: SplitAudit, labels: Sequence[str], console: Console
 
 def _fold_table(split: SplitAudit, labels: Sequence[str], headings: Sequence[str], gap: int) -> Table:
     sexes = sorted({sex for fold in split.folds for _, subset in _subsets(fold) for sex in subset.clips_by_sex})
-    table = _table("fold", "subset", "clips", "speakers", *sexes, *headings, gap=gap)
+    table = number_table("fold", numbers=("subset", "clips", "speakers", *sexes, *headings), gap=gap)
     table.columns[1].justify = "left"
     for fold in split.folds:
         for name, subset in _subsets(fold):
@@ -221,11 +222,3 @@ def _length(seconds: float) -> str:
 
 def _format(rate_hz: int, channels: int) -> str:
     return f"{rate_hz / 1000:g} kHz {_CHANNELS.get(channels, f'{channels} channels')}"
-
-
-def _table(first: str, *numbers: str, gap: int = 3) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
-    table.add_column(first, no_wrap=True)
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
