@@ -4,20 +4,23 @@ import struct
 from collections.abc import Callable
 from typing import BinaryIO
 
-from ser_lightning.data.prepare.truncation import UnreadableAudio
+from ser_lightning.data.prepare.truncation import UnreadableAudio, several
 
 # Bytes of an AMR frame after its first, by the mode that the first one tells: narrow band and wide band.
 _AMR_BYTES = (
     (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0),
     (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 5, 0, 0, 0, 0, 0),
 )
-_SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675  # of Matroska: what holds everything, and what holds some seconds
+_FIRST, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675  # of Matroska: what a file begins with, what holds
+# everything, and what holds some seconds
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 
 def refuse_cut(file: BinaryIO, demuxer: str, size: int) -> None:
     """Walk to the end of a file of ``size`` bytes, by the lengths that are told in it.
 
-    Raises: UnreadableAudio where something reaches beyond the file's end, or is no part of such a file.
+    Raises: UnreadableAudio where something reaches beyond the file's end, is no part of such a file, or begins
+        another one, which FFmpeg would not read.
     """
     file.seek(0)
     {
@@ -44,6 +47,8 @@ def _walk_boxes(file: BinaryIO, size: int) -> None:
             length = int.from_bytes(file.read(8).ljust(8, b"\0"), "big")
         if 0 < length < 8:
             break  # what follows is no box: it is nothing that FFmpeg would look at
+        if name == b"moov" and has_index:
+            raise several("MPEG-4")
         has_index |= name == b"moov"
         position += length or size - position  # 0: to the end of the file
         _refuse_beyond(position, size)
@@ -63,6 +68,8 @@ def _walk_elements(file: BinaryIO, size: int) -> None:
             raise UnreadableAudio(f"is truncated or damaged: it breaks off at byte {position} of {size}")
         name = int.from_bytes(head[:n_name], "big")
         length = int.from_bytes(head[n_name : n_name + n_length], "big") & ~(1 << 7 * n_length)
+        if name == _FIRST and position:
+            raise several("Matroska")
         unknown = length == (1 << 7 * n_length) - 1  # browsers write as they record
         position += n_name + n_length
         if not unknown:
@@ -75,8 +82,10 @@ def _walk_objects(file: BinaryIO, size: int) -> None:
     """Windows Media's: a name of 16 bytes, a length of 8."""
     position = 0
     while position + 24 <= size:
-        file.seek(position + 16)
-        length = int.from_bytes(file.read(8), "little")
+        file.seek(position)
+        name, length = file.read(16), int.from_bytes(file.read(8), "little")
+        if name == _ASF_HEADER and position:
+            raise several("Windows Media")
         if length < 24:  # it was not known while it was broadcast
             return
         position += length

@@ -17,6 +17,11 @@ class UnreadableAudio(ValueError):
     """A file that cannot be taken for the sound it should hold; the message says why."""
 
 
+def several(kind: str) -> UnreadableAudio:
+    """Return the error for files that were put together."""
+    return UnreadableAudio(f"holds several {kind} streams, of which only the first would be read")
+
+
 @dataclass(frozen=True)
 class Correction:
     """Bytes that a header should hold, and where: the length of the sound, where the header's own is of no use.
@@ -42,7 +47,7 @@ def check_container(file: BinaryIO) -> Correction | None:
     if magic in _CHUNKED and head[8:12] in _KINDS:
         return _check_chunks(file, size, head)
     if magic in (b".snd", b"dns."):
-        return _check_au(head, size)
+        return _check_au(file, head, size)
     if magic == b"OggS":
         _refuse_damaged_ogg(file, size)
     elif head.startswith(b"NIST_1A\n"):
@@ -105,6 +110,9 @@ def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
                 length = length_64
             n_there, n_announced = max(0, size - start - lead), max(0, length - lead)
             after = start + length + -length % padded_to
+            for end in (after, file_end):
+                if end is not None and end < size and _read(file, end, 4) == magic:
+                    raise several({b"FORM": "AIFF", b"caff": "CAF"}.get(magic, "WAV"))
             if length <= size - start and not _chunks_follow(file, after, size, header, padded_to):
                 n_announced = n_there if n_announced == 0 or file_end == size else n_announced
             elif n_announced % frame and (after - start - lead) % frame == 0:
@@ -120,6 +128,11 @@ def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
             return Correction(start - struct.calcsize(field), struct.pack(field, n_sound))
         position = start + length + -length % padded_to
     raise UnreadableAudio("is truncated or damaged: its header announces no sound")
+
+
+def _read(file: BinaryIO, position: int, n_bytes: int) -> bytes:
+    file.seek(position)
+    return file.read(n_bytes)
 
 
 def _frame_bytes(name: bytes, order: str, kind: bytes, content: bytes) -> int:
@@ -164,10 +177,12 @@ def _believable(n_announced: int, n_there: int, frame: int) -> int:
     return n_sound - n_sound % frame
 
 
-def _check_au(head: bytes, size: int) -> Correction | None:
+def _check_au(file: BinaryIO, head: bytes, size: int) -> Correction | None:
     order = ">" if head[:4] == b".snd" else "<"
     start, length, encoding, _, channels = struct.unpack(order + "5I", head[4:24])
     n_there = max(0, size - start)
+    if length and _read(file, start + length, 4) == head[:4]:
+        raise several("AU")
     n_sound = _believable(length or n_there, n_there, max(1, _AU_BYTES.get(encoding, 1) * channels))
     return None if n_sound == length else Correction(8, struct.pack(order + "I", min(n_sound, 0xFFFFFFFF)))
 
@@ -194,7 +209,7 @@ def _refuse_joined_flac(file: BinaryIO) -> None:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for begins in (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22"):  # and a block of stream information, 34 bytes
             if content.find(begins, 1) > 0:
-                raise UnreadableAudio("holds several FLAC streams, of which only the first would be read")
+                raise several("FLAC")
 
 
 def _refuse_damaged_ogg(file: BinaryIO, size: int) -> None:
@@ -213,7 +228,7 @@ def _refuse_damaged_ogg(file: BinaryIO, size: int) -> None:
         if _ogg_checksum(page) != page[22:26]:
             break
         if last:
-            raise UnreadableAudio("holds several Ogg streams, of which only the first would be read")
+            raise several("Ogg")
         position += len(page)
         last = bool(page[5] & 4)
     if not last:

@@ -141,6 +141,17 @@ def test_what_is_cut_off_is_truncated(folder, tmp_path, name, share):
             decode(path)
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_files_that_were_put_together_are_named_or_read_to_the_end(folder, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes((folder / name).read_bytes() * 2)
+    if name == "bare.aac":
+        assert len(decode(path).samples) > 1.95 * len(decode(folder / name).samples)
+        return
+    with pytest.raises(UnreadableAudio, match="several|damaged"):
+        decode(path)
+
+
 def test_a_browsers_recording_that_tells_no_length_is_read_whole(tmp_path):
     path = write(tmp_path / "browser.webm", live="1")
     assert b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff" in path.read_bytes()  # the length of all of it

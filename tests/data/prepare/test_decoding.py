@@ -207,7 +207,7 @@ def written(tmp_path, kind="WAV", **how):
     return path
 
 
-@pytest.mark.parametrize("kind", ["FLAC", "OGG"])
+@pytest.mark.parametrize("kind", ["FLAC", "OGG", "AU", "CAF", "WAV", "RF64", "AIFF"])
 def test_several_streams_in_one_file_are_named(tmp_path, kind):
     path = tmp_path / "a"
     soundfile.write(path, tone(), 16_000, format=kind)
