@@ -16,7 +16,7 @@ _NEWLINE = b"\n"
 _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?[,;]*', re.IGNORECASE)  # a line for Excel, before the header
 _DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)")
 _MOST_BYTES = 500_000_000  # some millions of clips
-_NAMED = 10  # faults a message names
+NAMED = 10  # faults a message names
 _NAMED_OF_EACH = 3  # where they are of several kinds
 _NO_VALUE = ("nan", "NaN", "<NA>")  # what scripts write for an empty cell; nobody's name
 _UNKNOWN = ("nan", "<na>", "na", "n/a", "none", "null", "unknown", "?", "-")  # in any case, where it may
@@ -107,7 +107,7 @@ def repetitions(cells: Iterable[tuple[int, str, str]], what: str) -> list[str]:
 def refuse_faults(path: Path, *kinds: Sequence[str]) -> None:
     """Refuse a table with faults. Raises: UserError that names the first of each kind."""
     kinds = tuple(filter(None, kinds))
-    n_named = _NAMED if len(kinds) == 1 else _NAMED_OF_EACH
+    n_named = NAMED if len(kinds) == 1 else _NAMED_OF_EACH
     lines = []
     for faults in kinds:
         rest = [f"and {len(faults) - n_named:,} more like this"] if len(faults) > n_named else []

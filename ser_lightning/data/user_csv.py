@@ -13,6 +13,7 @@ from pathlib import Path
 from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.csv_table import (
+    NAMED,
     as_number,
     column_faults,
     decimal_faults,
@@ -25,7 +26,7 @@ from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.votes import PREFIX, Votes, is_votes_table, vote_faults, votes_of
 from ser_lightning.utils.errors import UserError
-from ser_lightning.utils.files import shared_folder
+from ser_lightning.utils.files import other_ending, shared_folder
 
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
 _NOBODY = ("unknown", "unknown speaker", "n/a", "none", "?", "-")  # in any case; "NA" and "Nan" may be names
@@ -119,7 +120,8 @@ def _row_faults(rows: "Rows", places: Sequence[str], folder: Path) -> Iterator[l
 
 def _missing_faults(rows: "Rows", folder: Path) -> list[str]:
     missing = [(line, place) for line, place in _lines_and_paths(rows) if not os.path.exists(folder / place)]
-    return [f"line {line}: {place} cannot be found" for line, place in missing]
+    hint = {place: other_ending(folder / place) for _, place in missing[:NAMED]}
+    return [f"line {line}: {place} cannot be found{hint.get(place, '')}" for line, place in missing]
 
 
 def _own_votes(votes: Votes, root: Path | None, given: Path | None) -> Votes:

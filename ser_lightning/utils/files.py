@@ -171,6 +171,15 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def other_ending(path: Path) -> str:
+    """Say which file of the same name, but for its ending, lies where this one does not; nothing without one."""
+    try:
+        names = sorted(each.name for each in path.parent.iterdir() if each.stem == path.stem)
+    except OSError:
+        return ""
+    return f", but {names[0]} is there" if names else ""
+
+
 def shared_folder(paths: Sequence[str]) -> str:
     """Return the folder that all paths lie in, with its slash; nothing where only some are absolute."""
     if len({os.path.isabs(path) for path in paths}) > 1:

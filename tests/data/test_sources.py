@@ -308,6 +308,14 @@ def test_names_of_files_are_read_as_names_are(tmp_path):
             lambda text: text.replace("clips/3", "clips/33"),
             r"1 of 10 files.*\n.*clips/33\.wav \(line 5\): cannot be found",
         ),
+        (
+            lambda text: text.replace("clips/3.wav", "clips/3.flac"),
+            r"clips/3\.flac \(line 5\): cannot be found \(No such file or directory, but 3\.wav is there\)",
+        ),
+        (
+            lambda text: text.replace("clips/3.wav", "clips/3.flac").replace(",p1,", ",nan,"),
+            r"line 5: clips/3\.flac cannot be found, but 3\.wav is there",
+        ),
         (lambda text: "", r"lacks the columns path"),
     ],
 )

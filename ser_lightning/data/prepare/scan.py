@@ -10,6 +10,7 @@ from ser_lightning.data.corpora import Corpus, MisnamedFile, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.spelling import normalise, spelling_faults
 from ser_lightning.utils.errors import UserError, counted
+from ser_lightning.utils.files import other_ending
 
 # What corpora ship beside their audio. Anything else is taken for audio until decoding says otherwise.
 _NO_AUDIO = frozenset(
@@ -18,6 +19,8 @@ _NO_AUDIO = frozenset(
         ".tgz .lab .textgrid .eaf .png .jpg .jpeg .flv .mp4 .avi .ini .db .doc .docx .xls .xlsx .cff .bib"
     ).split()
 )
+
+_WITH_HINT = 10  # of the files that are not there, which are named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +113,15 @@ def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
 
 def _listed(listing: Listing) -> Scan:
     files: dict[str, SourceFile] = {}
-    bad = []
+    bad: list[BadFile] = []
     states = {}
     for written, facts in listing.files.items():
         path, line = _as_it_lies(listing.folder, written), listing.lines.get(written, 0)
         try:
             stat = (listing.folder / path).stat()
         except (OSError, ValueError) as error:
-            reason = f"cannot be found ({getattr(error, 'strerror', None) or error})"
+            hint = other_ending(listing.folder / path) if len(bad) < _WITH_HINT else ""
+            reason = f"cannot be found ({getattr(error, 'strerror', None) or error}{hint})"
             bad.append(BadFile(path=path, reason=reason, line=line))
             continue
         if facts.id in files:
