@@ -188,13 +188,20 @@ def _directory(to: str | None, test: "Test", saved: "Checkpoint") -> "RunDirecto
 
 def _about(saved: "Checkpoint", model: "EmotionRecognizer", test: "Test", *, is_unseen: bool) -> dict[str, Any]:
     """Return what result.json says of the test, the model and its checkpoint."""
+    from ser_lightning.data.leakage import TrainingRecord
     from ser_lightning.models.nets.network import hook
     from ser_lightning.models.speaker_statistics import protocol_entry
     from ser_lightning.runs.directory import RunDirectory
     from ser_lightning.runs.result_parts import Epochs, Model, Protocol, TestedCheckpoint
 
     protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
-    protocol["speaker_independent"] = is_unseen
+    record = TrainingRecord.from_stamp(saved.stamp)
+    n_unknown = 0
+    if "trained_on" in protocol:
+        protocol["speaker_independent"] = is_unseen
+        n_unknown = record.n_unknown if record is not None else 0
+    else:  # its own test: where speakers are not known, how it was split decides
+        protocol["speaker_independent"] &= is_unseen
     return {
         "protocol": Protocol(**protocol),
         "contamination": hook(model.net, "contamination") or saved.stamp.get("contamination"),
@@ -203,7 +210,7 @@ def _about(saved: "Checkpoint", model: "EmotionRecognizer", test: "Test", *, is_
         "seed": saved.config["seed"],
         "epochs": Epochs(trained=saved.epoch, best=saved.epoch),
         "config": RunDirectory(Path()).config.name,
-        "warnings": test.clips.warnings(),
+        "warnings": test.clips.warnings() | ({"unknown_trained": n_unknown} if n_unknown else {}),
         "checkpoint": TestedCheckpoint(
             path=str(saved.path.absolute()),
             sha256=hashlib.sha256(saved.path.read_bytes()).hexdigest(),

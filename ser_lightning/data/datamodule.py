@@ -243,8 +243,9 @@ class EmotionDataModule(LightningDataModule):
     def training_record(self) -> dict[str, Any]:
         """Return which speakers and sounds train and validate, as plain values for a checkpoint's stamp.
 
-        ``heard`` has the known speakers, with their corpus's name, and hashes of the clips' sound, silent
-        ones left out: silence is nobody's. ``contents`` has a digest of each part: sounds, speakers, labels.
+        ``heard`` has the known speakers, with their corpus's name, hashes of the clips' sound, silent ones left
+        out: silence is nobody's, and how many clips are of unknown speakers. ``contents`` has a digest of each
+        part: sounds, speakers, labels.
         """
         parts = {"train": self.split.train, "val": self.split.val, "test": self.split.test}
         return {
@@ -252,6 +253,7 @@ class EmotionDataModule(LightningDataModule):
                 subset: {
                     "speakers": sorted({self.clips.people[row] for row in parts[subset] if self._is_known(row)}),
                     "clips": sorted({clip.audio_hash for clip in self._sounding(parts[subset])}),
+                    "n_unknown": sum(not self._is_known(row) for row in parts[subset]),
                 }
                 for subset in ("train", "val")
             },

@@ -203,7 +203,7 @@ class LabelledClips:
         return self.pieces.of(rows)
 
     def pieces_by_speaker(self, rows: Sequence[int]) -> list[list[int]]:
-        """Return the pieces of clips by who speaks, a list each."""
+        """Return the pieces of clips by who speaks, a list each; each clip of an unknown speaker has its own."""
         return [self.pieces_of(own) for own in self.manifest.by_speaker(rows)]
 
     @cached_property

@@ -26,13 +26,15 @@ class TrainingRecord:
     """What a checkpoint was trained on and its epoch chosen on, out of its stamp.
 
     ``speakers`` (with the corpus's name) and ``sounds`` (hashes) are by part, "train" and "val". ``lists`` has the
-    digest of each corpus that is a user's list, '' where it is not known.
+    digest of each corpus that is a user's list, '' where it is not known. ``n_unknown`` clips are of unknown
+    speakers, who may be anybody.
     """
 
     speakers: Mapping[str, frozenset[str]]
     sounds: Mapping[str, frozenset[str]]
     lists: Mapping[str, str]
     same_speakers: bool | None
+    n_unknown: int = 0
 
     @classmethod
     def from_stamp(cls, stamp: Mapping[str, Any]) -> "TrainingRecord | None":
@@ -47,6 +49,7 @@ class TrainingRecord:
             sounds={part: frozenset(of["clips"]) for part, of in heard.items()},
             lists=stamp.get("lists", dict.fromkeys(names - set(corpus_names()), "")),
             same_speakers=stamp.get("same_speakers"),
+            n_unknown=sum(of.get("n_unknown", 0) for of in heard.values()),
         )
 
     @property

@@ -42,8 +42,9 @@ class Utterance:
 
     @property
     def speaker_is_known(self) -> bool:
-        """Return whether it is known who speaks."""
-        return UNKNOWN_SPEAKER not in self.speaker
+        """Return whether it is known who speaks; the name of a corpus may stand before, and where from behind."""
+        name = self.speaker.rpartition(":")[2]
+        return name != UNKNOWN_SPEAKER and not name.startswith(f"{UNKNOWN_SPEAKER} of ")
 
     @property
     def age_group(self) -> str:
@@ -78,8 +79,9 @@ class Manifest(Sequence[Utterance]):
         return [group for group in groups.values() if len(group) > 1]
 
     def by_speaker(self, rows: Iterable[int]) -> list[list[int]]:
-        """Return rows by who speaks: a list each, in the order given."""
+        """Return rows by who speaks: a list each, in the order given; unknown speakers have one for each clip."""
         groups = defaultdict(list)
         for row in rows:
-            groups[self._rows[row].speaker].append(row)
+            clip = self._rows[row]
+            groups[clip.speaker if clip.speaker_is_known else row].append(row)
         return list(groups.values())

@@ -140,7 +140,7 @@ Rows = Sequence[tuple[int, dict[str, str]]]
 def _plain_values(row: dict[str, str]) -> dict[str, str]:
     """Bring the values of sex, age and intensity to one spelling, and speakers whom nobody knows."""
     plain: dict[str, str] = {name: row[name].casefold() for name in ("sex", "intensity") if name in row}
-    if row["speaker"].casefold() in _NOBODY:
+    if row["speaker"].casefold().replace("_", " ") in _NOBODY:
         plain["speaker"] = UNKNOWN_SPEAKER
     if "sex" in plain:
         plain["sex"] = _SEX_OF.get(plain["sex"].rstrip("."), plain["sex"])

@@ -81,8 +81,8 @@ class EmotionRecognizer(nn.Module):
     @property
     def precision(self) -> str:
         """Return the number format of its training, on this device: the name that Lightning has for it."""
-        trained_in = self.stamp["config"].get("trainer", {}).get("precision", "auto")
-        return choose_precision(str(trained_in), self.device.type)
+        asked = str(self.stamp["config"].get("trainer", {}).get("precision", "auto"))
+        return choose_precision(asked if asked == "auto" else self.stamp.get("precision", asked), self.device.type)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:

@@ -207,7 +207,6 @@ def _groups(
     most = max(map(len, speakers), default=0)
     if n_clips is not None and most and n_clips > most:
         raise UserError(f"{n_clips} clips of each speaker are asked for, and none has more than {most}: say all")
-    random = torch.Generator().manual_seed(seed)
     groups: list[list[int]] = []
     owners: list[list[int]] = []
     for rows in speakers:
@@ -215,6 +214,7 @@ def _groups(
             groups.append(list(rows))
             owners.append(list(rows))
             continue
+        random = torch.Generator().manual_seed(seed)  # anew, so that a speaker's draw depends on nobody else
         for row in rows:
             others = [each for each in rows if each != row]
             drawn = torch.randperm(len(others), generator=random)[: n_clips - 1].tolist()

@@ -29,7 +29,7 @@ from ser_lightning.utils.terminal import SafeConsole
 
 _NOT_LOGGED = (  # that preparation does not log
     *("left_out_by_label", "left_out_without_value", "tied_votes"),
-    *("unknown_speaker", "namesakes", "outside_split"),
+    *("unknown_speaker", "unknown_trained", "namesakes", "outside_split"),
 )
 
 

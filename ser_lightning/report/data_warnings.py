@@ -21,6 +21,10 @@ _WORDS = {  # kind -> of one, and of several
         "clip of an unknown speaker: no claim about speakers covers it",
         "clips of unknown speakers: no claim about speakers covers them",
     ),
+    "unknown_trained": (
+        "training clip of an unknown speaker, who may be in the test",
+        "training clips of unknown speakers, who may be in the test",
+    ),
     "namesakes": (
         "speaker with the name of one in another corpus: if it is the same person, add data.same_speakers=yes",
         "speakers called as ones of another corpus: if they are the same people, add data.same_speakers=yes",

@@ -34,11 +34,16 @@ def about_test(result: Result) -> tuple[str, bool]:
         if n_speakers:
             return f"SPEAKERS SHARED between {parts} ({n_speakers}): says nothing about new speakers", False
         return f"SOUNDS SHARED between {parts} ({n_sounds}): one speaker has two names", False
-    unknown = result.warnings.get("unknown_speaker", 0)
+    unknown = n_unknown(result)
     if not result.protocol.speaker_independent:
         return f"SPEAKERS NOT KNOWN of {counted(unknown, 'clip')}: those of the test may be in training, too", False
     known = f", as far as they are known: {counted(unknown, 'clip')} of unknown speakers" if unknown else ""
     return f"no test speaker is in training{known}", True
+
+
+def n_unknown(result: Result) -> int:
+    """Return how many clips of test or training are of unknown speakers."""
+    return sum(result.warnings.get(kind, 0) for kind in ("unknown_speaker", "unknown_trained"))
 
 
 def about_validation(result: Result) -> str | None:

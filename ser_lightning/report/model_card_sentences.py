@@ -6,7 +6,7 @@ from typing import Any
 
 from ser_lightning.data.corpora import own_corpus
 from ser_lightning.report.distribution import about_votes
-from ser_lightning.report.leakage import about_validation
+from ser_lightning.report.leakage import about_validation, n_unknown
 from ser_lightning.report.numbers import duration
 from ser_lightning.report.protocol import known_of_speakers, without_folders
 from ser_lightning.runs.finished import FinishedRun
@@ -53,7 +53,7 @@ def protocol(run: FinishedRun) -> Iterator[str]:
         yield f"{shared(run.result)} These numbers do not hold for new speakers."
     elif run.result.leakage is None:  # an older result, which was not compared
         yield "No speaker of the test is in training or validation."
-    elif unknown := run.result.warnings.get("unknown_speaker", 0):
+    elif unknown := n_unknown(run.result):
         apart = (
             f"No speaker of the test, as far as they are known ({counted(unknown, 'clip')} are of unknown ones), "
         )

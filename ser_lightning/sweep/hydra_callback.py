@@ -50,8 +50,8 @@ class Watch(Callback):
             search = is_search(config.hydra.sweeper)
             if search:
                 check_monitor(config)
-                _say_what_changed(record.read_plan(sweep)["command"], command)
-            record.plan(sweep, command=command, monitor=dict(config.monitor) if search else None)
+            settings = [text for text in command if not text.startswith("hydra")]
+            record.plan(sweep, command=command, monitor=dict(config.monitor) if search else None, settings=settings)
         except UserError as error:
             sys.exit(f"failed: {error}")
         except OSError as error:
@@ -62,6 +62,7 @@ class Watch(Callback):
         if search:
             from ser_lightning.sweep.optuna_resume import resume_search
 
+            _say_what_differs(record.read_plan(sweep).get("searched", []))
             with open_dict(config.hydra.sweeper):
                 resume_search(config.hydra.sweeper)
 
@@ -89,18 +90,15 @@ def is_search(sweeper: DictConfig) -> bool:
     return "storage" in sweeper
 
 
-def _say_what_changed(before: Sequence[str], now: Sequence[str]) -> None:
-    """Say where a search goes on with other settings: its study has the trials of all of them."""
-    gone, new = (
-        [text for text in some if text not in others and not text.startswith("hydra")]
-        for some, others in ((before, now), (now, before))
-    )
-    if before and (gone or new):
+def _say_what_differs(searched: Sequence[Sequence[str]]) -> None:
+    """Say where a search went on with other settings: its study has the trials of all of them."""
+    if len(searched) > 1:
+        in_all = set(searched[0]).intersection(*searched[1:])
+        own = [", ".join(text for text in some if text not in in_all) or "none of these" for some in searched]
         log.warning(
-            "this search began with %s and goes on with %s: the best is that of all its trials; "
+            "trials of this search have different settings (%s): the best is that of all of them; "
             "give another search its own hydra.sweep.dir",
-            ", ".join(gone) or "fewer settings",
-            ", ".join(new) or "fewer settings",
+            "; ".join(own),
         )
 
 

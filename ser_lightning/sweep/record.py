@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ser_lightning.runs.result import Result
 
 _PLAN = "sweep.json"
-_KINDS = {"command": list, "jobs": list, "overrides": dict, "monitor": dict}  # of what it holds
+_KINDS = {"command": list, "jobs": list, "overrides": dict, "monitor": dict, "searched": list}  # of what it holds
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,14 @@ def plan(
     *,
     overrides: Mapping[str, Sequence[str]] | None = None,
     monitor: Mapping[str, str] | None = None,
+    settings: Sequence[str] = (),
 ) -> None:
     """Write down the command that a sweep is, and which jobs belong to it, beside those that do already.
 
     Args:
         overrides: of the command line, by job, as far as known.
         monitor: of a search, the metric and its mode.
+        settings: of a search, what all its trials have; where it goes on with others, they are kept beside.
 
     Raises: UserError where the directory holds a search by another metric.
     """
@@ -55,11 +57,16 @@ def plan(
         "overrides": known["overrides"] | {name: list(of_job) for name, of_job in (overrides or {}).items()},
         "monitor": monitor or known["monitor"],
     }
+    searched = known.get("searched", [])
+    if monitor is not None and sorted(settings) not in searched:
+        searched = [*searched, sorted(settings)]
+    if searched:
+        content["searched"] = searched
     write_json(sweep / _PLAN, content)
 
 
 def read_plan(sweep: Path) -> dict[str, Any]:
-    """Return the command, the names of the jobs and their overrides; of a search, its metric and mode."""
+    """Return the command, the jobs' names and overrides; of a search, metric, mode, and settings that it had."""
     path = sweep / _PLAN
     empty: dict[str, Any] = {"command": [], "jobs": [], "overrides": {}, "monitor": None}
     known = read_json(path) or {}

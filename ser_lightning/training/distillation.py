@@ -4,6 +4,7 @@ N: clips of the set, pieces of long ones included.  K: classes.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from ser_lightning.training.parts import cache_features, fit_statistics, make_mo
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.progress import track
 from ser_lightning.utils.safe_instantiate import check_description, with_current_names
+
+log = logging.getLogger(__name__)
 
 _PARTS = {"_target_", "frontend", "net"}
 _BATCH_SIZE = 32
@@ -55,6 +58,12 @@ class Teacher:
         record = TrainingRecord.from_stamp(self.stamp)
         if record is None:
             raise UserError(f"model.teacher={self.setting} does not say what it was trained on: train it again")
+        if record.n_unknown:
+            log.warning(
+                "model.teacher=%s learnt from %d clips of unknown speakers, who may be in this test",
+                self.setting,
+                record.n_unknown,
+            )
         for what, part, shared in _overlaps(record, data):
             raise UserError(
                 f"model.teacher={self.setting} {what} {shared} of the {part} of this split: train one with "

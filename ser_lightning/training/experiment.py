@@ -192,7 +192,8 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     its_stamp = stamp(config, data, module, teacher)
     checkpoint = _checkpoint_to_resume(run, data, its_stamp)
     trainer = _trainer(config, run, data, module, [StampCheckpoints(its_stamp), clock, history])
-    environment = describe(trainer.strategy.root_device, str(trainer.precision))
+    its_stamp["precision"] = str(trainer.precision)  # as Lightning understood it
+    environment = describe(trainer.strategy.root_device, its_stamp["precision"])
     if trainer.is_global_zero:  # before training: a run that goes on keeps its number of threads
         write_json(run.environment, environment.plain())
     if not config.trainer.get("fast_dev_run"):

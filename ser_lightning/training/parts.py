@@ -64,10 +64,16 @@ def fit_statistics(module: EmotionModule, data: EmotionDataModule, *, is_loaded:
     if module.speaker_statistics is not None and (frontend.speaker_statistics is not None or module.is_cached):
         of_front = frontend.speaker_statistics is not None
         everyone = {*split.train, *split.val, *split.test}
+        # a training clip of an unknown speaker tells nothing of how a typical one usually speaks
+        is_known = {row: clips.manifest[row].speaker_is_known for row in split.train}
+        known, unknown = (
+            clips.pieces_by_speaker([row for row in split.train if is_known[row] is those])
+            for those in (True, False)
+        )
         module.speaker_statistics.fit(
             moments(everyone, "speaker statistics") if of_front else net,
-            training=clips.pieces_by_speaker(split.train),
-            evaluated=[*clips.pieces_by_speaker(split.val), *clips.pieces_by_speaker(split.test)],
+            training=known or unknown,
+            evaluated=[*unknown, *clips.pieces_by_speaker(split.val), *clips.pieces_by_speaker(split.test)],
             n_clips=module.speaker_clips,
             is_loaded=is_loaded,
         )

@@ -17,6 +17,7 @@ from ser_lightning.utils.precision import choose_precision
 log = logging.getLogger(__name__)
 
 _ELSEWHERE = {"logger": "logger=", "callbacks": "callbacks.", "default_root_dir": "hydra.run.dir="}
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # the weights stay in 32 bits
 _MOST_PROCESSES = 16  # that anyone tries a distributed training with on a small machine without GPUs
 _FILENAME = re.compile(r"(?!\.)(?:[\w=.-]|\{(?:epoch|step)\})+")  # of a checkpoint
 
@@ -98,6 +99,8 @@ def check_trainer(config: DictConfig) -> None:
     if asked.get("num_nodes") is not None:
         check("trainer.", integer=True, at_least=1, at_most=10_000, num_nodes=asked.num_nodes)
     try:
-        make_trainer(config, logger=False, enable_checkpointing=False)
+        precision = str(make_trainer(config, logger=False, enable_checkpointing=False).precision)
     except Exception as error:
         raise UserError(f"this trainer cannot be made: {first_line(cause(error))}") from error
+    if precision not in _PRECISIONS:
+        raise UserError(f"trainer.precision={asked.precision} is not supported: use auto, {', '.join(_PRECISIONS)}")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ser_lightning.models.frontend import LogMel
-from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics, moments_of_set
+from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics, _groups, moments_of_set
 from ser_lightning.utils.errors import UserError
 
 LENGTHS = torch.tensor([8_000, 6_000, 4_000, 7_000, 5_000, 3_000])
@@ -41,6 +41,13 @@ def by_hand():
 def numbers(statistics):
     """(…, 2, 1) -> [mean, variance] of each clip."""
     return statistics.squeeze(-1).tolist()
+
+
+def test_the_draw_of_a_speakers_clips_depends_on_nobody_else():
+    others, speaker = [list(range(20, 29)), list(range(30, 41))], list(range(9))
+    alone, _ = _groups([speaker], 3)
+    beside, _ = _groups([*others, speaker], 3)
+    assert beside[-9:] == alone and len({tuple(sorted(group)) for group in alone}) > 3
 
 
 def test_statistics_by_hand():

@@ -24,6 +24,10 @@ from ser_lightning.utils.errors import UserError
         ("trainer.devices=0", "this trainer cannot be made"),
         ("trainer.accelerator=abacus", "this trainer cannot be made: .*abacus"),
         ("trainer.precision=7", "this trainer cannot be made"),
+        (
+            "trainer.precision=bf16-true",
+            "bf16-true is not supported: use auto, 32-true, bf16-mixed, 16-mixed",
+        ),
         ("+trainer.logger=true", "trainer.logger has no effect: use logger="),
         ("+trainer.epochs=3", "unexpected keyword argument 'epochs'"),
     ],

@@ -61,6 +61,7 @@ class SplitAudit:
     speaker_independent: bool
     folds: tuple[FoldAudit, ...]
     n_folds: int
+    n_unknown: int = 0  # clips of unknown speakers
     trouble: str = ""
 
     @property
@@ -139,6 +140,7 @@ class _Auditor:
             speaker_independent=self.rule.speaker_independent,
             folds=folds,
             n_folds=self.n_folds,
+            n_unknown=sum(not row.speaker_is_known for row in self.manifest),
             trouble=trouble,
         )
 

@@ -167,7 +167,8 @@ def _promise(split: SplitAudit) -> Text:
         return Text(f"split {split.name}: declared speaker-independent, and is not", style="bold red")
     if split.shares_test_speakers:
         return Text(f"split {split.name}: SPEAKERS SHARED between training and test", style="bold yellow")
-    return Text(f"split {split.name}: no test speaker is in training", style="bold")
+    known = ", as far as they are known" if split.n_unknown else ""
+    return Text(f"split {split.name}: no test speaker is in training{known}", style="bold")
 
 
 def _findings(audit: Audit) -> Table:

@@ -101,7 +101,7 @@ def assign(manifest: Manifest, rule: SplitRule, fold: int) -> list[str]:
     Raises: UserError where there is one speaker alone, and the rule is to keep speakers apart.
     """
     speakers = set(manifest.column("speaker"))
-    if rule.speaker_independent and len(speakers) == 1:
+    if rule.speaker_independent and len(speakers) == 1 and manifest[0].speaker_is_known:
         raise UserError(
             f"there is one speaker alone, {speakers.pop()}, and nobody to test on: data.split=random splits the "
             "clips instead, which says nothing about new speakers"

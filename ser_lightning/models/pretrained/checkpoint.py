@@ -13,7 +13,7 @@ import numpy as np
 from ser_lightning.models.pretrained.contamination import contamination
 from ser_lightning.models.pretrained.wav2vec2 import Wav2Vec2Encoder
 from ser_lightning.models.pretrained.whisper import WhisperEncoder
-from ser_lightning.models.pretrained.whisper_layers import WhisperLayers, read_layers
+from ser_lightning.models.pretrained.whisper_layers import WhisperLayers, mel_filters, read_layers
 from ser_lightning.models.raw_waveform import RATE_HZ
 from ser_lightning.utils.errors import UserError, first_line
 
@@ -170,7 +170,7 @@ def _encoder(config: Any, preprocessor: Any, model: Any, context: str) -> Encode
         return Wav2Vec2Encoder(model, standardise=preprocessor.do_normalize)
     return WhisperEncoder(
         model if isinstance(model, WhisperLayers) else model.get_encoder(),
-        mel_filters=preprocessor.mel_filters,
+        mel_filters=mel_filters(preprocessor.n_fft, preprocessor.feature_size, preprocessor.sampling_rate),
         n_fft=preprocessor.n_fft,
         hop_samples=preprocessor.hop_length,
         context=context,

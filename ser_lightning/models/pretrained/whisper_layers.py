@@ -70,8 +70,8 @@ class Settings(dict[str, Any]):
         return self.get(name)
 
     def to_json_string(self) -> str:
-        """Return them as JSON, without what is computed from them."""
-        return json.dumps({name: value for name, value in self.items() if not isinstance(value, np.ndarray)})
+        """Return them as JSON."""
+        return json.dumps(self)
 
 
 def read_layers(folder: Path) -> tuple[Settings, Settings, WhisperLayers] | None:
@@ -96,10 +96,16 @@ def read_layers(folder: Path) -> tuple[Settings, Settings, WhisperLayers] | None
         own = {name[8:]: tensor.float() for name, tensor in weights.items() if name.startswith("encoder.")}
         layers.load_state_dict(own, assign=True)
         config["num_attention_heads"] = shape.encoder_attention_heads  # its other name in transformers
-        n_fft, n_mels, sample_rate_hz, _ = (preprocessor[name] for name in _PREPROCESSING)
-        filters = torchaudio.functional.melscale_fbanks(
-            n_fft // 2 + 1, 0.0, _HIGHEST_HZ, n_mels, sample_rate_hz, norm="slaney", mel_scale="slaney"
-        ).numpy()  # (n_fft / 2 + 1, M)
+        *of_filters, _ = (preprocessor[name] for name in _PREPROCESSING)
+        mel_filters(*of_filters)
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError):
         return None
-    return config, Settings(preprocessor, mel_filters=filters), layers
+    return config, preprocessor, layers
+
+
+def mel_filters(n_fft: int, n_mels: int, sample_rate_hz: int) -> np.ndarray:
+    """Return Whisper's mel filters, (n_fft / 2 + 1, M), the same to the last bit whoever read the model."""
+    with torch.device("cpu"):  # also while a model is made without memory
+        return torchaudio.functional.melscale_fbanks(
+            n_fft // 2 + 1, 0.0, _HIGHEST_HZ, n_mels, sample_rate_hz, norm="slaney", mel_scale="slaney"
+        ).numpy()
