@@ -565,18 +565,21 @@ def test_evaluation_and_calibration_read_cached_features(tiny, probe, encoded, t
     np.testing.assert_allclose(logits_of(model, data.clips, rows, what="", batch_seconds=None), expected, atol=2e-2)
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_features_are_in_the_number_format_that_is_asked_for(tiny, encoded, home, tmp_path, precision):
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [("32-true", "32-true"), ("bf16-mixed", "bf16-mixed"), ("16", "bf16-mixed")],  # on a CPU, as Lightning has it
+)
+def test_features_are_in_the_number_format_that_is_asked_for(tiny, encoded, home, tmp_path, asked, used):
     run, again = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "again")
     caches = home / "cache" / "features"
     before = set(caches.glob("*"))
-    train(tiny(f"trainer.precision={precision}", name=make_checkpoint(tmp_path / "own", seed=7)), run)
+    train(tiny(f"trainer.precision={asked}", name=make_checkpoint(tmp_path / "own", seed=len(asked))), run)
     (cache,) = set(caches.glob("*")) - before
-    assert cache.name.endswith("-bf16") is (precision == "bf16-mixed")
+    assert cache.name.endswith("-bf16") is (used == "bf16-mixed")
     n_encoded = len(encoded)
     done = CliRunner().invoke(cli.main, ["eval", "--to", str(again.path), str(run.path)])
     assert done.exit_code == 0, done.stderr
-    assert len(encoded) == n_encoded and result_of(again)["environment"]["precision"] == precision
+    assert len(encoded) == n_encoded and result_of(again)["environment"]["precision"] == used
     assert_alike(predicted(again), predicted(run), within=1e-6)
 
 
