@@ -583,6 +583,12 @@ def test_features_are_in_the_number_format_that_is_asked_for(tiny, encoded, home
     assert_alike(predicted(again), predicted(run), within=1e-6)
 
 
+def test_a_whisper_that_is_made_again_has_the_same_filters(tmp_path):
+    read, source = read_encoder(str(make_checkpoint(tmp_path / "whisper", "whisper")))
+    made, _ = remake_encoder(None, source.architecture)
+    assert torch.equal(read.filters, made.filters)
+
+
 @pytest.mark.parametrize("mode", ["frozen", "lora", "finetune"])
 def test_what_learns_is_averaged_and_a_frozen_model_is_not(tiny, home, tmp_path, mode):
     make_checkpoint(tmp_path / "whisper", "whisper")
