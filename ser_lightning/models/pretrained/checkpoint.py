@@ -218,7 +218,10 @@ def _read(name: str, what: str, read: Callable[[str], Any]) -> Any:
 
     folder = _folder_of(name)
     if folder is None and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise UserError(f"{name} is no folder: model.net.name is a model on the hub, or the folder of one")
+        raise UserError(
+            f"{name} is no folder: model.net.name is a model on the hub, or the folder of one. "
+            "If it was moved, put it back, or a link to it"
+        )
     if folder is not None and any(
         not (each.is_file() or each.is_dir()) for each in folder.iterdir() if each.exists()
     ):
