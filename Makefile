@@ -19,7 +19,8 @@ setup: $(READY)  ## make .venv with the tested versions of everything
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: call make PYTHON=python3.12, say"; exit 1; }
-	$(PYTHON) -m venv .venv || { echo "the venv module is needed: on Debian, apt install python3-venv"; exit 1; }
+	@echo "making .venv: some gigabytes, a few minutes"
+	@$(PYTHON) -m venv .venv || { echo "the venv module is needed: on Debian, apt install python3-venv"; exit 1; }
 	$(PIP) uv && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]' \
 		|| $(PIP) -e '.[dev]'
 	@$(PIP) --no-deps resemblyzer || true  # weights that one test reads, and is skipped without

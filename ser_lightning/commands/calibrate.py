@@ -145,7 +145,8 @@ def _print_report(console: "Console", temperature: float, before: "Calibration",
         shares = [f"{share:.1%}" for share in (values.confidence, accuracy)]
         table.add_row(name, f"{values.ece:.1%}", f"{values.nll:.3f}", f"{values.brier:.3f}", *shares)
     console.print(table)
-    console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; predictions stay as they were")
+    tried = "tried and not kept" if after.nll > before.nll else "predictions stay as they were"
+    console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; {tried}")
     if after.ece > before.ece and after.nll <= before.nll:
         console.print(
             "the NLL, which the temperature is fitted to, fell, but the ECE rose: one factor is not enough"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ser_lightning.runs.result import Result
 
 _SHOWN = 40  # finished jobs that are listed
+_WAITING = 5  # jobs that have a line each
 _NOT_OF_THE_CLIPS = (
     "fold",
     "seed",
@@ -52,7 +53,12 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
     elif 0 < len(finished) <= _SHOWN:
         console.print(_finished_table(finished, shown))
         console.print()
+    waiting = [shown[job.name] for job in others if job.status == "waiting"]
+    if len(waiting) > _WAITING:
+        console.print(f"waiting: {some(waiting, _WAITING)}", soft_wrap=True)
     for job in others:
+        if job.status == "waiting" and len(waiting) > _WAITING:
+            continue
         reason = job.reason.partition("\n")[0]
         console.print(f"{job.status}: {shown[job.name]}{': ' if reason else ''}{reason}", soft_wrap=True)
     counts = Counter(job.status for job in (*finished, *others))

@@ -55,7 +55,13 @@ class Clock(Callback):
     def __init__(self) -> None:
         self._clips = self._epoch_clips = 0
         self.train_s = 0.0  # of all epochs so far
+        self._started, self._before_s = time.perf_counter(), 0.0
         self._epoch_start = self._last_step = 0.0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Return the time since this was made, and before the checkpoint that a run resumed from."""
+        return self._before_s + time.perf_counter() - self._started
 
     @property
     def clips_per_s(self) -> float | None:
@@ -84,11 +90,12 @@ class Clock(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has been counted."""
-        return {"clips": self._clips, "train_s": self.train_s}
+        return {"clips": self._clips, "train_s": self.train_s, "elapsed_s": self.elapsed_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from these counts."""
         self._clips, self.train_s = state_dict["clips"], state_dict["train_s"]
+        self._before_s = state_dict.get("elapsed_s", self.train_s)
 
 
 class History(Callback):

@@ -132,7 +132,7 @@ def _run_and_record(config: DictConfig, run: RunDirectory) -> Result:
         }
 
     try:
-        result = make_result(**_train_and_test(config, run), **facts())
+        result = make_result(**facts() | _train_and_test(config, run))
         _illustrate(run, result)
         write_record(run.result, result)  # the last: a run that says finished is left as it is, and lacks nothing
     except BaseException as error:
@@ -179,6 +179,7 @@ def _illustrate(run: RunDirectory, result: Result | Failure) -> None:
 
 def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     """Train, and test the best checkpoint. Return fields of the `Result`."""
+    clock, history = Clock(), History(run.metrics)
     _check_config(config)
     seed_everything(config.seed, verbose=False)
     teacher = read_teacher(config.model.get("teacher"))
@@ -188,7 +189,6 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     )
     if data.clips.pieces.several:
         module.join_pieces(data.clips.pieces.clip, data.clips.reference)
-    clock, history = Clock(), History(run.metrics)
     its_stamp = stamp(config, data, module, teacher)
     checkpoint = _checkpoint_to_resume(run, data, its_stamp)
     trainer = _trainer(config, run, data, module, [StampCheckpoints(its_stamp), clock, history])
@@ -217,6 +217,7 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
         "history": history.columns(),
         "throughput": Throughput(train_clips_per_s=clock.clips_per_s, train_s=round(clock.train_s, 1)),
         "environment": environment,
+        "seconds": round(clock.elapsed_s, 1),
     }
 
 

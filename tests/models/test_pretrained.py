@@ -819,6 +819,7 @@ def test_a_broken_folder_is_said_in_a_line(tmp_path, what, said):
         ("facebook/wav2vec2-base", "no connection to the hub, or no such model. Put its files in a folder"),
         ("/nowhere/at/all", "is no folder"),
         ("./nowhere", "is no folder"),
+        ("models/of/mine", "is no folder"),
     ],
 )
 def test_what_is_nowhere_is_said_in_a_line(name, said):

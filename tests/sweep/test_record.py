@@ -67,6 +67,16 @@ def test_what_was_left_empty_or_damaged_counts_as_not_there(tmp_path):
     assert read_plan(tmp_path) == {"command": ["seed=0"], "jobs": ["d"], "overrides": {}, "monitor": None}
 
 
+def test_few_of_many_that_wait_are_named(tmp_path):
+    plan(tmp_path, [f"seed={n}" for n in range(120)])
+    made(tmp_path, "seed=0", "failed", reason="terminated")
+    file = io.StringIO()
+    print_outcomes(tmp_path, Console(file=file, width=200))
+    text = file.getvalue()
+    assert "failed: seed=0: terminated\n" in text and "1 failed, 119 waiting" in text
+    assert "waiting: seed=1, seed=2, seed=3, seed=4, seed=5 and 114 more\n" in text and text.count("waiting:") == 1
+
+
 def test_a_refused_job_counts_as_failed(tmp_path):
     refuse(RunDirectory(made(tmp_path, "a")), "holds a run that differs in seed")
     (found,) = outcomes(tmp_path)

@@ -160,6 +160,8 @@ def test_a_broken_run_goes_on_as_if_nothing_had_been(tiny, tmp_path, monkeypatch
             return [row | {"train/clips_per_s": ""} for row in csv.DictReader(file)]
 
     assert learnt(broken) == learnt(whole)
+    result = json.loads(broken.result.read_text())
+    assert result["seconds"] > result["throughput"]["train_s"]  # of both parts
 
 
 def test_an_average_of_weights_leaves_counts_and_what_does_not_change():

@@ -80,6 +80,11 @@ def read_encoder(name: str | None, *, context: str = "window") -> tuple[Encoder,
             "model=pretrained needs to know which: model.net.name=facebook/wav2vec2-base, say, or a folder of one"
         )
     folder = _folder_of(name)
+    if folder is None and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise UserError(
+            f"{name} is no folder: model.net.name is a model on the hub, or the folder of one. "
+            "If it was moved, put it back, or a link to it"
+        )
     config, preprocessor, model = (folder and read_layers(folder)) or _by_transformers(name)
     if preprocessor.sampling_rate != RATE_HZ:
         raise UserError(f"{name} takes {preprocessor.sampling_rate} samples a second, and clips have {RATE_HZ}")
@@ -217,11 +222,6 @@ def _read(name: str, what: str, read: Callable[[str], Any]) -> Any:
     from safetensors import SafetensorError
 
     folder = _folder_of(name)
-    if folder is None and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise UserError(
-            f"{name} is no folder: model.net.name is a model on the hub, or the folder of one. "
-            "If it was moved, put it back, or a link to it"
-        )
     if folder is not None and any(
         not (each.is_file() or each.is_dir()) for each in folder.iterdir() if each.exists()
     ):
