@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ser_lightning.commands.checkpoint_data import Test
     from ser_lightning.data.batches import Change
     from ser_lightning.data.degrade import Condition as AcousticCondition
+    from ser_lightning.data.leakage import TrainingRecord
     from ser_lightning.data.manifest import Manifest
     from ser_lightning.evaluation.records import Condition
     from ser_lightning.inference.checkpoint import Checkpoint
@@ -113,7 +114,7 @@ def evaluate(
         metrics={"test": evaluation.scores},
         robustness=robustness,
         **test.clips.result_facts(test.rows),
-        **_about(saved, model, test, is_unseen=is_unseen),
+        **_about(saved, model, test, record, is_unseen=is_unseen),
         leakage=dict(leakage) if leakage is not None else None,
         seconds=round(time.perf_counter() - started, 1),
         environment=describe(model.device, model.precision),
@@ -186,16 +187,21 @@ def _directory(to: str | None, test: "Test", saved: "Checkpoint") -> "RunDirecto
     return RunDirectory(path)
 
 
-def _about(saved: "Checkpoint", model: "EmotionRecognizer", test: "Test", *, is_unseen: bool) -> dict[str, Any]:
+def _about(
+    saved: "Checkpoint",
+    model: "EmotionRecognizer",
+    test: "Test",
+    record: "TrainingRecord | None",
+    *,
+    is_unseen: bool,
+) -> dict[str, Any]:
     """Return what result.json says of the test, the model and its checkpoint."""
-    from ser_lightning.data.leakage import TrainingRecord
     from ser_lightning.models.nets.network import hook
     from ser_lightning.models.speaker_statistics import protocol_entry
     from ser_lightning.runs.directory import RunDirectory
     from ser_lightning.runs.result_parts import Epochs, Model, Protocol, TestedCheckpoint
 
     protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
-    record = TrainingRecord.from_stamp(saved.stamp)
     n_unknown = 0
     if "trained_on" in protocol:
         protocol["speaker_independent"] = is_unseen

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ser_lightning.data.corpora import Corpus
 from ser_lightning.data.download import default_folder, download
-from ser_lightning.data.manifest import UNKNOWN_SPEAKER
 from ser_lightning.data.prepare.cache import find
 from ser_lightning.data.prepare.scan import Scan, scan
 from ser_lightning.data.spelling import loose_key
@@ -70,7 +69,7 @@ def check_speakers(sources: Sequence[Source], same_speakers: bool | None) -> Non
     lists = [(title, listing) for title, listing in named if listing is not None]
     spellings: dict[str, list[str]] = {}
     for _, listing in lists:
-        names = sorted({facts.speaker for facts in listing.files.values()} - {UNKNOWN_SPEAKER})
+        names = sorted(listing.known_speakers)
         for key, name in {loose_key(name): name for name in names}.items():
             spellings.setdefault(key, []).append(name)
     twice = sorted(" or ".join(dict.fromkeys(names)) for names in spellings.values() if len(names) > 1)

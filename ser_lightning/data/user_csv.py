@@ -92,6 +92,7 @@ def read_csv_corpus(
         row["path"]: _facts(row, place.removeprefix(shared), targets)
         for (_, row), place in zip(rows, places, strict=True)
     }
+    listing = replace(listing, files=files)
     votes = None
     if _has_votes(rows):
         cells_of = {facts.id: row for facts, (_, row) in zip(files.values(), rows, strict=True)}
@@ -99,12 +100,12 @@ def read_csv_corpus(
     return Corpus(
         name=re.sub(r"\W+", "_", normalise(path.stem)).strip("_").lower() or "csv",
         title=path.name,
-        n_speakers=len({facts.speaker for facts in files.values()} - {UNKNOWN_SPEAKER}),
+        n_speakers=len(listing.known_speakers),
         clips_by_label=dict(sorted(Counter(facts.emotion for facts in files.values()).items())),
         audio_folder="",
         where_to_get=f"the list {path}",
         licence="the user's own",
-        listing=replace(listing, files=files),
+        listing=listing,
         read_votes=partial(_own_votes, votes) if votes is not None else None,
     )
 

@@ -54,11 +54,10 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
         console.print(_finished_table(finished, shown))
         console.print()
     waiting = [shown[job.name] for job in others if job.status == "waiting"]
-    if len(waiting) > _WAITING:
+    many_wait = len(waiting) > _WAITING
+    if many_wait:
         console.print(f"waiting: {some(waiting, _WAITING)}", soft_wrap=True)
-    for job in others:
-        if job.status == "waiting" and len(waiting) > _WAITING:
-            continue
+    for job in (job for job in others if not (many_wait and job.status == "waiting")):
         reason = job.reason.partition("\n")[0]
         console.print(f"{job.status}: {shown[job.name]}{': ' if reason else ''}{reason}", soft_wrap=True)
     counts = Counter(job.status for job in (*finished, *others))

@@ -29,7 +29,7 @@ from ser_lightning.data.audit.speaker_similarity import SpeakerSimilarity
 from ser_lightning.data.audit.speakers import similarity_findings
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.labels import DROP
-from ser_lightning.data.manifest import UNKNOWN_SPEAKER, Manifest, Utterance
+from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.splits.split import SplitRule
 from ser_lightning.utils.errors import UserError
@@ -193,8 +193,7 @@ class _Expected:
         if joins or any(corpus.n_clips is None for corpus in corpora):  # or releases differ
             return cls(n_clips=None, n_speakers=None, clips_by_label={})
         n_speakers = sum(corpus.n_speakers or 0 for corpus in corpora if corpus.listing not in joined)
-        names = {facts.speaker for listing in joined for facts in listing.files.values()} - {UNKNOWN_SPEAKER}
-        n_speakers += len(set(map(loose_key, names)))
+        n_speakers += len({loose_key(name) for listing in joined for name in listing.known_speakers})
         if clips.facts.get("label_source", "intended") != "intended":  # annotators decide how many
             return cls(n_clips=None, n_speakers=n_speakers, clips_by_label={})
         label_map = clips.facts.get("label_map") or {}

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from ser_lightning.data.manifest import UNKNOWN_SPEAKER
 from ser_lightning.data.spelling import normalise
 from ser_lightning.data.votes import Votes
 from ser_lightning.utils.errors import UserError
@@ -47,6 +48,11 @@ class Listing:
     folder: Path
     files: Mapping[str, NameFacts]
     lines: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def known_speakers(self) -> set[str]:
+        """Return the names of the speakers, but for those whom nobody knows."""
+        return {facts.speaker for facts in self.files.values()} - {UNKNOWN_SPEAKER}
 
 
 @dataclass(frozen=True, kw_only=True)

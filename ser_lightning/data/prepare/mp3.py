@@ -10,7 +10,7 @@ ISO/IEC 11172-3, 2.4.1 and 2.4.2.3, and 13818-3 for the lower rates.
 import struct
 from typing import BinaryIO
 
-from ser_lightning.data.prepare.truncation import Correction, UnreadableAudio
+from ser_lightning.data.prepare.truncation import Correction, UnreadableAudio, read_at
 
 _KBITS = {  # by index, of layer III, in MPEG 1 and in MPEG 2 and 2.5
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -31,7 +31,7 @@ def counted(file: BinaryIO, size: int) -> Correction | None:
         pass over what is damaged, or stop there.
     """
     position = _behind_tags(file, 0)
-    first = _read(file, position, 256)
+    first = read_at(file, position, 256)
     if _frame_bytes(first) is None:
         return None
     announced = _announced(first)  # None: the first frame is sound
@@ -39,7 +39,7 @@ def counted(file: BinaryIO, size: int) -> Correction | None:
     n_frames, end = _walk(file, start)
     if announced and announced <= n_frames <= announced + 1:  # some count their own
         return None
-    if (n_bytes := _frame_bytes(_read(file, end, 4))) is not None and end + n_bytes > size:
+    if (n_bytes := _frame_bytes(read_at(file, end, 4))) is not None and end + n_bytes > size:
         raise UnreadableAudio(f"is truncated: its last MP3 frame has {size - end} of {n_bytes} bytes")
     if _behind_padding(file, end) < size:
         raise UnreadableAudio(f"is damaged: no MP3 frame begins at byte {end} of {size}")
@@ -50,9 +50,11 @@ def _walk(file: BinaryIO, position: int) -> tuple[int, int]:
     """Return how many frames there are from here on, and where the last one ends."""
     n_frames = 0
     while True:
-        position = _behind_tags(file, position)
-        n_bytes = _frame_bytes(_read(file, position, 4))
-        if n_bytes is None or len(_read(file, position + n_bytes - 1, 1)) < 1:
+        n_bytes = _frame_bytes(read_at(file, position, 4))
+        if n_bytes is None and (behind := _behind_tags(file, position)) > position:
+            position = behind
+            continue
+        if n_bytes is None or len(read_at(file, position + n_bytes - 1, 1)) < 1:
             return n_frames, position
         n_frames, position = n_frames + 1, position + n_bytes
 
@@ -66,7 +68,7 @@ def _behind_tags(file: BinaryIO, position: int) -> int:
 
 def _tag_bytes(file: BinaryIO, position: int) -> int:
     """Return the length of the tag that begins here, of ID3v2, ID3v1 and its extension, APE or Lyrics3; else 0."""
-    head = _read(file, position, 32)
+    head = read_at(file, position, 32)
     if head.startswith(b"ID3") and len(head) >= 10:
         length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
         return 10 + length + (10 if head[5] & 0x10 else 0)
@@ -75,7 +77,7 @@ def _tag_bytes(file: BinaryIO, position: int) -> int:
     if head.startswith(b"APETAGEX") and len(head) == 32:
         return 32 + int.from_bytes(head[12:16], "little")  # items and footer, behind this header
     if head.startswith(b"LYRICSBEGIN"):
-        lyrics = _read(file, position, _LONGEST_LYRICS)
+        lyrics = read_at(file, position, _LONGEST_LYRICS)
         ends = [end for mark in (b"LYRICS200", b"LYRICSEND") if (end := lyrics.find(mark)) > 0]
         return min(ends) + 9 if ends else 0
     return 0
@@ -83,7 +85,7 @@ def _tag_bytes(file: BinaryIO, position: int) -> int:
 
 def _behind_padding(file: BinaryIO, position: int) -> int:
     """Return where zeros and tags end that begin here."""
-    while block := _read(file, position, _BLOCK_BYTES):
+    while block := read_at(file, position, _BLOCK_BYTES):
         behind = _behind_tags(file, position + len(block) - len(block.lstrip(b"\0")))
         if behind == position:
             break
@@ -122,8 +124,3 @@ def _info_frame(first: bytes, n_frames: int) -> bytes:
     header = bytes((0xFF, version_and_layer, _BYTES_64_KBITS[first[1] >> 3 & 3 == 3] | rate, first[3]))
     content = header + bytes(_side_bytes(first)) + b"Xing" + struct.pack(">II", 1, n_frames)
     return content.ljust(_frame_bytes(header) or 0, b"\0")
-
-
-def _read(file: BinaryIO, position: int, n_bytes: int) -> bytes:
-    file.seek(position)
-    return file.read(n_bytes)

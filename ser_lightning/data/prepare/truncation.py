@@ -34,6 +34,12 @@ class Correction:
     n_bytes: int | None = None
 
 
+def read_at(file: BinaryIO, position: int, n_bytes: int) -> bytes:
+    """Return the bytes there, fewer at the file's end; leaves the file behind them."""
+    file.seek(position)
+    return file.read(n_bytes)
+
+
 def check_container(file: BinaryIO) -> Correction | None:
     """Look for what libsndfile would pass over, put unclearly or guess at; leaves the file anywhere.
 
@@ -111,7 +117,7 @@ def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
             n_there, n_announced = max(0, size - start - lead), max(0, length - lead)
             after = start + length + -length % padded_to
             for end in (after, file_end):
-                if end is not None and end < size and _read(file, end, 4) == magic:
+                if end is not None and end < size and read_at(file, end, 4) == magic:
                     raise several({b"FORM": "AIFF", b"caff": "CAF"}.get(magic, "WAV"))
             if length <= size - start and not _chunks_follow(file, after, size, header, padded_to):
                 n_announced = n_there if n_announced == 0 or file_end == size else n_announced
@@ -128,11 +134,6 @@ def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
             return Correction(start - struct.calcsize(field), struct.pack(field, n_sound))
         position = start + length + -length % padded_to
     raise UnreadableAudio("is truncated or damaged: its header announces no sound")
-
-
-def _read(file: BinaryIO, position: int, n_bytes: int) -> bytes:
-    file.seek(position)
-    return file.read(n_bytes)
 
 
 def _frame_bytes(name: bytes, order: str, kind: bytes, content: bytes) -> int:
@@ -181,7 +182,7 @@ def _check_au(file: BinaryIO, head: bytes, size: int) -> Correction | None:
     order = ">" if head[:4] == b".snd" else "<"
     start, length, encoding, _, channels = struct.unpack(order + "5I", head[4:24])
     n_there = max(0, size - start)
-    if length and _read(file, start + length, 4) == head[:4]:
+    if length and read_at(file, start + length, 4) == head[:4]:
         raise several("AU")
     n_sound = _believable(length or n_there, n_there, max(1, _AU_BYTES.get(encoding, 1) * channels))
     return None if n_sound == length else Correction(8, struct.pack(order + "I", min(n_sound, 0xFFFFFFFF)))
