@@ -149,7 +149,7 @@ def clip_batches(
         pieces, clips.pieces.n_samples, batch_size=_BATCH_SIZE, shuffle=False, batch_seconds=batch_seconds
     )
     batches = list(buckets)
-    for batch in track(batches, what):
+    for batch in track(batches, what, size=len):
         waveform, lengths = clips.gather(batch)
         if change is not None:
             unchanged = zip(clips.pieces.clip[batch].tolist(), waveform, lengths, strict=True)

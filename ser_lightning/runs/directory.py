@@ -143,11 +143,16 @@ class RunDirectory:
         Raises: UserError where the directory holds a run of another config, or ``cfg.resume`` is given together
             with other overrides or without a run to go on with.
         """
+        planned = self.planned(cfg, overrides)
+        return planned if cfg.resume else self._same_as_before(planned, overrides)
+
+    def planned(self, cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
+        """Return what `agree_on` would if the directory held no other run, and write nothing. Raises: as there."""
         if cfg.resume is None:
             resolved = _resolved(cfg)
             if fault := _fault(OmegaConf.to_container(resolved)):  # type: ignore[arg-type]
                 raise UserError(fault)
-            return self._same_as_before(resolved, overrides)
+            return resolved
         check_resumed_alone(overrides, resume=cfg.resume)
         if not has_content(self.config):
             raise UserError(no_run(self.path))

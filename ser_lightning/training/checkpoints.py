@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.utils import signals
@@ -84,3 +85,13 @@ class StayStopped(Callback):
     ) -> None:
         """Stop where a signal's exception was lost."""
         signals.check()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Let the first process of several end in order after a signal, which the others end by too.
+
+        Lightning looks every five seconds whether one of them has ended, and then kills this one.
+        """
+        launcher = trainer.strategy.launcher
+        if isinstance(exception, KeyboardInterrupt) and isinstance(launcher, _SubprocessScriptLauncher):
+            watched, launcher.procs = launcher.procs, list(launcher.procs)
+            watched.clear()

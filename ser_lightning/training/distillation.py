@@ -106,7 +106,7 @@ def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: Emo
     )
     clips = ClipBatches(data.clips)
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        for rows in track(list(buckets), f"answers of {teacher.record.name}"):
+        for rows in track(list(buckets), f"answers of {teacher.record.name}", size=len):
             batch = Batch(*(tensor.to(module.device) for tensor in clips[rows]))
             logits[rows] = module.logits(batch).float().cpu()
     if not torch.isfinite(logits[pieces]).all():

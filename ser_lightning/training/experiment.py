@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.data.datamodule import EmotionDataModule
@@ -47,7 +46,7 @@ from ser_lightning.training.parts import (
 )
 from ser_lightning.training.resuming import check_same_data, check_same_teacher
 from ser_lightning.training.test_checkpoint import evaluate_best
-from ser_lightning.training.trainer import check_callbacks, check_trainer, make_trainer
+from ser_lightning.training.trainer import check_callbacks, check_trainer, is_first_process, make_trainer
 from ser_lightning.utils.errors import UserError, check, why
 from ser_lightning.utils.files import write_json
 from ser_lightning.utils.malloc import kept_memory
@@ -64,7 +63,7 @@ def train(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str] = ()) -> 
         all but the first of several processes.
     Raises: whatever went wrong, after writing it to result.json; UserError for what a person can mend.
     """
-    if getattr(rank_zero_only, "rank", 0) != 0:  # another process of a distributed training
+    if not is_first_process(run.planned(cfg, overrides).trainer):
         config = run.agree_on(cfg, overrides)
         _train_and_test(config, run)
         return None

@@ -168,7 +168,10 @@ def run_job(cfg: DictConfig) -> float | None:
         _settle_threads(cfg, run)
         with _no_search_for_cycles():
             from ser_lightning.training.experiment import train
+            from ser_lightning.training.trainer import check_directory_is_shared
         _redirect_lightning_log()
+        if cfg.resume is None and not any(text.startswith("hydra.run.dir=") for text in hydra.overrides.hydra):
+            check_directory_is_shared(cfg.trainer)
         return train(cfg, run, HydraConfig.get().overrides.task)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         _log_failure(error, run, went_on=_changed_at(run.last) != began_from)

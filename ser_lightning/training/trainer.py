@@ -8,6 +8,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.plugins.environments import (
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.training.parts import made
@@ -24,9 +30,40 @@ _FILENAME = re.compile(r"(?!\.)(?:[\w=.-]|\{(?:epoch|step)\})+")  # of a checkpo
 
 def make_trainer(config: DictConfig, **options: Any) -> Trainer:
     """Make the trainer of a config; ``options`` are Lightning's, beside those of ``config.trainer``."""
+    if _is_one_process(config.trainer) or os.environ.get("SLURM_NTASKS") == "1":  # of several, it starts the others
+        options["plugins"] = [*options.get("plugins", ()), LightningEnvironment()]
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
     lightnings = OmegaConf.masked_copy(config.trainer, [name for name in config.trainer if name != "threads"])
     return made(lightnings, _partial_=True)(precision=precision, **options)
+
+
+def is_first_process(trainer: DictConfig) -> bool:
+    """Return whether this process is the first of its training, or all of it.
+
+    Lightning takes a rank from whatever launched the process. Where each training is one process, that launched
+    several, as ``srun bash -c 'python train.py data.fold=$SLURM_PROCID'`` does, and each is the first of its own.
+    """
+    if _is_one_process(trainer):
+        setattr(rank_zero_only, "rank", 0)  # noqa: B010  a function, on which Lightning hangs it
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def check_directory_is_shared(trainer: DictConfig) -> None:
+    """Refuse to be one of several processes of a training that were launched together and named no directory.
+
+    Raises: UserError.
+    """
+    if _is_one_process(trainer) or os.environ.get("SLURM_NTASKS") == "1":
+        return
+    if SLURMEnvironment.detect() or TorchElasticEnvironment.detect():
+        raise UserError(
+            "srun and torchrun start every process of a training, and each would name a directory of its own: give "
+            "them one, hydra.run.dir=DIR"
+        )
+
+
+def _is_one_process(trainer: DictConfig) -> bool:
+    return _n_devices(trainer.devices) == 1 and trainer.get("num_nodes") in (None, 1)
 
 
 def check_callbacks(callbacks: Mapping[str, Any]) -> None:

@@ -70,12 +70,12 @@ def progress(what: str, total: int = 0, *, in_bytes: bool = False, lasting: bool
         yield Progress(total, show, console)
 
 
-def track(items: Sequence[T], what: str) -> Iterable[T]:
-    """Go through ``items``, showing how far it has come."""
-    with progress(what, len(items)) as shown:
+def track(items: Sequence[T], what: str, *, size: Callable[[T], int] = lambda item: 1) -> Iterable[T]:
+    """Go through ``items``, showing how far it has come; ``size=len`` counts what batches hold, not batches."""
+    with progress(what, sum(map(size, items))) as shown:
         for item in items:
             yield item
-            shown.advance()
+            shown.advance(size(item))
 
 
 def _plain_lines(what: str, in_bytes: bool) -> Callable[[Progress], None]:

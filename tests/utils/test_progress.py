@@ -29,6 +29,12 @@ def test_items_are_a_line_at_each_quarter(said, n, at):
     assert said() == [f"reading: {done} of {n}" for done in at]
 
 
+def test_of_batches_what_is_in_them_is_counted(said):
+    batches = [[1, 2, 3], [4, 5, 6], [7]]
+    assert list(track(batches, "encoding", size=len)) == batches
+    assert said() == ["encoding: 3 of 7", "encoding: 6 of 7", "encoding: 7 of 7"]
+
+
 def test_bytes_of_parts_count_whatever_order_they_come_in(said):
     with progress("downloading", in_bytes=True) as shown:
         for part, size in (("a", 3_000_000), ("b", None)):

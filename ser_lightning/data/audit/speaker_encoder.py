@@ -147,7 +147,7 @@ def _fill(
     lacking = [audio_hash for audio_hash in row_of if audio_hash not in known]
     lacking.sort(key=lambda audio_hash: clips.manifest[row_of[audio_hash]].n_samples)
     batches = _batches(lacking, [clips.manifest[row_of[audio_hash]].n_samples for audio_hash in lacking])
-    for number, batch in enumerate(track(batches, "speaker embeddings"), 1):
+    for number, batch in enumerate(track(batches, "speaker embeddings", size=len), 1):
         embeddings = encoder.embed(*clips.gather([row_of[audio_hash] for audio_hash in batch]))
         known.update(zip(batch, embeddings, strict=True))
         if number % _BATCHES_A_SAVE == 0 or number == len(batches):

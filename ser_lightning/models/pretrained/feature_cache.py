@@ -128,7 +128,7 @@ class FeatureCache:
         )
         self._check_room(total)
         batches = list(_cut(lacking, lambda batch: batch[0].n_samples * len(batch) > _BATCH_SAMPLES))
-        progress = iter(track(batches, "encoding"))
+        progress = iter(track(batches, "encoding", size=len))
         for part in list(_cut(batches, lambda some: sum(map(self._bytes, some)) > _PART_BYTES)):
             with folder_written_whole(self._folder / f"{len(self._maps):05d}") as partial:
                 self._write(partial, islice(progress, len(part)), encode)
