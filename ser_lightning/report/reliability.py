@@ -25,7 +25,7 @@ from ser_lightning.report.drawing import (
 _COLOURS = (BLUE, ACCENT)
 _SIDE = 3.6
 _RARE = 0.005  # of the clips: a bin of fewer says nothing, and is left out of the curve
-_LEAST_AREA, _AREA = 4.0, 240.0  # of a point, in square points: of no clips, and what all would add
+_AREA = 240.0  # of a point that stands for all clips, in square points
 
 
 @written_as_given()
@@ -75,9 +75,11 @@ def _draw_bins(diagram: Axes, counts: Axes, values: Calibration, name: str, colo
     confidence, accuracy = [each.confidence for each in bins], [each.accuracy for each in bins]
     for x, y in zip(confidence, accuracy, strict=True):  # what it is off by
         diagram.plot([x, x], [x, y], color=colour, linewidth=4, alpha=0.2, solid_capstyle="butt")
-    diagram.plot(confidence, accuracy, color=colour, linewidth=1.6, label=name)
-    areas = [_LEAST_AREA + _AREA * each.n / n_clips for each in bins]  # of few clips, a point is small
-    diagram.scatter(confidence, accuracy, areas, color=colour, zorder=3, clip_on=False)  # whole at 0 and 100 % too
+    diagram.plot(  # points are whole at 0 and 100 %, too
+        confidence, accuracy, color=colour, linewidth=1.6, marker="o", markersize=2, label=name, clip_on=False
+    )
+    areas = [_AREA * each.n / n_clips for each in bins]  # a point that stands for few clips is small
+    diagram.scatter(confidence, accuracy, areas, color=colour, zorder=3, clip_on=False)
     shares = np.zeros(N_BINS)
     for each in values.bins:
         shares[round(each.low * N_BINS)] = each.n / n_clips
