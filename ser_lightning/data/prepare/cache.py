@@ -15,7 +15,7 @@ import logging
 import math
 import os
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -251,8 +251,9 @@ def _described(
 
 
 def _n_missing(corpus: Corpus, scanned: Scan) -> int:
-    n_labelled = sum(bool(file.facts.emotion) for file in scanned.files)
-    return max(0, corpus.n_clips - n_labelled) if corpus.n_clips is not None else 0
+    """Return how many clips there are too few, of each label; too many of another make up for none."""
+    n_found = Counter(file.facts.emotion for file in scanned.files)
+    return sum(max(0, n_clips - n_found[label]) for label, n_clips in corpus.clips_by_label.items() if n_clips)
 
 
 def _padded(rows: Sequence[Utterance], zeros_at_end: Sequence[int]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -232,6 +233,12 @@ def test_oddities_are_warned_of_and_counted(root):
     said = "\n".join(report.lines())
     assert "1001_IEO_SAD_XX" in said
     assert "1001_DFA_ANG_XX = 1001_DFA_SAD_XX" in said
+
+
+def test_too_many_clips_of_one_label_make_up_for_none_of_another(root):
+    counts = dict.fromkeys(CREMAD.labels, 1) | {"sadness": 5}  # there are two of each
+    report = prepare(replace(CREMAD, clips_by_label=counts), root).report
+    assert report.warnings()["missing"] == 3
 
 
 def test_floats_in_the_range_of_integers_are_warned_of(root):
