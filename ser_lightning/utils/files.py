@@ -174,7 +174,7 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
 def other_ending(path: Path) -> str:
     """Say which file of the same name, but for its ending, lies where this one does not; nothing without one."""
     try:
-        names = sorted(each.name for each in path.parent.iterdir() if each.stem == path.stem)
+        names = sorted(each.name for each in path.parent.iterdir() if each.stem == path.stem and each.exists())
     except OSError:
         return ""
     return f", but {names[0]} is there" if names else ""

@@ -18,7 +18,7 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,9 @@ import numpy as np
 from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.checksums import damage, write_checksums
-from ser_lightning.data.prepare.coded import coded_decoder
+from ser_lightning.data.prepare.coded import NEEDS_PACKAGE, coded_decoder
 from ser_lightning.data.prepare.content_digest import content_hashes, digest_of
-from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
+from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK, UnreadableAudio, decode
 from ser_lightning.data.prepare.long_files import refuse_long, refuse_long_files
 from ser_lightning.data.prepare.packed_corpus import PackedCorpus
 from ser_lightning.data.prepare.packing import PackedSound, decode_into, files_to_decode, read_sounds
@@ -78,7 +78,7 @@ def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error", refused_from_s
     Raises: UserError, which lists everything that is wrong at once, and the remedy.
     """
     check_choice("data.", ("error", "exclude"), on_bad=on_bad)
-    contents = content_hashes(scanned, before_reading=lambda: refuse_long_files(corpus, scanned, refused_from_s))
+    scanned, contents = _with_contents(corpus, scanned, refused_from_s)
     folder = _folder(scanned, contents)
     with _written_once(folder) as partial:
         if partial is not None:
@@ -94,7 +94,12 @@ def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error", refused_from_s
             _refuse_changed(scanned)
             write_checksums(partial)
     remove_parts(folder)
-    manifest, report, starts = _described(corpus, scanned, contents, read_sounds(folder))
+    sounds = read_sounds(folder)
+    if coded_decoder() and any(NEEDS_PACKAGE in sound.reason for _, sound in sounds.values()):  # it is there since
+        with _locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        return pack(corpus, scanned, on_bad=on_bad, refused_from_s=refused_from_s)
+    manifest, report, starts = _described(corpus, scanned, contents, sounds)
     if report.bad and on_bad == "error":
         raise UserError(report.complaint(bad_list(corpus)))
     refuse_long(corpus, [(row.id, row.duration_s) for row in manifest], refused_from_s)
@@ -107,11 +112,36 @@ def pack_part(corpus: Corpus, scanned: Scan, number: int, n_parts: int, *, refus
     Any order will do, and several at a time; nothing is done where it is there already, or the whole corpus is.
     Raises: UserError for clips longer than ``refused_from_s``; of unusable files, `pack` tells.
     """
-    contents = content_hashes(scanned, before_reading=lambda: refuse_long_files(corpus, scanned, refused_from_s))
+    scanned, contents = _with_contents(corpus, scanned, refused_from_s)
     folder = _folder(scanned, contents)
     if not folder.is_dir():
         _part(scanned, contents, folder, number, n_parts)
     return len(stretch(files_to_decode(scanned, contents), number, n_parts))
+
+
+def _with_contents(corpus: Corpus, scanned: Scan, refused_from_s: float) -> tuple[Scan, dict[str, str]]:
+    """Return the scan with what cannot be read among the bad files, and the hash of each other file's contents.
+
+    What can be read is decided anew at every start: a share may be back, or permission given.
+    """
+    contents = content_hashes(scanned, before_reading=lambda: refuse_long_files(corpus, scanned, refused_from_s))
+    files, bad = [], list(scanned.bad)
+    for file in scanned.files:
+        paths = (file.path, *file.copies)
+        readable = [path for path in paths if path in contents]
+        bad += [_unread(scanned.folder, path, file.line) for path in paths if path not in contents]
+        if readable:
+            files.append(replace(file, path=readable[0], copies=tuple(readable[1:])))
+    return replace(scanned, files=tuple(files), bad=tuple(bad)), contents
+
+
+def _unread(folder: Path, path: str, line: int) -> BadFile:
+    """Say why a file cannot be read. Raises: UserError where it can be by now."""
+    try:
+        decode(folder / path)
+    except UnreadableAudio as error:
+        return BadFile(path=path, reason=str(error), line=line)
+    raise UserError(f"{path} of {folder} could not be read a moment ago, and can be now: start again")
 
 
 def _part(scanned: Scan, contents: Mapping[str, str], folder: Path, number: int, n_parts: int) -> Path:

@@ -19,6 +19,7 @@ import numpy as np
 
 from ser_lightning.data.prepare.truncation import UnreadableAudio
 
+NEEDS_PACKAGE = "needs one more package"
 _AU_HEADER = struct.Struct(">4s5I")  # name, where the samples begin, their length, encoding, rate, channels
 
 
@@ -72,7 +73,7 @@ class CodedStream:
                 self.samplerate, self.channels, self._frames = _by_ffmpeg(self._stack, program, path, form)
             else:
                 raise UnreadableAudio(
-                    f"is {form.name}, which needs one more package: pip install -c constraints.txt -e '.[av]' "
+                    f"is {form.name}, which {NEEDS_PACKAGE}: pip install -c constraints.txt -e '.[av]' "
                     "(or convert it to WAV or FLAC)"
                 )
         except BaseException:

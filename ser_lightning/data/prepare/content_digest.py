@@ -2,16 +2,18 @@
 
 The hashes are kept under what the file system says of the files: where they lie, inodes, sizes, times of
 modification and of change. Where any of that is new (a copy, a moved folder, a file system or a container that has
-other inodes at every start), the files are read once more. What a list says of them plays no part.
+other inodes at every start), the files are read once more. What a list says of them plays no part. A file that
+could not be read has no hash, and is tried again at every start.
 """
 
 import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from ser_lightning.data.prepare.scan import Scan
@@ -19,17 +21,22 @@ from ser_lightning.utils.cores import usable_cores
 from ser_lightning.utils.files import alone, cache_root, written_whole
 
 _DIGITS = 16  # of a digest, hexadecimal
+_BYTES = 16  # of a file's hash
+_HASH = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")  # nothing else in the cache is taken for one
 
 log = logging.getLogger(__name__)
 
 
 def content_hashes(scanned: Scan, *, before_reading: Callable[[], None]) -> dict[str, str]:
-    """Return the hash of the contents of every file that was found, by its path in ``scanned.states``.
+    """Return the hash of the contents of every file that can be read, by its path in ``scanned.states``.
 
     ``before_reading`` is called where they are not kept, and all files are going to be read.
     """
-    base = str(scanned.folder.resolve())
-    lies_at = {path: os.path.normpath(os.path.join(base, path)) for path in scanned.states}  # however it is spelt
+    real_folder = cache(lambda folder: os.path.realpath(scanned.folder / folder))
+    lies_at = {}  # however it is spelt, and whatever links it goes through
+    for path in scanned.states:
+        folder, name = os.path.split(path)
+        lies_at[path] = os.path.join(real_folder(folder), name)
     states = {lies_at[path]: state for path, state in scanned.states.items()}
     places = sorted(states)
     file = cache_root() / "digests" / digest_of((place, states[place]) for place in places)
@@ -48,8 +55,8 @@ def content_hashes(scanned: Scan, *, before_reading: Callable[[], None]) -> dict
                         json.dump(hashes, written)
         except OSError:  # a cache that can be read and not written
             hashes = _contents(scanned.folder, places)
-    by_place = dict(zip(places, hashes, strict=True))
-    return {path: by_place[place] for path, place in lies_at.items()}
+    by_place = {place: known or _hash_file(Path(place)) for place, known in zip(places, hashes, strict=True)}
+    return {path: content for path, place in lies_at.items() if (content := by_place[place])}
 
 
 def digest_of(facts: Iterable[object]) -> str:
@@ -57,26 +64,29 @@ def digest_of(facts: Iterable[object]) -> str:
     return hashlib.sha256("\n".join(map(repr, facts)).encode(errors="surrogateescape")).hexdigest()[:_DIGITS]
 
 
-def _read(file: Path, n_files: int) -> list[str] | None:
-    """None where it is not there, or lost its text when the machine went down."""
+def _read(file: Path, n_files: int) -> list[str | None] | None:
+    """None where it is not there, or lost its text when the machine went down; so each that could not be read."""
     try:
         hashes = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return hashes if isinstance(hashes, list) and len(hashes) == n_files else None
+    if not isinstance(hashes, list) or len(hashes) != n_files:
+        return None
+    return [each if isinstance(each, str) and _HASH.fullmatch(each) else None for each in hashes]
 
 
-def _contents(folder: Path, places: list[str]) -> list[str]:
+def _contents(folder: Path, places: list[str]) -> list[str | None]:
     log.info("reading %d files of %s to compare their contents with what is in the cache", len(places), folder)
     with ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(_hash_file, map(Path, places)))
 
 
-def _hash_file(path: Path) -> str:
-    if not path.is_file():  # a pipe would be waited for, a device read without end; decoding will name it
-        return "no file"
+def _hash_file(path: Path) -> str | None:
+    """Return the hash of a file's contents; None where it cannot be read, which decoding gives the reason for."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()
-    except OSError as error:  # decoding will name it
-        return type(error).__name__
+        if path.is_file():  # a pipe would be waited for, a device read without end
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=_BYTES)).hexdigest()
+    except OSError:
+        pass
+    return None

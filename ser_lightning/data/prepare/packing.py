@@ -13,7 +13,9 @@ import numpy as np
 
 from ser_lightning.data.prepare.decoding import Sound, Source, UnreadableAudio, decode, decode_blocks, peak
 from ser_lightning.data.prepare.scan import Scan, SourceFile
+from ser_lightning.data.prepare.truncation import InaccessibleAudio
 from ser_lightning.utils.cores import usable_cores
+from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.progress import track
 
 _IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
@@ -43,8 +45,11 @@ def files_to_decode(scanned: Scan, contents: Mapping[str, str]) -> list[SourceFi
 
 
 def decode_into(partial: Path, folder: Path, files: Sequence[SourceFile], contents: Mapping[str, str]) -> None:
-    """Decode files below ``folder`` one after another into ``partial``."""
-    rows = []
+    """Decode files below ``folder`` one after another into ``partial``.
+
+    Raises: UserError for files that cannot be read any more: what is kept of a file holds for its contents.
+    """
+    rows, inaccessible = [], {}
     with (partial / "samples.i16").open("wb") as samples:
         for file, sound in zip(files, _decode_all(folder, files), strict=True):
             writer = _Writer(samples)
@@ -52,8 +57,16 @@ def decode_into(partial: Path, folder: Path, files: Sequence[SourceFile], conten
                 source = decode_blocks(sound, writer.write) if isinstance(sound, Path) else writer.write_all(sound)
                 rows.append(writer.row(contents[file.path], source))
             except UnreadableAudio as error:
+                if isinstance(error, InaccessibleAudio):
+                    inaccessible[file.path] = error
                 writer.take_back()
                 rows.append(PackedSound(content=contents[file.path], reason=str(error)))
+    if inaccessible:
+        reason = next(iter(inaccessible.values()))
+        raise UserError(
+            f"{some(list(inaccessible))} of {folder} could be read at first, and then not ({reason}): "
+            "start again when nothing is in the way"
+        )
     with (partial / "sounds.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as table:
         columns = [field.name for field in fields(PackedSound)]
         lines = csv.DictWriter(table, columns)

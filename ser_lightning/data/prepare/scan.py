@@ -210,7 +210,10 @@ def walk(
             if _hidden(name) or os.path.splitext(name)[1].lower() in _NO_AUDIO:
                 others.append(prefix + name)
             else:
-                yield prefix + name, _stat(os.path.join(here, name))
+                try:
+                    yield prefix + name, _stat(os.path.join(here, name))
+                except OSError as error:  # of a folder that can be listed and not entered
+                    bad.append(BadFile(path=prefix + name, reason=f"cannot be opened ({error.strerror})"))
 
 
 def _can_be_written(name: str) -> bool:

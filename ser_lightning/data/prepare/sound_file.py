@@ -17,7 +17,12 @@ import soundfile
 from ser_lightning.data.prepare import mp3, truncation
 from ser_lightning.data.prepare.coded import CodedStream, coded_format
 from ser_lightning.data.prepare.coded_truncation import refuse_cut
-from ser_lightning.data.prepare.truncation import Correction, UnreadableAudio, check_container
+from ser_lightning.data.prepare.truncation import (
+    Correction,
+    InaccessibleAudio,
+    UnreadableAudio,
+    check_container,
+)
 
 _MPEG_FRAME = 1152  # samples, the most that a frame has: nothing less can be missing
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, for a FLAC written to a pipe
@@ -61,9 +66,9 @@ def opened(path: Path) -> Iterator[Stream]:
                 yield stream
     except FileNotFoundError as error:
         link = f"is a link to {os.readlink(path)}, which " if path.is_symlink() else ""
-        raise UnreadableAudio(f"{link}is not there") from error
+        raise InaccessibleAudio(f"{link}is not there") from error
     except OSError as error:
-        raise UnreadableAudio(f"cannot be opened ({error.strerror or error})") from error
+        raise InaccessibleAudio(f"cannot be opened ({error.strerror or error})") from error
     except soundfile.SoundFileError as error:
         raise UnreadableAudio(f"cannot be decoded ({_short(error)})") from error
 

@@ -17,6 +17,10 @@ class UnreadableAudio(ValueError):
     """A file that cannot be taken for the sound it should hold; the message says why."""
 
 
+class InaccessibleAudio(UnreadableAudio):
+    """A file that the system does not let be read: it may be another time, and nothing is known of its contents."""
+
+
 def several(kind: str) -> UnreadableAudio:
     """Return the error for files that were put together."""
     return UnreadableAudio(f"holds several {kind} streams, of which only the first would be read")

@@ -1,5 +1,6 @@
 """Preparation: once, whole, honest about what it found."""
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -18,7 +19,8 @@ from ser_lightning.data.corpora import load_corpus
 from ser_lightning.data.prepare import cache, content_digest, packing, resampling
 from ser_lightning.data.prepare.cache import prepare
 from ser_lightning.data.prepare.checksums import damage, write_checksums
-from ser_lightning.data.prepare.decoding import decode
+from ser_lightning.data.prepare.coded import NEEDS_PACKAGE
+from ser_lightning.data.prepare.decoding import UnreadableAudio, decode
 from ser_lightning.data.prepare.preparation_report import SQUARE_WAVES
 from ser_lightning.data.user_csv import read_csv_corpus
 from ser_lightning.utils.errors import UserError
@@ -121,6 +123,90 @@ def test_what_changes_while_it_is_read_is_not_packed(root, monkeypatch):
         patch.setattr(packing, "decode", decode_slowly)
         with pytest.raises(UserError, match=r"1001_DFA_ANG_XX\.wav of .* changed while the corpus was read"):
             prepare(CREMAD, root)
+    assert len(prepare(CREMAD, root).manifest) == 12
+
+
+def test_what_could_not_be_read_has_no_contents_and_is_read_another_time(root, monkeypatch):
+    def not_permitted(path):
+        raise UnreadableAudio("cannot be opened (Permission denied)")
+
+    hash_file, other = content_digest._hash_file, root.parent / "other"
+    make_cremad(other, speakers=("1001",))
+    make_clip(other / "AudioWAV" / "1001_DFA_ANG_XX.wav", seed=99)
+    for place in (root, other):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                content_digest, "_hash_file", lambda path: None if "ANG" in path.name else hash_file(path)
+            )
+            with pytest.raises(UserError, match=r"1001_DFA_ANG_XX\.wav of .* could not be read a moment ago"):
+                prepare(CREMAD, place, on_bad="exclude")
+            patch.setattr(cache, "decode", not_permitted)
+            assert len(prepare(CREMAD, place, on_bad="exclude").manifest) == 10
+        packed = prepare(CREMAD, place)
+        assert len(packed.manifest) == len({row.audio_hash for row in packed.manifest}) == 12
+
+
+def test_what_is_away_while_it_is_decoded_is_no_fault_of_the_file(root, monkeypatch):
+    clip = root / "AudioWAV" / "1001_DFA_ANG_XX.wav"
+
+    def decode_without(path):
+        away = clip.rename(root / "away")
+        try:
+            return decode(path)
+        finally:
+            away.rename(clip)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "decode", decode_without)
+        patch.setattr(packing, "usable_cores", lambda: 1)
+        with pytest.raises(
+            UserError, match=r"ANG_XX\.wav .* could be read at first, and then not \(is not there\)"
+        ):
+            prepare(CREMAD, root)
+    assert len(prepare(CREMAD, root).manifest) == 12
+
+
+@pytest.mark.parametrize("spoilt", [None, "no file", 3])
+def test_nothing_else_is_taken_for_a_hash(root, spoilt):
+    folder = prepare(CREMAD, root).folder
+    (digest,) = (path for path in (cache.cache_root() / "digests").iterdir() if path.suffix != ".lock")
+    digest.write_text(json.dumps([spoilt] * 12))
+    assert prepare(CREMAD, root).folder == folder
+
+
+def test_a_path_through_a_link_is_that_of_the_file_that_it_leads_to(tmp_path, monkeypatch):
+    monkeypatch.setenv("SER_CACHE", str(tmp_path / "cache"))
+    for place, first_seed in (("store/wav", 0), ("project/wav", 10)):
+        (tmp_path / place).mkdir(parents=True)
+        for number in range(2):
+            make_clip(tmp_path / place / f"a_b_ANG_{number}.wav", seed=first_seed + number)
+    (tmp_path / "store" / "v2").mkdir()
+    (tmp_path / "project" / "current").symlink_to("../store/v2")
+    for folder in ("current/../wav", "wav"):
+        listed = tmp_path / "project" / "list.csv"
+        listed.write_text(
+            "path,emotion,speaker\n" + "".join(f"{folder}/a_b_ANG_{n}.wav,e{n},s{n}\n" for n in range(2))
+        )
+        packed = prepare(read_csv_corpus(listed), None)
+        for row, clip in enumerate(packed.manifest):
+            assert np.array_equal(packed.gather([row])[0][0], decode(listed.parent / clip.path).samples)
+
+
+def test_a_package_that_is_installed_later_is_tried_whatever_a_file_is_called(root, monkeypatch):
+    without = UnreadableAudio(f"is AMR, which {NEEDS_PACKAGE}: pip install")
+
+    def decode_without(path):
+        if "ANG" in path.name:
+            raise without
+        return decode(path)
+
+    monkeypatch.setattr(cache, "coded_decoder", lambda: "")
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "decode", decode_without)
+        for _ in range(2):
+            with pytest.raises(UserError, match=NEEDS_PACKAGE):
+                prepare(CREMAD, root)
+    monkeypatch.setattr(cache, "coded_decoder", lambda: "av")
     assert len(prepare(CREMAD, root).manifest) == 12
 
 
