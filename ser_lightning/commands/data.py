@@ -82,7 +82,7 @@ def prepare(name: str, overrides: tuple[str, ...], root: str | None, shard: str 
         click.echo(f"part {number} of {n_parts} ready, {counted(n_files, 'file')}: `ser data prepare` joins them")
         return
     clips, _ = _unsplit(config)
-    n_speakers = len(set(clips.manifest.column("speaker")))
+    n_speakers = len({clip.speaker for clip in clips.manifest if clip.speaker_is_known})
     for report in clips.reports:
         for line in report.lines():
             click.echo(line, err=True)

@@ -90,6 +90,8 @@ def evaluate(
     started = time.perf_counter()
     saved = read_checkpoint(checkpoint)
     test = choose_test(saved, overrides, all_clips=all_clips, trust=trust)
+    if with_robustness and test.clips.pieces.several:
+        raise UserError("--robustness changes whole clips, and data.on_long=split cuts them: add data.on_long=crop")
     record = TrainingRecord.from_stamp(saved.stamp)
     leakage = None
     if record is not None:

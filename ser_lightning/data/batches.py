@@ -94,7 +94,7 @@ class LengthBuckets(Sampler[list[int]]):
         self._rank = rank
         self._n_ranks = n_ranks
         self._epoch = 0
-        if n_ranks > 1 and len(rows) and not len(self):
+        if n_ranks > 1 and len(rows) and (len(rows) < n_ranks or not len(self)):  # in all processes, or they wait
             few = f"{counted(rows, 'clip')} are too few for {n_ranks} processes"
             raise UserError(f"{few}: lower trainer.devices or data.batch_size")
 
@@ -141,7 +141,7 @@ class LengthBuckets(Sampler[list[int]]):
 def clip_batches(
     clips: LabelledClips, pieces: Sequence[int], *, what: str, change: Change | None, batch_seconds: float | None
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Return pieces of clips, their waveforms (B, T) int16 and lengths (B,), batch by batch.
+    """Yield pieces of clips, their waveforms (B, T) int16 and lengths (B,), batch by batch.
 
     ``change`` is made to every waveform; ``what`` names the work for the progress bar.
     """

@@ -304,8 +304,14 @@ class LabelledClips:
         if part is None or part.votes is None:
             return None
         votes = part.votes
-        table = votes.on(self.labels, [part.packed.manifest[row].id for row in self._row[rows]])
-        scores = annotator_scores(table, self.reference[rows], self.labels, counted=votes.counted)
+        ids = [part.packed.manifest[row].id for row in self._row[rows]]
+        scores = annotator_scores(
+            votes.on(self.labels, ids),
+            self.reference[rows],
+            self.labels,
+            counted=votes.counted,
+            majority=votes.majority_on(self.labels, ids),
+        )
         if scores is None:
             return None
         known: dict[str, Any] = {"source": votes.source}

@@ -44,11 +44,21 @@ class Votes:
 
     def on(self, labels: Sequence[str], ids: Sequence[str]) -> np.ndarray:
         """Return (N, K + 1) votes: for each of these labels, and last for anything else."""
-        table = self.table(ids)
-        found = np.zeros((len(table), len(labels) + 1))
+        return self._on_labels(self.table(ids), labels)
+
+    def majority_on(self, labels: Sequence[str], ids: Sequence[str]) -> np.ndarray:
+        """Return (N, K + 1): what most chose, 1, shared out where choices tie, in the order of `on`.
+
+        What is no label is several choices still: three votes on one and three on another are no majority of six.
+        """
+        most = _most_voted(self.table(ids)).astype(np.float64)
+        return self._on_labels(most / most.sum(axis=1, keepdims=True).clip(min=1), labels)
+
+    def _on_labels(self, table: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        joined = np.zeros((len(table), len(labels) + 1))
         for column, name in enumerate(self.labels):
-            found[:, labels.index(name) if name in labels else -1] += table[:, column]
-        return found
+            joined[:, labels.index(name) if name in labels else -1] += table[:, column]
+        return joined
 
     def renamed(self, joint_labels: Sequence[str | None]) -> "Votes":
         """Return votes on joint labels, one for each of ``labels``; dropped ones (None) stay apart."""
@@ -116,27 +126,37 @@ def _number(text: str) -> float | None:
 
 def winners(table: np.ndarray) -> np.ndarray:
     """Return the choice with most of (N, V) votes, (N,) int64; -1 for a tie, and where nobody voted."""
-    most = table.max(axis=1, keepdims=True)
-    alone = (np.isclose(table, most).sum(axis=1) == 1) & (most[:, 0] > 0)
-    return np.where(alone, table.argmax(axis=1), -1)
+    return np.where(_most_voted(table).sum(axis=1) == 1, table.argmax(axis=1), -1)
+
+
+def _most_voted(table: np.ndarray) -> np.ndarray:
+    """Return which choices have most of (N, V) votes, (N, V) bool: several in a tie, none where nobody voted."""
+    return np.isclose(table, table.max(axis=1, keepdims=True)) & (table > 0)
 
 
 def annotator_scores(
-    table: np.ndarray, labels: np.ndarray, names: Sequence[str], *, counted: bool
+    table: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    *,
+    counted: bool,
+    majority: np.ndarray | None = None,
 ) -> Annotators | None:
     """Return how often annotators give the label, one at a time where votes were counted, and by their majority.
 
-    ``table`` (N, K + 1) votes, the last for anything that is no label, ``labels`` (N,) classes. A tied majority is
-    shared out among those who tie.
+    ``table`` (N, K + 1) votes, the last for anything that is no label, ``labels`` (N,) classes. ``majority``
+    (N, K + 1) is what most chose, as `Votes.majority_on`; without it, that in ``table``.
     """
     voted = table.sum(axis=1) > 0
-    table, labels = table[voted], labels[voted]
-    if not len(table):
+    if not voted.any():
         return None
-    best = (table == table.max(axis=1, keepdims=True)).astype(np.float64)
+    if majority is None:
+        most = _most_voted(table).astype(np.float64)
+        majority = most / most.sum(axis=1, keepdims=True).clip(min=1)
+    table, majority, labels = table[voted], majority[voted], labels[voted]
     return Annotators(
         single=_agreement(table, labels, names) if counted else None,
-        majority=_agreement(best / best.sum(axis=1, keepdims=True), labels, names),
+        majority=_agreement(majority, labels, names),
         n_clips=len(table),
     )
 

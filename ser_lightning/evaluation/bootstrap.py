@@ -60,6 +60,6 @@ def _times_drawn(drawn: NDArray[np.int64]) -> Floats:
 def _between_percentiles(value: float, drawn: Floats) -> Estimate:
     known = drawn[np.isfinite(drawn)]
     if not known.size:
-        return Estimate(value, value, value)
+        return Estimate(value, math.nan, math.nan)
     low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
     return Estimate(value, low, high)

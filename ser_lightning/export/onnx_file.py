@@ -19,7 +19,7 @@ from ser_lightning.export.frontend import LogMelByConvolution
 from ser_lightning.export.onnx_ops import OPSET, TRANSLATIONS
 from ser_lightning.inference.recognizer import EmotionRecognizer
 from ser_lightning.models.frontend import LogMel
-from ser_lightning.models.nets.network import Network
+from ser_lightning.models.nets.network import hook
 from ser_lightning.models.raw_waveform import RawWaveform
 from ser_lightning.utils.errors import UserError, first_line
 
@@ -107,7 +107,7 @@ def output_name(model: EmotionRecognizer) -> str:
 def metadata(model: EmotionRecognizer) -> dict[str, str]:
     """Return what the file says of itself."""
     predicts = {key: json.dumps(value, ensure_ascii=False) for key, value in model.task.entry().items()}
-    about = model.net.description() if isinstance(model.net, Network) else {}
+    about = hook(model.net, "description")()
     return {
         **predicts,
         "sample_rate_hz": str(model.sample_rate_hz),

@@ -38,12 +38,19 @@ def check(content: bytes, model: EmotionRecognizer) -> Check:
 
     Raises: UserError where they differ by more than `TOLERANCE`, or onnxruntime cannot run it.
     """
+    batches = [
+        probes(seconds, model.sample_rate_hz, padding_s=_PADDING_S if len(seconds) > 1 else 0.0)
+        for seconds in _BATCHES_S
+    ]
+    expected = [_answer(model, *batch) for batch in batches]  # (B, K) each
     try:
         session = open_session(content)
-        differences = [_difference(session, model, seconds) for seconds in _BATCHES_S]
+        answers = [_run(session, *batch) for batch in batches]
     except Exception as error:
         raise UserError(f"onnxruntime cannot run what {model.name} was exported to: {first_line(error)}") from error
-    difference = float(np.max(differences))
+    unit = model.task.unit(model.readout)
+    differences = [((own - other).abs() / unit).max() for own, other in zip(answers, expected, strict=True)]
+    difference = float(torch.stack(differences).max())
     what = "probabilities" if model.labels else "values"
     if not difference <= TOLERANCE:  # nor NaN
         raise UserError(
@@ -51,11 +58,10 @@ def check(content: bytes, model: EmotionRecognizer) -> Check:
             f"and {TOLERANCE:g} is allowed"
         )
     waveform, lengths = probes((CLIP_S,), model.sample_rate_hz)
-    given = {"waveform": waveform.numpy(), "lengths": lengths.numpy()}
     return Check(
         difference=difference,
         n_clips=sum(map(len, _BATCHES_S)),
-        onnxruntime_ms=_milliseconds(lambda: session.run(None, given)),
+        onnxruntime_ms=_milliseconds(lambda: _run(session, waveform, lengths)),
         pytorch_ms=_milliseconds(lambda: _answer(model, waveform, lengths)),
     )
 
@@ -84,11 +90,9 @@ def probes(seconds: Sequence[float], sample_rate_hz: int, *, padding_s: float = 
     return torch.from_numpy(waveform.clip(-1, 1)), torch.tensor(lengths)
 
 
-def _difference(session: Any, model: EmotionRecognizer, seconds: Sequence[float]) -> float:
-    waveform, lengths = probes(seconds, model.sample_rate_hz, padding_s=_PADDING_S if len(seconds) > 1 else 0.0)
-    (answers,) = session.run(None, {"waveform": waveform.numpy(), "lengths": lengths.numpy()})  # (B, K)
-    difference = torch.from_numpy(answers) - _answer(model, waveform, lengths)
-    return float((difference.abs() / model.task.unit(model.readout)).max())
+def _run(session: Any, waveform: Tensor, lengths: Tensor) -> Tensor:
+    (answers,) = session.run(None, {"waveform": waveform.numpy(), "lengths": lengths.numpy()})
+    return torch.from_numpy(answers)  # (B, K)
 
 
 @torch.inference_mode()

@@ -126,7 +126,7 @@ class TimeStretch(nn.Module):
         n_frames = max(1, round(features.shape[-1] * (low + (high - low) * position)))
         stretched = functional.interpolate(features, size=n_frames, mode="linear")
         frames = (frames * n_frames / features.shape[-1]).round().long().clamp(1, n_frames)
-        return stretched, frames
+        return clear_padding(stretched, frames), frames
 
 
 class MelShift(nn.Module):

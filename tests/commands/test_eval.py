@@ -97,6 +97,13 @@ def test_conditions_and_subgroups_are_evaluated_too(trained, tmp_path):
     assert result_of(tmp_path / "again")["robustness"] == result["robustness"]
 
 
+def test_conditions_are_of_whole_clips(trained, tmp_path):
+    cut = ("data.on_long=split", "data.max_clip_seconds=0.5")
+    code, _, errors = ser("eval", trained.path, *cut, "--robustness", "--to", tmp_path / "to")
+    assert code == 1 and "data.on_long=split cuts them: add data.on_long=crop" in errors
+    assert not (tmp_path / "to").exists()
+
+
 @pytest.mark.parametrize(("fold", "how"), [(1, "was selected on"), (2, "was trained on")])
 def test_training_speakers_are_refused(trained, tmp_path, fold, how):
     code, _, errors = ser("eval", trained.path, f"data.fold={fold}", "--to", tmp_path / "seen")

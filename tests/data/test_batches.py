@@ -54,6 +54,12 @@ def test_batches_are_as_long_as_chance_has_it_where_none_are_sorted():
     assert sorted(row for batch in buckets(pool_batches=1) for row in batch) == sorted(ROWS)
 
 
+@pytest.mark.parametrize("rank", range(4))
+def test_fewer_clips_than_processes_are_refused_in_all_of_them(rank):
+    with pytest.raises(UserError, match="3 clips are too few for 4 processes"):
+        LengthBuckets(range(3), LENGTHS, batch_size=32, shuffle=False, rank=rank, n_ranks=4)
+
+
 @pytest.mark.parametrize(("n_clips", "shuffle"), [(200, True), (7, False)])
 def test_more_processes_than_batches_are_refused(n_clips, shuffle):
     with pytest.raises(UserError, match=f"{n_clips} clips are too few for 8 processes: lower trainer.devices"):

@@ -107,6 +107,14 @@ def test_people_are_judged_by_votes():
     assert annotator_scores(table, np.array([0, 1, 0]), NAMES, counted=False).single is None
 
 
+def test_choices_that_are_no_labels_are_no_majority_together():
+    votes = Votes(labels=("anger", "x", "y", "fear"), by_clip={"a": (4, 3, 3, 0)}, counted=True, source="s")
+    table, majority = (of(NAMES[:2], ["a"]) for of in (votes.on, votes.majority_on))
+    assert table.tolist()[0][-1] == 6 and majority.tolist() == [[1, 0, 0]]
+    scores = annotator_scores(table, np.array([0]), NAMES[:2], counted=True, majority=majority)
+    assert (scores.single.accuracy, scores.majority.accuracy) == (pytest.approx(0.4), 1)
+
+
 @pytest.fixture
 def voted(cremad_root, tmp_path):
     """Votes in the form of CREMA-D's own table: most hear what is meant, fear is tied with anger."""

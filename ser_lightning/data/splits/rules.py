@@ -281,4 +281,6 @@ def _speakers(item: str) -> list[str]:
     prefix, first, last = match.groups()
     if len(last) > 9 or int(last) - int(first) > _MOST_SPEAKERS:
         raise UserError(f"{item} are more speakers than a split can name: {_MOST_SPEAKERS:,} are the most")
+    if int(last) < int(first):
+        raise UserError(f"{item} runs backwards: write the smaller number first")
     return [f"{prefix}{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]

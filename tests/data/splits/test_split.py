@@ -68,6 +68,8 @@ def test_evar_is_the_benchmarks_partition():
 def test_a_speaker_in_two_parts_is_named():
     with pytest.raises(UserError, match="speaker 1002 is in two parts of a split"):
         SpeakerParts(test=["1001-1003"], val=[1002])
+    with pytest.raises(UserError, match="1018-1001 runs backwards: write the smaller number first"):
+        SpeakerParts(test=["1018-1001"], val=[1019])
 
 
 def test_the_hash_is_of_the_split_and_nothing_else():
