@@ -1,6 +1,6 @@
 """What an evaluation gives, as typed values. K: labels or targets."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -49,20 +49,23 @@ class Part(Record):
     n_clips: Count
     n_speakers: Count
 
+    _headline: ClassVar[str]  # the field that models are ranked by
+    _by_output: ClassVar[str]  # the one with a score for each label or target
+
     @property
     def headline(self) -> float | None:
         """Return the score that models are ranked by; None where it is not defined."""
-        raise NotImplementedError
+        return getattr(self, self._headline)
 
     @property
     def headline_interval(self) -> list[float] | None:
         """Return its interval."""
-        raise NotImplementedError
+        return getattr(self, f"{self._headline}_interval")
 
     @property
     def by_output(self) -> dict[str, float | None]:
         """Return the score of each label or target; None where it is not defined."""
-        raise NotImplementedError
+        return dict(getattr(self, self._by_output))
 
     @property
     def chance(self) -> float:
@@ -82,30 +85,13 @@ class PartScores(Part):
     accuracy_interval: Interval | None
     recall: dict[str, Share | None]
 
-    @property
-    def headline(self) -> float:
-        """Return the UAR."""
-        return self.uar
-
-    @property
-    def headline_interval(self) -> list[float] | None:
-        """Return its interval."""
-        return self.uar_interval
-
-    @property
-    def by_output(self) -> dict[str, float | None]:
-        """Return the recall of each label."""
-        return dict(self.recall)
+    _headline: ClassVar[str] = "uar"
+    _by_output: ClassVar[str] = "recall"
 
     @property
     def chance(self) -> float:
-        """Return what guessing gets."""
-        return 1 / self.n_labels
-
-    @property
-    def n_labels(self) -> int:
-        """Return the number of labels that the UAR is the mean of."""
-        return sum(share is not None for share in self.recall.values())
+        """Return what guessing gets, of as many labels as there are clips of."""
+        return 1 / sum(share is not None for share in self.recall.values())
 
 
 class RegressionPartScores(Part):
@@ -119,20 +105,8 @@ class RegressionPartScores(Part):
     rmse: float | None
     targets: dict[str, Correlation | None]
 
-    @property
-    def headline(self) -> float | None:
-        """Return the mean CCC."""
-        return self.ccc
-
-    @property
-    def headline_interval(self) -> list[float] | None:
-        """Return its interval."""
-        return self.ccc_interval
-
-    @property
-    def by_output(self) -> dict[str, float | None]:
-        """Return the CCC of each target."""
-        return dict(self.targets)
+    _headline: ClassVar[str] = "ccc"
+    _by_output: ClassVar[str] = "targets"
 
     @property
     def chance(self) -> float:

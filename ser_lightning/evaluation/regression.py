@@ -64,14 +64,13 @@ def group_metrics(sums: NDArray) -> Floats:
     return known_mean(np.moveaxis(np.concatenate([means, by_target[..., 0]], axis=-1), 1, -1))
 
 
-def regression_scores(sums: NDArray, targets: Sequence[str], *, loss: float | None = None) -> RegressionScores:
+def regression_scores(sums: NDArray, targets: Sequence[str]) -> RegressionScores:
     """Return the scores of sums (K, N_SUMS). Raises: ValueError for no clip."""
     if not sums.size or sums[0, 0] < 1:
         raise ValueError("no clips to score")
     table = target_metrics(sums)  # (K, 4)
     return RegressionScores(
         **dict(zip(METRICS, map(known, known_mean(table.T).tolist()), strict=True)),
-        loss=loss,
         targets={
             name: TargetScores(**dict(zip(METRICS, map(known, row), strict=True)))
             for name, row in zip(targets, table.tolist(), strict=True)

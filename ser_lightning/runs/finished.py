@@ -63,7 +63,12 @@ def read_run(run: RunDirectory, result: Result | Failure | None = None) -> Finis
 
     Raises: ValueError or OSError, of which `why_not` says why the run cannot be used.
     """
-    result = _finished(_read_record(run) if result is None else result)
+    if result is None:
+        if not has_content(run.result):
+            raise ValueError("there is no result.json: it is still going, or was killed")
+        result = read_record(run.result)
+    if isinstance(result, Failure):
+        raise ValueError(result.reason or "no reason recorded")
     config = with_current_names(read_settings(run.path / result.config))
     if cuts := _cuts(config, result):
         raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
@@ -84,30 +89,14 @@ def read_run(run: RunDirectory, result: Result | Failure | None = None) -> Finis
     )
 
 
-def _read_record(run: RunDirectory) -> Result | Failure:
-    if not has_content(run.result):
-        raise ValueError("there is no result.json: it is still going, or was killed")
-    return read_record(run.result)
-
-
-def _finished(result: Result | Failure) -> Result:
-    if isinstance(result, Failure):
-        raise ValueError(result.reason or "no reason recorded")
-    return result
-
-
 def _cuts(config: Mapping[str, Any], result: Result) -> list[str]:
     """Return what kept a run from training, validating or testing on all clips of its split."""
     asked = config.get("trainer") or {}
     given = {name: asked[name] for name in _CUTS if asked.get(name)}
-    cuts = [f"trainer.{name}={value}" for name, value in given.items() if not _is_everything(value)]
+    # 1.0 is all batches, and 1 is one of them
+    cuts = [f"trainer.{name}={value}" for name, value in given.items() if value != 1 or isinstance(value, int)]
     n_untested = result.warnings.get("untested")
     return cuts + ([f"{n_untested:,} test clips were not tested"] if n_untested else [])
-
-
-def _is_everything(limit: Any) -> bool:
-    """Return whether a limit of Lightning's is none: 1.0 is all batches, and 1 is one of them."""
-    return isinstance(limit, float) and limit == 1
 
 
 def why_not(error: Exception) -> str:

@@ -14,11 +14,10 @@ def plot(
     x: tuple[str, Scale, Callable[[float], str]],
     y: tuple[str, Scale, Callable[[float], str]],
     height_px: int,
-    desc: str = "",
 ) -> Markup:
     """Draw ``inside`` in a frame; an axis is its name, its scale and how its numbers are written."""
     frame = [*_rows(*y, height_px), *_columns(*x, height_px)]
-    return picture(title, *frame, *inside, height_px=height_px, desc=desc, class_="plot")
+    return picture(title, *frame, *inside, height_px=height_px, class_="plot")
 
 
 def height(scale: Scale, value: float, height_px: int) -> float:

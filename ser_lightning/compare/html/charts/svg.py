@@ -30,10 +30,11 @@ def element(name: str, *inside: str, **attributes: Any) -> Markup:
     return Markup(f"<{name}{written}>{''.join(map(escape, inside))}</{name}>")
 
 
-def picture(title: str, *inside: str, height_px: float, desc: str = "", class_: str = "") -> Markup:
+def picture(title: str, *inside: str, height_px: float, class_: str = "") -> Markup:
     """Write an image as wide as its place, which says to those who cannot see it what it shows."""
-    told = [element("title", title), *([element("desc", desc)] if desc else [])]
-    return element("svg", *told, *inside, class_=f"chart {class_}".strip(), role="img", height=height_px)
+    return element(
+        "svg", element("title", title), *inside, class_=f"chart {class_}".strip(), role="img", height=height_px
+    )
 
 
 def across(share: float) -> str:
