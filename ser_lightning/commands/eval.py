@@ -129,7 +129,8 @@ def evaluate(
 def _speaker_clips(text: str, model: "EmotionRecognizer") -> int | None:
     if model.speaker_statistics is None:
         raise UserError(
-            "--speaker-clips: this model takes nothing from other clips: it is not trained with normalise=speaker"
+            "--speaker-clips: this model takes nothing from other clips: it is not trained with "
+            "experiment=by_speaker, or, on a frozen encoder, model.net.normalise=speaker"
         )
     if text == "all":
         return None

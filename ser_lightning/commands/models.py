@@ -6,6 +6,7 @@ import click
 
 from ser_lightning.commands.options import json_option
 from ser_lightning.commands.output import new_console, print_json
+from ser_lightning.report.numbers import MISSING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +50,8 @@ def print_models(table: "ModelTable", console: "Console") -> None:
     console.print(rows)
     machine = table.machine
     console.print(
-        f"\nMACs of one clip of {CLIP_S} s: the network's matrix products, convolutions and attention. Training "
+        f"\nMACs of one clip of {CLIP_S} s: the network's matrix products, convolutions and attention, without "
+        "recurrent layers of PyTorch's own. Training "
         f"and inference in clips/s, from waveforms, medians of up to {N_TIMED} batches of {BATCH_SIZE} such clips: "
         f"{machine.device}, threads: {machine.threads}, {machine.precision}, "
         f"torch {machine.packages['torch']}."
@@ -64,7 +66,7 @@ def _cells(cost: "ModelCost") -> list[str]:
         return ["needs more"]
     return [
         f"{cost.parameters:,}",
-        f"{(cost.macs or 0) / 1e6:,.0f} M",
+        f"{cost.macs / 1e6:,.0f} M" if cost.macs else MISSING,
         f"{cost.train_clips_per_s:,.0f}",
         f"{cost.inference_clips_per_s:,.0f}",
     ]

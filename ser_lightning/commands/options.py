@@ -1,6 +1,7 @@
 """Arguments and options that several subcommands share, and the check of the files that options name."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def check_places(places: Mapping[str, str], *, endings: Sequence[str] = ()) -> N
             raise UserError(f"--{option} {place} is where --{other} goes: name two files")
 
 
+def _is_list(path: Path) -> bool:
+    """Return whether a file's first line names the columns of a list that is trained on."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            names = {name.strip(' "\n').lower() for name in re.split("[,;\t|]", file.readline(100_000))}
+    except OSError:
+        return False
+    return "path" in names and "duration_s" not in names  # which our own answers have
+
+
 def _fault(path: Path, endings: Sequence[str]) -> str:
     """Say why a file may not be written, and what to do; nothing where it may."""
     folder = path.absolute().parent
@@ -67,6 +78,8 @@ def _fault(path: Path, endings: Sequence[str]) -> str:
             return "is part of a run, and stays as it is: name another file"
         if path.stat().st_size and endings and path.suffix.lower() not in endings:
             return f"is there, and its name does not end in {' or '.join(endings)}: name another file"
+        if _is_list(path):
+            return "is a list of clips, and stays as it is: name another file"
     if not os.access(path if path.exists() else folder, os.W_OK) or (
         path.is_file() and not os.access(folder, os.W_OK)
     ):

@@ -80,7 +80,7 @@ def _fitting(make: Callable[[Sequence[str]], Table], model: EmotionRecognizer, c
 
 def _table(shown: Sequence[str], outcomes: Sequence[Outcome]) -> Table:
     labelled = _prediction(outcomes[0]).labelled
-    table = _grid("recording", *["emotion", ""] * labelled, "length", *shown)
+    table = _grid("recording", *["emotion", "confidence"] * labelled, "length", *shown)
     folder = shared_folder([outcome.name for outcome in outcomes])
     for outcome in outcomes:
         prediction, name = _prediction(outcome), outcome.name.removeprefix(folder)
@@ -93,7 +93,7 @@ def _table(shown: Sequence[str], outcomes: Sequence[Outcome]) -> Table:
 
 
 def _segment_table(shown: Sequence[str], prediction: Prediction) -> Table:
-    table = _grid("from", "to", *["emotion", ""] * prediction.labelled, *shown)
+    table = _grid("from", "to", *["emotion", "confidence"] * prediction.labelled, *shown)
     for segment in prediction.segments:
         times = clock(segment.start_s), clock(segment.end_s)
         if segment.silent:

@@ -58,7 +58,7 @@ def list_references(folder: str | None) -> None:
     for each in _read(folder):
         runs, protocol = with_all_folds(each.runs), each.runs[0].result.protocol
         scores = [percent(share) for share in pooled_scores(runs).values()]
-        folds = " ".join(dict.fromkeys(run.fold for run in runs)) + " of more" * (not each.complete)
+        folds = " ".join(dict.fromkeys(run.fold for run in runs)) + ", not all" * (not each.complete)
         seeds = " ".join(map(str, sorted({run.seed for run in runs})))
         table.add_row(
             each.name, protocol.corpus, protocol.split, folds, seeds, *scores, f"{each.n_bytes / 1000:.0f}"

@@ -144,6 +144,8 @@ class Sources:
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
         if not labels:
             titles = " and ".join(source.corpus.title for source in self._all)
+            if not sum(len(one.manifest) for one in packed):
+                raise UserError(f"no file of {titles} can be used")
             raise UserError(f"no clip of {titles} that can be used has a label")
         check_labels(labels, fewest=1)
         won = set().union(*(part.labelling.reference.tolist() for part in parts)) - {-1}

@@ -84,8 +84,7 @@ def _tested(checkpoint: Checkpoint) -> list[str]:
     if not isinstance(result, Result):
         return []
     if isinstance(result, ClassificationResult):
-        n_tested = sum(recall is not None for recall in result.metrics.test.by_output.values())  # labels
-        uar, chance = percent(result.metrics.test.uar), percent(1 / n_tested)
+        uar, chance = percent(result.metrics.test.uar), percent(1 / checkpoint.task.n_outputs)
         return [f"In its test it recognised {uar} of the clips of an emotion, on average; guessing gives {chance}."]
     scores = ", ".join(written_scores(result.metrics.test, result.predicts))
     return [f"In its test: {scores}; a CCC of 1 is perfect, and guessing gives 0."]

@@ -131,7 +131,8 @@ class EmotionRecognizer(nn.Module):
         """Do the same with clips (T,) int16 at ``sample_rate_hz``; silent ones are left out."""
         if self.speaker_statistics is None:
             raise UserError(
-                "this model takes nothing from other recordings: it is not trained with normalise=speaker"
+                "this model takes nothing from other recordings: it is not trained with experiment=by_speaker or, "
+                "on a frozen encoder, model.net.normalise=speaker"
             )
         loud = (clip for clip in clips if peak(clip) >= SILENT_PEAK)
         parts = []

@@ -228,7 +228,7 @@ def _draw_strip(axes: Axes, history: History, column: str, name: str) -> None:
 
 
 def _brief(value: float) -> str:
-    return f"{value:,.0f}" if 100 <= value < 1e6 else f"{value:.2g}"
+    return f"{value:,.0f}" if 99.5 <= value < 1e6 else f"{value:.2g}"
 
 
 def _head(axes: Axes, text: str, *, size: float = 10.5) -> None:

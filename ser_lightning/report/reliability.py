@@ -48,6 +48,7 @@ def draw_reliability(path: Path, *, curves: Mapping[str, Calibration], title: st
         _draw_selective(selective, values, colour)
     _finish_diagram(diagram, counts)
     _finish_selective(selective)
+    selective.set_title("where only the most confident are answered", loc="left", fontsize=10, color=INK, pad=6)
     notes = {
         name: f"ECE {values.ece:.1%}, mean confidence {values.confidence:.1%}" for name, values in curves.items()
     }

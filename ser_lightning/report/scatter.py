@@ -58,7 +58,8 @@ def draw_scatter(
         _name(axes, name, scores[name])
         first = first or axes
     assert first is not None, "a run has a target at least"
-    entitle(figure, first, title, subtitle, gap=0.45)
+    lines = "dashed: predicted is true; solid: the straight line that fits best"
+    entitle(figure, first, title, f"{subtitle}\n{lines}", gap=0.45)
     save(figure, path)
 
 

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.report.metric_style import style_of
+from ser_lightning.report.numbers import decimal
 from ser_lightning.report.table_cells import confused_with
 from ser_lightning.runs.result import ClassificationResult, RegressionResult, Result
 from ser_lightning.runs.result_parts import Annotators
@@ -64,7 +65,7 @@ def _table(first: str, numbers: Sequence[str]) -> Table:
 
 
 def _cell(value: float | None, is_share: bool) -> str:
-    return _percent(value) if is_share else "" if value is None else f"{value:.3f}"
+    return _percent(value) if is_share else decimal(value, 3)
 
 
 def _percent(share: float | None) -> str:

@@ -121,7 +121,8 @@ class RunDirectory:
             lock.acquire()
         except Timeout:
             raise UserError(
-                f"{self.path} belongs to a run that is still going: give this one its own hydra.run.dir"
+                f"{self.path} belongs to a run that is still going: wait for its end, or give a new run its own "
+                "hydra.run.dir"
             ) from None
         try:
             for folder in (self.path, self.checkpoints):

@@ -213,7 +213,8 @@ def _outcome(result: "Result | Failure", metric: str | None = None) -> str:
         return f"failed: {(result.reason or 'no reason recorded').splitlines()[0]}"
     took = f", {result.seconds / 60:.1f} min" if result.seconds is not None else ""
     if metric is not None:
-        return f"{metric} {monitored(result.metrics, metric)}{took}"
+        value = monitored(result.metrics, metric)
+        return f"{metric} {'none' if value is None else f'{value:.4f}'}{took}"
     test = result.metrics.test
     return f"test {', '.join(written_scores(test, result.predicts))}{took}"
 

@@ -56,6 +56,20 @@ def test_new_files_older_answers_and_devices_are_written(folder):
     check_places({"csv": "table.csv", "json": "new.anything", "jsonl": "/dev/null", "markdown": "-"})
 
 
+def test_a_list_of_clips_is_no_older_answer(folder):
+    for first, is_list in (
+        ("path,emotion,speaker", True),
+        ('\ufeff"Path";"Emotion"', True),
+        ("path,duration_s,label,p_anger", False),
+    ):
+        (folder / "my.csv").write_text(f"{first}\na.wav,anger,s1\n", encoding="utf-8")
+        if is_list:
+            with pytest.raises(UserError, match=r"--csv my\.csv is a list of clips, and stays as it is"):
+                check_places({"csv": "my.csv"})
+        else:
+            check_places({"csv": "my.csv"})
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_where_nothing_may_be_written(folder):
     folder.chmod(0o555)

@@ -172,11 +172,11 @@ def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:
     """Yield findings on sounds that are there under more than one name."""
     contradictory = [str(one) for one in duplicates if one.contradictory]
     if contradictory:
-        text = f"{counted(contradictory, 'sound')} with more than one label"
+        text = f"{counted(contradictory, 'sound')} under more than one name, and with more than one label"
         yield _finding("warning", "contradictory_duplicates", text, contradictory)
     agreeing = [str(one) for one in duplicates if not one.contradictory]
     if agreeing:
-        yield _finding("warning", "duplicates", f"{counted(agreeing, 'sound')} more than once", agreeing)
+        yield _finding("warning", "duplicates", f"{counted(agreeing, 'sound')} under more than one name", agreeing)
 
 
 def label_findings(

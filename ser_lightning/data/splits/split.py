@@ -136,7 +136,8 @@ def _check(result: Split, manifest: Manifest, fold: int) -> None:
         if shared:
             raise UserError(
                 f"a speaker-independent split shares speakers between its parts: {some(sorted(shared), 12)}. Give "
-                "all clips of a speaker one fold, in every list that names them, or choose data.split=kfold"
+                "all clips of a speaker one fold, in every list that names them, or choose data.split=kfold; if "
+                "they are meant to be shared, data.splits.file.speaker_independent=false"
             )
 
 
