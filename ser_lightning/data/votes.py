@@ -23,6 +23,8 @@ from ser_lightning.runs.result_parts import Agreement, Annotators
 from ser_lightning.utils.files import read_text
 
 PREFIX = "votes."  # of the columns that a table has for each emotion
+_SEPARATORS = " ,;\t|"
+_BEGINNING = 1_000_000  # letters, in which a header is looked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +74,21 @@ class Votes:
 
 
 def is_votes_table(path: Path) -> bool:
-    """Return whether a table has columns of votes, as far as can be told from its first line."""
+    """Return whether a table has columns of votes, as far as can be told from its header."""
+    return PREFIX in header_of(path)
+
+
+def header_of(path: Path) -> str:
+    """Return the line that names a table's columns, in lower case: the first with any text but "sep=;".
+
+    It is empty where there is none, or the file cannot be read: whoever reads it says why.
+    """
     try:
-        return PREFIX in read_text(path).partition("\n")[0].lower()
-    except (OSError, ValueError):  # whoever reads it says why
-        return False
+        beginning = read_text(path).removeprefix("\ufeff")[:_BEGINNING].lower()
+    except (OSError, ValueError):
+        return ""
+    lines = (line.strip(_SEPARATORS) for line in beginning.splitlines())
+    return next((line for line in lines if line and not line.lstrip('"').startswith("sep=")), "")
 
 
 def read_votes_table(path: Path, emotions: Sequence[str] = ()) -> Votes:

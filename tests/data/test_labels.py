@@ -146,6 +146,35 @@ def test_cremads_table_gives_the_votes_on_the_voice(voted):
         read(None, voted.with_name("nothing.csv")) if voted.with_name("nothing.csv").write_text("a,b\n") else None
 
 
+def test_cremads_table_is_the_same_saved_by_other_programs(voted):
+    read = load_corpus("cremad").read_votes
+    votes, lines = read(None, voted), voted.read_text().splitlines()
+    saved = {
+        "pandas": [
+            "," + lines[0].replace(",A", "Unnamed: 0,A", 1),
+            *(f"{n},{line}" for n, line in enumerate(lines[1:])),
+        ],
+        "Excel": ["\ufeffsep=;", "", *(line.replace(",", ";") for line in lines)],
+    }
+    for changed in saved.values():
+        voted.write_text("\n".join(changed), encoding="utf-8")
+        assert read(None, voted) == votes
+
+
+def test_votes_on_the_voice_are_not_guessed(voted):
+    read, lines = load_corpus("cremad").read_votes, voted.read_text().splitlines()
+    for first in ("", "0,", "17,"):  # no numbers, or others
+        voted.write_text("\n".join(["," * bool(first) + lines[0][1:], *(first + line[7:] for line in lines[1:])]))
+        with pytest.raises(UserError, match="no column numbers its rows 100001 and so on"):
+            read(None, voted)
+    voted.write_text("\n".join([*lines, lines[1]]))
+    with pytest.raises(UserError, match=f"lines 2, {len(lines) + 1}: {lines[1].split(',')[7]} has votes 2 times"):
+        read(None, voted)
+    voted.write_bytes(voted.read_text().encode("utf-16"))
+    with pytest.raises(UserError, match="it is UTF-16, not UTF-8 text"):
+        read(None, voted)
+
+
 @pytest.mark.parametrize(("labels", "n_clips", "n_test"), [("votes_majority", 80, 20), ("votes_soft", 96, 20)])
 def test_a_corpus_is_taught_what_listeners_heard(cremad_root, voted, labels, n_clips, n_test):
     overrides = ["data=cremad", f"data.root={cremad_root}", f"data.votes={voted}", f"data.labels={labels}"]
@@ -182,6 +211,8 @@ def test_a_table_of_votes_does_for_any_corpus(cremad_root, tmp_path):
     settings = ["data=cremad", f"data.root={cremad_root}", f"data.votes={table}"]
     data = make_data(config(*settings, "data.labels=votes_majority"))
     assert len(data.manifest) == 96 - 13  # without those of which the majority chose something else
+    assert make_data(config(*settings)).clips.annotator_scores([0]).source == "votes.csv"
+    table.write_text("\nsep=;\n" + "\n".join(lines).replace(",", ";"))  # as spreadsheets leave it
     assert make_data(config(*settings)).clips.annotator_scores([0]).source == "votes.csv"
     mapped = make_data(config(*settings, "data.labels=votes_majority", "data/label_map=six"))
     assert mapped.protocol()["split_hash"] == data.protocol()["split_hash"]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import Corpus, Listing, NameFacts
-from ser_lightning.data.votes import Votes
+from ser_lightning.data.votes import Votes, read_votes_table
 from ser_lightning.utils.errors import UserError
 
 EMOTIONS = {
@@ -78,9 +78,7 @@ def read_listing(folder: Path) -> Listing:
 def read_votes(root: Path | None, given: Path | None) -> Votes | None:
     """Return how many evaluators chose each emotion for each turn; several choices of one evaluator all count."""
     if given is not None:
-        raise UserError(
-            f"data.votes={given} has no columns id and votes.EMOTION, and IEMOCAP's own votes need none"
-        )
+        return read_votes_table(given, tuple(EMOTIONS.values()))  # which says what it lacks
     assert root is not None
     folder = root / _FOLDER if (root / _FOLDER).is_dir() else root
     counts = {turn.id: tuple(turn.votes.get(name, 0) for name in EMOTIONS.values()) for turn in _turns(folder)}
