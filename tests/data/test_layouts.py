@@ -155,6 +155,7 @@ def test_iemocaps_votes_decide_on_joint_labels(iemocap):
             lambda text: text.replace("[0.2901 -", "[0.2901", 1),
             r"impro01\.txt cannot be read: line 3 is no turn",
         ),
+        (lambda text: text.replace("[0.", "(0."), r"impro01\.txt names no turn: replace it"),
     ],
 )
 def test_what_is_wrong_with_a_label_table_is_said(tmp_path, spoil, said):
@@ -166,6 +167,31 @@ def test_what_is_wrong_with_a_label_table_is_said(tmp_path, spoil, said):
     table.unlink()
     with pytest.raises(UserError, match="holds no label tables"):
         make_data(config("data=iemocap", f"data.root={tmp_path / 'IEMOCAP_full_release' / 'Session1'}"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_label_table_is_the_same_saved_by_an_editor(tmp_path, encoding):
+    root = make_iemocap(tmp_path)
+    votes = load_corpus("iemocap").read_votes(root, None)
+    for table in (root / "IEMOCAP_full_release").glob("Session1/dialog/EmoEvaluation/Ses*.txt"):
+        _, _, *lines = table.read_text().splitlines()  # the first line is a turn's
+        bom = "\ufeff" if encoding == "utf-16-be" else ""  # the others write it themselves
+        table.write_bytes((bom + "\r\n".join(" \t" + line for line in lines)).encode(encoding))
+    assert load_corpus("iemocap").read_votes(root, None) == votes
+
+
+def test_a_turn_that_two_label_tables_name_is_not_guessed(tmp_path):
+    root = make_iemocap(tmp_path, turns=[("ang", ("Anger;",))])
+    tables = root / "IEMOCAP_full_release" / "Session1" / "dialog" / "EmoEvaluation"
+    table, old = tables / "Ses01F_impro01.txt", tables / "Ses01F_impro01_old.txt"
+    old.write_text(table.read_text())
+    assert load_corpus("iemocap").read_votes(root, None).by_clip
+    for changed in (("\tang\t", "\tsad\t"), ("Anger;", "Sadness;")):
+        old.write_text(table.read_text().replace(*changed))
+        with pytest.raises(
+            UserError, match=f"Ses01F_impro01_F000 stands in {table}, and otherwise in {old}: remove"
+        ):
+            make_data(config("data=iemocap", f"data.root={root}"))
 
 
 def test_a_turn_without_its_file_is_named(tmp_path):
@@ -292,6 +318,19 @@ def test_what_is_wrong_with_the_table_is_said(tmp_path, row, said):
     (root / "Labels" / "labels_consensus.csv").unlink()
     with pytest.raises(UserError, match=r"no table of labels beside .*Labels/labels_consensus\.csv"):
         make_data(config("data=msp_podcast", f"data.root={root}"))
+
+
+def test_a_clip_that_the_table_lists_twice_is_not_guessed(tmp_path):
+    row = "MSP-PODCAST_0001_0001.wav,S,2.2,4.0,1.050000,1,Female,Train"
+    root = make_msp_podcast(tmp_path, rows=[row])
+    with pytest.raises(
+        UserError, match=r"lines 3, 122: MSP-PODCAST_0001_0001\.wav is listed, with differences, 2 times"
+    ):
+        make_data(config("data=msp_podcast", f"data.root={root}"))
+    table = root / "Labels" / "labels_consensus.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:-1], lines[2]]))
+    assert make_data(config("data=msp_podcast", f"data.root={root}")).manifest
 
 
 def test_clips_without_published_labels_are_left_out(tmp_path):

@@ -12,6 +12,7 @@ The brackets hold valence, activation and dominance. C-E2 is an evaluator, C-F1 
 turn's speaker is the letter at the end of its name: the first one says who wore the markers.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pathlib import Path
 from ser_lightning.data.corpora.corpus import Corpus, Listing, NameFacts
 from ser_lightning.data.votes import Votes, read_votes_table
 from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.files import read_bytes
 
 EMOTIONS = {
     "ang": "anger",
@@ -53,7 +55,7 @@ class _Turn:
 def read_listing(folder: Path) -> Listing:
     """Return the turns that the tables under ``folder`` name. One that evaluators do not agree on has no emotion.
 
-    Raises: UserError for a table that cannot be read, and where there is none.
+    Raises: UserError for a table that cannot be read or has another entry of a turn, and where there is none.
     """
     files = {}
     for turn in _turns(folder):
@@ -93,13 +95,21 @@ def _turns(folder: Path) -> Iterator[_Turn]:
     ]
     if not tables:
         raise UserError(f"{folder} holds no label tables, Session1/dialog/EmoEvaluation/*.txt and so on")
+    named: dict[str, tuple[_Turn, Path]] = {}
     for table in tables:
-        yield from _turns_of(table)
+        turns = list(_turns_of(table))
+        if not turns:
+            raise UserError(f"{table} names no turn: replace it by the corpus's own table, or remove it")
+        for turn in turns:
+            first, place = named.setdefault(turn.id, (turn, table))
+            if turn != first:
+                raise UserError(f"{turn.id} stands in {place}, and otherwise in {table}: remove what is not right")
+    yield from (turn for turn, _ in named.values())
 
 
 def _turns_of(table: Path) -> Iterator[_Turn]:
     turn = None
-    for number, line in enumerate(table.read_text(encoding="latin-1").splitlines(), start=1):
+    for number, line in enumerate(map(str.strip, _text(table).splitlines()), start=1):
         if line.startswith("["):
             match = _TURN.fullmatch(line)
             if match is None:
@@ -115,6 +125,16 @@ def _turns_of(table: Path) -> Iterator[_Turn]:
                     turn.votes[emotion] = turn.votes.get(emotion, 0) + 1
     if turn is not None:
         yield turn
+
+
+def _text(table: Path) -> str:
+    try:
+        raw = read_bytes(table)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{table} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    boms = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+    encoding = next((name for bom, name in boms.items() if raw.startswith(bom)), "latin-1")
+    return raw.decode(encoding, errors="replace")
 
 
 _RANGE = (0.5, 5.5)  # the scale goes from 1 to 5; the tables' means are taken as they are, a little beyond it too

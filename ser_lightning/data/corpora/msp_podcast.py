@@ -13,7 +13,7 @@ test sets, which is why clips of a test set that is not tested on are not used a
 from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import Corpus, Listing, NameFacts
-from ser_lightning.data.csv_table import read_table, refuse_faults
+from ser_lightning.data.csv_table import read_table, refuse_faults, repetitions
 from ser_lightning.data.manifest import UNKNOWN_SPEAKER
 from ser_lightning.utils.errors import UserError
 
@@ -50,7 +50,9 @@ def read_listing(folder: Path) -> Listing:
         as_written=("filename",),
     )
     faults = [f"line {line}: {fault}" for line, row in rows if (fault := _fault(row))]
-    refuse_faults(table, faults)
+    different = {tuple(row.values()): (line, row["filename"]) for line, row in reversed(rows)}
+    clips = sorted((line, name, name) for line, name in different.values())
+    refuse_faults(table, faults, repetitions(clips, "is listed, with differences,"))
     files = {row["filename"]: _facts(row) for _, row in rows}
     return Listing(folder=folder, files=files, lines={row["filename"]: line for line, row in rows})
 
