@@ -140,6 +140,8 @@ def test_esd_is_what_its_numbers_say():
     ("path", "reason"),
     [
         ("0011/Angry/0011_000001.wav", "lies in the folder Angry, and its number 000001 is of Neutral"),
+        ("0011/sad/train/0011_000351.wav", "lies in the folder sad, and its number 000351 is of Angry"),
+        ("0011/ SAD /0011_000351.wav", "lies in the folder SAD, and"),
         ("0021/Angry/0021_000351.wav", "speaker 0021"),
         ("0011/0011_001751.wav", "number 001751"),
         ("0011/0011_000000.wav", "number 000000"),

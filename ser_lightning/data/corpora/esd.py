@@ -16,6 +16,7 @@ EMOTIONS = {  # in the order of the numbers; the keys are the folders' names
     "Sad": "sadness",
     "Surprise": "surprise",
 }
+_FOLDERS = {name.casefold(): name for name in EMOTIONS}
 _N_SENTENCES = 350
 _N_EVALUATION, _N_TEST = 20, 30  # the first sentences of every emotion, and the next; all others are for training
 _FEMALE = frozenset("0001 0002 0003 0007 0009 0015 0016 0017 0018 0019".split())
@@ -35,7 +36,8 @@ def parse(path: str) -> NameFacts:
     if not 0 <= block < len(EMOTIONS):
         raise MisnamedFile(f"has the unknown number {number} (known: 000001 to {_N_SENTENCES * len(EMOTIONS):06d})")
     named = list(EMOTIONS)[block]
-    others = [folder for folder in path.split("/")[:-1] if folder in EMOTIONS and folder != named]
+    folders = [folder.strip() for folder in path.split("/")[:-1]]
+    others = [folder for folder in folders if _FOLDERS.get(folder.casefold(), named) != named]
     if others:
         raise MisnamedFile(f"lies in the folder {others[0]}, and its number {number} is of {named}")
     language = "zh" if int(speaker) <= _N_MANDARIN else "en"
