@@ -57,9 +57,14 @@ def _walk_boxes(file: BinaryIO, size: int) -> None:
 
 
 def _walk_elements(file: BinaryIO, size: int) -> None:
-    """Matroska's and WebM's: a name and a length, each of as many bytes as its first one tells."""
-    position = 0
+    """Matroska's and WebM's: a name and a length, each of as many bytes as its first one tells.
+
+    The last part of a cluster must end where it ends: FFmpeg leaves out what is damaged between, without a word.
+    """
+    position, cluster_end = 0, 0
     while position < size:
+        if position == cluster_end:
+            cluster_end = 0
         file.seek(position)
         head = file.read(12)
         n_name = 9 - head[0].bit_length()
@@ -72,9 +77,13 @@ def _walk_elements(file: BinaryIO, size: int) -> None:
             raise several("Matroska")
         unknown = length == (1 << 7 * n_length) - 1  # browsers write as they record
         position += n_name + n_length
-        if not unknown:
-            _refuse_beyond(position + length, size)
-        if name != _SEGMENT and not (name == _CLUSTER and unknown):
+        end = position if unknown else position + length
+        if 0 < cluster_end < end:
+            raise UnreadableAudio(f"is damaged: one of its parts reaches beyond the next, at byte {cluster_end}")
+        _refuse_beyond(end, size)
+        if name == _CLUSTER and not unknown:
+            cluster_end = end
+        if name not in (_SEGMENT, _CLUSTER):
             position += length
 
 

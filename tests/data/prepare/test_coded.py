@@ -161,6 +161,15 @@ def test_a_browsers_recording_that_tells_no_length_is_read_whole(tmp_path):
         decode(path)
 
 
+def test_a_hole_in_a_recording_of_a_browser_is_named(folder, tmp_path):
+    content, chance = (folder / "browser.webm").read_bytes(), random.Random(0)
+    for begin in range(len(content) // 3, len(content) * 2 // 3, 97):
+        path = tmp_path / "browser.webm"
+        path.write_bytes(content[:begin] + chance.randbytes(400) + content[begin + 400 :])
+        with pytest.raises(UnreadableAudio, match=r"is damaged|is truncated or damaged"):
+            decode(path)
+
+
 def test_a_video_without_sound_says_so(tmp_path):
     with av.open(tmp_path / "a.mp4", "w") as container:
         video = container.add_stream("mpeg4", rate=10)
