@@ -97,11 +97,12 @@ def test_channels_are_averaged(tmp_path):
 def test_channels_that_cancel_each_other_are_no_silence(tmp_path):
     left = 0.3 * np.sin(np.arange(16_000) / 10)
     path = tmp_path / "a.wav"
-    for right in (-left, -0.995 * left):
+    noise = 0.03 * np.random.default_rng(0).standard_normal(16_000)
+    for right in (-left, -0.995 * left, -0.97 * left, -0.89 * left, -0.89 * (left + noise / 2)):
         soundfile.write(path, np.stack([left, right], axis=1), 16_000)
         with pytest.raises(UnreadableAudio, match="channels that cancel each other, as one of them is inverted"):
             decode(path)
-    for right in (0 * left, -0.5 * left, left):
+    for right in (0 * left, -0.5 * left, left, 0.1 * left, 10 * noise, np.roll(left, 16)):
         soundfile.write(path, np.stack([left, right], axis=1), 16_000)
         assert np.abs(decode(path).samples).max() > 2_000
     soundfile.write(path, np.zeros((16_000, 2)), 16_000)
