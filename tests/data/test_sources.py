@@ -90,6 +90,21 @@ def trained_one_step(*overrides):
     return data
 
 
+def test_a_video_is_a_clip_where_there_is_no_other_file_of_it(tmp_path):
+    root = make_ravdess(tmp_path, actors=("01",))
+    folder = root / "Audio_Speech_Actors_01-24" / "Actor_01"
+    first, second, *_ = sorted(folder.iterdir())
+    before = scan(load_corpus("ravdess"), root)
+    first.with_suffix(".mp4").write_bytes(b"with pictures")  # a second file of a clip
+    for name in (second.stem.replace("03-", "01-", 1), second.stem.replace("03-", "02-", 1), "._" + second.stem):
+        (folder / f"{name}.mp4").write_bytes(b"as RAVDESS names its videos")
+    assert scan(load_corpus("ravdess"), root) == before
+    second.rename(second.with_suffix(".MP4"))
+    after = scan(load_corpus("ravdess"), root)
+    assert [file.facts for file in after.files] == [file.facts for file in before.files]
+    assert not after.bad and after.files[1].path == f"Actor_01/{second.stem}.MP4"
+
+
 def test_ravdess_in_its_own_layout(tmp_path):
     root = make_ravdess(tmp_path / "ravdess", actors=("01", "02"))
     for place in (root, root / "Audio_Speech_Actors_01-24"):

@@ -85,16 +85,19 @@ def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
     files: dict[str, SourceFile] = {}
     bad: list[BadFile] = []
     states = {}
-    for name, stat in walk(folder, bad):
+    for name, stat in _with_videos(folder, bad):
         if not _can_be_written(name):
             bad.append(BadFile(path=ascii(name), reason="has a name that is not UTF-8: rename it"))
             continue
         try:
             facts = corpus.facts(name)
         except MisnamedFile as error:
-            bad.append(BadFile(path=name, reason=str(error)))
+            if not _is_video(name):
+                bad.append(BadFile(path=name, reason=str(error)))
             continue
         first = files.get(facts.id)
+        if first is not None and _is_video(name) and not _is_video(first.path):
+            continue
         if first is None:
             files[facts.id] = SourceFile(path=name, size_bytes=stat.st_size, facts=facts)
         elif first.size_bytes == stat.st_size:
@@ -181,6 +184,19 @@ def _audio_folder(corpus: Corpus, root: Path, setting: str) -> Path:
         raise UserError(f"{setting}={root} {what}. {how_to_get(corpus, setting)}")
     inside = root / corpus.audio_folder
     return inside if inside.is_dir() else root
+
+
+def _with_videos(folder: Path, bad: list[BadFile]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield what `walk` does, then the videos, which are clips where there is no other file of them."""
+    others: list[str] = []
+    yield from walk(folder, bad, others)
+    for name in others:
+        if _is_video(name) and not _hidden(os.path.basename(name)):
+            yield name, _stat(os.path.join(folder, name))
+
+
+def _is_video(name: str) -> bool:
+    return name.lower().endswith(".mp4")
 
 
 def walk(
