@@ -37,10 +37,13 @@ _BEGINNINGS = {
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": CodedFormat("Windows Media (WMA)", "asf"),
     b"#!AMR": CodedFormat("AMR", "amr"),
 }
+_IN_OGG = {b"\x7fFLAC": "FLAC", b"Speex": "Speex"}  # after a page's header; libsndfile reads Vorbis and Opus alone
 
 
 def coded_format(head: bytes) -> CodedFormat | None:
-    """Return the format that a file's first 12 bytes are of; None where it is none of these."""
+    """Return the format that a file's first 33 bytes are of; None where it is none of these."""
+    if head.startswith(b"OggS") and head[28:33] in _IN_OGG:
+        return CodedFormat(f"Ogg {_IN_OGG[head[28:33]]}", "ogg")
     if head[4:8] in _MPEG_4:
         name = "3GP" if head[8:10] == b"3g" else "AAC or another codec in MPEG-4 (m4a, mp4, mov)"
         return CodedFormat(name, "mov")

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 from typing import BinaryIO
 
-from ser_lightning.data.prepare.truncation import UnreadableAudio, several
+from ser_lightning.data.prepare.truncation import UnreadableAudio, refuse_damaged_ogg, several
 
 # Bytes of an AMR frame after its first, by the mode that the first one tells: narrow band and wide band.
 _AMR_BYTES = (
@@ -29,6 +29,7 @@ def refuse_cut(file: BinaryIO, demuxer: str, size: int) -> None:
         "asf": _walk_objects,
         "amr": _walk_amr,
         "aac": _walk_adts,
+        "ogg": refuse_damaged_ogg,
     }[demuxer](file, size)
 
 

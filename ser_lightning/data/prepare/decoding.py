@@ -51,7 +51,8 @@ class Sound(Source):
 def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
     """Decode WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, AU, CAF or SPHERE, told by content and not by name.
 
-    With the extra ``av``, or an ffmpeg, also what phones and browsers record: MPEG-4, WebM, AAC, AMR, WMA.
+    With the extra ``av``, or an ffmpeg, also what phones and browsers record: MPEG-4, WebM, AAC, AMR, WMA,
+    FLAC in Ogg.
 
     Channels are averaged. However long the file, some tens of MB are in use beside the result.
     Raises: UnreadableAudio for what is no regular file and for an empty, truncated, non-finite or unknown one,

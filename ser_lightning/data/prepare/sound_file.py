@@ -52,7 +52,7 @@ def opened(path: Path) -> Iterator[Stream]:
     try:
         _refuse_what_is_no_file(path)
         with path.open("rb") as file:
-            coded = coded_format(file.read(12).ljust(12, b"\0"))
+            coded = coded_format(file.read(33).ljust(12, b"\0"))
             if coded is not None:
                 refuse_cut(file, coded.demuxer, os.fstat(file.fileno()).st_size)
                 file.seek(0)

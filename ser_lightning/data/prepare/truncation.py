@@ -59,7 +59,7 @@ def check_container(file: BinaryIO) -> Correction | None:
     if magic in (b".snd", b"dns."):
         return _check_au(file, head, size)
     if magic == b"OggS":
-        _refuse_damaged_ogg(file, size)
+        refuse_damaged_ogg(file, size)
     elif head.startswith(b"NIST_1A\n"):
         _refuse_cut_sphere(file, size)
     elif magic == b"fLaC":
@@ -217,7 +217,7 @@ def _refuse_joined_flac(file: BinaryIO) -> None:
                 raise several("FLAC")
 
 
-def _refuse_damaged_ogg(file: BinaryIO, size: int) -> None:
+def refuse_damaged_ogg(file: BinaryIO, size: int) -> None:
     """Walk the pages of an Ogg file (RFC 3533), each with a checksum, to one that says it is its stream's last.
 
     libsndfile leaves out a page whose checksum is wrong, and goes on without a word.

@@ -23,6 +23,7 @@ WRITTEN = {  # file name: format and codec in FFmpeg's words, sample rate, chann
     "bare.aac": ("adts", "aac", 48_000, 1, False),
     "old phone.3gp": ("3gp", "libopencore_amrnb", 8_000, 1, False),
     "voice.amr": ("amr", "libopencore_amrnb", 8_000, 1, False),
+    "archive.oga": ("ogg", "flac", 48_000, 1, False),
 }
 REMEDY = r"needs one more package: pip install -c constraints.txt -e '.\[av\]'"
 
@@ -114,7 +115,7 @@ def test_without_a_decoder_the_format_and_the_remedy_are_named(folder, name, mon
     without_pyav(monkeypatch, ffmpeg=False)
     with pytest.raises(UnreadableAudio, match=REMEDY) as error:
         decode(folder / name)
-    named = {"webm": "WebM", "amr": "AMR", "3gp": "3GP"}.get(name.rpartition(".")[2], "AAC")
+    named = {"webm": "WebM", "amr": "AMR", "3gp": "3GP", "oga": "Ogg FLAC"}.get(name.rpartition(".")[2], "AAC")
     assert named in str(error.value) and "\n" not in str(error.value)
 
 
