@@ -20,6 +20,8 @@ import numpy as np
 from ser_lightning.data.prepare.truncation import UnreadableAudio
 
 NEEDS_PACKAGE = "needs one more package"
+_WITH_LENGTH = ("mov", "matroska", "asf")  # whose headers say how long they are; of others FFmpeg guesses it
+_LEAST_MISSING_S = 0.5  # more than an encoder's padding, and the last packet
 _AU_HEADER = struct.Struct(">4s5I")  # name, where the samples begin, their length, encoding, rate, channels
 
 
@@ -115,7 +117,7 @@ def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
             raise UnreadableAudio(f"is damaged, or truncated ({error.strerror})") from error
 
     try:
-        container = stack.enter_context(av.open(file, format=form.demuxer, metadata_errors="replace"))
+        container: Any = stack.enter_context(av.open(file, format=form.demuxer, metadata_errors="replace"))
     except av.FFmpegError as error:
         raise UnreadableAudio(f"is damaged, or truncated: its header cannot be read ({error.strerror})") from error
     track = container.streams.best("audio")
@@ -126,6 +128,8 @@ def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
     if first is None:
         raise UnreadableAudio("holds no audio samples")
     rate_hz, channels = first.sample_rate, first.layout.nb_channels
+    says = form.demuxer in _WITH_LENGTH and len(container.streams) == 1 and container.duration
+    announced_s = container.duration / av.time_base if says else None
     as_floats = av.AudioResampler(format="flt")  # with neither rate nor layout it changes nothing else
 
     def arrays() -> Iterator[np.ndarray]:
@@ -140,7 +144,10 @@ def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
                 n_frames = min(n_frames, frame.duration)
             for each in as_floats.resample(frame):
                 yield each.to_ndarray().reshape(-1, channels)[:n_frames]
+            end_s = None if frame.pts is None else float(frame.pts * frame.time_base) + frame.samples / rate_hz
             frame = next(decoded, None)
+        if announced_s is not None and end_s is not None and end_s + _LEAST_MISSING_S < announced_s:
+            raise UnreadableAudio(f"is damaged, or truncated: it ends at {end_s:.1f} of {announced_s:.1f} seconds")
 
     return rate_hz, channels, arrays()
 

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,19 @@ def test_a_hole_in_a_recording_of_a_browser_is_named(folder, tmp_path):
         path.write_bytes(content[:begin] + chance.randbytes(400) + content[begin + 400 :])
         with pytest.raises(UnreadableAudio, match=r"is damaged|is truncated or damaged"):
             decode(path)
+
+
+def test_what_is_much_shorter_than_its_header_says_is_named(folder, tmp_path):
+    content = bytearray((folder / "browser.webm").read_bytes())
+    begin = content.index(b"\x44\x89\x88") + 3  # how long it is, in ms
+    for announced_s in (2.3, 3.5):
+        content[begin : begin + 8] = struct.pack(">d", 1000 * announced_s)
+        (tmp_path / "browser.webm").write_bytes(content)
+        if announced_s < 2.5:
+            check(tmp_path / "browser.webm")
+        else:
+            with pytest.raises(UnreadableAudio, match=r"is damaged, or truncated: it ends at 2\.0 of 3\.5 seconds"):
+                decode(tmp_path / "browser.webm")
 
 
 def test_a_video_without_sound_says_so(tmp_path):
