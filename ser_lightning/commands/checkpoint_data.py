@@ -14,6 +14,7 @@ from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.leakage import TrainingRecord
 from ser_lightning.data.splits.split import Split
 from ser_lightning.inference.checkpoint import Checkpoint
+from ser_lightning.runs.result_parts import ALL
 from ser_lightning.tasks.task import Task
 from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import unsplit_data
@@ -21,7 +22,6 @@ from ser_lightning.training.test_checkpoint import LAST, best_by
 from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.safe_instantiate import check_description
 
-ALL = "all"  # in place of a split's name
 _NAMING_CORPORA = ("_target_", "corpus", "corpora", "manifest", "test_corpus")  # settings of the data
 _NEW_SETTINGS = (
     "same_speakers",

@@ -202,7 +202,7 @@ def _about(
     from ser_lightning.models.nets.network import hook
     from ser_lightning.models.speaker_statistics import protocol_entry
     from ser_lightning.runs.directory import RunDirectory
-    from ser_lightning.runs.result_parts import Epochs, Model, Protocol, TestedCheckpoint
+    from ser_lightning.runs.result_parts import Epochs, Model, Protocol, TestedCheckpoint, Training
 
     protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
     n_unknown = 0
@@ -224,5 +224,10 @@ def _about(
             path=str(saved.path.absolute()),
             sha256=hashlib.sha256(saved.path.read_bytes()).hexdigest(),
             temperature=saved.temperature,
+            training=Training(  # in config.yaml stand the data of the test
+                data=dict(saved.config["data"]),
+                fold=saved.protocol["fold"],
+                split_hash=saved.protocol["split_hash"],
+            ),
         ),
     }

@@ -43,8 +43,11 @@ def incomplete(runs: Runs) -> list[Cell]:
     return [(fold, seed) for fold in folds(runs) for seed in seeds(runs) if (fold, seed) not in runs]
 
 
-def gaps(groups: Mapping[str, Runs]) -> Iterator[str]:
-    """Yield a line for each gap in a group's own grid, and for folds and seeds that it lacks and others have."""
+def gaps(groups: Mapping[str, Runs], *, same_clips: bool = False) -> Iterator[str]:
+    """Yield a line for each gap in a group's own grid, and for folds and seeds that it lacks and others have.
+
+    ``same_clips``: folds are of the training alone, and test the same clips.
+    """
     all_folds = list(dict.fromkeys(fold for runs in groups.values() for fold in folds(runs)))
     trained = {name: runs for name, runs in groups.items() if not is_reference(runs)}
     all_seeds = sorted({seed for runs in trained.values() for seed in seeds(runs)})
@@ -53,7 +56,9 @@ def gaps(groups: Mapping[str, Runs]) -> Iterator[str]:
         if missing:
             yield f"{name} is incomplete: it lacks {say(missing)}"
         no_folds = [fold for fold in all_folds if fold not in folds(runs)]
-        if no_folds:
+        if no_folds and same_clips:
+            yield f"{name} has no run of {_many('fold', no_folds)}, as others have"
+        elif no_folds:
             yield f"{name} was not tested on {_many('fold', no_folds)}, as others were: its clips are others"
         no_seeds = [str(seed) for seed in all_seeds if seed not in seeds(runs) and name in trained]
         if no_seeds:

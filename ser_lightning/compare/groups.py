@@ -1,37 +1,22 @@
-"""Which runs are one model's: those whose settings differ in nothing but fold and seed. And what to call them."""
+"""The groups of a comparison, each the runs of one model, and what to call them."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from ser_lightning.compare.one_model import RECORDED, of_one_model, recorded, settings
 from ser_lightning.report.numbers import shortened
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.nested import differing
 
-# Settings, by dotted name, that make no other model. All the rest do: trainer.precision and trainer.devices, for
-# example, since formats round differently, and every device adds a batch to a step.
-NOT_OF_THE_MODEL = (
-    *("seed", "data.seed", "data.fold"),  # what the runs of a group vary
-    *("data.split", "data.splits"),  # the protocol says it, and the hash of the split
-    *("resume", "logger"),  # how a run was started, and who was told of it
-    *("data.root", "data.roots", "data.test_root", "data.manifest", "data.votes"),  # where things lie
-    *("data.download", "data.on_bad"),  # what is there in the end is in the hash of the split
-    *("data.num_workers", "data.eval_batch_size"),  # padding changes no answer
-    *("trainer.accelerator", "trainer.strategy", "trainer.deterministic", "trainer.benchmark"),  # rounding at most
-    "trainer.threads",
-    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps"),  # what is shown
-    *("trainer.profiler", "trainer.detect_anomaly", "trainer.default_root_dir"),
-    "trainer.num_sanity_val_steps",
-    "model.net.gradient_checkpointing",  # memory against time
-)
 # What a group is told by, the first of these that differs: what was compared on purpose before what had to follow.
 _EXPERIMENT = "experiment"  # the name of a recipe, out of the overrides
 _ORDER = (
     *(_EXPERIMENT, "model.net", "model.frontend.normalise", "model.speaker_clips", "model.speaker_alone"),
     *("model.augment", "model.frontend", "model", "data"),
 )
-_BOOKKEEPING = ("callbacks", "monitor", "trainer")  # after all others
+_BOOKKEEPING = ("callbacks", "monitor", "trainer", *RECORDED)  # after all others
 _LONGEST = 40  # letters of a value in a name
 _MOST_SETTINGS = 60  # that are tried for a name
 _Values = list[Any]
@@ -46,18 +31,8 @@ def by_model(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
             references.setdefault(f"{run.reference} (reference)", []).append(run)
         else:
             groups.setdefault(json.dumps([run.model, settings(run)], sort_keys=True, default=str), []).append(run)
-    return dict(zip(_names([group[0] for group in groups.values()]), groups.values(), strict=True)) | references
-
-
-def settings(run: FinishedRun) -> dict[str, Any]:
-    """Return the config without what makes no other model, nor what is off, which older configs may lack.
-
-    In place of a teacher's directory, of which every fold has its own, stands the teacher's name.
-    """
-    kept = _pruned(run.config, "")
-    if run.result.teacher is not None and kept.get("model", {}).get("teacher"):
-        kept["model"]["teacher"] = run.result.teacher.name
-    return kept
+    models = [part for group in groups.values() for part in of_one_model(group)]
+    return dict(zip(_names([group[0] for group in models]), models, strict=True)) | references
 
 
 def by_importance(names: Iterable[str]) -> list[str]:
@@ -73,23 +48,6 @@ def by_importance(names: Iterable[str]) -> list[str]:
 
 def _is_part(name: str, part: str) -> bool:
     return name == part or name.startswith(f"{part}.")
-
-
-def _pruned(config: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}.{key}".lstrip(".")
-        value = _pruned(value, name) if isinstance(value, Mapping) else _plain(value)
-        if name not in NOT_OF_THE_MODEL and value not in (None, {}):
-            kept[str(key)] = value
-    return kept
-
-
-def _plain(value: Any) -> Any:
-    """Return a value such that 1 and 1.0 are one setting."""
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _names(firsts: Sequence[FinishedRun]) -> list[str]:
@@ -120,10 +78,10 @@ def _suffixes(several: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _named_settings(run: FinishedRun) -> dict[str, Any]:
-    """Return settings, and the name of the recipe that many of them came from, where that is known."""
+    """Return settings, what is recorded, and the name of the recipe that many settings came from, where known."""
     overrides = run.result.overrides or run.config.get("overrides") or []
     names = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith(f"{_EXPERIMENT}=")]
-    return settings(run) | ({_EXPERIMENT: names[-1]} if names else {})
+    return settings(run) | recorded(run) | ({_EXPERIMENT: names[-1]} if names else {})
 
 
 def _fewest(texts: Mapping[str, list[str]]) -> tuple[str, ...]:

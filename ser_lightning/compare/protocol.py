@@ -89,6 +89,8 @@ def _facts(run: FinishedRun) -> dict[str, Any]:
 def _protocol_facts(run: FinishedRun) -> dict[str, Any]:
     result = run.result
     protocol = {name: value for name, value in result.protocol.facts().items() if name not in _BY_FOLD}
+    if run.training is not None and run.tests_others:
+        protocol["trained_on"] = protocol["trained_on"].removesuffix(f", fold {run.training.fold}")
     predicts = {name: value for name, value in result.predicts.entry().items() if name != "ranges"}
     return {**protocol, **predicts, **({"synthetic": True} if result.synthetic else {})}
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ser_lightning.compare import grid
 from ser_lightning.compare.comparison import SHARED, Comparison, Group, Run
-from ser_lightning.compare.groups import by_importance, by_model, settings
+from ser_lightning.compare.groups import by_importance, by_model
+from ser_lightning.compare.one_model import recorded, settings
 from ser_lightning.compare.pairwise_tests import make_pairs
 from ser_lightning.compare.protocol import readable, sections
 from ser_lightning.compare.read import RunsRead
@@ -53,7 +54,7 @@ def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) ->
         groups=_with_differences(groups, ranked),
         pairs=pairs,
         failed=tuple(failed),
-        warnings=(*_caveats(ranked, clips), *repeats, *grid.gaps(ranked), *remarks),
+        warnings=(*_caveats(ranked, clips), *repeats, *grid.gaps(ranked, same_clips=clips.overlap), *remarks),
         speaker_independent=all(run.result.protocol.speaker_independent for run in runs),
         synthetic=any(run.result.synthetic for run in runs),
         annotators=_annotators(runs),
@@ -116,10 +117,11 @@ def _run(run: FinishedRun) -> Run:
 
 def _with_differences(groups: Sequence[Group], runs: Mapping[str, grid.Runs]) -> list[Group]:
     """Return the groups, each with the settings in which it differs from the first."""
-    by_group: list[Mapping[str, Any]] = [settings(next(iter(runs[group.name].values()))) for group in groups]
+    firsts = [next(iter(runs[group.name].values())) for group in groups]
+    by_group: list[Mapping[str, Any]] = [settings(first) for first in firsts]
     made = []
-    for group, own in zip(groups, by_group, strict=True):
-        values = differing([by_group[0], own])
+    for group, first, own in zip(groups, firsts, by_group, strict=True):
+        values = differing([by_group[0], own]) or differing([recorded(firsts[0]), recorded(first)])
         ordered = {name: (values[name][0], values[name][1]) for name in by_importance(values)}
         made.append(replace(group, differs=ordered))
     return made
@@ -149,9 +151,17 @@ def _caveats(groups: Mapping[str, grid.Runs], clips: Clips) -> Iterator[str]:
 
 
 def _annotators(runs: Sequence[FinishedRun]) -> float | None:
-    """Return the UAR of single annotators, else of most, mean over folds by clips; None if a fold has none."""
+    """Return the UAR of single annotators, else of most, mean over folds by clips.
+
+    None if it is not known of a fold, or runs say different things of one: their votes are others.
+    """
     by_fold = {run.fold: run.result for run in runs}
     for who in ("single", "majority"):
+        said = {
+            (run.fold, round(each.uar, 4)) for run in runs if (each := getattr(run.result.annotators, who, None))
+        }
+        if len(said) > len({fold for fold, _ in said}):
+            return None
         known = [each.uar for result in by_fold.values() if (each := getattr(result.annotators, who, None))]
         if len(known) == len(by_fold):
             weights = [result.n_tested for result in by_fold.values()]

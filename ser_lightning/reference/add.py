@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ser_lightning.compare.one_model import contradiction
 from ser_lightning.compare.protocol import by_fold_and_seed, difference, protocol_key, sections
 from ser_lightning.compare.read import read_checked, run_directories
 from ser_lightning.data.corpora import Corpus, MisnamedFile, own_corpus
@@ -150,6 +151,9 @@ def _check_alike(runs: Sequence[FinishedRun]) -> None:
         if names or run.model != runs[0].model:
             what = some(names or ["model.name"])
             raise UserError(f"{runs[0].path} and {run.path} differ in {what}: make a reference of each")
+    if found := contradiction(runs):
+        one, other, what = found
+        raise UserError(f"{one.path} and {other.path} differ in {what}: make a reference of each")
     for one, other in pairwise(runs):
         if (one.fold, one.seed) == (other.fold, other.seed):
             raise UserError(

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from ser_lightning.compare.groups import NOT_OF_THE_MODEL, settings
+from ser_lightning.compare.one_model import NOT_OF_THE_MODEL, settings
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import UserError

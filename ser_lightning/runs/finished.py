@@ -10,8 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.label_sources import current_name
 from ser_lightning.runs.predictions import read_predictions
 from ser_lightning.runs.result import Failure, Result, read_record
+from ser_lightning.runs.result_parts import ALL, Training
 from ser_lightning.utils.errors import first_line
 from ser_lightning.utils.files import has_content, read_settings
 from ser_lightning.utils.safe_instantiate import with_current_names
@@ -43,9 +45,32 @@ class FinishedRun:
         return self.result.seed
 
     @property
+    def training(self) -> Training | None:
+        """Return what a checkpoint that was tested apart was trained on, where that is recorded."""
+        return self.result.checkpoint.training if self.result.checkpoint is not None else None
+
+    @property
+    def tests_others(self) -> bool:
+        """Return whether a checkpoint was tested on other clips than those of its own split's test."""
+        return self.result.protocol.trained_on is not None
+
+    @property
     def fold(self) -> str:
-        """Return the fold that it was tested on."""
-        return str(self.result.protocol.fold)
+        """Return the fold that it was tested on; of a checkpoint that was tested on others, whose training it is.
+
+        Models of several folds that are tested on the same clips are then as many trainings of one model.
+        """
+        tested = str(self.result.protocol.fold)
+        if self.training is None or not self.tests_others:
+            return tested
+        trained = str(self.training.fold)
+        return trained if tested == ALL else f"{tested} (trained on {trained})"
+
+    @property
+    def label_source(self) -> str:
+        """Return whose labels it was trained on."""
+        data = self.training.data if self.training is not None else {}
+        return current_name(str(data.get("labels") or self.result.protocol.label_source))
 
     @property
     def model(self) -> str:

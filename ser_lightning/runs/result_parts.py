@@ -7,6 +7,8 @@ from pydantic import ConfigDict, Field, field_validator
 from ser_lightning.runs.label_sources import current_name
 from ser_lightning.utils.records import Count, Positive, Record, Share
 
+ALL = "all"  # in place of a split's name and of a fold
+
 
 class Protocol(Record):
     """What was tested on what, and how the tested epoch was selected. Further facts are kept, and compared, too."""
@@ -123,12 +125,21 @@ class Environment(Record):
     precision: str | None = None
 
 
+class Training(Record):
+    """What a checkpoint was trained on: settings of the data, the fold, and the hash of the split."""
+
+    data: dict[str, Any]
+    fold: int | str
+    split_hash: str
+
+
 class TestedCheckpoint(Record):
     """The checkpoint that was tested apart from its training, as by `ser eval`."""
 
     path: str
     sha256: str
     temperature: Positive
+    training: Training | None = None  # older results do not say it
 
 
 class Teacher(Record):

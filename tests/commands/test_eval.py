@@ -157,6 +157,9 @@ def test_another_corpus_needs_a_map_and_is_tested_whole(trained, tmp_path):
     result = result_of(tmp_path / "ravdess-six")
     assert result["protocol"]["n_test"] == 7 * 6 == sum(map(sum, result["confusion_matrix"]))
     assert (result["protocol"]["split"], result["protocol"]["trained_on"]) == ("all", "cremad")
+    training = result["checkpoint"]["training"]
+    assert (training["data"]["corpus"], training["fold"]) == ("cremad", 0)
+    assert training["split_hash"] == trained.read_result().protocol.split_hash
     assert result["protocol"]["label_map"]["calm"] == "drop"
     assert result["protocol"]["speaker_independent"] is True and result["warnings"]["left_out_by_label"] == 14
     assert "trained on cremad" in out and "all clips: no test speaker is in training" in out

@@ -22,6 +22,12 @@ SHARED = {"train/test": {"speakers": ["s0-0"], "n_sounds": 0}}
 SAME_SOUND = {"val/test": {"speakers": [], "n_sounds": 2}}
 
 
+def _taught(by):
+    """What a student's run has of its teacher."""
+    record = {"path": f"/{by}/checkpoints/best.ckpt", "sha256": by, "name": "pretrained"}
+    return {"settings": {"model.teacher": f"/{by}"}, "teacher": record}
+
+
 def test_probabilities_in_256_steps_are_near_and_their_highest_is_the_same():
     random = np.random.default_rng(0)
     shares = random.dirichlet(np.full(6, 0.3), 5_000)
@@ -138,6 +144,7 @@ def test_a_fold_of_each_seed_is_not_every_fold(tmp_path):
         ({"seed": 1, "protocol": {"split_hash": "changed"}}, "two protocols (other clips in fold 0)"),
         ({"fold": 1, "settings": {"model.net.dropout": 0.1}}, "differ in model.net.dropout"),
         ({"fold": 1, "model": "mamba"}, "differ in model.name"),
+        ({"seed": 1, **_taught("b")}, "differ in teacher.sha256: make a reference of each"),
         ({}, "are both fold 0, seed 0: leave out one"),
         (
             {"fold": 1, "protocol": {"corpus": "cremad"}},
@@ -151,7 +158,7 @@ def test_a_fold_of_each_seed_is_not_every_fold(tmp_path):
     ids=str,
 )
 def test_a_run_that_does_not_belong_is_refused_in_a_line(tmp_path, changes, said):
-    make_run(tmp_path / "runs" / "one")
+    make_run(tmp_path / "runs" / "one", **(_taught("a") if "teacher" in changes else {}))
     make_run(tmp_path / "runs" / "other", **changes)
     code, out, err = ser("reference", "add", tmp_path / "runs", "--name", "base", "--to", tmp_path / "made")
     assert (code, out) == (1, "")
