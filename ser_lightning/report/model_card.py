@@ -32,7 +32,7 @@ from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import written_whole
 
 _FOLDER = Path(__file__).parent
-NAME = "model_card.md"
+NAME = RunDirectory(Path()).card.name
 _SUBGROUPS = ("corpus", "sex")
 
 
@@ -52,7 +52,7 @@ def write_card(run_dir: Path, result: Result | None = None) -> Path:
         raise UserError(f"{run_dir} has no model card: {why_not(error)}") from error
     template = _environment().get_template(f"card_{run.result.task}.md.j2")
     text = template.render(_facts(run, directory))
-    path = directory.checkpoints / NAME
+    path = directory.card
     path.parent.mkdir(exist_ok=True)
     with written_whole(path) as file:
         file.write(text)

@@ -34,6 +34,7 @@ _NEEDED = {
     "trainer": ("_target_", "accelerator", "devices", "precision", "max_epochs"),
 }
 _RESERVED_BYTES = 64 * 1024
+PLAN = "sweep.json"  # in the directory of a sweep, above those of its runs
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,11 @@ class RunDirectory:
     def result(self) -> Path:
         """Return the path of the one record other tools read, JSON."""
         return self.path / "result.json"
+
+    @property
+    def refused(self) -> Path:
+        """Return the path of why a job could not be run, JSON, beside the result of another run."""
+        return self.path / "refused.json"
 
     @property
     def predictions(self) -> Path:
@@ -98,6 +104,11 @@ class RunDirectory:
     def last(self) -> Path:
         """Return the path of the last complete epoch's checkpoint; a resumed run continues from it."""
         return self.checkpoints / "last.ckpt"
+
+    @property
+    def card(self) -> Path:
+        """Return the path of the model card, Markdown, which goes with the checkpoints."""
+        return self.checkpoints / "model_card.md"
 
     @property
     def reserve(self) -> Path:
@@ -204,11 +215,19 @@ def check_resumed_alone(overrides: Sequence[str], resume: str | None = None) -> 
 
 
 def is_record(path: Path) -> bool:
-    """Return whether a file is one of those that a run consists of, as its name and its folder say."""
+    """Return whether a file is one of those that a run or a sweep consists of, as its name and its folder say."""
     path = path.resolve()
+    if path.name == PLAN:
+        return is_plan(read_json(path))
     run = RunDirectory(path.parent.parent if path.parent.name == "checkpoints" else path.parent)
-    records = (run.config, run.overrides, run.result, run.predictions, run.metrics, run.excluded, run.environment)
-    return path in (*records, run.log, run.best, run.last) and run.config.is_file()
+    records = (run.config, run.overrides, run.result, run.refused, run.predictions, run.metrics, run.excluded)
+    others = (run.environment, run.log, run.best, run.last, run.card)
+    return path in (*records, *others) and (run.config.is_file() or (run.path.parent / PLAN).is_file())
+
+
+def is_plan(content: Any) -> bool:
+    """Return whether this is what the file of a sweep holds: the command, and the names of its jobs."""
+    return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("command", "jobs"))
 
 
 def no_run(path: Path) -> str:

@@ -27,7 +27,7 @@ from ser_lightning.utils.files import alone
 if TYPE_CHECKING:
     from ser_lightning.runs.result import Failure, Result
 
-REFUSED = "refused.json"  # beside the result of another run
+REFUSED = RunDirectory(Path()).refused.name
 _SWEEP_PROCESS = "SER_SWEEP_PROCESS"  # the one that was typed; launchers start others, which make the jobs
 _PARENT = "SER_JOB_OF"  # set for a job's process: the sweep that it belongs to
 _GRACE_S = 20.0  # that an interrupted job is given to save its state and result
@@ -78,7 +78,7 @@ def refuse(run: RunDirectory, reason: str, seed: Any = None) -> "Failure":
     from ser_lightning.runs.result import Failure, write_record  # help is to answer without what it imports
 
     failure = Failure(reason=reason, seed=seed, config=run.config.name)
-    write_record(run.path / REFUSED if _holds_result(run) else run.result, failure)
+    write_record(run.refused if _holds_result(run) else run.result, failure)
     return failure
 
 
@@ -94,7 +94,7 @@ def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> "
     """Return the result if nothing is left to do; else make the directory ready to be resumed."""
     run.path.mkdir(parents=True, exist_ok=True)
     with _alone(run):
-        (run.path / REFUSED).unlink(missing_ok=True)
+        run.refused.unlink(missing_ok=True)
         run.agree_on(cfg, overrides)
         result = run.read_result()
         if result is not None and result.status == "failed":

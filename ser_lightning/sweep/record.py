@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser_lightning.runs.directory import RunDirectory, read_complete_record
-from ser_lightning.sweep.job import REFUSED
+from ser_lightning.runs.directory import PLAN, RunDirectory, is_plan, read_complete_record
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import has_content, read_json, write_json
 
 if TYPE_CHECKING:
     from ser_lightning.runs.result import Result
 
-_PLAN = "sweep.json"
-_KINDS = {"command": list, "jobs": list, "overrides": dict, "monitor": dict, "searched": list}  # of what it holds
+_KINDS = {"command": list, "jobs": list, "overrides": dict, "monitor": dict, "searched": list, "asked": list}
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,8 @@ def plan(
 ) -> None:
     """Write down the command that a sweep is, and which jobs belong to it, beside those that do already.
 
+    With a command, a sweep that is no search begins anew to count which jobs are asked for.
+
     Args:
         overrides: of the command line, by job, as far as known.
         monitor: of a search, the metric and its mode.
@@ -51,25 +51,37 @@ def plan(
             f"{sweep} holds a search by {known['monitor']['metric']}: give this one its own hydra.sweep.dir"
         )
     sweep.mkdir(parents=True, exist_ok=True)
+    jobs = list(jobs)
     content = {
         "command": list(command or known["command"]),
         "jobs": list(dict.fromkeys((*known["jobs"], *jobs))),
         "overrides": known["overrides"] | {name: list(of_job) for name, of_job in (overrides or {}).items()},
         "monitor": monitor or known["monitor"],
     }
+    if content["monitor"] is None:
+        asked = [] if command else known.get("asked", known["jobs"])
+        asked = list(dict.fromkeys((*asked, *jobs)))
+        if len(asked) < len(content["jobs"]):
+            content["asked"] = asked
     searched = known.get("searched", [])
     if monitor is not None and sorted(settings) not in searched:
         searched = [*searched, sorted(settings)]
     if searched:
         content["searched"] = searched
-    write_json(sweep / _PLAN, content)
+    write_json(sweep / PLAN, content)
 
 
 def read_plan(sweep: Path) -> dict[str, Any]:
-    """Return the command, the jobs' names and overrides; of a search, metric, mode, and settings that it had."""
-    path = sweep / _PLAN
+    """Return the command, the jobs' names and overrides; of a search, metric, mode, and settings that it had.
+
+    ``asked``: the jobs of the present command, where they are not all.
+    Raises: UserError for a file that is something else.
+    """
+    path = sweep / PLAN
     empty: dict[str, Any] = {"command": [], "jobs": [], "overrides": {}, "monitor": None}
     known = read_json(path) or {}
+    if known and not is_plan(known):
+        raise UserError(f"{path} is no record of a sweep, but another file: remove it, and repeat the command")
     return empty | {key: known[key] for key, kind in _KINDS.items() if isinstance(known.get(key), kind)}
 
 
@@ -81,7 +93,7 @@ def outcomes(sweep: Path) -> list[Outcome]:
 
 def _outcome(path: Path) -> Outcome:
     run = RunDirectory(path)
-    refused = read_complete_record(path / REFUSED)
+    refused = read_complete_record(run.refused)
     if refused is not None and refused.status == "failed":
         return Outcome(path.name, "failed", refused.reason or "")
     result = run.read_result()

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -40,16 +40,21 @@ _TRUE = ("id", "speaker", "label")  # columns of predictions.csv, beside "true.â
 
 
 def print_outcomes(sweep: Path, console: Console) -> bool:
-    """Print how every job ended, what failed and why, and what to do next. Return whether all finished."""
+    """Print how every job ended, what failed and why, and what to do next.
+
+    Returns: whether all finished that the present command asks for.
+    """
     jobs, planned = outcomes(sweep), read_plan(sweep)
-    overrides = {job.name: planned["overrides"].get(job.name, job.name.split(",")) for job in jobs}
-    shown = _what_varies(overrides)
+    known = {job.name: _overrides(sweep / job.name, planned) for job in jobs}
+    shown = _what_varies({name: overrides or name.split(",") for name, overrides in known.items()})
     finished = [job for job in jobs if job.status == "finished"]
-    others = [job for job in jobs if job.status != "finished"]
+    unfinished = [job for job in jobs if job.status != "finished"]
+    others = [job for job in unfinished if job.name in planned.get("asked", known)]
+    not_asked = [job for job in unfinished if job not in others]
     console.print()
     if planned["monitor"] is not None and finished:
         finished = _best_first(finished, **planned["monitor"])
-        _print_search(console, finished, shown, planned["monitor"]["metric"], overrides[finished[0].name])
+        _print_search(console, finished, shown, planned["monitor"]["metric"], known[finished[0].name])
     elif 0 < len(finished) <= _SHOWN:
         console.print(_finished_table(finished, shown))
         console.print()
@@ -62,7 +67,10 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
         console.print(f"{job.status}: {shown[job.name]}{': ' if reason else ''}{reason}", soft_wrap=True)
     counts = Counter(job.status for job in (*finished, *others))
     totals = ", ".join(f"{n} {status}" for status, n in counts.items()) or "none"
-    console.print(f"{counted(jobs, 'job')} in {sweep}: {totals}", soft_wrap=True)
+    console.print(f"{counted((*finished, *others), 'job')} in {sweep}: {totals}", soft_wrap=True)
+    if not_asked:
+        names = some([f"{shown[job.name]} ({job.status})" for job in not_asked])
+        console.print(f"not of this command: {names}: their directories can be removed", soft_wrap=True)
     if changed := _on_changed_data(sweep, finished):
         names = some([shown[name] for name in changed])
         console.print(
@@ -77,6 +85,11 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
     if others:
         console.print(f"go on     {_again(sweep)}", soft_wrap=True)
     return not others
+
+
+def _overrides(job: Path, planned: Mapping[str, Any]) -> list[str]:
+    """Return the overrides of a job, as the sweep or else its run recorded them."""
+    return planned["overrides"].get(job.name) or RunDirectory(job).read_overrides()
 
 
 def _what_varies(overrides: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -135,7 +148,8 @@ def _print_search(
     scores = ", ".join(written_scores(best.metrics.test, best.predicts))
     console.print(f"best      {_short(shown[ranked[0].name])}", soft_wrap=True)
     console.print(f"          test {scores}: the test of this trial alone")
-    console.print(f"train it  {train_command(*overrides)}", soft_wrap=True)
+    if overrides:
+        console.print(f"train it  {train_command(*overrides)}", soft_wrap=True)
 
 
 def _short(text: str) -> str:

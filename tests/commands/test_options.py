@@ -16,6 +16,12 @@ def folder(tmp_path, monkeypatch):
     (run / "checkpoints").mkdir(parents=True)
     for name in ("config.yaml", "result.json", "predictions.csv", "checkpoints/best.ckpt"):
         (run / name).write_text("a record")
+    for name in ("checkpoints/model_card.md", "refused.json"):
+        (run / name).write_text("a record")
+    (tmp_path / "sweep" / "a job").mkdir(parents=True)  # which could not be composed
+    (tmp_path / "sweep" / "a job" / "result.json").write_text("a record")
+    (tmp_path / "sweep" / "sweep.json").write_text('{"command": [], "jobs": ["a job"]}')
+    (tmp_path / "sweep.json").write_text('{"comparisons": []}')
     for name in ("speech.wav", "table.csv", "other.ckpt"):
         (tmp_path / name).write_text("something")
     (tmp_path / "link.jsonl").symlink_to("table.csv")
@@ -29,6 +35,10 @@ def folder(tmp_path, monkeypatch):
         ({"json": "run/result.json"}, r"--json run/result\.json is part of a run, and stays as it is"),
         ({"csv": "run/predictions.csv"}, "is part of a run"),
         ({"html": "run/checkpoints/best.ckpt"}, "is part of a run"),
+        ({"markdown": "run/checkpoints/model_card.md"}, "is part of a run"),
+        ({"json": "run/refused.json"}, "is part of a run"),
+        ({"json": "sweep/sweep.json"}, "is part of a run"),
+        ({"json": "sweep/a job/result.json"}, "is part of a run"),
         ({"csv": "a.csv", "json": "a.csv"}, r"--json a\.csv is where --csv goes: name two files"),
         ({"csv": "table.csv", "jsonl": "link.jsonl"}, "is where --csv goes"),
         ({"csv": "run"}, "is a directory: name a file"),
@@ -54,6 +64,7 @@ def test_an_export_replaces_an_export_alone(folder):
 
 def test_new_files_older_answers_and_devices_are_written(folder):
     check_places({"csv": "table.csv", "json": "new.anything", "jsonl": "/dev/null", "markdown": "-"})
+    check_places({"json": "sweep.json"})  # a comparison that is called so
 
 
 def test_a_list_of_clips_is_no_older_answer(folder):

@@ -67,6 +67,41 @@ def test_what_was_left_empty_or_damaged_counts_as_not_there(tmp_path):
     assert read_plan(tmp_path) == {"command": ["seed=0"], "jobs": ["d"], "overrides": {}, "monitor": None}
 
 
+def test_a_file_in_place_of_the_record_is_said_and_nothing_is_made_of_it(tmp_path):
+    (tmp_path / "sweep.json").write_text('{"comparisons": []}')
+    for step in (lambda: plan(tmp_path, ["a"], ["seed=0"]), lambda: read_plan(tmp_path)):
+        with pytest.raises(UserError, match=r"sweep\.json is no record of a sweep, but another file: remove it"):
+            step()
+    (tmp_path / "sweep.json").unlink()
+    by = {"metric": "val/uar", "mode": "max"}
+    run = made(tmp_path, "lr=0.0..305-cba7a141", metrics={"val": TEST, "test": TEST})
+    plan(tmp_path, command=["hydra/sweeper=search"], monitor=by)
+    assert "train it" not in said(tmp_path)[1]
+    (run / "overrides.json").write_text('{"overrides": ["model.optimizer.lr=0.00305"]}')
+    assert "train it  python train.py model.optimizer.lr=0.00305\n" in said(tmp_path)[1]
+
+
+def test_jobs_that_the_present_command_does_not_name_are_said_apart_and_decide_nothing(tmp_path):
+    plan(tmp_path, command=["seed=0,1", "model=cnn,cn"])
+    names = [f"model={model},seed={seed}" for model in ("cnn", "cn") for seed in (0, 1)]
+    plan(tmp_path, names)
+    for name in names:
+        made(tmp_path, name, "failed" if "cn," in name else "finished", reason="there is no model/cn")
+    complete, text = said(tmp_path)
+    assert not complete and "4 jobs in" in text and "2 finished, 2 failed" in text and "not of this" not in text
+    plan(tmp_path, command=["seed=0,1", "model=cnn"])
+    plan(tmp_path, names[:2])
+    complete, text = said(tmp_path)
+    assert complete and "2 finished\n" in text and "go on" not in text and "failed:" not in text
+    apart = (
+        "not of this command: model=cn,seed=0 (failed), model=cn,seed=1 (failed): their directories can be removed"
+    )
+    assert apart in text
+    plan(tmp_path, command=["seed=0,1", "model=cnn,cn"])
+    plan(tmp_path, names)
+    assert not said(tmp_path)[0]
+
+
 def test_few_of_many_that_wait_are_named(tmp_path):
     plan(tmp_path, [f"seed={n}" for n in range(120)])
     made(tmp_path, "seed=0", "failed", reason="terminated")
