@@ -110,15 +110,17 @@ class History(Callback):
         self._path = path
         self.rows: list[dict[str, float]] = []
         self.validated: dict[int, dict[str, float]] = {}  # by the number of steps, in this process
+        self._validated_epoch = -1
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the scores of the validation set: they need not be measured again if these weights are the best."""
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self.validated[trainer.global_step] = validation_scores(trainer)
+            self._validated_epoch = trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row, and log the learning rate."""
-        values = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        values = _measured(trainer, validated=self._validated_epoch == trainer.current_epoch)
         if not math.isfinite(values["train/loss"]):
             raise UserError(
                 f"the training loss became {values['train/loss']} in epoch {trainer.current_epoch + 1}: "
@@ -243,20 +245,33 @@ class MoveCheckpoints(Callback):
 class PlainProgress(ProgressBar):
     """Logs a line for each epoch, for logs and pipes."""
 
+    _validated_epoch = -1
+
     def disable(self) -> None:
         """Do nothing: there is no bar."""
 
     def enable(self) -> None:
         """Do nothing: there is no bar."""
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that this epoch has scores of the validation set."""
+        if not trainer.sanity_checking:
+            self._validated_epoch = trainer.current_epoch
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's losses, scores and speed."""
-        values = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        values = _measured(trainer, validated=self._validated_epoch == trainer.current_epoch)
         shown = ["train/loss", "val/loss", *_SCORES]
         numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
         rate = values.get("train/clips_per_s")
         speed = f"  {rate:.0f} clips/s" if rate else ""
         log.info("epoch %d of %s  %s%s", trainer.current_epoch + 1, trainer.max_epochs, numbers, speed)
+
+
+def _measured(trainer: Trainer, *, validated: bool) -> dict[str, float]:
+    """Return what was measured in this epoch: Lightning keeps what was measured in one before, too."""
+    values = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    return {name: value for name, value in values.items() if validated or not name.startswith("val/")}
 
 
 def validation_scores(trainer: Trainer) -> dict[str, float]:

@@ -321,6 +321,19 @@ def test_a_directory_holds_one_config_and_one_process(tiny, tmp_path):
         train(config(f"resume={tmp_path}"), RunDirectory(tmp_path))
 
 
+def test_an_epoch_without_validation_has_no_numbers_of_the_one_before(tiny, tmp_path, caplog):
+    caplog.set_level("INFO")
+    run = RunDirectory(tmp_path / "run")
+    train(tiny("+trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3"), run)
+    with run.metrics.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["val/uar"]) for row in rows] == [False, True, False]
+    assert all(row["train/loss"] for row in rows)
+    assert [value is not None for value in run.read_result().history["val/loss"]] == [False, True, False]
+    lines = [line for line in caplog.messages if line.startswith("epoch ")]
+    assert ["val/loss" in line for line in lines] == [False, True, False]
+
+
 def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path):
     run = RunDirectory(tmp_path / "run")
     with pytest.raises(UserError, match="training loss became"):
