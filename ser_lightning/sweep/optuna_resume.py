@@ -1,6 +1,7 @@
 """Resume a search by Optuna from the database in the sweep's directory."""
 
 import logging
+import warnings
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -27,7 +28,9 @@ def resume_search(sweeper: DictConfig) -> None:
     for trial in trials:
         if trial.state == states.RUNNING:
             study.tell(trial.number, state=states.FAIL)
-            study.enqueue_trial(trial.params)
+            with warnings.catch_warnings():  # to say that enqueueing is new would help nobody
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.enqueue_trial(trial.params)
     n_done = sum(trial.state in (states.COMPLETE, states.PRUNED) for trial in trials)
     sweeper.n_trials = max(0, sweeper.n_trials - n_done)
     if sweeper.sampler.get("seed") is not None:
