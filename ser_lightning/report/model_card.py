@@ -3,6 +3,7 @@
 S: speakers.  K: labels.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -25,7 +26,7 @@ from ser_lightning.report.metric_style import Style
 from ser_lightning.report.protocol import model_title, without_folders
 from ser_lightning.report.table_cells import confused_with, markdown
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.runs.finished import FinishedRun, read_run, why_not
+from ser_lightning.runs.finished import CutRun, FinishedRun, read_run, why_not
 from ser_lightning.runs.result import ClassificationResult, RegressionResult, Result
 from ser_lightning.runs.result_parts import Annotators
 from ser_lightning.utils.errors import UserError, counted
@@ -36,18 +37,26 @@ NAME = RunDirectory(Path()).card.name
 _SUBGROUPS = ("corpus", "sex")
 
 
-def write_card(run_dir: Path, result: Result | None = None) -> Path:
+log = logging.getLogger(__name__)
+
+
+def write_card(run_dir: Path, result: Result | None = None) -> Path | None:
     """Write ``checkpoints/model_card.md`` of a finished run, in Markdown with the metadata of Hugging Face's hub.
+
+    A run that was cut gets none, which is logged.
 
     Args:
         result: what result.json is going to say; by default it is read.
 
-    Returns: the file.
+    Returns: the file, if there is one.
     Raises: UserError where the directory holds no finished run.
     """
     directory = RunDirectory(run_dir)
     try:
         run = read_run(directory, result)
+    except CutRun as cut:
+        log.info("no model card: %s", cut)
+        return None
     except (OSError, ValueError) as error:
         raise UserError(f"{run_dir} has no model card: {why_not(error)}") from error
     template = _environment().get_template(f"card_{run.result.task}.md.j2")

@@ -21,6 +21,10 @@ from ser_lightning.utils.safe_instantiate import with_current_names
 _CUTS = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
 
 
+class CutRun(ValueError):
+    """A run that was kept from training or testing on everything, on purpose."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FinishedRun:
     """One run: its directory, result.json, config.yaml, and its predictions for N test clips, sorted by their ids.
@@ -96,7 +100,7 @@ def read_run(run: RunDirectory, result: Result | Failure | None = None) -> Finis
         raise ValueError(result.reason or "no reason recorded")
     config = with_current_names(read_settings(run.path / result.config))
     if cuts := _cuts(config, result):
-        raise ValueError(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
+        raise CutRun(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
     predictions = read_predictions(run.predictions, result.predicts.predictions_from_rows)
     if len(set(predictions.ids)) < len(predictions.ids):
         raise ValueError("predictions.csv has a clip twice")

@@ -321,6 +321,15 @@ def test_a_run_that_is_not_finished_has_no_card(tmp_path):
     assert not (tmp_path / "checkpoints").exists()
 
 
+def test_a_run_that_was_cut_has_no_card_on_purpose(tmp_path, caplog):
+    caplog.set_level("INFO")
+    make_run(tmp_path)
+    (tmp_path / "config.yaml").write_text("trainer: {limit_train_batches: 2}")
+    assert write_card(tmp_path) is None
+    assert "no model card: this run was cut, and says nothing of its model: trainer.limit_train" in caplog.text
+    assert not (tmp_path / "checkpoints").exists()
+
+
 def test_predictions_of_another_run_are_refused(tmp_path):
     make_run(tmp_path, confusion_matrix=[[4, 0, 0], [0, 3, 0], [0, 0, 3]])
     (tmp_path / "config.yaml").write_text("{}")
