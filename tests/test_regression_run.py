@@ -214,6 +214,11 @@ def test_it_cannot_be_calibrated(trained):
         (["monitor.metric=val/uar"], "cannot be monitored: the validation set selects, by val/ccc"),
         (["monitor.metric=val/ccc.arousal"], "nothing predicted is called so, there are voice_level"),
         (["monitor.metric=val/mae"], "set monitor.mode=min"),
+        (
+            ["data.batch_size=1"],
+            r"every training batch holds one clip, of which a CCC teaches nothing: set model\.loss",
+        ),
+        (["data.batch_seconds=0.1"], "every training batch holds one clip"),
         (["data.votes=null"], "no table of them is found for CREMA-D"),
     ],
 )

@@ -98,6 +98,11 @@ class LengthBuckets(Sampler[list[int]]):
             few = f"{counted(rows, 'clip')} are too few for {n_ranks} processes"
             raise UserError(f"{few}: lower trainer.devices or data.batch_size")
 
+    @property
+    def largest(self) -> int:
+        """Return how many clips the largest batch may hold."""
+        return int(self._sizes.max())
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch's order."""
         self._epoch = epoch

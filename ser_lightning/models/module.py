@@ -13,7 +13,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from ser_lightning.data.batches import Batch
+from ser_lightning.data.batches import Batch, LengthBuckets
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.long_clips import joined
 from ser_lightning.models.augment import Augmentation
@@ -131,6 +131,12 @@ class EmotionModule(LightningModule):
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Map waveforms (B, T), int16 or float in [-1, 1], and lengths (B,) in samples to outputs (B, K)."""
         return self.readout(self.net(*self.frontend(waveform, lengths)))
+
+    def on_train_start(self) -> None:
+        """Check that batches hold enough to learn from. Raises: UserError where no loss could fall."""
+        batches = getattr(self.trainer.train_dataloader, "sampler", None)
+        if isinstance(batches, LengthBuckets) and batches.largest == 1:
+            self.loss.check_single_clips()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of an augmented batch."""

@@ -22,6 +22,7 @@ from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.record import plan
 from ser_lightning.sweep.resolvers import job_name, varying_keys
+from ser_lightning.tasks.registry import task_for
 from ser_lightning.utils.command_line import assignment
 from ser_lightning.utils.errors import counted, first_line
 from ser_lightning.utils.hydra_errors import in_a_line
@@ -110,11 +111,7 @@ class Search(Sweeper):
         optuna = self._sweeper.sweeper
         assert optuna.launcher is not None
         optuna.launcher = self._guard = _Guard(optuna.launcher, hydra_context, config)
-        params: Any = optuna.params or {}
-        for key in list(params):
-            if OmegaConf.select(config, str(key), default=_ABSENT) is _ABSENT:
-                log.info("not searched: %s, which this model does not have", key)
-                del params[key]
+        _leave_out_what_does_nothing(optuna.params or {}, config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the trials."""
@@ -123,6 +120,18 @@ class Search(Sweeper):
         except Exception as error:
             if self._guard.n_finished:  # else Optuna stumbles over there being no best trial
                 log.error("the search stopped: %s", first_line(error))
+
+
+def _leave_out_what_does_nothing(params: Any, config: DictConfig) -> None:
+    """Take out of what is searched the settings that this model or this task does not have."""
+    unused = task_for(OmegaConf.select(config, "data.targets")).unused
+    for key in list(params):
+        if key in unused:
+            log.info("not searched: %s, which has no effect with data.targets", key)
+            del params[key]
+        elif OmegaConf.select(config, str(key), default=_ABSENT) is _ABSENT:
+            log.info("not searched: %s, which this model does not have", key)
+            del params[key]
 
 
 class _Guard(Launcher):

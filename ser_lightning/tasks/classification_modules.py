@@ -61,6 +61,9 @@ class ClassificationLoss(nn.Module):
         divergence = functional.kl_div(softened, teacher, reduction="batchmean")
         return (1 - self._teacher_weight) * loss + self._teacher_weight * self._temperature**2 * divergence
 
+    def check_single_clips(self) -> None:
+        """Let batches of one clip be."""
+
     def soften(self, logits: Tensor) -> Tensor:
         """Return the probabilities (N, K) that are learnt of a teacher with these logits (N, K)."""
         return (logits.float() / self._temperature).softmax(-1)

@@ -73,6 +73,7 @@ class Regression(Task):
     figures: ClassVar[tuple[str, ...]] = ("scatter", "subgroups", "robustness")
     fewest_outputs: ClassVar[int] = 1
     left_out: ClassVar[str] = "left_out_without_value"
+    unused: ClassVar[tuple[str, ...]] = ("model.label_smoothing",)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -88,6 +88,14 @@ class RegressionLoss(nn.Module):
         """Return what is learnt of a teacher with these outputs (N, K): the numbers themselves."""
         return outputs.float()
 
+    def check_single_clips(self) -> None:
+        """Refuse to learn from batches of one clip where it takes several. Raises: UserError."""
+        if self._parts == [self._ccc]:
+            raise UserError(
+                "every training batch holds one clip, of which a CCC teaches nothing: set model.loss=mse, or raise "
+                "data.batch_size (and data.batch_seconds, where it is set)"
+            )
+
     def _of(self, outputs: Tensor, target: Tensor) -> Tensor:
         predicted, true = outputs.float() / self.std, target.float() / self.std
         return torch.stack([part(predicted, true) for part in self._parts]).sum()

@@ -59,6 +59,7 @@ class Task(ABC):
         fewest_outputs: that a model has.
         left_out: what the data's warnings call clips without what is predicted.
         labels: the classes that clips are of, where there are any.
+        unused: settings of the model that the loss of this task makes no use of.
     """
 
     name: ClassVar[str]
@@ -75,6 +76,7 @@ class Task(ABC):
     fewest_outputs: ClassVar[int]
     left_out: ClassVar[str]
     labels: tuple[str, ...]
+    unused: ClassVar[Sequence[str]] = ()
 
     @property
     @abstractmethod

@@ -26,6 +26,7 @@ from ser_lightning.runs.directory import RunDirectory, check_resumed_alone, no_r
 from ser_lightning.sweep import extras_check, hydra_callback, resolvers, sweepers
 from ser_lightning.sweep.hydra_callback import is_search, log_to_screen
 from ser_lightning.sweep.job import end_with_sweep, run_apart
+from ser_lightning.tasks.registry import task_for
 from ser_lightning.utils import cores, signals
 from ser_lightning.utils.command_line import assignment, readable, train_command
 from ser_lightning.utils.errors import UserError, cause, check, is_interrupt, why
@@ -128,11 +129,16 @@ def start(main: Callable[[], None]) -> None:
 
 
 def _check_asked(asked: Sequence[str], *, multirun: bool) -> None:
-    """Refuse what would not do what it says: a search that is no sweep, a directory without a name."""
+    """Refuse what would not do what it says: a search that is no sweep, runs resumed by one, an unnamed place."""
     if "hydra/sweeper=search" in asked and not multirun:
         raise UserError("hydra/sweeper=search is a sweep: python train.py -m hydra/sweeper=search …")
     for text in asked:
         name, equals, value = text.partition("=")
+        if multirun and name.lstrip("+") == "resume" and value != "null":
+            raise UserError(
+                f"{text} goes without -m alone: resume one run after the other (for run in DIRS; do "
+                'python train.py resume="$run"; done), or repeat the command of their sweep'
+            )
         if equals and not value.strip("'\" ") and name.startswith("hydra.") and name.endswith(".dir"):
             raise UserError(f"{name}= names no directory")
 
@@ -170,6 +176,7 @@ def run_job(cfg: DictConfig) -> float | None:
             from ser_lightning.training.experiment import train
             from ser_lightning.training.trainer import check_directory_is_shared
         _redirect_lightning_log()
+        _say_what_has_no_effect(cfg, hydra.overrides.task)
         if cfg.resume is None and not any(text.startswith("hydra.run.dir=") for text in hydra.overrides.hydra):
             check_directory_is_shared(cfg.trainer)
         return train(cfg, run, HydraConfig.get().overrides.task)
@@ -249,6 +256,14 @@ def _redirect_lightning_log() -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+
+
+def _say_what_has_no_effect(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Log settings that were asked for and that what is predicted makes no use of: recipes have them for labels."""
+    unused = task_for(OmegaConf.select(cfg, "data.targets")).unused
+    asked = [name for name in unused if any(text.lstrip("+").startswith(f"{name}=") for text in overrides)]
+    if asked:
+        log.warning("no effect: %s, with data.targets", ", ".join(asked))
 
 
 def _changed_at(path: Path) -> float | None:

@@ -72,3 +72,16 @@ def test_each_corpus_trains_and_every_other_one_is_tested(tmp_path, monkeypatch)
     ]
     with pytest.raises(HydraException, match="needs two corpora at least"):
         sweeper.sweep(["data.corpora=[a]"])
+
+
+@pytest.mark.parametrize(("targets", "kept"), [(None, ["lr", "label_smoothing"]), (["arousal"], ["lr"])])
+def test_a_search_is_over_what_the_model_and_the_task_have(caplog, targets, kept):
+    caplog.set_level("INFO")
+    params = {f"model.{name}": "interval(0, 1)" for name in ("lr", "label_smoothing", "mixup")}
+    config = {"model": {"lr": 0.1, "label_smoothing": 0.05}, "data": {"targets": targets}}
+    sweepers._leave_out_what_does_nothing(params, OmegaConf.create(config))
+    assert list(params) == [f"model.{name}" for name in kept]
+    assert "not searched: model.mixup, which this model does not have" in caplog.messages
+    assert (
+        "not searched: model.label_smoothing, which has no effect with data.targets" in caplog.messages
+    ) is bool(targets)

@@ -43,6 +43,13 @@ def test_a_batch_of_one_clip_or_of_one_value_has_a_gradient_without_nan():
         assert torch.isfinite(outputs.grad).all()
 
 
+def test_batches_of_one_clip_teach_a_square_error_alone():
+    with pytest.raises(UserError, match=r"set model\.loss=mse, or raise data\.batch_size"):
+        TASK.make_loss(loss="ccc").check_single_clips()
+    for loss in ("mse", "ccc+mse"):
+        TASK.make_loss(loss=loss).check_single_clips()
+
+
 def test_a_teachers_numbers_have_their_share():
     loss = TASK.make_loss(training_targets=TARGETS, loss="mse", teacher_weight=0.25)
     teacher = loss.soften(OUTPUTS + 1)

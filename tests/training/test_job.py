@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from ser_lightning import load_model
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training.experiment import make_data, train
-from ser_lightning.training.job import _log_failure, _settle_threads
+from ser_lightning.training.job import _log_failure, _say_what_has_no_effect, _settle_threads
 from ser_lightning.utils.errors import UserError
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "logger=none")
@@ -78,6 +78,7 @@ def test_nothing_heavy_is_imported_to_show_a_config():
         ),
         (["hydra.run.dir="], r"failed: hydra\.run\.dir= names no directory"),
         (["-m", "hydra.sweep.dir=''"], r"failed: hydra\.sweep\.dir= names no directory"),
+        (["-m", "resume=a,b"], r"failed: resume=a,b goes without -m alone: resume one run after the other"),
         (["-m", "seed=0", "hydra.sweep.dir=/dev/null"], r"failed: hydra\.sweep\.dir=/dev/null cannot be written"),
     ],
 )
@@ -87,6 +88,19 @@ def test_a_mistake_gets_a_clear_answer_and_no_traceback(tmp_path, overrides, sai
     assert re.search(said, output)
     assert "Traceback" not in output
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("targets", "overrides", "said"),
+    [
+        (["arousal"], ["model.label_smoothing=0.2"], "no effect: model.label_smoothing, with data.targets"),
+        (["arousal"], ["model=cnn"], ""),
+        (None, ["model.label_smoothing=0.2"], ""),
+    ],
+)
+def test_what_was_asked_for_and_has_no_effect_on_numbers_is_said(caplog, targets, overrides, said):
+    _say_what_has_no_effect(OmegaConf.create({"data": {"targets": targets}}), overrides)
+    assert "\n".join(caplog.messages) == said
 
 
 def test_help_that_nobody_reads_to_its_end_ends_without_a_word(tmp_path):
