@@ -494,6 +494,18 @@ def test_a_run_without_training_or_validation_clips_is_refused_before_anything_i
         train(cfg, RunDirectory(tmp_path / "run"))
 
 
+def test_folds_without_numbers_are_said_in_their_order_once(tmp_path, caplog):
+    listed = make_csv(tmp_path)
+    lines = [
+        f"{line.rpartition(',')[0]},{'bac'[n // 2 % 3]}" for n, line in enumerate(listed.read_text().split()[1:])
+    ]
+    said = "taken for folds, in their order: data.fold=0 tests on a, 1 tests on b, 2 tests on c; if they are parts"
+    listed.write_text("\n".join(["path,emotion,speaker,sex,age,fold", *lines]) + "\n")
+    data = make_data(config("data=csv", f"data.manifest={listed}", "data.split=file"))
+    assert caplog.text.count(said) == 1
+    assert {data.manifest[row].fold for row in data.split.test} == {"a"}
+
+
 def test_sex_age_and_intensity_have_one_spelling_each(tmp_path):
     listed = make_csv(tmp_path)
     text = listed.read_text().replace(",20,", ',"20,5",')

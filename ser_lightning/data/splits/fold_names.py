@@ -11,51 +11,88 @@ _PARTS = {
     "val": ("val", "valid", "validation", "dev", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-_PART_OF = {name: part for part, names in _PARTS.items() for name in names}
-_NUMBERED = re.compile(r"(\D*[^\W\d_][ _-]*)?([0-9]+)(?:\.0+)?")  # 3, "fold 3", and 3.0 as spreadsheets write it
+_ALSO = {  # short, in the ComParE challenges, and in German, French and Spanish
+    "train": ("tr", "entraînement", "apprentissage", "entrenamiento"),
+    "val": ("va", "vl", "devel", "validierung", "validación"),
+    "test": ("te", "ts", "evaluierung", "évaluation", "prueba", "evaluación"),
+}
+_PART_OF = {name: part for names in (_PARTS, _ALSO) for part in names for name in names[part]}
+_HOW_TO_NAME = f"name every part ({'; '.join(', '.join(names) for names in _PARTS.values())}), or number every fold"
+_WORD = re.compile(r"[^\W\d_]+")
+_NOUN = re.compile(r"(?<=.)(set|split|part|fold|data)s?$")  # "trainset"
+_BLANKS = re.compile(r"[ _-]+")
+_DECIMAL_ZEROS = re.compile(r"(?<=\d)\.0+$")  # 3.0, as spreadsheets write it
+_NUMBER = re.compile(r"([0-9]+)")
 
 
 def parts_by_name(values: Collection[str]) -> dict[str, str] | None:
-    """Return "train", "val" or "test" for each value, where that is what they say; None where none does.
+    """Return "train", "val" or "test" for each value that has such a word, as "dev-set" has; None where none has.
 
     ``values`` may map each to the line of a list that has it first.
-    Raises: UserError where only some do, or where one part has two names.
+    Raises: UserError where only some do, where one has two such words, or where one part has two names.
     """
-    parts = {value: _PART_OF[value.casefold()] for value in values if value.casefold() in _PART_OF}
-    if not parts:
+    parts_of = {value: _parts_in(value) for value in values}
+    if not any(parts_of.values()):
         return None
-    others = sorted(set(values) - set(parts))
-    if others:
+    unclear = [value for value, parts in parts_of.items() if len(parts) > 1]
+    if unclear:
         raise UserError(
-            f"the column fold mixes {_listed(parts, values)} with {_listed(others, values)}: name every part "
-            f"({'; '.join(', '.join(names) for names in _PARTS.values())}), or number every fold"
+            f"the column fold has {_listed(unclear, values)}, which may be one part or another: {_HOW_TO_NAME}"
         )
+    others = [value for value, parts in parts_of.items() if not parts]
+    if others:
+        named = set(values) - set(others)
+        raise UserError(
+            f"the column fold mixes {_listed(named, values)} with {_listed(others, values)}: {_HOW_TO_NAME}"
+        )
+    part_of = {value: min(parts) for value, parts in parts_of.items()}
     for part in _PARTS:
-        names = sorted({value.casefold() for value in parts if parts[value] == part})
+        names = sorted({value.casefold() for value in part_of if part_of[value] == part})
         if len(names) > 1:
-            raise UserError(f"the column fold calls one part {' and '.join(names)}: name it in one way")
-    return parts
+            raise UserError(
+                f"the column fold calls one part {' and '.join(names[:2])}: name it in one way, or, "
+                "where these are folds, number them without such words"
+            )
+    return part_of
+
+
+def _parts_in(value: str) -> set[str]:
+    words = (_NOUN.sub("", word) for word in _WORD.findall(value.casefold()))
+    return {_PART_OF[word] for word in words if word in _PART_OF}
 
 
 def folds_by_number(values: Collection[str]) -> dict[int, str]:
-    """Return the folds by their numbers: those that the values say, or else their places in the order of names.
+    """Return the folds by their numbers: those that tell the values apart, or else their places in order.
 
+    The numbers of "fold 2 of 10" and "fold 10 of 10" are 2 and 10. Where values differ by more than one number,
+    they are in the order of their names, with numbers in these by size.
     Raises: UserError where only some are numbers, and for one fold that is written in two ways.
     """
     faults = spelling_faults(values, "fold")
     if faults:
         raise UserError(f"the column fold cannot be used: {'; '.join(faults)}")
-    numbered = {value: match for value in values if (match := _NUMBERED.fullmatch(value))}
-    if len(numbered) == len(values) and len({(match[1] or "").casefold() for match in numbered.values()}) == 1:
-        return dict(sorted((int(match[2]), value) for value, match in numbered.items()))
-    plain = sorted(value for value, match in numbered.items() if not match[1])
-    if plain:
-        others = sorted(set(values) - set(plain))
-        raise UserError(
-            f"the column fold mixes {_listed(plain, values)} with {_listed(others, values)}: "
-            "number every fold, or none"
-        )
-    return dict(enumerate(sorted(values)))
+    pieces_of = {value: _pieces(value) for value in values}
+    with_number = [value for value, pieces in pieces_of.items() if len(pieces) > 1]
+    plain = [value for value in with_number if pieces_of[value][::2] == ["", ""]]
+    for alike in (with_number, plain):
+        others = set(values) - set(alike)
+        if alike and others:
+            raise UserError(
+                f"the column fold mixes {_listed(alike, values)} with {_listed(others, values)}: "
+                "number every fold, or none"
+            )
+    if len({tuple(pieces[::2]) for pieces in pieces_of.values()}) == 1:
+        columns = zip(*(pieces[1::2] for pieces in pieces_of.values()), strict=True)
+        differing = [numbers for numbers in columns if len(set(numbers)) > 1]
+        if len(differing) == 1:
+            return dict(sorted(zip(map(int, differing[0]), values, strict=True)))
+    return dict(enumerate(sorted(values, key=pieces_of.__getitem__)))
+
+
+def _pieces(value: str) -> list[str | int]:
+    """Return the text of a value in lower case, with its numbers in every second place."""
+    pieces = _NUMBER.split(_BLANKS.sub(" ", _DECIMAL_ZEROS.sub("", value.casefold())))
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)]
 
 
 def _listed(some_values: Iterable[str], values: Collection[str]) -> str:

@@ -5,6 +5,7 @@ every machine.
 """
 
 import hashlib
+import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,9 @@ from ser_lightning.data.csv_table import read_table, refuse_faults
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.spelling import normalise
 from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
-from ser_lightning.utils.errors import UserError, check
+from ser_lightning.utils.errors import UserError, check, some
 
+log = logging.getLogger(__name__)
 _VAL_SHARE = 0.1  # of one speaker's clips, where no other speaker can validate
 _MOST_SPEAKERS = 100_000  # of a range
 _RANGE = re.compile(r"(\D*)(\d+)-\1(\d+)")
@@ -205,7 +207,7 @@ class SplitFromFile:
 
     Where the column says train, val and test, or what else these are called, there is one fold; it may do without
     val. Otherwise each value is a fold: it tests, the next one (wrapping) validates, the others train. Folds with
-    numbers have these, others are numbered from 0 in the order of their names.
+    numbers have these, others are numbered from 0 in the order of their names, which is logged once.
 
     Args:
         path: of the CSV; None for the manifest's own column.
@@ -216,6 +218,7 @@ class SplitFromFile:
         self._path = Path(path).expanduser() if path is not None else None
         self.reads_manifest = path is None
         self.speaker_independent = speaker_independent
+        self._order_is_said = False
 
     def folds(self, manifest: Manifest) -> Sequence[int]:
         """Return fold 0 alone, or one for each value of the column."""
@@ -233,10 +236,23 @@ class SplitFromFile:
                     f"the column fold has only {' and '.join(value_of.values())}: it needs three folds at least "
                     "(one tests, one validates, the rest train), or the parts train, val and test"
                 )
+            self._say_order(value_of)
             numbers = list(value_of)
             following = numbers[(numbers.index(fold) + 1) % len(numbers)]
             parts = {value: "train" for value in column} | {value_of[fold]: "test", value_of[following]: "val"}
         return [parts[value] for value in column]
+
+    def _say_order(self, value_of: Mapping[int, str]) -> None:
+        """Names in another language, of parts, would be taken for folds too."""
+        if self._order_is_said or all(str(number) in value for number, value in value_of.items()):
+            return
+        self._order_is_said = True
+        folds = [f"{number} tests on {value}" for number, value in value_of.items()]
+        log.warning(
+            "the names in the column fold are taken for folds, in their order: data.fold=%s; if they are parts of "
+            "one fold, call them train, val and test",
+            some(folds, 3),
+        )
 
     def _column(self, manifest: Manifest) -> list[str]:
         if self._path is None:
