@@ -14,7 +14,8 @@ from ser_lightning.utils.text import printable
 
 _NEWLINE = b"\n"
 _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?[,;]*', re.IGNORECASE)  # a line for Excel, before the header
-_DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)")
+_DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")  # or decimals: 1,234
 _MOST_BYTES = 500_000_000  # some millions of clips
 NAMED = 10  # faults a message names
 _NAMED_OF_EACH = 3  # where they are of several kinds
@@ -189,19 +190,18 @@ def as_number(text: str) -> float | None:
         number = float(_DECIMAL_COMMA.sub(r"\1.\2", text))
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) and "_" not in text else None  # Python reads 1_5 as 15
 
 
 def decimal_faults(column: str, cells: Sequence[tuple[int, str]]) -> list[str]:
-    """Name cells with a comma where others have a decimal point: 1,234 may be more than a thousand, or than one."""
+    """Name cells with a comma that may part decimals or thousands: 1,234, where no other cell tells which."""
     commas = [cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell[1])]
-    ambiguous = commas if any("." in text for _, text in cells) else []
-    return column_faults(
-        column,
-        ambiguous,
-        what="and a decimal point is in other lines",
-        remedy="write all decimals with a point, and thousands without a comma",
-    )
+    remedy = "write all decimals with a point, and thousands without a comma"
+    if any("." in text for _, text in cells):
+        return column_faults(column, commas, what="and a decimal point is in other lines", remedy=remedy)
+    if all(_THOUSANDS.fullmatch(text) for _, text in commas):
+        return column_faults(column, commas, what="whose comma may part thousands or decimals", remedy=remedy)
+    return []
 
 
 def _in_words(names: Sequence[str]) -> str:

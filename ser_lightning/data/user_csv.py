@@ -187,10 +187,8 @@ def _fold_faults(rows: Rows) -> list[str]:
 
 
 def _age_fault(text: str) -> str:
-    try:
-        is_age = not text or 0 <= float(text) <= _OLDEST  # which NaN is not either
-    except ValueError:
-        is_age = False
+    number = as_number(text or "0")
+    is_age = number is not None and 0 <= number <= _OLDEST
     return "" if is_age else f"{text!r} is not an age in years (0 to {_OLDEST})"
 
 

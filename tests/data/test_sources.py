@@ -307,6 +307,7 @@ def test_names_of_files_are_read_as_names_are(tmp_path):
         (lambda text: text.replace(",20,", ",young,"), r"line 2: 'young' is not an age in years"),
         (lambda text: text.replace(",20,", ",-3,"), r"line 2: '-3' is not an age in years"),
         (lambda text: text.replace(",20,", ",inf,"), r"'inf' is not an age in years"),
+        (lambda text: text.replace(",20,", ",1_8,"), r"line 2: '1_8' is not an age in years"),
         (
             lambda text: text.replace(",p1,", ",P0,"),
             r"the speaker P0 \(line 4\) is also written otherwise, as p0 \(line 2\): .*rename",

@@ -94,6 +94,8 @@ def test_columns_of_a_list_are_read_as_numbers(tmp_path):
 def test_a_comma_may_stand_for_the_point(tmp_path):
     path = _listed(tmp_path, "a.wav;p;1,5;2", "b.wav;p;-0,5;3", header="path;speaker;arousal;valence")
     assert values_of(path, "arousal") == [{"arousal": 1.5}, {"arousal": -0.5}]
+    path.write_text(path.read_text().replace("1,5", "1,234").replace("-0,5", "0,125"))
+    assert values_of(path, "arousal") == [{"arousal": 1.234}, {"arousal": 0.125}]  # no thousand begins with 0
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,15 @@ def test_a_comma_may_stand_for_the_point(tmp_path):
             ('a.wav,p,"1,234",1', "b.wav,p,6.07,1"),
             "line 2: arousal is '1,234', and a decimal point is in other lines: write all decimals with a point, "
             "and thousands without a comma",
+        ),
+        (
+            ('a.wav,p,"1,234",1', "b.wav,p,7,1", 'c.wav,p,"2,750",1'),
+            "line 2: arousal is '1,234', whose comma may part thousands or decimals, and so on in 1 more line: "
+            "write all decimals with a point, and thousands without a comma",
+        ),
+        (
+            ("a.wav,p,1_5,1", "b.wav,p,2,1", "c.wav,p,3,1"),
+            "line 2: arousal is '1_5', which is no number: write numbers, or leave the cell empty",
         ),
         (
             ("a.wav,p,7,1", "b.wav,p,8.5,1", "c.wav,p,0,1"),

@@ -13,7 +13,7 @@ test sets, which is why clips of a test set that is not tested on are not used a
 from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import Corpus, Listing, NameFacts
-from ser_lightning.data.csv_table import read_table, refuse_faults, repetitions
+from ser_lightning.data.csv_table import as_number, read_table, refuse_faults, repetitions
 from ser_lightning.data.manifest import UNKNOWN_SPEAKER
 from ser_lightning.utils.errors import UserError
 
@@ -63,9 +63,7 @@ def _fault(row: dict[str, str]) -> str:
     if row["split_set"] not in _PARTS:
         return f"{row['split_set']!r} is no part of the corpus ({', '.join(_PARTS)})"
     for column in _VALUES.values():
-        try:
-            float(row.get(column) or 0)
-        except ValueError:
+        if as_number(row.get(column) or "0") is None:
             return f"{column} is {row[column]!r}, which is no number"
     return ""
 
@@ -81,7 +79,11 @@ def _facts(row: dict[str, str]) -> NameFacts:
         emotion=EMOTIONS.get(row["emoclass"], ""),
         sex=sex if sex in ("female", "male") else "",
         fold=row["split_set"],
-        values={name: float(row[column]) for name, column in _VALUES.items() if row.get(column)},
+        values={
+            name: number
+            for name, column in _VALUES.items()
+            if (number := as_number(row.get(column, ""))) is not None
+        },
     )
 
 
