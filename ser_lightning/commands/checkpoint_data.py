@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.labelled_clips import LabelledClips
+from ser_lightning.data.labels import rules_for
 from ser_lightning.data.leakage import TrainingRecord
 from ser_lightning.data.splits.split import Split
 from ser_lightning.inference.checkpoint import Checkpoint
@@ -128,7 +129,7 @@ def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
     if unknown:
         raise UserError(
             f"the model does not know {', '.join(unknown)} (it knows {', '.join(model)}): map the labels of the "
-            f"corpus, with data/label_map=six, or with +data.label_map.{unknown[0]}=drop and a rule for each other"
+            f"corpus, with data/label_map=six, or with a rule for each, as in {rules_for(unknown[:1])}"
         )
 
 

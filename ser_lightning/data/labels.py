@@ -3,6 +3,8 @@
 N: clips.  K: classes.
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +18,7 @@ from ser_lightning.utils.errors import UserError, counted, some
 DROP = "drop"
 MOST_LABELS = 64  # pictures and tables have a row for each
 _LONGEST_LABEL = 60
+_IN_AN_OVERRIDE = re.compile(r"[A-Za-z_][\w-]*|0|[1-9]\d*", re.ASCII)  # what Hydra reads behind a point
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,22 @@ def map_emotions(emotions: Sequence[str], label_map: Mapping[str, str], *, corpu
     """
     missing = sorted(set(emotions) - set(label_map) - {""})
     if missing:
-        remedy = " ".join(f"+data.label_map.{name}={DROP}" for name in missing)
         raise UserError(
             f"the label map has no rule for {', '.join(missing)} of {corpus}: name the joint label of each, or "
-            f"drop it, as in {remedy}"
+            f"drop it, as in {rules_for(missing)}"
         )
     return [None if not name or label_map[name] == DROP else label_map[name] for name in emotions]
+
+
+def rules_for(names: Sequence[str]) -> str:
+    """Return how to add rules to a label map: overrides, or lines of a file for names that none can hold."""
+    if all(map(_IN_AN_OVERRIDE.fullmatch, names)):
+        return " ".join(f"+data.label_map.{name}={DROP}" for name in names)
+    lines = " and ".join(f"{json.dumps(name, ensure_ascii=False)}: {DROP}" for name in names)
+    return (
+        f"{lines} in a label map of your own (conf/data/label_map/mine.yaml, begun as a copy of one there, which "
+        "data/label_map=mine takes)"
+    )
 
 
 def by_intention(emotions: Sequence[str | None], labels: Sequence[str]) -> Labelling:

@@ -2,16 +2,19 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
+import yaml
 from conftest import config
 from finished_run import finished_result
 from layouts import make_csv
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from ser_lightning.data.corpora import load_corpus
-from ser_lightning.data.labels import by_intention, by_votes, map_emotions, read_label_map
+from ser_lightning.data.labels import by_intention, by_votes, map_emotions, read_label_map, rules_for
 from ser_lightning.data.votes import Votes, annotator_scores, winners
 from ser_lightning.evaluation.distributions import js_divergence
 from ser_lightning.report.console import print_summary
@@ -48,6 +51,21 @@ def test_a_map_is_read_as_names_are():
 def test_every_emotion_without_a_rule_is_named_with_the_remedy():
     with pytest.raises(UserError, match=r"no rule for boredom, calm of EmoDB.*\+data\.label_map\.boredom=drop"):
         map_emotions(["calm", "fear", "boredom"], {"fear": "fear"}, corpus="EmoDB")
+
+
+@pytest.mark.parametrize("name", ["wut", "_x-2", "7", "null"])
+def test_rules_can_be_typed(name):
+    (rule,) = rules_for([name]).split()
+    read = config("data=csv", "data.manifest=my.csv", "data/label_map=six", rule).data.label_map
+    assert read_label_map(OmegaConf.to_container(read))[name] == "drop"
+
+
+@pytest.mark.parametrize(
+    "name", ["very angry", "d\u00e9go\u00fbt", "a/b", "a:b", "a=b", "it's", "a.b", "1a", "01", '"y"']
+)
+def test_rules_that_cannot_be_typed_are_lines_of_a_file(name):
+    said = re.fullmatch(r"(.*) and (.*) in a label map of your own .*", rules_for([name, "x"]))
+    assert [yaml.safe_load(line) for line in said.groups()] == [{name: "drop"}, {"x": "drop"}]
 
 
 def test_the_majority_decides_and_a_tie_decides_nothing():
