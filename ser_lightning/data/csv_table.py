@@ -20,7 +20,8 @@ _MOST_BYTES = 500_000_000  # some millions of clips
 NAMED = 10  # faults a message names
 _NAMED_OF_EACH = 3  # where they are of several kinds
 _NO_VALUE = ("nan", "NaN", "<NA>")  # what scripts write for an empty cell; nobody's name
-_UNKNOWN = ("nan", "<na>", "na", "n/a", "none", "null", "unknown", "?", "-")  # in any case, where it may
+NOTHING = ("unknown", "unk", "none", "null", "n/a", "#n/a", "\\n", "?", "-", ".")  # in any case; \N is of SQL
+_UNKNOWN = (*NOTHING, "nan", "<na>", "na")  # the last may be people's names, where there are names
 
 
 def read_table(
@@ -38,7 +39,7 @@ def read_table(
 
     Commas, semicolons, tabs or bars stand between cells, whichever the header has most of, or what a line before it
     says, as in "sep=;". Names of columns count in any case. Lines without any text, and columns without a name
-    after the last one, are passed over. A cell that says "nan" is empty.
+    after the last one, are passed over, and so are blanks before a quote. A cell that says "nan" is empty.
 
     Args:
         needed: columns that it must have.
@@ -153,7 +154,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
             continue
         delimiter = delimiter or max(",;\t|", key=line.count)
         try:
-            cells = next(csv.reader([line + "\n"], delimiter=delimiter))
+            cells = next(csv.reader([line + "\n"], delimiter=delimiter, skipinitialspace=True))
         except csv.Error as error:
             raise UserError(f"{path} cannot be read (line {number}: {error}): save it as CSV UTF-8") from error
         if any(map(normalise, cells)):

@@ -14,6 +14,7 @@ from ser_lightning.data.corpora import Corpus, NameFacts
 from ser_lightning.data.corpora.corpus import Listing
 from ser_lightning.data.csv_table import (
     NAMED,
+    NOTHING,
     as_number,
     column_faults,
     decimal_faults,
@@ -29,7 +30,9 @@ from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import other_ending, shared_folder
 
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
-_NOBODY = ("unknown", "unknown speaker", "n/a", "none", "?", "-")  # in any case; "NA" and "Nan" may be names
+_NOBODY = (*NOTHING, "unknown speaker")  # in any case; "Na" and "Nan" may be names
+_INITIALS = re.compile("[A-Z]{2}")
+_EMPTY = "is empty, or says nan or the like: write a word, or remove the line"
 _OLDEST = 130  # years
 _SEXES = {
     "male": ("m", "male", "man", "boy", "männlich", "mann", "homme", "hombre"),
@@ -65,22 +68,23 @@ def read_csv_corpus(
         needed=(*needed, *targets),
         optional=tuple(name for name in ("emotion", *_OPTIONAL) if name not in (*needed, *targets)),
         as_written=("path",),
-        may_lack=targets,
+        may_lack=(*targets, "emotion"),
         prefix=PREFIX,
         faults=cells,
         without=by_votes if emotions and is_votes_table(path) else "",
     )
     if not rows and not cells:
         raise UserError(f"{path} lists no clip: add lines under its header")
+    initials = any(_INITIALS.fullmatch(row["speaker"]) for _, row in rows if row["speaker"] != "NA")
     for _, row in rows:
-        row |= {"path": row["path"].replace("\\", "/"), **_plain_values(row)}
+        row |= {"path": row["path"].replace("\\", "/"), **_plain_values(row, nobody=() if initials else ("NA",))}
     places = [_place(row["path"]) for _, row in rows]  # as ids are made of them; files are opened as written
     listing = Listing(
         folder=path.resolve().parent, files={}, lines={row["path"]: line for line, row in reversed(rows)}
     )
     faults = [
         cells,
-        *([f"line {line}: {name} is empty, or says nan" for line, row in rows if not row[name]] for name in needed),
+        *([f"line {line}: {name} {_EMPTY}" for line, row in rows if not row[name]] for name in needed),
         *(_number_faults(rows, name, (ranges or {}).get(name)) for name in targets),
         *_row_faults(rows, places, listing.folder),
         _fold_faults(rows) if folds else [],
@@ -138,10 +142,13 @@ def _has_votes(rows: "Rows") -> bool:
 Rows = Sequence[tuple[int, dict[str, str]]]
 
 
-def _plain_values(row: dict[str, str]) -> dict[str, str]:
-    """Bring the values of sex, age and intensity to one spelling, and speakers whom nobody knows."""
+def _plain_values(row: dict[str, str], *, nobody: Sequence[str]) -> dict[str, str]:
+    """Bring the values of sex, age and intensity to one spelling, and speakers whom nobody knows.
+
+    ``nobody``: what else than `_NOBODY`, as it is written: R's NA, which people with these initials have as a name.
+    """
     plain: dict[str, str] = {name: row[name].casefold() for name in ("sex", "intensity") if name in row}
-    if row["speaker"].casefold().replace("_", " ") in _NOBODY:
+    if row["speaker"] in nobody or row["speaker"].casefold().replace("_", " ") in _NOBODY:
         plain["speaker"] = UNKNOWN_SPEAKER
     if "sex" in plain:
         plain["sex"] = _SEX_OF.get(plain["sex"].rstrip("."), plain["sex"])

@@ -37,6 +37,7 @@ def test_what_spreadsheets_add_is_passed_over(tmp_path, separator, newline):
 
 def test_what_scripts_write_for_nothing_is_nothing(tmp_path):
     absent = ["nan", "NaN", "NA", "N/A", "n/a", "None", "null", "<NA>", "unknown", "?", "-", ""]
+    absent += ["NULL", "#N/A", "\\N", ".", "unk"]
     rows = table(tmp_path, "path,speaker,age\n" + "".join(f"{n}.wav,s,{word}\n" for n, word in enumerate(absent)))
     assert {row["age"] for _, row in rows} == {""}
     rows = table(tmp_path, "path,speaker\na,nan\nb,NaN\nc,Nan\nd,NA\ne,None\n")  # of these, three may be names
@@ -49,6 +50,14 @@ def test_columns_and_quotes_as_a_csv_has_them(tmp_path):
         {"speaker": 'Smith, "J"', "path": "a  b.wav"},
         {"speaker": "T", "path": "c.wav"},
     ]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_blank_may_stand_before_a_quote(tmp_path, separator):
+    lines = ['"path"| "speaker"| "age"', '"a.wav"| "Smith| J"| "30" ', 'b.wav| T|  " 31"']
+    rows = table(tmp_path, "\n".join(lines).replace("|", separator))
+    name = f"Smith{separator} J".replace("\t", "")  # blanks of every kind are one
+    assert [[*row.values()] for _, row in rows] == [["a.wav", name, "30"], ["b.wav", "T", "31"]]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_each_pair_of_parts_is_told_apart(tmp_path):
     assert data.protocol()["speaker_independent"] is False
 
 
-@pytest.mark.parametrize("word", ["unknown", "Unknown", "n/a", "None", "?", "-"])
+@pytest.mark.parametrize("word", ["unknown", "Unknown", "n/a", "None", "?", "-", "NULL", "#N/A", "\\N", ".", "NA"])
 def test_of_speakers_whom_a_list_calls_unknown_nothing_is_claimed(tmp_path, word):
     path = listed(tmp_path, speakers=range(6))
     path.write_text(path.read_text().replace("p5", word))
@@ -71,6 +71,12 @@ def test_of_speakers_whom_a_list_calls_unknown_nothing_is_claimed(tmp_path, word
     assert not any("unknown" in who for part in record["heard"].values() for who in part["speakers"])
     report = audit(data.clips, {"kfold": data.rules["kfold"]}, chosen="kfold")
     assert (report.speakers.found, report.speakers.expected) == (5, 5)
+
+
+def test_among_initials_na_is_somebody(tmp_path):
+    path = listed(tmp_path, speakers=range(6))
+    path.write_text(path.read_text().replace("p5", "NA").replace("p4", "NB"))
+    assert "unknown_speaker" not in data_of(path, "data.split=kfold").warnings()
 
 
 def test_one_sound_under_two_names_is_shared_and_silence_is_nobodys(tmp_path):

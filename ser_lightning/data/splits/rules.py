@@ -281,7 +281,7 @@ def _rank(seed: int, name: str) -> str:
 def _read_folds(path: Path) -> dict[str, str]:
     folds: dict[str, str] = {}
     faults = []
-    for line, row in read_table(path, needed=("id", "fold")):
+    for line, row in read_table(path, needed=("id", "fold"), may_lack=("fold",)):
         first = folds.setdefault(row["id"], row["fold"])
         if first != row["fold"]:
             faults.append(f"line {line}: {row['id']} is in fold {row['fold']}, and in fold {first} further up")
