@@ -124,7 +124,7 @@ def _source(
     ``named_by`` and ``setting`` are what says its name and where it lies.
     """
     try:
-        if is_list or name.endswith(".csv"):
+        if is_list or name.lower().endswith(".csv"):
             corpus = read_csv_corpus(Path(name).expanduser(), **read)
         else:
             corpus = load_corpus(name)
