@@ -53,11 +53,12 @@ def read_csv_corpus(
 
     The columns ``path``, ``emotion`` and ``speaker`` are needed; ``sentence``, ``sex``, ``age`` in years,
     ``intensity``, ``fold`` and votes (``votes.anger``, …) are read where they are there, others are left alone.
-    Relative paths begin at the CSV's folder. A clip's id is its path without the ending, normalised as all names
-    are; of absolute paths, without the folder that they share, which differs by machine. The column ``fold`` is
-    checked where a split is going to be made of it (``folds``), and ``emotion`` is needed where labels are going to
-    be made of it (``emotions``). ``targets`` are further columns, of numbers, which some clips may lack, and
-    ``ranges`` the lowest and the highest of some of these.
+    Relative paths begin at the CSV's folder: that of a link, or, where none of them is there, that of what it leads
+    to. A clip's id is its path without the ending, normalised as all names are; of absolute paths, without the
+    folder that they share, which differs by machine. The column ``fold`` is checked where a split is going to be
+    made of it (``folds``), and ``emotion`` is needed where labels are going to be made of it (``emotions``).
+    ``targets`` are further columns, of numbers, which some clips may lack, and ``ranges`` the lowest and the
+    highest of some of these.
     Raises: UserError that lists what is wrong with the file.
     """
     cells: list[str] = []
@@ -80,7 +81,7 @@ def read_csv_corpus(
         row |= {"path": row["path"].replace("\\", "/"), **_plain_values(row, nobody=() if initials else ("NA",))}
     places = [_place(row["path"]) for _, row in rows]  # as ids are made of them; files are opened as written
     listing = Listing(
-        folder=path.resolve().parent, files={}, lines={row["path"]: line for line, row in reversed(rows)}
+        folder=_folder(path, rows), files={}, lines={row["path"]: line for line, row in reversed(rows)}
     )
     faults = [
         cells,
@@ -121,6 +122,15 @@ def _row_faults(rows: "Rows", places: Sequence[str], folder: Path) -> Iterator[l
     yield _listed_twice(places, [line for line, _ in rows], folder)
     for kind in ("speaker", "emotion"):
         yield spelling_faults(_first_lines(rows, kind), kind)
+
+
+def _folder(path: Path, rows: "Rows") -> Path:
+    """Return where relative paths begin: beside the list, which may be a link, or beside what it leads to."""
+    own = path.parent.resolve()
+    for folder in (own, path.resolve().parent):
+        if any(os.path.lexists(folder / place) for _, place in _lines_and_paths(rows)):
+            return folder
+    return own
 
 
 def _missing_faults(rows: "Rows", folder: Path) -> list[str]:

@@ -355,6 +355,30 @@ def test_ids_do_not_depend_on_where_absolute_paths_lie(tmp_path):
     assert [facts.id for facts in relative.listing.files.values()] == [f"clips/{number}" for number in range(10)]
 
 
+def test_a_linked_list_names_files_beside_the_link_or_else_beside_itself(tmp_path):
+    listed, denoised = make_csv(tmp_path / "raw"), make_csv(tmp_path / "denoised")
+    denoised.unlink()
+    denoised.symlink_to("../raw/my.csv")
+    (tmp_path / "lists").mkdir()
+    elsewhere = tmp_path / "lists" / "my.csv"
+    elsewhere.symlink_to(denoised)
+    annexed = tmp_path / "annex" / "objects" / "KEY" / "KEY.csv"
+    annexed.parent.mkdir(parents=True)
+    annexed.write_text(listed.read_text())
+    own = tmp_path / "denoised" / "own.csv"
+    own.symlink_to("../annex/objects/KEY/KEY.csv")
+    for path, folder in ((listed, "raw"), (denoised, "denoised"), (elsewhere, "raw"), (own, "denoised")):
+        assert read_csv_corpus(path).listing.folder == tmp_path / folder
+
+
+def test_a_list_in_capitals_is_a_list_wherever_it_is_named(tmp_path):
+    one, two = make_csv(tmp_path / "one").rename(tmp_path / "one" / "ONE.CSV"), make_csv(tmp_path / "two")
+    two = two.rename(tmp_path / "two" / "Two.Csv")
+    labels = ["+data.label_map.upset=anger", "data.label_map.calm=neutral", "data.same_speakers=no"]
+    data = unsplit_data(config("data=pooled", f"data.corpora=[{one}]", f"data.test_corpus={two}", *labels))
+    assert (data.clips.name, data.clips.test_corpus) == ("one", "two")
+
+
 def test_a_list_that_is_missing_is_asked_for(tmp_path):
     with pytest.raises(UserError, match=r"data\.manifest=FILE"):
         make_data(config("data=csv"))
