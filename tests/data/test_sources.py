@@ -1,6 +1,7 @@
 """Every corpus under every split, pooled corpora, a user's own: from the layout on disk to a training step."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -353,6 +354,19 @@ def test_ids_do_not_depend_on_where_absolute_paths_lie(tmp_path):
     absolute = read_csv_corpus(listed)
     assert [facts.id for facts in absolute.listing.files.values()] == [str(number) for number in range(10)]
     assert [facts.id for facts in relative.listing.files.values()] == [f"clips/{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize(("first", "second"), [("s1.wav", "s1.bak"), ("s1.happy", "s1.sad")])
+def test_files_that_differ_by_the_ending_alone_are_named_with_what_to_do(tmp_path, first, second):
+    listed = make_csv(tmp_path)
+    for name in (first, second):
+        shutil.copy(tmp_path / "clips" / "0.wav", tmp_path / "clips" / name)
+    listed.write_text(listed.read_text().replace("clips/3.wav", f"clips/{first}").replace("4.wav", second))
+    said = (
+        rf"clips/{second} \(line 6\): differs from clips/{first} \(line 5\) by its ending alone, .*: rename it, or"
+    )
+    with pytest.raises(UserError, match=said):
+        make_data(config("data=csv", f"data.manifest={listed}"))
 
 
 def test_a_linked_list_names_files_beside_the_link_or_else_beside_itself(tmp_path):

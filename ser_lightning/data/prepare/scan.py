@@ -128,7 +128,12 @@ def _listed(listing: Listing) -> Scan:
             bad.append(BadFile(path=path, reason=reason, line=line))
             continue
         if facts.id in files:
-            bad.append(BadFile(path=path, reason=same_name(files[facts.id]), line=line))
+            first = files[facts.id]
+            reason = (
+                f"differs from {first.path} (line {first.line}) by its ending alone, which is no part of a clip's "
+                "name: rename it, or remove one of the lines"
+            )
+            bad.append(BadFile(path=path, reason=reason, line=line))
         else:
             files[facts.id] = SourceFile(path=path, size_bytes=stat.st_size, facts=facts, line=line)
             states[path] = _state(stat)
