@@ -33,6 +33,7 @@ def read_table(
     may_lack: Sequence[str] = (),
     prefix: str | None = None,
     faults: list[str] | None = None,
+    others: list[str] | None = None,
     without: str = "",
 ) -> list[tuple[int, dict[str, str]]]:
     """Return the cells of these columns, a dictionary a row, each with the number of its line.
@@ -48,6 +49,7 @@ def read_table(
         may_lack: needed columns whose cells are read as those of optional ones.
         prefix: all columns whose names begin so are optional ones.
         faults: where given, takes the lines that would be misread, which are left out.
+        others: where given, takes the names of columns that are not read.
         without: how to do without a needed column, said where it is missing.
 
     Raises: UserError that lists what is wrong with the file.
@@ -67,6 +69,8 @@ def read_table(
     else:
         faults += broken.values()
     columns = {name: names.index(name) for name in (*needed, *optional) if name in names}
+    if others is not None:
+        others += [name for name in names if name not in columns]
     rows = []
     for number, cells in lines[1:]:
         if number in broken:

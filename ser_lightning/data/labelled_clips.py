@@ -175,11 +175,13 @@ class LabelledClips:
             for kind, count in report.warnings().items():
                 counts[kind] = counts.get(kind, 0) + count
         unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
+        whole = sum(len(part.rows) for part in self.parts if part.corpus.listing and part.corpus.listing.has_times)
         unknown = sum(not clip.speaker_is_known for clip in self.manifest)
         others = {
             self.task.left_out: unlabelled,
             "tied_votes": int((~self.testable).sum()),
             "unknown_speaker": unknown,
+            "whole_files": whole,
             "namesakes": self._n_namesakes(),
             self.long_clips.warning: len(self.long),
         }

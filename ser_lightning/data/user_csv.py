@@ -1,5 +1,6 @@
 """Reads a user's own corpus: a CSV with the path, emotion and speaker of each clip."""
 
+import logging
 import math
 import os
 import posixpath
@@ -29,9 +30,13 @@ from ser_lightning.data.votes import PREFIX, Votes, is_votes_table, vote_faults,
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import other_ending, shared_folder
 
+log = logging.getLogger(__name__)
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
 _NOBODY = (*NOTHING, "unknown speaker")  # in any case; "Na" and "Nan" may be names
 _INITIALS = re.compile("[A-Z]{2}")
+# Columns that say where in a file a clip is; an end or a duration alone may be that of the file.
+_TIMES = re.compile(r"(^|[\W_])(start|begin|onset|offset|end|stop|duration|tmin|tmax)(time)?s?($|[\W_])")
+_BEGINNINGS = ("start", "begin", "onset", "offset", "tmin")
 _EMPTY = "is empty, or says nan or the like: write a word, or remove the line"
 _OLDEST = 130  # years
 _SEXES = {
@@ -62,6 +67,7 @@ def read_csv_corpus(
     Raises: UserError that lists what is wrong with the file.
     """
     cells: list[str] = []
+    others: list[str] = []
     needed = ("path", "emotion", "speaker") if emotions else ("path", "speaker")
     by_votes = "; data.labels=votes_majority needs no emotion, but the columns of votes that it has"
     rows = read_table(
@@ -72,6 +78,7 @@ def read_csv_corpus(
         may_lack=(*targets, "emotion"),
         prefix=PREFIX,
         faults=cells,
+        others=others,
         without=by_votes if emotions and is_votes_table(path) else "",
     )
     if not rows and not cells:
@@ -80,8 +87,12 @@ def read_csv_corpus(
     for _, row in rows:
         row |= {"path": row["path"].replace("\\", "/"), **_plain_values(row, nobody=() if initials else ("NA",))}
     places = [_place(row["path"]) for _, row in rows]  # as ids are made of them; files are opened as written
+    times = _times(others)
     listing = Listing(
-        folder=_folder(path, rows), files={}, lines={row["path"]: line for line, row in reversed(rows)}
+        folder=_folder(path, rows),
+        files={},
+        lines={row["path"]: line for line, row in reversed(rows)},
+        has_times=bool(times),
     )
     faults = [
         cells,
@@ -98,6 +109,13 @@ def read_csv_corpus(
         for (_, row), place in zip(rows, places, strict=True)
     }
     listing = replace(listing, files=files)
+    if times:
+        which = f"{' and '.join(times)} {'is' if len(times) == 1 else 'are'}"
+        log.warning(
+            "%s: every clip is a whole file, and %s not read: if clips are parts of files, cut these first",
+            path,
+            which,
+        )
     votes = None
     if _has_votes(rows):
         cells_of = {facts.id: row for facts, (_, row) in zip(files.values(), rows, strict=True)}
@@ -122,6 +140,11 @@ def _row_faults(rows: "Rows", places: Sequence[str], folder: Path) -> Iterator[l
     yield _listed_twice(places, [line for line, _ in rows], folder)
     for kind in ("speaker", "emotion"):
         yield spelling_faults(_first_lines(rows, kind), kind)
+
+
+def _times(columns: Sequence[str]) -> list[str]:
+    times = [name for name in columns if _TIMES.search(name)]
+    return times if any(word in name for name in times for word in _BEGINNINGS) else []
 
 
 def _folder(path: Path, rows: "Rows") -> Path:

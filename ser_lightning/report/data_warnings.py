@@ -29,6 +29,10 @@ _WORDS = {  # kind -> of one, and of several
         "speaker with the name of one in another corpus: if it is the same person, add data.same_speakers=yes",
         "speakers called as ones of another corpus: if they are the same people, add data.same_speakers=yes",
     ),
+    "whole_files": (
+        "clip that is a whole file, whatever times the list has",
+        "clips that are whole files, whatever times the list has",
+    ),
     "clipped": ("clipped clip", "clipped clips"),
     "square_waves": ("clip that is little but clipping", "clips that are little but clipping"),
     "padded": ("clip of one length with others, padded with zeros", "clips of equal length, padded with zeros"),

@@ -369,6 +369,26 @@ def test_files_that_differ_by_the_ending_alone_are_named_with_what_to_do(tmp_pat
         make_data(config("data=csv", f"data.manifest={listed}"))
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("start,end", "start and end are not read: if clips are parts of files, cut these first"),
+        ("Start_Time,t", "start_time is not read"),
+        ("offset,duration", "offset and duration are not read"),
+        ("onset,tmax", "onset and tmax are not read"),
+        ("duration,gender", None),
+        ("weekend,restart", None),
+    ],
+)
+def test_times_in_a_list_are_said_not_to_be_read(tmp_path, caplog, columns, said):
+    listed = make_csv(tmp_path)
+    header, *rows = listed.read_text().split()
+    listed.write_text("\n".join([f"{header},{columns}", *(f"{row},0.1,0.2" for row in rows)]))
+    data = make_data(config("data=csv", f"data.manifest={listed}"))
+    assert data.warnings().get("whole_files", 0) == (10 if said else 0)
+    assert said in caplog.text if said else "whole file" not in caplog.text
+
+
 def test_a_linked_list_names_files_beside_the_link_or_else_beside_itself(tmp_path):
     listed, denoised = make_csv(tmp_path / "raw"), make_csv(tmp_path / "denoised")
     denoised.unlink()

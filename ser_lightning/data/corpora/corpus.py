@@ -42,12 +42,14 @@ class NameFacts:
 class Listing:
     """Files that are listed rather than found by their names: path below ``folder`` (or absolute) to facts.
 
-    ``lines`` are those of the list, by path.
+    ``lines`` are those of the list, by path. ``has_times``: it has columns of where clips begin in their files,
+    which nothing reads.
     """
 
     folder: Path
     files: Mapping[str, NameFacts]
     lines: Mapping[str, int] = field(default_factory=dict)
+    has_times: bool = False
 
     @property
     def known_speakers(self) -> set[str]:
