@@ -6,7 +6,7 @@ N: clips.  K: classes.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,17 +19,19 @@ from ser_lightning.commands.options import (
 )
 from ser_lightning.commands.output import new_console
 from ser_lightning.utils.cores import settle
-from ser_lightning.utils.errors import UserError, counted
+from ser_lightning.utils.errors import UserError, counted, some
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from ser_lightning.data.datamodule import EmotionDataModule
     from ser_lightning.evaluation.records import Calibration
     from ser_lightning.inference.checkpoint import Checkpoint
 
 _N_GROUPS = 5  # of speakers: the temperature of four is tested on the fifth
+_REMEDY = "leave data.split and data.fold as they were, or take a corpus of other speakers"
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,8 @@ def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, d
         )
     place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".calibrated.ckpt")
     check_places({"output": str(place)}, endings=(".ckpt",))
-    logits, labels, speakers = _validation_logits(saved, overrides, device=device, trust=trust)
+    data = _data(saved, overrides, trust=trust)
+    logits, labels, speakers = _validation_logits(saved, data, device=device, trust=trust)
     temperature = fit_temperature(logits, labels)
     before = calibration(probabilities_at(logits, saved.temperature), labels)
     after = calibration(left_out(logits, labels, _groups(speakers)), labels)
@@ -70,6 +73,7 @@ def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, d
         "n_speakers": n_speakers,
         "ece_before": before.ece,
         "ece_after": after.ece,
+        "record": _record(data),
     }
     _print_report(new_console(), temperature, before, after)
     if after.nll > before.nll:
@@ -90,34 +94,72 @@ def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, d
     click.echo(f"written: {place}\nwritten: {picture}", err=True)
 
 
-def _validation_logits(
-    saved: "Checkpoint", overrides: Sequence[str], *, device: str, trust: bool
-) -> "tuple[NDArray[np.float64], NDArray[np.int64], list[str]]":
-    """Return logits (N, K) before any temperature, true classes (N,) and speakers of the validation clips.
+def _data(saved: "Checkpoint", overrides: Sequence[str], *, trust: bool) -> "EmotionDataModule":
+    """Return the data on whose validation clips the temperature is fitted.
 
-    Raises: UserError where there is no validation set, or the checkpoint was trained on it.
+    Raises: UserError where there are none, or the checkpoint was trained, or is to be tested, on them.
     """
-    import numpy as np
-
     from ser_lightning.commands.checkpoint_data import data_config
-    from ser_lightning.data.leakage import TRAIN_TEST, TRAIN_VAL, TrainingRecord
-    from ser_lightning.inference.over_collection import logits_of
-    from ser_lightning.inference.recognizer import recognizer
     from ser_lightning.training.experiment import make_data
 
     data = make_data(data_config(saved, overrides, trust=trust))
-    rows = data.split.val
-    if not rows:
+    if not data.split.val:
         raise UserError("this protocol has no validation set, and on its test nothing may be fitted")
-    record = TrainingRecord.from_stamp(saved.stamp)
-    if record is not None:
-        shared = record.leakage(data.clips, rows, same_speakers=data.clips.same_speakers)
-        if shared.get(TRAIN_TEST):  # of these clips, on which the temperature is tested
-            if not shared.get(TRAIN_VAL):
-                raise UserError(
-                    "this checkpoint was trained on these validation speakers: leave data.fold as it was"
-                )
-            log.warning("speakers are shared with training: on new ones it will be over-confident")
+    _check_speakers(saved, data)
+    return data
+
+
+def _check_speakers(saved: "Checkpoint", data: "EmotionDataModule") -> None:
+    """Refuse validation clips of training or of the test, beyond what the checkpoint's own validation shares.
+
+    Raises: UserError for these, and for another split where the checkpoint does not say who they are.
+    """
+    from ser_lightning.data.leakage import TrainingRecord
+
+    def used(record: TrainingRecord, part: str) -> tuple[set[str], set[str]]:
+        by_part = record.used(data.clips, data.split.val, same_speakers=data.clips.same_speakers)
+        return by_part.get(part, (set(), set()))
+
+    record, test = TrainingRecord.from_stamp(saved.stamp), TrainingRecord.test_of_stamp(saved.stamp)
+    is_other = data.protocol()["split_hash"] != saved.protocol["split_hash"]
+    if is_other and (record is None or test is None):
+        raise UserError(
+            "this checkpoint does not say who is in its training and its test: leave data.split and data.fold as "
+            "they were, or train it again"
+        )
+    if record is None:
+        return
+    own, trained = used(record.itself, "val"), used(record, "train")
+    tested = used(test, "test") if test is not None else (set(), set())
+    for what, (speakers, sounds) in (("was trained on", trained), ("is to be tested on", tested)):
+        if others := sorted(speakers - own[0]):
+            raise UserError(f"this checkpoint {what} these validation speakers ({some(others)}): {_REMEDY}")
+        if sounds - own[1]:
+            raise UserError(f"this checkpoint {what} these validation clips: {_REMEDY}")
+    if any(trained):
+        log.warning("speakers are shared with training: on new ones it will be over-confident")
+
+
+def _record(data: "EmotionDataModule") -> dict[str, Any]:
+    """Return whom and what the temperature is fitted on, as `TrainingRecord` reads it."""
+    record = data.training_record()
+    return {
+        "heard": {"calibration": record["heard"]["val"]},
+        "lists": record["lists"],
+        "same_speakers": record["same_speakers"],
+    }
+
+
+def _validation_logits(
+    saved: "Checkpoint", data: "EmotionDataModule", *, device: str, trust: bool
+) -> "tuple[NDArray[np.float64], NDArray[np.int64], list[str]]":
+    """Return logits (N, K) before any temperature, true classes (N,) and speakers of the validation clips."""
+    import numpy as np
+
+    from ser_lightning.inference.over_collection import logits_of
+    from ser_lightning.inference.recognizer import recognizer
+
+    rows = data.split.val
     model = recognizer(saved, device=device, trust=trust)
     logits = logits_of(model, data.clips, rows, what="validation clips", batch_seconds=data.batch_seconds)
     logits = logits.astype(np.float64) * model.temperature

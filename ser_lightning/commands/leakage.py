@@ -1,15 +1,15 @@
 """Whether a checkpoint was trained on the clips, or the speakers, that it is to be tested on."""
 
-from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST, Leakage
+from ser_lightning.data.leakage import CALIBRATION_TEST, OF_TEST, TRAIN_TEST, VAL_TEST, Leakage
 from ser_lightning.runs.result_parts import Shared
 from ser_lightning.utils.errors import UserError, some
 
-_USED = {TRAIN_TEST: "was trained on", VAL_TEST: "was selected on"}
+_USED = {TRAIN_TEST: "was trained on", VAL_TEST: "was selected on", CALIBRATION_TEST: "was calibrated on"}
 _ALLOWED = "--allow-leakage evaluates it all the same, and marks the result"
 
 
 def check_leakage(leakage: Leakage | None, *, allow: bool) -> bool:
-    """Return whether a test shares neither speakers nor sounds with training and validation.
+    """Return whether a test shares neither speakers nor sounds with training, validation and calibration.
 
     ``leakage`` is None where the checkpoint does not record what it was trained on.
     Raises: UserError for leakage, unless ``allow``.
@@ -20,7 +20,7 @@ def check_leakage(leakage: Leakage | None, *, allow: bool) -> bool:
                 "this checkpoint is older than `ser eval` and does not say whom it was trained on: " + _ALLOWED
             )
         return False
-    for pair in (TRAIN_TEST, VAL_TEST):
+    for pair in OF_TEST:
         shared = leakage.get(pair)
         if shared:
             if not allow:

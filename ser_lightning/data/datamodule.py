@@ -241,25 +241,26 @@ class EmotionDataModule(LightningDataModule):
         }
 
     def training_record(self) -> dict[str, Any]:
-        """Return which speakers and sounds train and validate, as plain values for a checkpoint's stamp.
+        """Return which speakers and sounds train, validate and test, as plain values for a checkpoint's stamp.
 
         ``heard`` has the known speakers, with their corpus's name, hashes of the clips' sound, silent ones left
-        out: silence is nobody's, and how many clips are of unknown speakers. ``contents`` has a digest of each
-        part: sounds, speakers, labels.
+        out: silence is nobody's, and how many clips are of unknown speakers. ``held_out`` has the same of the test.
+        ``contents`` has a digest of each part: sounds, speakers, labels.
         """
         parts = {"train": self.split.train, "val": self.split.val, "test": self.split.test}
         return {
-            "heard": {
-                subset: {
-                    "speakers": sorted({self.clips.people[row] for row in parts[subset] if self._is_known(row)}),
-                    "clips": sorted({clip.audio_hash for clip in self._sounding(parts[subset])}),
-                    "n_unknown": sum(not self._is_known(row) for row in parts[subset]),
-                }
-                for subset in ("train", "val")
-            },
+            "heard": {subset: self._who_and_what(parts[subset]) for subset in ("train", "val")},
+            "held_out": self._who_and_what(parts["test"]),
             "lists": self.clips.lists,
             "same_speakers": self.clips.same_speakers,
             "contents": {subset: self._digest(rows) for subset, rows in parts.items()},
+        }
+
+    def _who_and_what(self, rows: Sequence[int]) -> dict[str, Any]:
+        return {
+            "speakers": sorted({self.clips.people[row] for row in rows if self._is_known(row)}),
+            "clips": sorted({clip.audio_hash for clip in self._sounding(rows)}),
+            "n_unknown": sum(not self._is_known(row) for row in rows),
         }
 
     @property

@@ -5,7 +5,7 @@ of its samples, whoever is said to speak.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ser_lightning.data.corpora.corpus import corpus_names
@@ -15,8 +15,9 @@ from ser_lightning.data.spelling import loose_key
 from ser_lightning.runs.result_parts import Shared
 from ser_lightning.utils.errors import UserError, some
 
-TRAIN_TEST, VAL_TEST, TRAIN_VAL = "train/test", "val/test", "train/val"
-
+TRAIN_TEST, VAL_TEST, CALIBRATION_TEST = OF_TEST = ("train/test", "val/test", "calibration/test")
+TRAIN_VAL = "train/val"
+_OF_RECORD = ("heard", "lists", "same_speakers")  # keys of a stamp that are its own record
 
 Leakage = Mapping[str, Shared]  # by pair of parts; without a validation set there is only one pair
 
@@ -25,9 +26,11 @@ Leakage = Mapping[str, Shared]  # by pair of parts; without a validation set the
 class TrainingRecord:
     """What a checkpoint was trained on and its epoch chosen on, out of its stamp.
 
-    ``speakers`` (with the corpus's name) and ``sounds`` (hashes) are by part, "train" and "val". ``lists`` has the
-    digest of each corpus that is a user's list, '' where it is not known. ``n_unknown`` clips are of unknown
-    speakers, who may be anybody.
+    ``speakers`` (with the corpus's name) and ``sounds`` (hashes) are by part, "train" and "val"; of the record of
+    a temperature's fit, "calibration". ``lists`` has the digest of each corpus that is a user's list, '' where it
+    is not known. ``n_unknown`` clips are of unknown speakers, who may be anybody. ``others`` are records of what
+    reached it in other ways: through teachers, or by a fit of the temperature. They stay apart, since lists of one
+    name may be different ones.
     """
 
     speakers: Mapping[str, frozenset[str]]
@@ -35,22 +38,45 @@ class TrainingRecord:
     lists: Mapping[str, str]
     same_speakers: bool | None
     n_unknown: int = 0
+    others: tuple["TrainingRecord", ...] = ()
 
     @classmethod
     def from_stamp(cls, stamp: Mapping[str, Any]) -> "TrainingRecord | None":
-        """Return what a stamp says; None for one that is too old to say it."""
-        heard = stamp.get("heard")
-        if heard is None:
+        """Return what a stamp says; None for one that is too old to say it, of itself or of its teacher."""
+        if stamp.get("heard") is None or (stamp.get("teacher") and "other_records" not in stamp):
             return None
+        own, *others = map(cls._of, plain_records(stamp))
+        return replace(own, others=tuple(others))
+
+    @classmethod
+    def test_of_stamp(cls, stamp: Mapping[str, Any]) -> "TrainingRecord | None":
+        """Return who and what is in the test of its own split, as a part "test"; None where a stamp is too old."""
+        if stamp.get("held_out") is None:
+            return None
+        return cls._of({**stamp, "heard": {"test": stamp["held_out"]}})
+
+    @classmethod
+    def _of(cls, plain: Mapping[str, Any]) -> "TrainingRecord":
+        heard = plain["heard"]
         speakers = {part: frozenset(of["speakers"]) for part, of in heard.items()}
         names = {who.partition(":")[0] for part in speakers.values() for who in part}
         return cls(
             speakers=speakers,
             sounds={part: frozenset(of["clips"]) for part, of in heard.items()},
-            lists=stamp.get("lists", dict.fromkeys(names - set(corpus_names()), "")),
-            same_speakers=stamp.get("same_speakers"),
+            lists=plain.get("lists", dict.fromkeys(names - set(corpus_names()), "")),
+            same_speakers=plain.get("same_speakers"),
             n_unknown=sum(of.get("n_unknown", 0) for of in heard.values()),
         )
+
+    @property
+    def itself(self) -> "TrainingRecord":
+        """Return the record of its own split alone."""
+        return replace(self, others=())
+
+    @property
+    def n_unknown_of_others(self) -> int:
+        """Return how many clips of unknown speakers reached it through teachers or calibration."""
+        return sum(other.n_unknown for other in self.others)
 
     @property
     def validates_on_training_speakers(self) -> bool:
@@ -74,30 +100,44 @@ class TrainingRecord:
 
         Raises: UserError where that is not known of two lists, and everything depends on it.
         """
+        used = self.used(clips, rows, same_speakers=same_speakers)
+        with_test = {
+            f"{part}/test": Shared(speakers=sorted(speakers), n_sounds=len(sounds))
+            for part, (speakers, sounds) in used.items()
+        }
+        return with_test | self._train_val()
+
+    def used(
+        self, clips: LabelledClips, rows: Sequence[int], *, same_speakers: bool | None
+    ) -> dict[str, tuple[set[str], set[str]]]:
+        """Return which speakers of clips, by name, and which of their sounds each part has, those of `others` too.
+
+        Parts that nobody and nothing is in are left out. Args and Raises: as `leakage`.
+        """
         tested = [clips.manifest[row] for row in rows]
         sounds = {clip.audio_hash for clip in tested if clip.peak >= SILENT_PEAK}  # silence is nobody's
         names = {clips.origin(row): clips.manifest[row].speaker for row in rows}
-        known = {part: set[str]() for part in self.speakers}
-        unsure = {part: set[str]() for part in self.speakers}
-        for (corpus, speaker), name in names.items():
-            alike, same = self._called_alike(corpus, speaker, clips.lists.get(corpus), same_speakers)
-            if same is not False:
-                for part, speakers in self.speakers.items():
-                    if alike & speakers:
-                        (unsure if same is None else known)[part].add(name)
-        n_sounds = {part: len(sounds & trained) for part, trained in self.sounds.items()}
+        records = (self, *self.others)
+        parts = dict.fromkeys(
+            part for of in records for part in of.speakers if of.speakers[part] or of.sounds[part]
+        )
+        known = {part: set[str]() for part in parts}
+        unsure = {part: set[str]() for part in parts}
+        for record in records:
+            for (corpus, speaker), name in names.items():
+                alike, same = record._called_alike(corpus, speaker, clips.lists.get(corpus), same_speakers)
+                if same is not False:
+                    for part, speakers in record.speakers.items():
+                        if alike & speakers:
+                            (unsure if same is None else known)[part].add(name)
+        shared = {part: {each for of in records for each in sounds & of.sounds.get(part, set())} for part in parts}
         open_question = sorted(set().union(*unsure.values()))
-        if open_question and not any(known.values()) and not any(n_sounds.values()):
+        if open_question and not any(known.values()) and not any(shared.values()):
             raise UserError(
                 f"{some(open_question)} of this list: the model was trained on speakers of these names in another "
                 "list. If they are the same people, add data.same_speakers=yes; if not, data.same_speakers=no"
             )
-        with_test = {
-            f"{part}/test": Shared(speakers=sorted(known[part] | unsure[part]), n_sounds=n_sounds[part])
-            for part in self.speakers
-            if self.speakers[part] or self.sounds[part]
-        }
-        return with_test | self._train_val()
+        return {part: (known[part] | unsure[part], shared[part]) for part in parts}
 
     def _called_alike(
         self, corpus: str, speaker: str, digest: str | None, same_speakers: bool | None
@@ -127,8 +167,14 @@ class TrainingRecord:
 
     def namesakes(self, clips: LabelledClips, rows: Sequence[int]) -> list[str]:
         """Return the speakers of a test who are called like ones trained on, a list's like a corpus's of ours."""
-        tested = {clips.origin(row) for row in rows}
-        return sorted({who for corpus, who in tested if self._called(who, in_lists=corpus not in clips.lists)})
+        tested, records = {clips.origin(row) for row in rows}, (self, *self.others)
+        return sorted(
+            {
+                who
+                for corpus, who in tested
+                if any(record._called(who, in_lists=corpus not in clips.lists) for record in records)
+            }
+        )
 
     def _train_val(self) -> dict[str, Shared]:
         if not (self.speakers["val"] or self.sounds["val"]):
@@ -139,5 +185,15 @@ class TrainingRecord:
 
 
 def keeps_test_apart(leakage: Leakage) -> bool:
-    """Return whether no speaker and no sound of the test is in training or validation."""
-    return not any(leakage.get(pair) for pair in (TRAIN_TEST, VAL_TEST))
+    """Return whether no speaker and no sound of the test is in training or validation, or calibrated it."""
+    return not any(leakage.get(pair) for pair in OF_TEST)
+
+
+def plain_records(stamp: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return everything that a stamp says a model was trained, selected and calibrated on, as plain values.
+
+    The first is of its own split; then come those of its teachers, and that of its temperature.
+    """
+    own = {key: stamp[key] for key in _OF_RECORD if key in stamp}
+    calibration = (stamp.get("calibrated") or {}).get("record")
+    return [own, *stamp.get("other_records", ()), *([calibration] if calibration else [])]

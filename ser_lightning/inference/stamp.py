@@ -52,6 +52,16 @@ class _TrainedOn(_Part):
     clips: list[str]
 
 
+class _Record(_Part):
+    heard: dict[str, _TrainedOn]
+    lists: dict[str, str] = {}
+    same_speakers: bool | None = None
+
+
+class _Calibrated(_Part):
+    record: _Record | None = None
+
+
 class _Teacher(_Part):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -65,6 +75,9 @@ class _AnyStamp(_Part):
     sample_rate_hz: Annotated[int, Field(ge=1_000, le=192_000)]
     protocol: _Protocol
     heard: dict[str, _TrainedOn] | None = None
+    held_out: _TrainedOn | None = None
+    other_records: list[_Record] = []
+    calibrated: _Calibrated | None = None
     teacher: _Teacher | None = None
     contamination: str | None = None
     temperature: Annotated[float, Field(gt=0, lt=math.inf)] = 1.0

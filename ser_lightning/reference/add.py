@@ -12,7 +12,7 @@ from ser_lightning.compare.one_model import contradiction
 from ser_lightning.compare.protocol import by_fold_and_seed, difference, protocol_key, sections
 from ser_lightning.compare.read import read_checked, run_directories
 from ser_lightning.data.corpora import Corpus, MisnamedFile, own_corpus
-from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST
+from ser_lightning.data.leakage import keeps_test_apart
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.splits.official import OfficialParts
 from ser_lightning.data.splits.rules import SpeakerParts
@@ -109,7 +109,7 @@ def _check_run(run: FinishedRun) -> None:
         raise UserError(f"{run.path} is an evaluation of a checkpoint: name the directory of its training")
     if leakage is None:
         raise UserError(f"{run.path} does not say what its training shares with its test: train it again")
-    if not protocol.speaker_independent or any(leakage.get(pair) for pair in (TRAIN_TEST, VAL_TEST)):
+    if not protocol.speaker_independent or not keeps_test_apart(leakage):
         raise UserError(f"{run.path} was tested on speakers or sounds of its training: choose another data.split")
     try:
         check_scores(result, run.truth, run.predicted)

@@ -3,8 +3,12 @@
 from ser_lightning.runs.result import Result
 from ser_lightning.utils.errors import counted, some
 
-_TRAINED_ON = {"train/test": "TRAINED ON", "val/test": "SELECTED ON"}
-_SHARED_BY = {"train/test": "training and test", "val/test": "validation and test"}
+_TRAINED_ON = {"train/test": "TRAINED ON", "val/test": "SELECTED ON", "calibration/test": "CALIBRATED ON"}
+_SHARED_BY = {
+    "train/test": "training and test",
+    "val/test": "validation and test",
+    "calibration/test": "calibration and test",
+}
 
 
 def is_unknown(result: Result) -> bool:

@@ -306,6 +306,76 @@ def test_calibration_is_refused_on_speakers_that_trained_and_without_a_validatio
     assert result_of(tmp_path / "to")["protocol"]["selection"] == "last epoch"
 
 
+def test_nothing_is_fitted_to_the_speakers_or_the_sounds_of_its_own_test(trained, tmp_path, cremad_root):
+    """Fold 4 validates on the test of fold 0; a list of its files does under other names."""
+    code, _, errors = ser("calibrate", trained.path, "data.fold=4", "--output", tmp_path / "4.ckpt")
+    assert code == 1 and "is to be tested on these validation speakers (1001, 1002)" in errors.splitlines()[-1]
+    lines = ["path,emotion,speaker,fold"]
+    tested = sorted((cremad_root / "AudioWAV").glob("100[12]_*"))
+    for number, path in enumerate(tested):
+        shutil.copy(path, tmp_path / f"{number}.wav")
+        emotion = read_checkpoint(trained.best).task.labels[number % 6]
+        lines.append(f"{number}.wav,{emotion},p{number // 6},{('train', 'val', 'val', 'test')[number // 6]}")
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    here = ["data=csv", f"data.manifest={tmp_path}/mine.csv", "data.split=file"]
+    code, _, errors = ser("calibrate", trained.path, *here, "--output", tmp_path / "csv.ckpt")
+    assert code == 1 and "is to be tested on these validation clips" in errors.splitlines()[-1]
+    assert not list(tmp_path.glob("*.ckpt"))
+
+
+@pytest.mark.parametrize("lacks", [("held_out",), ("held_out", "heard")])
+def test_a_checkpoint_that_does_not_say_who_is_in_its_test_is_calibrated_on_its_own_split(trained, tmp_path, lacks):
+    content = torch.load(trained.best, weights_only=True)
+    for key in lacks:
+        del content["ser_lightning"][key]
+    torch.save(content, tmp_path / "old.ckpt")
+    code, _, errors = ser("calibrate", tmp_path / "old.ckpt", "data.fold=4")
+    assert code == 1 and "does not say who is in its training and its test" in errors
+    assert ser("calibrate", tmp_path / "old.ckpt")[0] == 0
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Where a corpus lies whose speakers the model was not trained on, and its overrides."""
+    listed = tmp_path / "other.csv"
+    lines = ["path,emotion,speaker,fold"]
+    for row in range(24):
+        tone(tmp_path / "clips" / f"{row}.wav", row / 10 + 0.05)
+        emotion = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")[row % 6]
+        lines.append(f"clips/{row}.wav,{emotion},q{row // 6},{('train', 'val', 'val', 'test')[row // 6]}")
+    listed.write_text("\n".join(lines))
+    return ["data=csv", f"data.manifest={listed}"]
+
+
+def test_whom_the_temperature_was_fitted_on_is_refused_as_a_test(trained, tmp_path, elsewhere, monkeypatch):
+    monkeypatch.setattr("ser_lightning.evaluation.calibration.left_out", better)
+    place = tmp_path / "calibrated.ckpt"
+    code, _, errors = ser("calibrate", trained.path, *elsewhere, "data.split=file", "--output", place)
+    assert code == 0, errors
+    assert read_checkpoint(place).stamp["calibrated"]["record"]["heard"]["calibration"]["speakers"] == [
+        "other:q1",
+        "other:q2",
+    ]
+    code, _, errors = ser("eval", place, *elsewhere, "--to", tmp_path / "to")
+    assert code == 1 and "was calibrated on 2 of the test's speakers (q1, q2)" in errors
+    code, out, _ = ser("eval", place, *elsewhere, "--to", tmp_path / "to", "--allow-leakage")
+    assert code == 0 and "CALIBRATED ON 2 OF THESE SPEAKERS" in " ".join(out.split())
+    result = result_of(tmp_path / "to")
+    assert result["leakage"]["calibration/test"] == {"speakers": ["q1", "q2"], "n_sounds": 12}
+    assert result["protocol"]["speaker_independent"] is False
+    code, _, errors = ser("eval", place, *elsewhere, "data.split=file", "--to", tmp_path / "held out")
+    assert code == 0, errors
+    assert result_of(tmp_path / "held out")["protocol"]["speaker_independent"] is True
+    assert ser("calibrate", place, "--output", tmp_path / "again.ckpt")[0] == 0  # replaces the other temperature
+    code, _, errors = ser("eval", tmp_path / "again.ckpt", *elsewhere, "--to", tmp_path / "again")
+    assert code == 0, errors
+
+
+def better(logits, labels, groups):
+    """Probabilities that are nearly right."""
+    return 0.94 * np.eye(logits.shape[1])[labels] + 0.01
+
+
 def test_a_corpus_of_the_same_speakers_is_not_foreign(trained, tmp_path):
     """Another copy of what it was trained on: a fold of it is tested, and not all of it."""
     root = make_cremad(tmp_path / "copy")
