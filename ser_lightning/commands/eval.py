@@ -99,7 +99,7 @@ def evaluate(
         if test.clips.same_speakers is None and (namesakes := record.namesakes(test.clips, test.rows)):
             called = f"{some(namesakes)}: the model was trained on speakers called so, of another corpus"
             click.echo(f"{called}. If they are the same people, add data.same_speakers=yes", err=True)
-    is_unseen = check_leakage(leakage, allow=allow_leakage)
+    is_unseen = check_leakage(leakage, allow=allow_leakage, is_student=bool(saved.stamp.get("teacher")))
     run = _directory(to, test, saved)
     model = recognizer(saved, device=device, trust=trust)
     if speaker_clips_text is not None:
@@ -205,10 +205,10 @@ def _about(
     from ser_lightning.runs.result_parts import Epochs, Model, Protocol, TestedCheckpoint, Training
 
     protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
-    n_unknown = 0
+    n_unknown = record.n_unknown_of_others if record is not None else 0
     if "trained_on" in protocol:
         protocol["speaker_independent"] = is_unseen
-        n_unknown = record.n_unknown if record is not None else 0
+        n_unknown += record.n_unknown if record is not None else 0
     else:  # its own test: where speakers are not known, how it was split decides
         protocol["speaker_independent"] &= is_unseen
     return {

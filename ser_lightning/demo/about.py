@@ -34,7 +34,7 @@ class About:
 
 def about(checkpoint: Checkpoint) -> About:
     """Return what to know before an answer is believed."""
-    corpora = _corpora(checkpoint.config.get("data", {}), checkpoint.protocol)
+    corpora = _corpora(checkpoint)
     titles = [corpus.title if isinstance(corpus, Corpus) else corpus for corpus in corpora]
     return About(
         name=str(checkpoint.config["model"]["name"]),
@@ -53,10 +53,13 @@ def _is_by_speaker(model: Mapping[str, Any]) -> bool:
     return any((model.get(part) or {}).get("normalise") == "speaker" for part in ("frontend", "net"))
 
 
-def _corpora(data: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[Corpus | str]:
-    """Return the corpora it was trained on: ours as they are, others by name."""
+def _corpora(checkpoint: Checkpoint) -> list[Corpus | str]:
+    """Return the corpora that it, and its teacher, were trained on: ours as they are, others by name."""
+    data = checkpoint.config.get("data", {})
     names = [data["corpus"]] if "corpus" in data else list(data.get("corpora", ()))
-    return [_corpus(name) for name in names] or [str(protocol["corpus"])]
+    own = [_corpus(name) for name in names] or [str(checkpoint.protocol["corpus"])]
+    taught = [_corpus(one["name"]) for one in (checkpoint.stamp.get("teacher") or {}).get("corpora", ())]
+    return own + [one for one in taught if one not in own]
 
 
 def _corpus(name: str) -> Corpus | str:

@@ -62,12 +62,20 @@ class _Calibrated(_Part):
     record: _Record | None = None
 
 
+class _Corpus(_Part):
+    name: str
+    title: str
+    licence: str
+    source: str
+
+
 class _Teacher(_Part):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     path: str
     sha256: str
     name: str
+    corpora: list[_Corpus] = []
 
 
 class _AnyStamp(_Part):
@@ -78,6 +86,7 @@ class _AnyStamp(_Part):
     held_out: _TrainedOn | None = None
     other_records: list[_Record] = []
     calibrated: _Calibrated | None = None
+    corpora: list[_Corpus] = []
     teacher: _Teacher | None = None
     contamination: str | None = None
     temperature: Annotated[float, Field(gt=0, lt=math.inf)] = 1.0

@@ -28,7 +28,7 @@ from ser_lightning.report.table_cells import confused_with, markdown
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.finished import CutRun, FinishedRun, read_run, why_not
 from ser_lightning.runs.result import ClassificationResult, RegressionResult, Result
-from ser_lightning.runs.result_parts import Annotators
+from ser_lightning.runs.result_parts import Annotators, CorpusFacts
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import written_whole
 
@@ -106,12 +106,14 @@ def code(text: str, *, in_table: bool = False) -> Markup:
 def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
     result = run.result
     tested_on = _titles(result, test=True)
+    taught = result.teacher.corpora if result.teacher is not None else []
     title = f"{model_title(result.model)} on {_titles(result)}" + (f", tested on {tested_on}" if tested_on else "")
     return {
         "front": Markup(yaml.safe_dump(_metadata(run, title), sort_keys=False, allow_unicode=True).rstrip()),
         "title": title,
         "model": run.model,
-        "corpora": [one.model_copy(update={"source": without_folders(one.source or "")}) for one in result.corpora],
+        "corpora": list(map(_without_folders, result.corpora)),
+        "of_teacher": [_without_folders(one) for one in taught if one not in result.corpora],
         "corpus": result.protocol.corpus,
         "test_corpus": result.protocol.test_corpus,
         "where": f" of {tested_on}" if tested_on else "",
@@ -135,6 +137,10 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "checkpoint": directory.best.name if directory.best.is_file() else directory.last.name,
         "frozen": result.model.pretrained is not None and result.model.pretrained.mode == "frozen",
     }
+
+
+def _without_folders(corpus: CorpusFacts) -> CorpusFacts:
+    return corpus.model_copy(update={"source": without_folders(corpus.source)})
 
 
 def _titles(result: Result, *, test: bool = False) -> str:

@@ -127,7 +127,8 @@ def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
     if model.parameters is not None:
         yield "parameters", f"{model.parameters:,}"
     if (teacher := run.result.teacher) is not None:
-        yield "learnt from", f"labels and the answers of a teacher, {teacher.name}"
+        where = f", trained on {' + '.join(one.title for one in teacher.corpora)}" if teacher.corpora else ""
+        yield "learnt from", f"labels and the answers of a teacher, {teacher.name}{where}"
     if (encoder := model.pretrained) is not None:
         yield "built on", f"{without_folders(encoder.name)} ({encoder.mode}, {encoder.parameters:,} parameters)"
     average = ((run.config.get("callbacks") or {}).get("average_weights") or {}).get("epochs")

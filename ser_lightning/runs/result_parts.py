@@ -143,8 +143,12 @@ class TestedCheckpoint(Record):
 
 
 class Teacher(Record):
-    """The checkpoint of the model whose answers were learnt beside the labels, and what that is called."""
+    """The checkpoint of the model whose answers were learnt beside the labels, and what that is called.
+
+    ``corpora`` are those that it was trained on, and its own teachers.
+    """
 
     path: str
     sha256: str
     name: str
+    corpora: list[CorpusFacts] = []

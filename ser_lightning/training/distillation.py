@@ -5,7 +5,7 @@ N: clips of the set, pieces of long ones included.  K: classes.
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from lightning.pytorch import Trainer
 from omegaconf import OmegaConf
 
 from ser_lightning.data.batches import Batch, ClipBatches, LengthBuckets
+from ser_lightning.data.corpora import own_corpus
 from ser_lightning.data.datamodule import EmotionDataModule
-from ser_lightning.data.leakage import TRAIN_TEST, VAL_TEST, TrainingRecord
+from ser_lightning.data.leakage import TrainingRecord
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
-from ser_lightning.runs.result_parts import Shared
+from ser_lightning.runs.result_parts import CorpusFacts
 from ser_lightning.runs.result_parts import Teacher as TeacherRecord
 from ser_lightning.tasks.registry import task_of
 from ser_lightning.training.parts import cache_features, fit_statistics, make_module
@@ -45,8 +46,9 @@ class Teacher:
     def check(self, data: EmotionDataModule) -> None:
         """Check that it has the labels of these data, and does not know what their split holds back.
 
-        Raises: UserError where it was trained on clips or speakers of the validation or the test, or its epoch
-            chosen on those of the test; what the split's own training shares with them is no fault.
+        Raises: UserError where it, or its own teacher, was trained on clips or speakers of the validation or the
+            test, or its epoch or temperature chosen on those of the test; what the split's own training shares
+            with them is no fault.
         """
         task = task_of(self.stamp)
         if task.name != data.task.name or task.outputs != data.task.outputs:
@@ -58,11 +60,11 @@ class Teacher:
         record = TrainingRecord.from_stamp(self.stamp)
         if record is None:
             raise UserError(f"model.teacher={self.setting} does not say what it was trained on: train it again")
-        if record.n_unknown:
+        if n_unknown := record.n_unknown + record.n_unknown_of_others:
             log.warning(
                 "model.teacher=%s learnt from %d clips of unknown speakers, who may be in this test",
                 self.setting,
-                record.n_unknown,
+                n_unknown,
             )
         for what, part, shared in _overlaps(record, data):
             raise UserError(
@@ -136,30 +138,53 @@ def read_teacher(path: str | None) -> Teacher | None:
             raise ValueError("its weights or its config are none")
         task_of(stamp)
         TrainingRecord.from_stamp(stamp)
+        corpora = _corpora(stamp)
     except Exception as error:  # unpickling a file that is something else may raise anything
         raise UserError(f"model.teacher={path}: {place} is no checkpoint of ours, or a damaged one") from error
     digest = hashlib.sha256(place.read_bytes()).hexdigest()
-    record = TeacherRecord(path=str(place), sha256=digest, name=name)
+    record = TeacherRecord(path=str(place), sha256=digest, name=name, corpora=corpora)
     return Teacher(setting=path, record=record, weights=weights, stamp=stamp)
+
+
+def _corpora(stamp: Mapping[str, Any]) -> list[CorpusFacts]:
+    """Return the corpora that a checkpoint, and its own teachers, were trained on."""
+    plain = stamp.get("corpora")
+    own = _named(stamp["protocol"]["corpus"]) if plain is None else [CorpusFacts(**one) for one in plain]
+    taught = [CorpusFacts(**one) for one in (stamp.get("teacher") or {}).get("corpora", ())]
+    return own + [one for one in taught if one not in own]
+
+
+def _named(names: str) -> list[CorpusFacts]:
+    """Return what is known of the corpora that an older checkpoint names."""
+    corpora = [(name, own_corpus(name)) for name in names.split("+")]
+    return [
+        CorpusFacts(name=name, title=own.title, licence=own.licence, source=own.where_to_get)
+        if own is not None
+        else CorpusFacts(name=name, title=name, licence="not known", source="not known")
+        for name, own in corpora
+    ]
+
+
+_HELD_BACK = {  # of each part, what a teacher may not have done with it; and which part of the split may have
+    "test": (("train", "train", "trained"), ("val", "val", "selected"), ("calibration", "val", "calibrated")),
+    "validation": (("train", "train", "trained"),),
+}
 
 
 def _overlaps(record: TrainingRecord, data: EmotionDataModule) -> Iterator[tuple[str, str, str]]:
     """Yield what a teacher shares with validation and test, beyond what the split's own training shares."""
     own = TrainingRecord.from_stamp(data.training_record())
     assert own is not None
-    none = Shared(speakers=[], n_sounds=0)
-    for part, rows, pairs in (
-        ("test", data.split.test, {TRAIN_TEST: "was trained on", VAL_TEST: "was selected on"}),
-        ("validation", data.split.val, {TRAIN_TEST: "was trained on"}),
-    ):
-        theirs, ours = (
-            each.leakage(data.clips, rows, same_speakers=data.clips.same_speakers) for each in (record, own)
-        )
-        sounds = {data.manifest[row].audio_hash for row in rows}
-        for pair, what in pairs.items():
-            trained = pair.partition("/")[0]
-            speakers = set(theirs.get(pair, none).speakers) - set(ours.get(pair, none).speakers)
-            if speakers:
-                yield what, part, f"speakers ({some(sorted(speakers))})"
-            elif (record.sounds[trained] - own.sounds[trained]) & sounds:
-                yield what, part, "clips"
+
+    def used(of: TrainingRecord, part: str, rows: Sequence[int]) -> tuple[set[str], set[str]]:
+        by_part = of.used(data.clips, rows, same_speakers=data.clips.same_speakers)
+        return by_part.get(part, (set(), set()))
+
+    rows_of = {"test": data.split.test, "validation": data.split.val}
+    for held_back, uses in _HELD_BACK.items():
+        for part, own_part, what in uses:
+            theirs, ours = used(record, part, rows_of[held_back]), used(own, own_part, rows_of[held_back])
+            if speakers := sorted(theirs[0] - ours[0]):
+                yield f"was {what} on", held_back, f"speakers ({some(speakers)})"
+            elif theirs[1] - ours[1]:
+                yield f"was {what} on", held_back, "clips"

@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from ser_lightning.data.datamodule import EmotionDataModule
+from ser_lightning.data.leakage import plain_records
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
@@ -96,14 +97,20 @@ def stamp(
 ) -> dict[str, Any]:
     """Return what a checkpoint carries to be used and evaluated without its run, as plain data."""
     arguments = OmegaConf.create({"model": {"net": module.checkpoint_arguments()}})
+    record, of_teacher = data.training_record(), {}
+    if teacher is not None:  # what it was trained on reached the student through its answers
+        own = plain_records(record)
+        others = [each for each in plain_records(teacher.stamp) if each not in own]
+        of_teacher = {"teacher": teacher.record.plain(), "other_records": others}
     return {
         "config": OmegaConf.to_container(OmegaConf.merge(config, arguments), resolve=True),
         **data.task.entry(),
         "sample_rate_hz": data.sample_rate_hz,
         "protocol": data.protocol() | module.protocol,
         "contamination": module.contamination,
-        **data.training_record(),
-        **({"teacher": teacher.record.plain()} if teacher else {}),
+        "corpora": [one.plain() for one in data.clips.corpus_facts() if one.name != data.clips.test_corpus],
+        **record,
+        **of_teacher,
     }
 
 

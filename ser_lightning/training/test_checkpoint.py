@@ -3,7 +3,7 @@
 N: test clips.  K: classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from ser_lightning.data.datamodule import EmotionDataModule
-from ser_lightning.data.leakage import Leakage, TrainingRecord, keeps_test_apart
+from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
 from ser_lightning.data.long_clips import joined
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
@@ -50,14 +50,21 @@ def evaluate_best(
     rows, logits = joined(torch.from_numpy(data.clips.pieces.clip)[pieces], logits, data.task)  # (N,), (N, K)
     tested = rows.tolist()
     evaluation = data.task.evaluate(data.clips.test_clips(tested, data.task), logits.numpy())
-    record = stamp or data.training_record()
-    shared = _leakage(record, data, tested)
+    record = TrainingRecord.from_stamp(stamp or data.training_record())
+    shared = None
+    if record is not None:
+        shared = record.leakage(data.clips, tested, same_speakers=data.clips.same_speakers)
     protocol = data.protocol() | module.protocol | {"selection": selection}
     if shared is not None:
         protocol["speaker_independent"] &= keeps_test_apart(shared)
     if selection == BEST:
-        protocol["selection"] = best_by(record, speaker_independent=protocol["speaker_independent"])
-    untested = protocol["n_test"] - len(tested)
+        protocol["selection"] = best_by(
+            stamp or data.training_record(), speaker_independent=protocol["speaker_independent"]
+        )
+    warnings = {
+        "untested": protocol["n_test"] - len(tested),
+        "unknown_trained": record.n_unknown_of_others if record is not None else 0,
+    }
     facts: dict[str, Any] = {
         **evaluation.result_fields(),
         "metrics": {"val": of_validation, "test": evaluation.scores},
@@ -67,7 +74,7 @@ def evaluate_best(
         "contamination": module.contamination,
         "model": Model(**module.description()),
         "epochs": epochs,
-        "warnings": data.warnings() | ({"untested": untested} if untested else {}),
+        "warnings": data.warnings() | {kind: count for kind, count in warnings.items() if count},
     }
     return facts, evaluation.predictions
 
@@ -82,26 +89,19 @@ def best_by(stamp: Mapping[str, Any], *, speaker_independent: bool) -> str:
     return _ON_TRAINING_SPEAKERS if shared and speaker_independent else BEST
 
 
-def _leakage(stamp: Mapping[str, Any], data: EmotionDataModule, rows: Sequence[int]) -> Leakage | None:
-    """Compare the clips that were tested with what the tested checkpoint was trained on."""
-    record = TrainingRecord.from_stamp(stamp)
-    if record is None:
-        return None
-    return record.leakage(data.clips, rows, same_speakers=data.clips.same_speakers)
-
-
 def _choose(trainer: Trainer, module: EmotionModule, run: RunDirectory) -> tuple[Epochs, str, dict[str, Any]]:
-    """Load the weights that are to be tested; the last value returned is their checkpoint, empty without one."""
-    trained = trainer.current_epoch
+    """Load the weights that are to be tested; the last value returned is their checkpoint, or its stamp alone."""
+    trained, older = trainer.current_epoch, {}
     for path, selection in ((run.best, BEST), (run.last, LAST)):
         if path.is_file():
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
             if selection == LAST and checkpoint["global_step"] != trainer.global_step:
-                continue  # an older one, where not every epoch is kept: the last epoch is in the module
+                older = {"ser_lightning": checkpoint.get("ser_lightning")}
+                continue  # where not every epoch is kept: the last epoch is in the module
             module.load_state_dict(checkpoint["state_dict"])
             epochs = Epochs(trained=trained, best=checkpoint["epoch"] + 1)
             return epochs, selection, checkpoint
-    return Epochs(trained=trained, best=trained), LAST, {}
+    return Epochs(trained=trained, best=trained), LAST, older
 
 
 def _validate(

@@ -8,11 +8,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import config
+from layouts import tone
 from lightning.pytorch import Callback
 from torch.nn import functional
 
 from ser_lightning import cli, load_model
 from ser_lightning.data.batches import Batch
+from ser_lightning.demo.about import about
+from ser_lightning.inference.checkpoint import read_checkpoint
 from ser_lightning.models.module import EmotionModule
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.tasks.classification import Classification
@@ -210,6 +213,92 @@ def test_a_teacher_of_the_same_random_split_is_taken(tiny, tmp_path):
     run = RunDirectory(tmp_path / "run")
     train(tiny("data.split=random", f"model.teacher={tmp_path / 'teacher'}"), run)
     assert json.loads(run.result.read_text())["status"] == "finished"
+
+
+@pytest.fixture(scope="module")
+def student(tiny, teacher, tmp_path_factory):
+    """A finished run on other people, in a list of one's own, taught by `teacher`. Shared: do not write there."""
+    folder = tmp_path_factory.mktemp("student")
+    lines = ["path,emotion,speaker,fold"]
+    for row in range(24):
+        tone(folder / "clips" / f"{row}.wav", row / 10 + 0.05)
+        emotion = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")[row % 6]
+        lines.append(f"clips/{row}.wav,{emotion},q{row // 6},{('train', 'train', 'val', 'test')[row // 6]}")
+    (folder / "own.csv").write_text("\n".join(lines))
+    run = RunDirectory(folder / "run")
+    data = ("data=csv", f"data.manifest={folder}/own.csv", "data.split=file")
+    train(config(*data, *SMALL, "logger=none", f"model.teacher={teacher.path}"), run)
+    return run
+
+
+def evaluated(run, to, *overrides):
+    done = CliRunner().invoke(cli.main, ["eval", str(run.path), *overrides, "--to", str(to)])
+    return done.exit_code, done.stderr
+
+
+def test_a_student_was_trained_on_what_its_teacher_was(tiny, teacher, student, tmp_path):
+    root = tiny().data.root
+    own, taught = (torch.load(run.best, weights_only=True)["ser_lightning"] for run in (student, teacher))
+    assert own["heard"]["train"]["speakers"] == ["own:q0", "own:q1"]
+    assert [record["heard"] for record in own["other_records"]] == [taught["heard"]]
+    code, said = evaluated(student, tmp_path / "all", "data=cremad", f"data.root={root}")
+    assert code == 1 and "this checkpoint, or its teacher, was trained on" in said and "(1040, 1041, " in said
+    code, said = evaluated(student, tmp_path / "all", "data=cremad", f"data.root={root}", "--allow-leakage")
+    leakage = json.loads((tmp_path / "all" / "result.json").read_text())["leakage"]
+    assert leakage["train/test"]["speakers"] == ["1040", "1041", "1060", "1080"]
+    assert leakage["val/test"] == {"speakers": ["1020", "1021"], "n_sounds": 24}
+    for folder, overrides in (("own test", ()), ("its test", ("data=cremad", f"data.root={root}", "data.fold=0"))):
+        code, said = evaluated(student, tmp_path / folder, *overrides)
+        assert code == 0, said
+        assert json.loads((tmp_path / folder / "result.json").read_text())["protocol"]["speaker_independent"]
+    assert evaluated(student, tmp_path / "fold 2", "data=cremad", f"data.root={root}", "data.fold=2")[0] == 1
+
+
+def test_what_a_teacher_may_not_know_its_own_teacher_may_not(tiny, student, tmp_path):
+    for fold, what in ((1, "selected"), (2, "trained")):
+        with pytest.raises(UserError, match=rf"was {what} on speakers \(10\d\d, .*\) of the test of this split"):
+            train(tiny(f"data.fold={fold}", f"model.teacher={student.path}"), RunDirectory(tmp_path / str(fold)))
+    run = RunDirectory(tmp_path / "run")
+    train(tiny(f"model.teacher={student.path}", "trainer.max_epochs=1"), run)  # on the first teacher's own fold
+    stamp = torch.load(run.best, weights_only=True)["ser_lightning"]
+    assert [record["heard"]["train"]["speakers"] for record in stamp["other_records"]] == [["own:q0", "own:q1"]]
+    assert [one["title"] for one in stamp["teacher"]["corpora"]] == ["own.csv", "CREMA-D"]
+
+
+def test_a_teacher_that_was_calibrated_on_the_test_is_refused(tiny, teacher, tmp_path):
+    test = make_data(tiny()).training_record()["held_out"]
+    record = {"heard": {"calibration": test}, "lists": {}, "same_speakers": None}
+    path = changed(teacher, tmp_path / "calibrated.ckpt", temperature=2.0, calibrated={"record": record})
+    with pytest.raises(UserError, match=r"was calibrated on speakers \(1001, 1002\) of the test of this split"):
+        train(tiny(f"model.teacher={path}"), RunDirectory(tmp_path / "run"))
+
+
+def test_an_older_student_does_not_say_whom_its_teacher_was_trained_on(tiny, student, tmp_path):
+    path = changed(student, tmp_path / "old.ckpt", other_records=None)
+    with pytest.raises(UserError, match="does not say what it was trained on"):
+        train(tiny(f"model.teacher={path}"), RunDirectory(tmp_path / "run"))
+    done = CliRunner().invoke(cli.main, ["eval", str(path), "--to", str(tmp_path / "to")])
+    assert done.exit_code == 1 and "does not say whom its teacher was trained on" in done.stderr
+    assert load_model(path).labels
+
+
+def test_unknown_speakers_of_a_teacher_may_be_in_the_test_of_its_student(tiny, teacher, tmp_path):
+    stamp = torch.load(teacher.best, weights_only=True)["ser_lightning"]
+    heard = {**stamp["heard"], "train": {**stamp["heard"]["train"], "n_unknown": 3}}
+    path = changed(teacher, tmp_path / "teacher.ckpt", heard=heard)
+    run = RunDirectory(tmp_path / "run")
+    train(tiny(f"model.teacher={path}", "trainer.max_epochs=1"), run)
+    code, said = evaluated(run, tmp_path / "to")
+    assert code == 0, said
+    for folder in (run.path, tmp_path / "to"):
+        assert json.loads((folder / "result.json").read_text())["warnings"]["unknown_trained"] == 3
+
+
+def test_the_card_names_the_corpora_of_the_teacher(student):
+    card = (student.checkpoints / "model_card.md").read_text()
+    assert "| CREMA-D (through its teacher) | Open Database License" in card
+    assert "| own.csv | the user's own |" in card and "a teacher, cnn, trained on CREMA-D" in card
+    assert about(read_checkpoint(student.best)).trained_on == "own + CREMA-D"
 
 
 def changed(teacher, path, **changes):
