@@ -5,6 +5,7 @@ N: clips of the set, pieces of long ones included.  K: classes.
 
 import hashlib
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,11 @@ class Teacher:
     record: TeacherRecord
     weights: Mapping[str, Any]
     stamp: Mapping[str, Any]
+
+    @property
+    def temperature(self) -> float:
+        """Return what its logits are divided by, where `ser calibrate` fitted it."""
+        return float(self.stamp.get("temperature", 1.0))
 
     def check(self, data: EmotionDataModule) -> None:
         """Check that it has the labels of these data, and does not know what their split holds back.
@@ -110,7 +116,7 @@ def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: Emo
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         for rows in track(list(buckets), f"answers of {teacher.record.name}", size=len):
             batch = Batch(*(tensor.to(module.device) for tensor in clips[rows]))
-            logits[rows] = module.logits(batch).float().cpu()
+            logits[rows] = module.logits(batch).float().cpu() / teacher.temperature
     if not torch.isfinite(logits[pieces]).all():
         raise UserError(f"model.teacher={teacher.setting} does not answer with numbers: its weights are damaged")
     student.learn_from(logits)
@@ -139,6 +145,8 @@ def read_teacher(path: str | None) -> Teacher | None:
         task_of(stamp)
         TrainingRecord.from_stamp(stamp)
         corpora = _corpora(stamp)
+        if not 0 < float(stamp.get("temperature", 1.0)) < math.inf:
+            raise ValueError("its temperature is no number to divide by")
     except Exception as error:  # unpickling a file that is something else may raise anything
         raise UserError(f"model.teacher={path}: {place} is no checkpoint of ours, or a damaged one") from error
     digest = hashlib.sha256(place.read_bytes()).hexdigest()

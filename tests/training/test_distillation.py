@@ -127,6 +127,14 @@ def test_answers_are_the_teachers_for_training_clips_alone(tiny, teacher, tmp_pa
     assert result["history"]["train/loss"] != json.loads(alone.result.read_text())["history"]["train/loss"]
 
 
+def test_answers_of_a_calibrated_teacher_are_at_its_temperature(tiny, teacher, tmp_path, monkeypatch):
+    found, logits = learnt_targets(monkeypatch), []
+    for path in (teacher.best, changed(teacher, tmp_path / "calibrated.ckpt", temperature=0.5)):
+        train(tiny(f"model.teacher={path}", "trainer.max_epochs=1"), RunDirectory(tmp_path / path.stem))
+        logits.append(found["logits"].nan_to_num())
+    torch.testing.assert_close(logits[1], 2 * logits[0])
+
+
 def test_a_teachers_typical_speaker_is_that_of_its_checkpoint(tiny, teacher, tmp_path, monkeypatch):
     content = torch.load(teacher.best, weights_only=True)
     typical = "frontend.speaker_statistics.typical"
@@ -336,6 +344,8 @@ def test_a_teachers_code_from_elsewhere_is_not_run(tiny, teacher, tmp_path):
         lambda content: content["ser_lightning"].update(heard={"train": 5}),
         lambda content: content["ser_lightning"].update(labels=3),
         lambda content: content["ser_lightning"].pop("labels"),
+        lambda content: content["ser_lightning"].update(temperature=0.0),
+        lambda content: content["ser_lightning"].update(corpora=["CREMA-D"]),
         lambda content: content["ser_lightning"]["heard"].update(train={}),
         lambda content: content["ser_lightning"]["config"].update(model={"name": "x"}),
         lambda content: content.update(state_dict=[1]),
