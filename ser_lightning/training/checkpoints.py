@@ -36,12 +36,18 @@ class AtomicCheckpoints(TorchCheckpointIO):
 def resumable_checkpoint(run: RunDirectory) -> Path | None:
     """Return the checkpoint that a run resumes from, or None where it begins. Damaged ones are named, and removed.
 
-    After best.ckpt the epochs that followed it are trained again, with the same seeds and the same result.
+    After best.ckpt the epochs that followed it are trained again, with the same seeds and the same result. After
+    last.ckpt alone, where there was a best one, another epoch would be tested than in an unbroken run.
     """
     damaged = {path: reason for path in (run.last, run.best) if path.is_file() and (reason := _damage(path))}
     for path, reason in damaged.items():
         log.warning("%s is damaged and is left out: %s", path, reason)
         path.unlink()
+    if run.last.is_file() and not run.best.is_file() and _kept_best(run.last, run.best.name):
+        log.warning(
+            "%s, the best epoch so far, is lost, and no other can be tested: training begins anew", run.best
+        )
+        return None
     if run.last.is_file():
         return run.last
     if run.best.is_file() and _is_of_finished_epoch(run.best):
@@ -62,6 +68,12 @@ def _damage(path: Path) -> str:
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         return str(error)
     return f"{torn} in it differs from its checksum" if torn else ""
+
+
+def _kept_best(path: Path, name: str) -> bool:
+    """Return whether, as a checkpoint says, another one was kept for being the best, under that name."""
+    callbacks = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("callbacks") or {}
+    return any(Path(state.get("best_model_path") or "").name == name for state in callbacks.values())
 
 
 def _is_of_finished_epoch(path: Path) -> bool:

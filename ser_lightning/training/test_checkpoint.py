@@ -4,6 +4,7 @@ N: test clips.  K: classes.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -90,7 +91,13 @@ def best_by(stamp: Mapping[str, Any], *, speaker_independent: bool) -> str:
 
 
 def _choose(trainer: Trainer, module: EmotionModule, run: RunDirectory) -> tuple[Epochs, str, dict[str, Any]]:
-    """Load the weights that are to be tested; the last value returned is their checkpoint, or its stamp alone."""
+    """Load the weights that are to be tested; the last value returned is their checkpoint, or its stamp alone.
+
+    Raises: UserError where the best ones were kept, and are gone.
+    """
+    kept = (Path(callback.best_model_path).name for callback in trainer.checkpoint_callbacks)  # type: ignore[attr-defined]
+    if run.best.name in kept and not run.best.is_file():
+        raise UserError(f"{run.best}, which is to be tested, is gone: the same command trains anew")
     trained, older = trainer.current_epoch, {}
     for path, selection in ((run.best, BEST), (run.last, LAST)):
         if path.is_file():

@@ -89,6 +89,46 @@ def test_with_both_torn_it_begins_anew(tiny, tmp_path, monkeypatch, caplog):
     assert outcome(broken) == outcome(whole)
 
 
+@pytest.mark.parametrize("how", ["deleted", "torn"])
+def test_without_the_best_one_it_begins_anew_and_tests_no_other_epoch(tiny, tmp_path, monkeypatch, caplog, how):
+    cfg = tiny(*WORSE)
+    whole, broken = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
+    train(cfg, whole)
+    break_off(cfg, broken, monkeypatch, epoch=3)
+    broken.best.unlink() if how == "deleted" else tear(broken.best, 0.5)
+    moved = RunDirectory(broken.path.rename(tmp_path / "moved"))
+    train(cfg, moved)
+    assert f"{moved.best}, the best epoch so far, is lost" in caplog.text
+    assert outcome(moved) == outcome(whole) and outcome(whole)[2]["best"] < 4
+
+
+@pytest.mark.parametrize("lacks", ["a best one", "a validation set"])
+def test_where_no_epoch_is_the_best_it_goes_on_from_the_last(tiny, tmp_path, monkeypatch, caplog, lacks):
+    caplog.set_level("INFO")
+    without = {"a best one": (), "a validation set": ("data.split=random", "data.splits.random.val_fraction=0")}
+    cfg = tiny(*WORSE, "callbacks.best_checkpoint=null", *without[lacks])
+    run = RunDirectory(tmp_path)
+    break_off(cfg, run, monkeypatch, epoch=2)
+    train(cfg, run)
+    assert f"going on from {run.last}" in caplog.text
+    assert run.read_result().plain()["protocol"]["selection"] == "last epoch"
+
+
+def test_a_best_one_that_is_gone_before_the_test_is_named(tiny, tmp_path, monkeypatch):
+    run, evaluate = RunDirectory(tmp_path), experiment.evaluate_best
+
+    def without(*args):
+        run.best.unlink()
+        return evaluate(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "evaluate_best", without)
+        with pytest.raises(UserError, match=r"best\.ckpt, which is to be tested, is gone: the same command trains"):
+            train(tiny(), run)
+    train(tiny(), run)
+    assert run.read_result().plain()["protocol"]["selection"] == "best validation"
+
+
 def test_the_best_checkpoint_of_half_an_epoch_is_not_gone_on_from(tiny, tmp_path, monkeypatch):
     cfg = tiny("callbacks.best_checkpoint.save_on_train_epoch_end=false")
     run = RunDirectory(tmp_path)
