@@ -45,7 +45,7 @@ from ser_lightning.training.parts import (
     made,
     make_module,
 )
-from ser_lightning.training.resuming import check_same_data, check_same_teacher
+from ser_lightning.training.resuming import check_same_config, check_same_data, check_same_teacher
 from ser_lightning.training.test_checkpoint import evaluate_best
 from ser_lightning.training.trainer import check_callbacks, check_trainer, is_first_process, make_trainer
 from ser_lightning.utils.errors import UserError, check, why
@@ -114,11 +114,17 @@ def stamp(
     }
 
 
-def _checkpoint_to_resume(run: RunDirectory, data: EmotionDataModule, now: Mapping[str, Any]) -> Path | None:
-    """Return the checkpoint that a run goes on from. Raises: UserError where data or teacher are not its own."""
+def _checkpoint_to_resume(
+    run: RunDirectory, data: EmotionDataModule, module: EmotionModule, now: Mapping[str, Any]
+) -> Path | None:
+    """Return the checkpoint that a run goes on from.
+
+    Raises: UserError where settings, data or teacher are not its own.
+    """
     checkpoint = resumable_checkpoint(run)
     if checkpoint is not None:
         before = torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"]
+        check_same_config(before, now, arguments=module.checkpoint_arguments())
         check_same_data(before, data)
         check_same_teacher(before, now)
         log.info("going on from %s", checkpoint)
@@ -196,7 +202,7 @@ def _train_and_test(config: DictConfig, run: RunDirectory) -> dict[str, Any]:
     if data.clips.pieces.several:
         module.join_pieces(data.clips.pieces.clip, data.clips.reference)
     its_stamp = stamp(config, data, module, teacher)
-    checkpoint = _checkpoint_to_resume(run, data, its_stamp)
+    checkpoint = _checkpoint_to_resume(run, data, module, its_stamp)
     trainer = _trainer(config, run, data, module, [StampCheckpoints(its_stamp), clock, history])
     its_stamp["precision"] = str(trainer.precision)  # as Lightning understood it
     environment = describe(trainer.strategy.root_device, its_stamp["precision"])

@@ -1,14 +1,45 @@
-"""Check that a resumed run has the data that it began with."""
+"""Check that a resumed run has the settings and the data that it began with."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.runs.label_sources import INTENDED, current_name
 from ser_lightning.tasks.registry import task_of
 from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.nested import differing
+from ser_lightning.utils.safe_instantiate import with_current_names
 
 _FACTS = ("label_source", "label_map", "test_corpus")  # of the protocol
+# Settings that say where something lies, which may have been moved: what is there is compared itself.
+_PLACES = re.compile(
+    r"data\.(root|roots\..*|test_root|manifest|votes|corpora|test_corpus|splits\.\w+\.path)|model\.teacher"
+)
+
+
+def check_same_config(before: Mapping[str, Any], now: Mapping[str, Any], *, arguments: Collection[str]) -> None:
+    """Compare the config in a checkpoint's stamp with today's, but for where things lie.
+
+    Args:
+        before: the stamp of the checkpoint.
+        now: today's.
+        arguments: those of the network that are made for the stamp: see `Network.checkpoint_arguments`.
+
+    Raises: UserError that names the settings that differ.
+    """
+    values = differing([with_current_names(stamp["config"]) for stamp in (before, now)])
+    made = {f"model.net.{name}" for name in arguments}
+    changed = [
+        f"{name} was {was} and is {is_now}"
+        for name, (was, is_now) in values.items()
+        if name not in made and not _PLACES.fullmatch(name)
+    ]
+    if changed:
+        raise UserError(
+            f"the settings are not those that this run was trained with so far: {some(changed)}. Restore them in "
+            "its config.yaml, or start a new run with its own hydra.run.dir"
+        )
 
 
 def check_same_data(stamp: Mapping[str, Any], data: EmotionDataModule) -> None:

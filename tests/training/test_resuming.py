@@ -59,6 +59,31 @@ def test_a_list_that_was_edited_is_refused_and_restored_it_goes_on(tmp_path, mon
     assert all(shared == {"speakers": [], "n_sounds": 0} for shared in leakage.values())
 
 
+def test_a_config_that_was_edited_is_refused_and_restored_it_goes_on(tmp_path, monkeypatch):
+    listed, run = make_csv(tmp_path), RunDirectory(tmp_path / "run")
+    cfg = config("data=csv", f"data.manifest={listed}", *SMALL, "logger=none", "model.optimizer.lr=1e-3")
+    stopped(cfg, run, monkeypatch)
+    original = run.config.read_text()
+    run.config.write_text(original.replace("seed: 0\n", "seed: 5\n").replace("lr: 0.001\n", "lr: 0.002\n"))
+    with pytest.raises(UserError, match=r"seed was 0 and is 5.*Restore them in its config\.yaml") as caught:
+        train(config(f"resume={run.path}"), run)
+    assert "model.optimizer.lr was 0.001 and is 0.002" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    run.config.write_text(original)
+    train(config(f"resume={run.path}"), run)
+    assert run.read_result().plain()["seed"] == 0
+
+
+def test_a_run_that_was_moved_with_its_data_goes_on(tmp_path, monkeypatch):
+    listed, run = make_csv(tmp_path / "here"), RunDirectory(tmp_path / "here" / "run")
+    stopped(config("data=csv", f"data.manifest={listed}", *SMALL, "logger=none"), run, monkeypatch)
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = RunDirectory(tmp_path / "there" / "run")
+    edit(moved.config, str(listed), str(tmp_path / "there" / listed.name))
+    train(config(f"resume={moved.path}"), moved)
+    assert moved.read_result().plain()["status"] == "finished"
+
+
 @pytest.fixture
 def begun(tmp_path):
     """A list, a way to open it, and the stamp of a checkpoint on it."""
