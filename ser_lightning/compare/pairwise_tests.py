@@ -166,7 +166,8 @@ def _too_few_speakers(pairs: Sequence[Pair]) -> Iterator[str]:
         smallest = next(pair.smallest_p for pair in pairs if pair.n_speakers == n_speakers)
         corrected = min(1.0, smallest * len(pairs))  # of the smallest p, Holm's method makes this
         if corrected >= SIGNIFICANT:
-            holm = f", and {corrected:.3g} once corrected for {len(pairs)} tests" if len(pairs) > 1 else ""
+            least = f"{corrected:.3g}" if len({pair.n_speakers for pair in pairs}) == 1 else "more"
+            holm = f", and {least} once corrected for {len(pairs)} tests" if len(pairs) > 1 else ""
             if n_speakers < bootstrap.FEWEST_SPEAKERS:
                 few = counted(n_speakers, "test speaker")
                 yield (

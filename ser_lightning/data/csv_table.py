@@ -71,15 +71,18 @@ def read_table(
     columns = {name: names.index(name) for name in (*needed, *optional) if name in names}
     if others is not None:
         others += [name for name in names if name not in columns]
+    lenient = {*optional, *may_lack}
     rows = []
     for number, cells in lines[1:]:
         if number in broken:
             continue
-        row = {name: cells[column] if column < len(cells) else "" for name, column in columns.items()}
-        row = {name: cell.strip() if name in as_written else normalise(cell) for name, cell in row.items()}
-        empty = {name for name, cell in row.items() if cell in _NO_VALUE}
-        empty |= {name for name in (*optional, *may_lack) if row.get(name, "").casefold() in _UNKNOWN}
-        rows.append((number, row | dict.fromkeys(empty, "")))
+        row = {}
+        for name, column in columns.items():
+            cell = cells[column] if column < len(cells) else ""
+            cell = cell.strip() if name in as_written else normalise(cell)
+            is_empty = cell in _NO_VALUE or (name in lenient and cell.casefold() in _UNKNOWN)
+            row[name] = "" if is_empty else cell
+        rows.append((number, row))
     return rows
 
 

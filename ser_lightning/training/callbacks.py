@@ -242,10 +242,33 @@ class MoveCheckpoints(Callback):
         return str(self._folder / Path(path).name) if path.endswith(".ckpt") else ""
 
 
-class PlainProgress(ProgressBar):
-    """Logs a line for each epoch, for logs and pipes."""
+class _EpochLines(ProgressBar):
+    """A progress bar that says in a line what each epoch gave; subclasses say where."""
 
     _validated_epoch = -1
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that this epoch has scores of the validation set."""
+        super().on_validation_end(trainer, pl_module)
+        if not trainer.sanity_checking:
+            self._validated_epoch = trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say the epoch's losses, scores and speed."""
+        super().on_train_epoch_end(trainer, pl_module)
+        values = _measured(trainer, validated=self._validated_epoch == trainer.current_epoch)
+        shown = ["train/loss", "val/loss", *_SCORES]
+        numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
+        rate = values.get("train/clips_per_s")
+        speed = f"  {rate:.0f} clips/s" if rate else ""
+        self._say(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}  {numbers}{speed}")
+
+    def _say(self, line: str) -> None:
+        raise NotImplementedError
+
+
+class PlainProgress(_EpochLines):
+    """Logs the lines alone, for logs and pipes."""
 
     def disable(self) -> None:
         """Do nothing: there is no bar."""
@@ -253,19 +276,25 @@ class PlainProgress(ProgressBar):
     def enable(self) -> None:
         """Do nothing: there is no bar."""
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that this epoch has scores of the validation set."""
-        if not trainer.sanity_checking:
-            self._validated_epoch = trainer.current_epoch
+    def _say(self, line: str) -> None:
+        log.info(line)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the epoch's losses, scores and speed."""
-        values = _measured(trainer, validated=self._validated_epoch == trainer.current_epoch)
-        shown = ["train/loss", "val/loss", *_SCORES]
-        numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
-        rate = values.get("train/clips_per_s")
-        speed = f"  {rate:.0f} clips/s" if rate else ""
-        log.info("epoch %d of %s  %s%s", trainer.current_epoch + 1, trainer.max_epochs, numbers, speed)
+
+class RichProgress(_EpochLines, RichProgressBar):
+    """Lightning's bar below the lines, which counts epochs from 1, as everything else here does."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Return nothing: the lines have them."""
+        return {}
+
+    def _say(self, line: str) -> None:
+        if self.progress is not None:
+            self.progress.console.print(line, markup=False, highlight=False)
+        logging.getLogger("epochs").info(line)  # to the file alone: the screen has it
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        text = f"Epoch {current_epoch + 1}" + (f" of {most}" if (most := self.trainer.max_epochs) else "")
+        return text.ljust(len(self.validation_description))
 
 
 def _measured(trainer: Trainer, *, validated: bool) -> dict[str, float]:
@@ -282,14 +311,6 @@ def validation_scores(trainer: Trainer) -> dict[str, float]:
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-class RichProgress(RichProgressBar):
-    """Lightning's bar, except that it counts epochs from 1, as everything else here does."""
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        text = f"Epoch {current_epoch + 1}" + (f" of {most}" if (most := self.trainer.max_epochs) else "")
-        return text.ljust(len(self.validation_description))
 
 
 def progress() -> ProgressBar:

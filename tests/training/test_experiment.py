@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import config, make_cremad, names_in
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
 from wandb_log import read_run
 
 from ser_lightning import load_model
@@ -359,6 +360,22 @@ def test_the_bar_counts_epochs_from_1():
     bar = RichProgress()
     bar._trainer = SimpleNamespace(max_epochs=3, sanity_checking=False)
     assert [bar._get_train_description(epoch).strip() for epoch in (0, 2)] == ["Epoch 1 of 3", "Epoch 3 of 3"]
+
+
+def test_on_a_terminal_each_epoch_is_a_line_too(monkeypatch, caplog):
+    caplog.set_level("INFO", logger="epochs")
+    monkeypatch.setattr(RichProgressBar, "on_validation_end", lambda *_: None)
+    bar = RichProgress()
+    scores = {"train/loss": torch.tensor(1.5), "val/uar": torch.tensor(0.25)}
+    for epoch, is_validated in enumerate((True, False)):
+        trainer = SimpleNamespace(
+            callback_metrics=scores, current_epoch=epoch, max_epochs=2, sanity_checking=False, loggers=[]
+        )
+        if is_validated:
+            bar.on_validation_end(trainer, None)
+        bar.on_train_epoch_end(trainer, None)
+    assert caplog.messages == ["epoch 1 of 2  train/loss 1.500  val/uar 0.250", "epoch 2 of 2  train/loss 1.500"]
+    assert bar.get_metrics(trainer, None) == {}
 
 
 def test_without_a_validation_set_the_last_epoch_is_tested(tiny, tmp_path):
