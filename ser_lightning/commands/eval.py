@@ -3,7 +3,6 @@
 N: clips.  K: classes.
 """
 
-import hashlib
 import os
 import time
 from datetime import datetime
@@ -16,6 +15,7 @@ from ser_lightning.commands.options import checkpoint_argument, device_option, o
 from ser_lightning.commands.output import new_console
 from ser_lightning.utils.cores import settle
 from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.files import sha256_of
 from ser_lightning.utils.text import as_file_name
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _about(
         "warnings": test.clips.warnings() | ({"unknown_trained": n_unknown} if n_unknown else {}),
         "checkpoint": TestedCheckpoint(
             path=str(saved.path.absolute()),
-            sha256=hashlib.sha256(saved.path.read_bytes()).hexdigest(),
+            sha256=sha256_of(saved.path),
             temperature=saved.temperature,
             training=Training(  # in config.yaml stand the data of the test
                 data=dict(saved.config["data"]),

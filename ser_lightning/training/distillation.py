@@ -3,7 +3,6 @@
 N: clips of the set, pieces of long ones included.  K: classes.
 """
 
-import hashlib
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from ser_lightning.runs.result_parts import Teacher as TeacherRecord
 from ser_lightning.tasks.registry import task_of
 from ser_lightning.training.parts import cache_features, fit_statistics, make_module
 from ser_lightning.utils.errors import UserError, some
+from ser_lightning.utils.files import sha256_of
 from ser_lightning.utils.progress import track
 from ser_lightning.utils.safe_instantiate import check_description, with_current_names
 
@@ -149,8 +149,7 @@ def read_teacher(path: str | None) -> Teacher | None:
             raise ValueError("its temperature is no number to divide by")
     except Exception as error:  # unpickling a file that is something else may raise anything
         raise UserError(f"model.teacher={path}: {place} is no checkpoint of ours, or a damaged one") from error
-    digest = hashlib.sha256(place.read_bytes()).hexdigest()
-    record = TeacherRecord(path=str(place), sha256=digest, name=name, corpora=corpora)
+    record = TeacherRecord(path=str(place), sha256=sha256_of(place), name=name, corpora=corpora)
     return Teacher(setting=path, record=record, weights=weights, stamp=stamp)
 
 

@@ -1,5 +1,6 @@
 """Files and folders that are written atomically: all of one, or nothing. And where the cache lies."""
 
+import hashlib
 import json
 import logging
 import os
@@ -91,6 +92,12 @@ def check_regular(path: Path) -> None:
         raise ValueError(
             f"{path.name} is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, and no file"
         )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file of any size, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_bytes(path: Path, *, most_bytes: int = 50_000_000) -> bytes:
