@@ -49,8 +49,11 @@ def read_records(path: Path) -> Iterator[Record]:
 
 def read_run(run_dir: Path, *, piece: int = 0, patience_s: float = 20.0) -> "OfflineRun":
     """The offline W&B run of a run directory, read once W&B's own process has written its last record."""
-    path = sorted((run_dir / "wandb").glob("offline-run-*/*.wandb"))[piece]
     give_up = time.monotonic() + patience_s
+    while len(paths := sorted((run_dir / "wandb").glob("offline-run-*/*.wandb"))) <= piece:  # written there, too
+        assert time.monotonic() < give_up, f"{run_dir} has no run of W&B"
+        time.sleep(0.02)
+    path = paths[piece]
     while (run := OfflineRun(path)).exit_code is None:
         assert time.monotonic() < give_up, f"{path} has no exit record"
         time.sleep(0.02)
