@@ -107,7 +107,8 @@ class OfflineRun:
 def clean_environment(monkeypatch, tmp_path):
     """No credentials, no settings and no home of whoever runs the tests; nothing left open."""
     for name in [name for name in os.environ if name.startswith("WANDB_")] + ["NETRC"]:
-        monkeypatch.delenv(name, raising=False)
+        if name != "WANDB_SERVICE":  # W&B's own, of its process: put back after a teardown, it would name a dead one
+            monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     yield
     wandb_run.finish()

@@ -165,9 +165,12 @@ def _print_summary(run: RunDirectory, *, data_warnings_said: bool = False) -> No
 
 
 def _import_report() -> None:
-    """Import beside the first steps what draws and describes the result: that takes the better part of a second."""
+    """Import beside the first steps what draws and describes the result: that takes the better part of a second.
+
+    The interpreter waits for its end: it may abort where a thread still imports while it shuts down.
+    """
     names = ("ser_lightning.report.console", "ser_lightning.report.model_card")
-    threading.Thread(target=lambda: [import_module(name) for name in names], daemon=True).start()
+    threading.Thread(target=lambda: [import_module(name) for name in names]).start()
 
 
 def _illustrate(run: RunDirectory, result: Result | Failure) -> None:
