@@ -106,9 +106,10 @@ class OfflineRun:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path):
     """No credentials, no settings and no home of whoever runs the tests; nothing left open."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")] + ["NETRC"]:
-        if name != "WANDB_SERVICE":  # W&B's own, of its process: put back after a teardown, it would name a dead one
-            monkeypatch.delenv(name, raising=False)
+    # not the name of W&B's process, which it keeps there itself: put back after a teardown, it would be a dead one's
+    settings = [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_SERVICE"]
+    for name in (*settings, "NETRC"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     yield
     wandb_run.finish()
