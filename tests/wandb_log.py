@@ -106,7 +106,7 @@ class OfflineRun:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path):
     """No credentials, no settings and no home of whoever runs the tests; nothing left open."""
-    # not the name of W&B's process, which it keeps there itself: put back after a teardown, it would be a dead one's
+    # not that of its own process, which W&B keeps there: put back after a teardown, it would name a dead one
     settings = [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_SERVICE"]
     for name in (*settings, "NETRC"):
         monkeypatch.delenv(name, raising=False)
