@@ -16,6 +16,7 @@ _NEWLINE = b"\n"
 _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?[,;]*', re.IGNORECASE)  # a line for Excel, before the header
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")  # or decimals: 1,234
+_HUNDREDS = re.compile(r"[+-]?[1-9]\d{2}")
 _MOST_BYTES = 500_000_000  # some millions of clips
 NAMED = 10  # faults a message names
 _NAMED_OF_EACH = 3  # where they are of several kinds
@@ -207,7 +208,8 @@ def decimal_faults(column: str, cells: Sequence[tuple[int, str]]) -> list[str]:
     remedy = "write all decimals with a point, and thousands without a comma"
     if any("." in text for _, text in cells):
         return column_faults(column, commas, what="and a decimal point is in other lines", remedy=remedy)
-    if all(_THOUSANDS.fullmatch(text) for _, text in commas):
+    large = any(_HUNDREDS.fullmatch(text) for _, text in cells)  # 950 beside 1,234
+    if large and all(_THOUSANDS.fullmatch(text) for _, text in commas):
         return column_faults(column, commas, what="whose comma may part thousands or decimals", remedy=remedy)
     return []
 

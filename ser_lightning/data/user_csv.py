@@ -37,7 +37,7 @@ _INITIALS = re.compile("[A-Z]{2}")
 # Columns that say where in a file a clip is; an end or a duration alone may be that of the file.
 _TIMES = re.compile(r"(^|[\W_])(start|begin|onset|offset|end|stop|duration|tmin|tmax)(time)?s?($|[\W_])")
 _BEGINNINGS = ("start", "begin", "onset", "offset", "tmin")
-_EMPTY = "is empty, or says nan or the like: write a word, or remove the line"
+_EMPTY = "is empty, or says nan: write a word, or remove the line"
 _OLDEST = 130  # years
 _SEXES = {
     "male": ("m", "male", "man", "boy", "männlich", "mann", "homme", "hombre"),
@@ -75,7 +75,7 @@ def read_csv_corpus(
         needed=(*needed, *targets),
         optional=tuple(name for name in ("emotion", *_OPTIONAL) if name not in (*needed, *targets)),
         as_written=("path",),
-        may_lack=(*targets, "emotion"),
+        may_lack=targets,
         prefix=PREFIX,
         faults=cells,
         others=others,

@@ -29,7 +29,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
         """Write the checkpoint. Raises: NoRoom where there is no room; the old one stays then."""
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(place) as partial, partial.open("wb") as file:
+        with signals.held(), replacing(place) as partial, partial.open("wb") as file:
             torch.save(checkpoint, file)
 
 

@@ -14,6 +14,7 @@ _PATIENCE_S = 10.0  # for which whoever sends another one waits for the run to e
 
 _received: signal.Signals | None = None
 _when = 0.0
+_holding = False
 
 
 class Stopped(KeyboardInterrupt):
@@ -53,6 +54,19 @@ def caught() -> Iterator[None]:
         _received = None
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Raise for a signal that comes meanwhile at the end: within torch.save it would abort the process."""
+    global _holding
+    before, _holding = _received, True
+    try:
+        yield
+    finally:
+        _holding = False
+    if _received is not before:
+        check()
+
+
 def ignore() -> None:
     """Ignore signals from here on: at the interpreter's end a handler of Python's own would be gone already."""
     for name in _ENDING:
@@ -71,6 +85,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     if _received is None:
         _received, _when = signal.Signals(number), time.monotonic()
         warnings.simplefilter("ignore")  # libraries warn of processes that the signal has ended, too
-        raise Stopped(_received.name)
-    if time.monotonic() - _when > _PATIENCE_S:
+        if not _holding:
+            raise Stopped(_received.name)
+    elif time.monotonic() - _when > _PATIENCE_S:
         os._exit(128 + number)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ser_lightning.data.csv_table import read_table
+from ser_lightning.data.csv_table import decimal_faults, read_table
 from ser_lightning.utils.errors import UserError
 
 
@@ -94,3 +94,16 @@ def test_what_cannot_be_opened_is_said(tmp_path):
     for path in (tmp_path, tmp_path / "none.csv"):
         with pytest.raises(UserError, match=r"cannot be read \(.*\): give a CSV with the columns id and fold"):
             read_table(path, needed=("id", "fold"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_unclear"),
+    [
+        (("1,234", "950"), True),
+        (("3,667", "3"), False),
+        (("4,333", "2,000"), False),
+        (("1,5", "1,234", "950"), False),
+    ],
+)
+def test_a_comma_parts_decimals_unless_hundreds_stand_beside_what_may_be_thousands(cells, is_unclear):
+    assert bool(decimal_faults("f0", list(enumerate(cells)))) is is_unclear

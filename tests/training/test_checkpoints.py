@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import signal
+import time
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.training import checkpoints, experiment
 from ser_lightning.training.checkpoints import AtomicCheckpoints, resumable_checkpoint
 from ser_lightning.training.experiment import train
+from ser_lightning.utils import signals
 from ser_lightning.utils.errors import UserError
 
 SMALL = ("model.net.channels=[4,8]", "model.frontend.n_mels=16", "trainer.max_epochs=4", "data.batch_size=16")
@@ -205,3 +208,17 @@ def test_an_empty_file_counts_as_not_there(tiny, tmp_path, name):
     (run.path / name).touch()
     train(tiny(), run, ["seed=0"])
     assert json.loads(run.result.read_text())["status"] == "finished"
+
+
+def test_a_signal_waits_until_a_checkpoint_is_written(tmp_path, monkeypatch):
+    """Within torch.save, which calls back from C++, an exception would abort the process."""
+
+    def save(checkpoint, file):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        file.write(b"all of it")
+
+    monkeypatch.setattr(torch, "save", save)
+    with signals.caught(), pytest.raises(signals.Stopped):
+        AtomicCheckpoints().save_checkpoint({}, tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").read_bytes() == b"all of it"
