@@ -116,10 +116,6 @@ def _check_speakers(saved: "Checkpoint", data: "EmotionDataModule") -> None:
     """
     from ser_lightning.data.leakage import TrainingRecord
 
-    def used(record: TrainingRecord, part: str) -> tuple[set[str], set[str]]:
-        by_part = record.used(data.clips, data.split.val, same_speakers=data.clips.same_speakers)
-        return by_part.get(part, (set(), set()))
-
     record, test = TrainingRecord.from_stamp(saved.stamp), TrainingRecord.test_of_stamp(saved.stamp)
     is_other = data.protocol()["split_hash"] != saved.protocol["split_hash"]
     if is_other and (record is None or test is None):
@@ -129,8 +125,9 @@ def _check_speakers(saved: "Checkpoint", data: "EmotionDataModule") -> None:
         )
     if record is None:
         return
-    own, trained = used(record.itself, "val"), used(record, "train")
-    tested = used(test, "test") if test is not None else (set(), set())
+    clips, rows = data.clips, data.split.val
+    own, trained = record.itself.used_by("val", clips, rows), record.used_by("train", clips, rows)
+    tested = test.used_by("test", clips, rows) if test is not None else (set(), set())
     for what, (speakers, sounds) in (("was trained on", trained), ("is to be tested on", tested)):
         if others := sorted(speakers - own[0]):
             raise UserError(f"this checkpoint {what} these validation speakers ({some(others)}): {_REMEDY}")

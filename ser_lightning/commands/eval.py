@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ser_lightning.commands.checkpoint_data import Test
     from ser_lightning.data.batches import Change
     from ser_lightning.data.degrade import Condition as AcousticCondition
-    from ser_lightning.data.leakage import TrainingRecord
+    from ser_lightning.data.leakage import Leakage, TrainingRecord
     from ser_lightning.data.manifest import Manifest
     from ser_lightning.evaluation.records import Condition
     from ser_lightning.inference.checkpoint import Checkpoint
@@ -93,12 +93,7 @@ def evaluate(
     if with_robustness and test.clips.pieces.several:
         raise UserError("--robustness changes whole clips, and data.on_long=split cuts them: add data.on_long=crop")
     record = TrainingRecord.from_stamp(saved.stamp)
-    leakage = None
-    if record is not None:
-        leakage = record.leakage(test.clips, test.rows, same_speakers=test.clips.same_speakers)
-        if test.clips.same_speakers is None and (namesakes := record.namesakes(test.clips, test.rows)):
-            called = f"{some(namesakes)}: the model was trained on speakers called so, of another corpus"
-            click.echo(f"{called}. If they are the same people, add data.same_speakers=yes", err=True)
+    leakage = _leakage(record, test) if record is not None else None
     is_unseen = check_leakage(leakage, allow=allow_leakage, is_student=bool(saved.stamp.get("teacher")))
     run = _directory(to, test, saved)
     model = recognizer(saved, device=device, trust=trust)
@@ -124,6 +119,16 @@ def evaluate(
     finish(run.path, result)
     write_record(run.result, result)  # the last: a directory that says finished is complete
     print_summary(run.path, new_console())
+
+
+def _leakage(record: "TrainingRecord", test: "Test") -> "Leakage":
+    """Compare a test with what the model was trained on, and ask about speakers that are called alike."""
+    clips, rows = test.clips, test.rows
+    leakage = record.leakage(clips, rows, same_speakers=clips.same_speakers)
+    if clips.same_speakers is None and (namesakes := record.namesakes(clips, rows)):
+        called = f"{some(namesakes)}: the model was trained on speakers called so, of another corpus"
+        click.echo(f"{called}. If they are the same people, add data.same_speakers=yes", err=True)
+    return leakage
 
 
 def _speaker_clips(text: str, model: "EmotionRecognizer") -> int | None:

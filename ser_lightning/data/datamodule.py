@@ -224,7 +224,11 @@ class EmotionDataModule(LightningDataModule):
 
     def protocol(self) -> dict[str, Any]:
         """Return the protocol of a result on this data, as plain values."""
-        record = TrainingRecord.from_stamp(self.training_record())
+        return dict(self._protocol)
+
+    @cached_property
+    def _protocol(self) -> dict[str, Any]:
+        record = TrainingRecord.from_stamp(self._training_record)
         assert record is not None
         leakage = record.leakage(self.clips, self.split.test, same_speakers=self.clips.same_speakers)
         return {
@@ -247,6 +251,11 @@ class EmotionDataModule(LightningDataModule):
         out: silence is nobody's, and how many clips are of unknown speakers. ``held_out`` has the same of the test.
         ``contents`` has a digest of each part: sounds, speakers, labels.
         """
+        return dict(self._training_record)
+
+    @cached_property
+    def _training_record(self) -> dict[str, Any]:
+        """All clips are gone through for it, and a run asks several times."""
         parts = {"train": self.split.train, "val": self.split.val, "test": self.split.test}
         return {
             "heard": {subset: self._who_and_what(parts[subset]) for subset in ("train", "val")},

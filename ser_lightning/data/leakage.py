@@ -139,6 +139,10 @@ class TrainingRecord:
             )
         return {part: (known[part] | unsure[part], shared[part]) for part in parts}
 
+    def used_by(self, part: str, clips: LabelledClips, rows: Sequence[int]) -> tuple[set[str], set[str]]:
+        """Return what `used` says of one part, nothing where it has none; clips say whose names are the same."""
+        return self.used(clips, rows, same_speakers=clips.same_speakers).get(part, (set(), set()))
+
     def _called_alike(
         self, corpus: str, speaker: str, digest: str | None, same_speakers: bool | None
     ) -> tuple[set[str], bool | None]:

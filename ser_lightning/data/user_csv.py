@@ -7,7 +7,6 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +37,7 @@ _INITIALS = re.compile("[A-Z]{2}")
 _TIMES = re.compile(r"(^|[\W_])(start|begin|onset|offset|end|stop|duration|tmin|tmax)(time)?s?($|[\W_])")
 _BEGINNINGS = ("start", "begin", "onset", "offset", "tmin")
 _EMPTY = "is empty, or says nan: write a word, or remove the line"
+_CUT_FIRST = "if clips are parts of files, cut these first"
 _OLDEST = 130  # years
 _SEXES = {
     "male": ("m", "male", "man", "boy", "männlich", "mann", "homme", "hombre"),
@@ -83,39 +83,28 @@ def read_csv_corpus(
     )
     if not rows and not cells:
         raise UserError(f"{path} lists no clip: add lines under its header")
-    initials = any(_INITIALS.fullmatch(row["speaker"]) for _, row in rows if row["speaker"] != "NA")
-    for _, row in rows:
-        row |= {"path": row["path"].replace("\\", "/"), **_plain_values(row, nobody=() if initials else ("NA",))}
+    _make_plain(rows)
     places = [_place(row["path"]) for _, row in rows]  # as ids are made of them; files are opened as written
-    times = _times(others)
-    listing = Listing(
-        folder=_folder(path, rows),
-        files={},
-        lines={row["path"]: line for line, row in reversed(rows)},
-        has_times=bool(times),
-    )
+    folder = _folder(path, rows)
     faults = [
         cells,
         *([f"line {line}: {name} {_EMPTY}" for line, row in rows if not row[name]] for name in needed),
         *(_number_faults(rows, name, (ranges or {}).get(name)) for name in targets),
-        *_row_faults(rows, places, listing.folder),
+        *_row_faults(rows, places, folder),
         _fold_faults(rows) if folds else [],
     ]
     if any(faults):
-        refuse_faults(path, *faults, _missing_faults(rows, listing.folder))
+        refuse_faults(path, *faults, _missing_faults(rows, folder))
     shared = shared_folder(places) if all(map(os.path.isabs, places)) else ""
     files = {
         row["path"]: _facts(row, place.removeprefix(shared), targets)
         for (_, row), place in zip(rows, places, strict=True)
     }
-    listing = replace(listing, files=files)
-    if times:
+    if times := _times(others):
         which = f"{' and '.join(times)} {'is' if len(times) == 1 else 'are'}"
-        log.warning(
-            "%s: every clip is a whole file, and %s not read: if clips are parts of files, cut these first",
-            path,
-            which,
-        )
+        log.warning("%s: every clip is a whole file, and %s not read: %s", path, which, _CUT_FIRST)
+    lines = {row["path"]: line for line, row in reversed(rows)}
+    listing = Listing(folder=folder, files=files, lines=lines, has_times=bool(times))
     votes = None
     if _has_votes(rows):
         cells_of = {facts.id: row for facts, (_, row) in zip(files.values(), rows, strict=True)}
@@ -175,10 +164,17 @@ def _has_votes(rows: "Rows") -> bool:
 Rows = Sequence[tuple[int, dict[str, str]]]
 
 
+def _make_plain(rows: Rows) -> None:
+    """Bring paths and values of a list to one spelling. R's NA is nobody, unless others are called by initials."""
+    initials = any(_INITIALS.fullmatch(row["speaker"]) for _, row in rows if row["speaker"] != "NA")
+    for _, row in rows:
+        row |= {"path": row["path"].replace("\\", "/"), **_plain_values(row, nobody=() if initials else ("NA",))}
+
+
 def _plain_values(row: dict[str, str], *, nobody: Sequence[str]) -> dict[str, str]:
     """Bring the values of sex, age and intensity to one spelling, and speakers whom nobody knows.
 
-    ``nobody``: what else than `_NOBODY`, as it is written: R's NA, which people with these initials have as a name.
+    ``nobody``: what else than `_NOBODY`, as it is written.
     """
     plain: dict[str, str] = {name: row[name].casefold() for name in ("sex", "intensity") if name in row}
     if row["speaker"] in nobody or row["speaker"].casefold().replace("_", " ") in _NOBODY:

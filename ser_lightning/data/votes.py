@@ -53,8 +53,7 @@ class Votes:
 
         What is no label is several choices still: three votes on one and three on another are no majority of six.
         """
-        most = _most_voted(self.table(ids)).astype(np.float64)
-        return self._on_labels(most / most.sum(axis=1, keepdims=True).clip(min=1), labels)
+        return self._on_labels(_majority(self.table(ids)), labels)
 
     def _on_labels(self, table: np.ndarray, labels: Sequence[str]) -> np.ndarray:
         joined = np.zeros((len(table), len(labels) + 1))
@@ -146,6 +145,12 @@ def _most_voted(table: np.ndarray) -> np.ndarray:
     return np.isclose(table, table.max(axis=1, keepdims=True)) & (table > 0)
 
 
+def _majority(table: np.ndarray) -> np.ndarray:
+    """Return 1 for the choice with most of (N, V) votes, shared out in a tie: (N, V), zeros where nobody voted."""
+    most = _most_voted(table).astype(np.float64)
+    return most / most.sum(axis=1, keepdims=True).clip(min=1)
+
+
 def annotator_scores(
     table: np.ndarray,
     labels: np.ndarray,
@@ -162,9 +167,7 @@ def annotator_scores(
     voted = table.sum(axis=1) > 0
     if not voted.any():
         return None
-    if majority is None:
-        most = _most_voted(table).astype(np.float64)
-        majority = most / most.sum(axis=1, keepdims=True).clip(min=1)
+    majority = _majority(table) if majority is None else majority
     table, majority, labels = table[voted], majority[voted], labels[voted]
     return Annotators(
         single=_agreement(table, labels, names) if counted else None,

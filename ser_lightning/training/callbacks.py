@@ -98,7 +98,25 @@ class Clock(Callback):
         self._before_s = state_dict.get("elapsed_s", self.train_s)
 
 
-class History(Callback):
+class _OfEpoch(Callback):
+    """A callback that knows what was measured in an epoch: Lightning keeps what was measured in one before, too."""
+
+    _validated_epoch = -1
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that this epoch has scores of the validation set."""
+        super().on_validation_end(trainer, pl_module)
+        if not trainer.sanity_checking:
+            self._validated_epoch = trainer.current_epoch
+
+    def measured(self, trainer: Trainer) -> dict[str, float]:
+        """Return what was measured in the present epoch."""
+        values = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        validated = self._validated_epoch == trainer.current_epoch
+        return {name: value for name, value in values.items() if validated or not name.startswith("val/")}
+
+
+class History(_OfEpoch):
     """Writes metrics.csv, a row an epoch, and stops a training whose loss is no number.
 
     The rows go with the checkpoints: a resumed run's file is that of an unbroken one.
@@ -110,17 +128,16 @@ class History(Callback):
         self._path = path
         self.rows: list[dict[str, float]] = []
         self.validated: dict[int, dict[str, float]] = {}  # by the number of steps, in this process
-        self._validated_epoch = -1
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the scores of the validation set: they need not be measured again if these weights are the best."""
+        super().on_validation_end(trainer, pl_module)
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self.validated[trainer.global_step] = validation_scores(trainer)
-            self._validated_epoch = trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row, and log the learning rate."""
-        values = _measured(trainer, validated=self._validated_epoch == trainer.current_epoch)
+        values = self.measured(trainer)
         if not math.isfinite(values["train/loss"]):
             raise UserError(
                 f"the training loss became {values['train/loss']} in epoch {trainer.current_epoch + 1}: "
@@ -242,21 +259,13 @@ class MoveCheckpoints(Callback):
         return str(self._folder / Path(path).name) if path.endswith(".ckpt") else ""
 
 
-class _EpochLines(ProgressBar):
+class _EpochLines(_OfEpoch, ProgressBar):
     """A progress bar that says in a line what each epoch gave; subclasses say where."""
-
-    _validated_epoch = -1
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that this epoch has scores of the validation set."""
-        super().on_validation_end(trainer, pl_module)
-        if not trainer.sanity_checking:
-            self._validated_epoch = trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say the epoch's losses, scores and speed."""
         super().on_train_epoch_end(trainer, pl_module)
-        values = _measured(trainer, validated=self._validated_epoch == trainer.current_epoch)
+        values = self.measured(trainer)
         shown = ["train/loss", "val/loss", *_SCORES]
         numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
         rate = values.get("train/clips_per_s")
@@ -295,12 +304,6 @@ class RichProgress(_EpochLines, RichProgressBar):
     def _get_train_description(self, current_epoch: int) -> str:
         text = f"Epoch {current_epoch + 1}" + (f" of {most}" if (most := self.trainer.max_epochs) else "")
         return text.ljust(len(self.validation_description))
-
-
-def _measured(trainer: Trainer, *, validated: bool) -> dict[str, float]:
-    """Return what was measured in this epoch: Lightning keeps what was measured in one before, too."""
-    values = {name: value.item() for name, value in trainer.callback_metrics.items()}
-    return {name: value for name, value in values.items() if validated or not name.startswith("val/")}
 
 
 def validation_scores(trainer: Trainer) -> dict[str, float]:

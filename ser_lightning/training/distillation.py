@@ -5,7 +5,7 @@ N: clips of the set, pieces of long ones included.  K: classes.
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,14 +183,11 @@ def _overlaps(record: TrainingRecord, data: EmotionDataModule) -> Iterator[tuple
     own = TrainingRecord.from_stamp(data.training_record())
     assert own is not None
 
-    def used(of: TrainingRecord, part: str, rows: Sequence[int]) -> tuple[set[str], set[str]]:
-        by_part = of.used(data.clips, rows, same_speakers=data.clips.same_speakers)
-        return by_part.get(part, (set(), set()))
-
     rows_of = {"test": data.split.test, "validation": data.split.val}
     for held_back, uses in _HELD_BACK.items():
         for part, own_part, what in uses:
-            theirs, ours = used(record, part, rows_of[held_back]), used(own, own_part, rows_of[held_back])
+            theirs = record.used_by(part, data.clips, rows_of[held_back])
+            ours = own.used_by(own_part, data.clips, rows_of[held_back])
             if speakers := sorted(theirs[0] - ours[0]):
                 yield f"was {what} on", held_back, f"speakers ({some(speakers)})"
             elif theirs[1] - ours[1]:

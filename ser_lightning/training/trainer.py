@@ -30,7 +30,7 @@ _FILENAME = re.compile(r"(?!\.)(?:[\w=.-]|\{(?:epoch|step)\})+")  # of a checkpo
 
 def make_trainer(config: DictConfig, **options: Any) -> Trainer:
     """Make the trainer of a config; ``options`` are Lightning's, beside those of ``config.trainer``."""
-    if _is_one_process(config.trainer) or os.environ.get("SLURM_NTASKS") == "1":  # of several, it starts the others
+    if _is_launched_alone(config.trainer):
         options["plugins"] = [*options.get("plugins", ()), LightningEnvironment()]
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
     lightnings = OmegaConf.masked_copy(config.trainer, [name for name in config.trainer if name != "threads"])
@@ -53,13 +53,18 @@ def check_directory_is_shared(trainer: DictConfig) -> None:
 
     Raises: UserError.
     """
-    if _is_one_process(trainer) or os.environ.get("SLURM_NTASKS") == "1":
+    if _is_launched_alone(trainer):
         return
     if SLURMEnvironment.detect() or TorchElasticEnvironment.detect():
         raise UserError(
             "srun and torchrun start every process of a training, and each would name a directory of its own: give "
             "them one, hydra.run.dir=DIR"
         )
+
+
+def _is_launched_alone(trainer: DictConfig) -> bool:
+    """Return whether a training is one process, or one task of SLURM, which starts the other processes itself."""
+    return _is_one_process(trainer) or os.environ.get("SLURM_NTASKS") == "1"
 
 
 def _is_one_process(trainer: DictConfig) -> bool:

@@ -197,7 +197,15 @@ def _with_videos(folder: Path, bad: list[BadFile]) -> Iterator[tuple[str, os.sta
     yield from walk(folder, bad, others)
     for name in others:
         if _is_video(name) and not _hidden(os.path.basename(name)):
-            yield name, _stat(os.path.join(folder, name))
+            yield from _with_state(folder, name, bad)
+
+
+def _with_state(folder: Path, name: str, bad: list[BadFile]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield a file with its size and times; one in a folder that can be listed and not entered is a bad one."""
+    try:
+        yield name, _stat(os.path.join(folder, name))
+    except OSError as error:
+        bad.append(BadFile(path=name, reason=f"cannot be opened ({error.strerror})"))
 
 
 def _is_video(name: str) -> bool:
@@ -231,10 +239,7 @@ def walk(
             if _hidden(name) or os.path.splitext(name)[1].lower() in _NO_AUDIO:
                 others.append(prefix + name)
             else:
-                try:
-                    yield prefix + name, _stat(os.path.join(here, name))
-                except OSError as error:  # of a folder that can be listed and not entered
-                    bad.append(BadFile(path=prefix + name, reason=f"cannot be opened ({error.strerror})"))
+                yield from _with_state(folder, prefix + name, bad)
 
 
 def _can_be_written(name: str) -> bool:
