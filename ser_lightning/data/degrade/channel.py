@@ -26,19 +26,15 @@ class Telephone:
     """
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        """(T,) -> (T,)"""
-        on_the_line = sosfilt(_BAND, _resampled(samples, sample_rate_hz, _LINE_HZ))
-        return _resampled(_through_mu_law(on_the_line), _LINE_HZ, sample_rate_hz)[: len(samples)]
+        """Return the clip as it leaves the line, (T,); what is beyond full scale is clipped."""
+        band = sosfilt(_BAND, _resampled(samples, sample_rate_hz, _LINE_HZ))
+        with io.BytesIO() as line:  # libsndfile's codec is that of G.711
+            soundfile.write(line, np.clip(band, -1, 1), _LINE_HZ, format="RAW", subtype="ULAW")
+            line.seek(0)
+            decoded, _ = soundfile.read(line, samplerate=_LINE_HZ, channels=1, format="RAW", subtype="ULAW")
+        return _resampled(decoded, _LINE_HZ, sample_rate_hz)[: len(samples)]
 
 
 def _resampled(samples: Floats, from_hz: int, to_hz: int) -> Floats:
     shared = gcd(from_hz, to_hz)
     return resample_poly(samples, to_hz // shared, from_hz // shared)
-
-
-def _through_mu_law(samples: Floats) -> Floats:
-    """Encode and decode by libsndfile, whose codec is that of G.711; what is beyond full scale is clipped."""
-    with io.BytesIO() as line:
-        soundfile.write(line, np.clip(samples, -1, 1), _LINE_HZ, format="RAW", subtype="ULAW")
-        line.seek(0)
-        return soundfile.read(line, samplerate=_LINE_HZ, channels=1, format="RAW", subtype="ULAW")[0]

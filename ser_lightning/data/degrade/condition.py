@@ -36,14 +36,14 @@ class Condition:
     change: Change | None = None
 
     def apply(self, samples: Samples, *, sample_rate_hz: int, random: np.random.Generator) -> Samples:
-        """Change int16 samples (T,) into int16 samples (T',); what goes beyond full scale is clipped."""
+        """Return int16 samples (T,) changed into int16 samples (T',); what goes beyond full scale is clipped."""
         if self.change is None:
             return samples
         changed = self.change(samples / _FULL_SCALE, sample_rate_hz, random)
         return np.clip(np.rint(changed * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
 
     def apply_to_clip(self, id: str, samples: Samples, *, sample_rate_hz: int) -> Samples:
-        """Do the same with random numbers that depend on clip and condition alone, not on order or batch."""
+        """Return the clip ``id`` changed: random numbers depend on clip and condition, not on order or batch."""
         return self.apply(samples, sample_rate_hz=sample_rate_hz, random=stable_rng(0, f"{self.name}/{id}"))
 
 

@@ -3,6 +3,7 @@
 T: samples.  Q: bins of a spectrum.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -27,7 +28,7 @@ class Noise:
 
     The ratio is to the active speech level (ITU-T P.56), so that a clip's pauses make no difference; in digital
     silence there is no speech, and so no noise. ``speech`` noise has the average spectrum of speech (Byrne et al.,
-    1994), as in tests of hearing; it is the same for all clips, since noise shaped by a clip's own spectrum would
+    1994), as in audiometry; it is the same for all clips, since noise shaped by a clip's own spectrum would
     tell its emotion.
     """
 
@@ -35,17 +36,15 @@ class Noise:
     spectrum: Literal["white", "speech"] = "white"
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        """(T,) -> (T,)"""
-        noise = self._noise(len(samples), sample_rate_hz, random)
+        """Return the clip with noise, (T,)."""
+        if self.spectrum == "white":
+            noise = random.standard_normal(len(samples))
+        else:  # whole seconds are few lengths, and fast ones
+            n_made = math.ceil(len(samples) / sample_rate_hz) * sample_rate_hz
+            spectrum = fft.rfft(random.standard_normal(n_made)) * _speech_amplitudes(n_made, sample_rate_hz)  # (Q,)
+            noise = fft.irfft(spectrum, n_made)[: len(samples)]
         power = active_power(samples, sample_rate_hz) * 10 ** (-self.snr_db / 10)
         return within_full_scale(samples + noise * np.sqrt(power / np.mean(noise**2)))
-
-    def _noise(self, n_samples: int, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        if self.spectrum == "white":
-            return random.standard_normal(n_samples)
-        n_made = -(-n_samples // sample_rate_hz) * sample_rate_hz  # whole seconds are few lengths, and fast ones
-        spectrum = fft.rfft(random.standard_normal(n_made)) * _speech_amplitudes(n_made, sample_rate_hz)  # (Q,)
-        return fft.irfft(spectrum, n_made)[:n_samples]
 
 
 @lru_cache(maxsize=8)

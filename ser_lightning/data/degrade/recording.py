@@ -21,7 +21,7 @@ class Gain:
     may_clip: bool = True
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        """(T,) -> (T,)"""
+        """Return the clip at its new level, (T,)."""
         changed = samples * 10 ** (self.gain_db / 20)
         return changed if self.may_clip else within_full_scale(changed)
 
@@ -33,7 +33,7 @@ class Clipping:
     share: float
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        """(T,) -> (T,)"""
+        """Return the clip with its peaks cut off, (T,)."""
         loudness = np.abs(samples[samples != 0])
         if not loudness.size:
             return samples
@@ -48,7 +48,7 @@ class Middle:
     duration_s: float
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        """(T,) -> (T',)"""
+        """Return the middle of the clip, (T',)."""
         n_kept = round(self.duration_s * sample_rate_hz)
         first = max(0, (len(samples) - n_kept) // 2)
         return samples[first : first + n_kept]

@@ -23,7 +23,7 @@ class Room:
     rt60_s: float
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        """(T,) -> (T,)"""
+        """Return the clip as it is recorded in a room, (T,)."""
         reverberant = oaconvolve(samples, self.response(sample_rate_hz, random))[: len(samples)]
         before, after = np.sum(samples**2), np.sum(reverberant**2)
         return within_full_scale(reverberant * np.sqrt(before / after)) if after else samples

@@ -23,7 +23,7 @@ class CutSilence:
     """
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        """(T,) -> (T',)"""
+        """Return the clip from its first to its last frame of speech, (T',)."""
         n_frame, step = round(_FRAME_S * sample_rate_hz), round(_STEP_S * sample_rate_hz)
         least = active_power(samples, sample_rate_hz) * 10 ** (-MARGIN_DB / 10)
         starts = np.arange(0, max(1, len(samples) - n_frame + step), step)  # the last frame reaches the end
@@ -44,7 +44,7 @@ class AddedSilence:
     noise_dbfs: float | None = None
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator) -> Floats:
-        """(T,) -> (T',)"""
+        """Return the clip between two stretches of silence, (T',)."""
         n_added = round(self.duration_s * sample_rate_hz)
         added = np.zeros((2, n_added))
         if self.noise_dbfs is not None:

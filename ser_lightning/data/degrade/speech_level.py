@@ -1,4 +1,4 @@
-"""How loud speech is while somebody speaks: the active speech level of ITU-T P.56 (2011), method B.
+"""Measure how loud speech is while somebody speaks: the active speech level of ITU-T P.56 (2011), method B.
 
 Pauses, of which clips have more or less, would lower a mean over everything, and noise set by it with them.
 T: samples.  J: thresholds.
@@ -20,29 +20,21 @@ _THRESHOLDS = 2.0 ** np.arange(-15, 0)  # (J,), full scale being 1
 
 def active_power(samples: Floats, sample_rate_hz: int) -> float:
     """Return the mean square of (T,) samples while there is speech, or of all if below all thresholds."""
-    n_active = _active_samples(samples, sample_rate_hz)  # (J,)
+    g = math.exp(-1 / (sample_rate_hz * _TIME_CONSTANT_S))
+    envelope = lfilter([(1 - g) ** 2], [1, -2 * g, g**2], np.abs(samples))  # (T,), smoothed twice
+    window = math.ceil(_HANGOVER_S * sample_rate_hz) + 1
+    up_to_here = (window - 1) // 2  # where the window ends at each sample, in place of lying about it
+    recent = maximum_filter1d(envelope, window, mode="constant", origin=up_to_here)  # (T,)
+    n_active = np.count_nonzero(recent >= _THRESHOLDS[:, None], axis=1)  # (J,), samples that are speech
+    n_active = n_active[n_active > 0]  # nothing reaches the highest thresholds
     energy = float(samples @ samples)
-    n_active = n_active[n_active > 0]  # of the highest thresholds, that nothing reaches
     if not energy or not n_active.size:
         return energy / len(samples)
     levels_db = 10 * np.log10(energy / n_active)
     margins_db = levels_db - 20 * np.log10(_THRESHOLDS[: len(n_active)])
-    return float(10 ** (_where_it_falls_to(MARGIN_DB, margins_db, levels_db) / 10))
-
-
-def _active_samples(samples: Floats, sample_rate_hz: int) -> np.ndarray:
-    """Count the samples that are speech, by each threshold: (T,) -> (J,)."""
-    g = math.exp(-1 / (sample_rate_hz * _TIME_CONSTANT_S))
-    envelope = lfilter([(1 - g) ** 2], [1, -2 * g, g**2], np.abs(samples))  # smoothed twice
-    window = math.ceil(_HANGOVER_S * sample_rate_hz) + 1
-    recent = maximum_filter1d(envelope, window, mode="constant", origin=(window - 1) // 2)  # up to this sample
-    return np.count_nonzero(recent >= _THRESHOLDS[:, None], axis=1)
-
-
-def _where_it_falls_to(margin_db: float, margins_db: Floats, levels_db: Floats) -> float:
-    """Return the level at the first threshold with no more than that margin, between it and the one before."""
-    below = np.flatnonzero(margins_db <= margin_db)
+    # The margin falls from threshold to threshold: the level is where it passes MARGIN_DB, between two of them.
+    below = np.flatnonzero(margins_db <= MARGIN_DB)
     after = int(below[0]) if below.size else len(margins_db) - 1
-    before = max(after - 1, 0)
-    pair = [after, before]
-    return float(np.interp(margin_db, margins_db[pair], levels_db[pair]))
+    bracket = [after, max(after - 1, 0)]
+    level_db = float(np.interp(MARGIN_DB, margins_db[bracket], levels_db[bracket]))
+    return 10 ** (level_db / 10)

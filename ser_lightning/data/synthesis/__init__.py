@@ -53,6 +53,10 @@ def synthesise_corpus(
 
     Args:
         root: directory to write to; made where it is missing.
+        speakers: how many speakers, numbered from 1.
+        sentences: how many of SENTENCES each speaks.
+        takes: how often each is spoken in each emotion.
+        seed: of everything that is drawn.
         on_clip: called after each clip, to show progress.
 
     Raises:
@@ -102,11 +106,8 @@ def synthesise(speaker: Speaker, sentence: int, emotion: str, rng: np.random.Gen
     )
     level_dbfs = SPEECH_DBFS + correlates.level_db + speaker.level_db + rng.normal(0, GAIN_SPREAD_DB)
     speech *= 10 ** (level_dbfs / 20) / np.sqrt(np.mean(speech**2))
-    clip = speech + _room_noise(len(speech), dbfs=speaker.noise_dbfs + rng.normal(0, 2), rng=rng)
+    noise_dbfs = speaker.noise_dbfs + rng.normal(0, 2)
+    # The room's noise is stationary and falls with frequency, as ventilation does.
+    noise = lfilter([1.0], [1.0, -0.9], rng.standard_normal(len(speech)))
+    clip = speech + 10 ** (noise_dbfs / 20) * noise / np.sqrt(np.mean(noise**2))
     return (clip * min(1.0, PEAK / np.abs(clip).max())).astype(np.float32)
-
-
-def _room_noise(samples: int, *, dbfs: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return stationary noise falling with frequency, as ventilation does, (samples,)."""
-    noise = lfilter([1.0], [1.0, -0.9], rng.standard_normal(samples))
-    return 10 ** (dbfs / 20) * noise / np.sqrt(np.mean(noise**2))

@@ -7,7 +7,7 @@ correlate wanders, so that emotions overlap and speakers matter. Both were set s
 log-mels, trained on 14 speakers, reaches a UAR of 0.8 to 0.9 on unseen ones, and a linear model on averages
 clearly less.
 
-N control frames of FRAME_S seconds.
+F: control frames of FRAME_S seconds.
 """
 
 from __future__ import annotations
@@ -103,14 +103,15 @@ def express(emotion: str, rng: np.random.Generator) -> Correlates:
 def plan(phones: Sequence[Phone], *, speaker: Speaker, correlates: Correlates, rng: np.random.Generator) -> Tracks:
     """Lay the phones out in time and give every frame its pitch, formants and amplitudes."""
     laid, frames = _lay_out(phones, rate=speaker.rate, correlates=correlates, rng=rng)
-    time_s = FRAME_S * np.arange(frames.sum())  # (N,)
-    tremor = _tremor(time_s, rng=rng)
+    time_s = FRAME_S * np.arange(frames.sum())  # (F,)
+    tremor_hz = TREMOR_HZ * rng.normal(1, 0.08)
+    tremor = np.sin(2 * np.pi * tremor_hz * time_s + rng.uniform(0, 2 * np.pi))  # (F,), within +-1
     stress_db = correlates.stress_db * (rng.normal(1, 0.2, len(laid)) * [p.stressed for p in laid] - 0.5)
     loudness = 10 ** (np.repeat(stress_db, frames) / 20) * (1 + 0.35 * correlates.tremor_st * tremor)
     centres_s = FRAME_S * (np.cumsum(frames) - frames / 2)
     accents_s = centres_s[[phone.stressed and phone.nucleus for phone in laid]]
     melody_st = _melody_st(time_s, accents_s=accents_s, correlates=correlates, scale=speaker.pitch_range, rng=rng)
-    targets = np.repeat(_targets(laid, speaker=speaker, correlates=correlates), frames, axis=0)  # (N, 8)
+    targets = np.repeat(_targets(laid, speaker=speaker, correlates=correlates), frames, axis=0)  # (F, 8)
     return Tracks(
         f0_hz=speaker.base_pitch_hz * 2 ** ((melody_st + correlates.tremor_st * tremor) / 12),
         formants_hz=_smooth(targets[:, :3], over_s=0.04),
@@ -137,12 +138,6 @@ def _lay_out(
     return [silence, *phones, silence], frames
 
 
-def _tremor(time_s: FloatArray, *, rng: np.random.Generator) -> FloatArray:
-    """Return a trembling voice's wave, (N,), within +-1."""
-    rate_hz = TREMOR_HZ * rng.normal(1, 0.08)
-    return np.sin(2 * np.pi * rate_hz * time_s + rng.uniform(0, 2 * np.pi))
-
-
 def _melody_st(
     time_s: FloatArray,
     *,
@@ -151,7 +146,7 @@ def _melody_st(
     scale: float,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Return semitones about the speaker's pitch, (N,): a declining phrase, a peak for each accent, an ending.
+    """Return semitones about the speaker's pitch, (F,): a declining phrase, a peak for each accent, an ending.
 
     Fujisaki's (1983) phrase and accent components, drawn plainly, with slow random wander.
     """

@@ -1,6 +1,6 @@
 """Synthesise a voice: glottal pulses and noise through a moving vocal tract (the source-filter model, Fant 1960).
 
-F control frames of HOP_SAMPLES, T = F * HOP_SAMPLES samples, Q bins of the filter's spectrum.
+F: control frames of HOP_SAMPLES.  T: samples, F * HOP_SAMPLES.  Q: bins of the filter's spectrum.
 """
 
 from __future__ import annotations
