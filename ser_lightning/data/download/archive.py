@@ -56,10 +56,13 @@ def _marker(folder: Path) -> Path:
 
 
 def _extract(archive: Path, into: Path, name: str) -> dict[str, int]:
-    """Returns: the size in bytes of each file, by its path below ``into``."""
+    """Extract what is in the folder ``name`` of a zip, or all of it where there is none.
+
+    Returns: the size in bytes of each file, by its path below ``into``.
+    """
     try:
         with zipfile.ZipFile(archive) as file:
-            members = _below(name, _checked(file.infolist()))
+            members = _members(file.infolist(), name)
             for path, info in members:
                 _extract_one(file, info, into / path)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, UnicodeError) as error:
@@ -71,8 +74,11 @@ def _extract(archive: Path, into: Path, name: str) -> dict[str, int]:
     return {path.as_posix(): info.file_size for path, info in members}
 
 
-def _checked(infos: list[zipfile.ZipInfo]) -> list[Member]:
-    """Return the files among ``infos``, and where each wants to go."""
+def _members(infos: list[zipfile.ZipInfo], name: str) -> list[Member]:
+    """Return the files to extract, and where each goes: of the topmost folder ``name``, or all where there is none.
+
+    Raises: Spoilt where anything in the archive, not only in that folder, is not as it should be.
+    """
     if sum(info.file_size for info in infos) > _MOST_BYTES:
         raise Spoilt(f"gives an archive that claims to hold more than {_MOST_BYTES // 10**9} GB")
     members = [(_safe_path(info), info) for info in infos if not info.is_dir()]
@@ -81,10 +87,15 @@ def _checked(infos: list[zipfile.ZipInfo]) -> list[Member]:
     files = {PurePosixPath(path.as_posix().casefold()) for path, _ in members}
     if len(files) < len(members) or any(parent in files for path in files for parent in path.parents):
         raise Spoilt("gives an archive that holds two things of one name")
-    return members
+    tops = [path.parts[: path.parts.index(name) + 1] for path, _ in members if name in path.parts[:-1]]
+    if not tops:
+        return members
+    top = PurePosixPath(*min(tops, key=len))
+    return [(path.relative_to(top), info) for path, info in members if top in path.parents]
 
 
 def _safe_path(info: zipfile.ZipInfo) -> PurePosixPath:
+    """Return the path of a file in the archive. Raises: Spoilt for what could do harm, and what is encrypted."""
     path = PurePosixPath(info.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in info.filename or not path.parts:
         raise Spoilt(f"gives an archive that reaches outside its folder ({info.filename!r})")
@@ -96,17 +107,11 @@ def _safe_path(info: zipfile.ZipInfo) -> PurePosixPath:
     return path
 
 
-def _below(name: str, members: list[Member]) -> list[Member]:
-    """Return what is in the topmost folder called ``name``, relative to it; everything where there is none."""
-    tops = [path.parts[: path.parts.index(name) + 1] for path, _ in members if name in path.parts[:-1]]
-    if not tops:
-        return members
-    top = PurePosixPath(*min(tops, key=len))
-    return [(path.relative_to(top), info) for path, info in members if top in path.parents]
-
-
 def _extract_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
-    """Reading to the end makes zipfile compare the CRC; it never gives more than the declared size."""
+    """Extract a file to ``path``, to its end, since zipfile compares the CRC there.
+
+    It never gives more than the declared size. Raises: Spoilt where it gives less.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(info) as source, path.open("xb") as target:
         shutil.copyfileobj(source, target, _CHUNK_BYTES)
@@ -115,7 +120,7 @@ def _extract_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) ->
 
 
 def _move(partial: Path, folder: Path) -> None:
-    """In one step where nothing is there yet, else file by file into what is."""
+    """Move the folder in one step where nothing is there yet, else file by file into what is."""
     if not folder.exists():
         partial.rename(folder)
         return

@@ -3,9 +3,8 @@
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
@@ -59,28 +58,24 @@ def download(
         raise UserError(f"{jobs} downloads at a time do not get anywhere: at least 1 is needed")
     folder = folder.expanduser()
     with writable(folder, "free room there, or name a folder that can be written"):
-        missing = _not_whole(corpus.remote(), folder)
+        missing = [file for file in corpus.remote() if not _is_complete(file, folder)]
         if missing:
             folder.mkdir(parents=True, exist_ok=True)
-            with _alone_in(folder):
-                missing = _not_whole(missing, folder)
+            waiting = "another download into %s is under way: waiting for it"
+            with alone(folder / ".download.lock", on_wait=lambda: log.warning(waiting, folder)):
+                missing = [file for file in missing if not _is_complete(file, folder)]  # it may have fetched some
                 if missing:
-                    (on_licence or log.warning)(_licence_text(corpus))
-                    _name_what_is_replaced(missing, folder)
+                    (on_licence or log.warning)(
+                        f"{corpus.title} is published under: {corpus.licence}. To download it is to accept that."
+                    )
                     _fetch_all(corpus, missing, folder, jobs, patience or Patience())
     log.info("%s is in %s", corpus.title, folder)
     return folder
 
 
-def _licence_text(corpus: Corpus) -> str:
-    return f"{corpus.title} is published under: {corpus.licence}. To download it is to accept that."
-
-
-def _not_whole(files: Sequence[RemoteFile], folder: Path) -> list[RemoteFile]:
-    return [file for file in files if not _is_whole(file, folder / file.path)]
-
-
-def _is_whole(file: RemoteFile, path: Path) -> bool:
+def _is_complete(file: RemoteFile, folder: Path) -> bool:
+    """Return whether a file lies in ``folder`` as it was published, or unpacked there."""
+    path = folder / file.path
     if file.unpack:
         return is_unpacked(path)
     if not path.is_file() or read_pointer(path):
@@ -92,22 +87,18 @@ def _is_whole(file: RemoteFile, path: Path) -> bool:
     return True
 
 
-def _name_what_is_replaced(missing: Sequence[RemoteFile], folder: Path) -> None:
-    wrong = [file.path for file in missing if (folder / file.path).is_file()]
-    if wrong:
-        what = "%d files in %s are not as published, such as %s: they are replaced"
-        log.warning(what, len(wrong), folder, wrong[0])
-
-
-def _alone_in(folder: Path) -> AbstractContextManager[None]:
-    waiting = "another download into %s is under way: waiting for it"
-    return alone(folder / ".download.lock", on_wait=lambda: log.warning(waiting, folder))
-
-
 def _fetch_all(corpus: Corpus, files: list[RemoteFile], folder: Path, jobs: int, patience: Patience) -> None:
+    """Fetch files, ``jobs`` at a time. Raises: UserError with those that are not available, and why."""
+    wrong = [file.path for file in files if (folder / file.path).is_file()]
+    if wrong:
+        replaced = "%d files in %s are not as published, such as %s: they are replaced"
+        log.warning(replaced, len(wrong), folder, wrong[0])
     stop, hosts = Event(), _Hosts()
     failures: dict[str, str] = {}
-    with _session(jobs) as session, progress(f"downloading {corpus.title}", in_bytes=True) as shown:
+    with Session() as session, progress(f"downloading {corpus.title}", in_bytes=True) as shown:
+        session.headers["User-Agent"] = "ser_lightning"
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=jobs))
         for file in files:
             shown.at(file.path, 0, of=file.size_bytes)
         transfer = Transfer(session=session, patience=patience, progress=shown, stop=stop)
@@ -117,36 +108,26 @@ def _fetch_all(corpus: Corpus, files: list[RemoteFile], folder: Path, jobs: int,
             running = {pool.submit(fetch, file): file.path for file in files}
             for n, future in enumerate(as_completed(running), 1):
                 failures[running[future]] = future.result()
-                n_whole = n - sum(map(bool, failures.values()))
-                shown.advance(0, note=f"{n_whole} of {counted(files, 'file')}")
+                n_fetched = n - sum(map(bool, failures.values()))
+                shown.advance(0, note=f"{n_fetched} of {counted(files, 'file')}")
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
     failures = {path: failures[path] for path in running.values() if failures[path]}
-    if len(failures) == len(files) and hosts.unreachable.keys() == _all_hosts(files):
+    asked = {urlsplit(url).netloc for file in files for url in file.urls}
+    if len(failures) == len(files) and hosts.unreachable.keys() == asked:
         raise UserError(_offline(corpus, hosts.unreachable, folder))
     if failures:
         raise UserError(_complaint(corpus, failures, len(files), folder))
 
 
-def _all_hosts(files: Sequence[RemoteFile]) -> set[str]:
-    return {urlsplit(url).netloc for file in files for url in file.urls}
-
-
 def _offline(corpus: Corpus, unreachable: Mapping[str, str], folder: Path) -> str:
-    hosts, why = ", ".join(sorted(unreachable)), sorted(set(unreachable.values()))
+    """Say that no host can be reached, why, and what to do."""
+    hosts, reasons = ", ".join(sorted(unreachable)), sorted(set(unreachable.values()))
     return (
-        f"{corpus.title} cannot be downloaded: {hosts} {'; '.join(why)}. Check the network and run the same "
+        f"{corpus.title} cannot be downloaded: {hosts} {'; '.join(reasons)}. Check the network and run the same "
         f"command again, or get it from {corpus.where_to_get}, and put it into {folder}"
     )
-
-
-def _session(jobs: int) -> Session:
-    session = Session()
-    session.headers["User-Agent"] = "ser_lightning"
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=jobs))
-    return session
 
 
 class _Hosts:
@@ -160,7 +141,7 @@ class _Hosts:
     def serves(self, host: str) -> bool:
         return host not in self.unreachable and self._failed_in_a_row[host] < _HOPELESS
 
-    def had(self, host: str) -> None:
+    def succeeded(self, host: str) -> None:
         with self._lock:
             self._failed_in_a_row[host] = 0
 
@@ -175,7 +156,7 @@ class _Hosts:
 
 
 def _fetch(file: RemoteFile, *, transfer: Transfer, hosts: _Hosts, folder: Path) -> str:
-    """Fetch one file from the first address that gives it. Returns: why none does, or nothing."""
+    """Fetch one file from the first address that gives it; return why none does, or nothing."""
     target = folder / file.path
     target.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
@@ -190,12 +171,13 @@ def _fetch(file: RemoteFile, *, transfer: Transfer, hosts: _Hosts, folder: Path)
             hosts.failed(host, error)
             reasons.append(f"{host} {error}")
         else:
-            hosts.had(host)
+            hosts.succeeded(host)
             return ""
     return "; ".join(reasons)
 
 
 def _settle(content: Path, *, file: RemoteFile, target: Path) -> None:
+    """Move a downloaded file to where it belongs, or unpack it there."""
     if file.unpack:
         log.info("unpacking %s; the archive is removed afterwards", target)
         unpack(content, target)
@@ -204,6 +186,7 @@ def _settle(content: Path, *, file: RemoteFile, target: Path) -> None:
 
 
 def _complaint(corpus: Corpus, failures: dict[str, str], n_files: int, folder: Path) -> str:
+    """Say which files are not available, by reason, and what to do."""
     lines = [f"{len(failures)} of {counted(n_files, 'file')} of {corpus.title} not available:"]
     by_reason = defaultdict(list)
     for path, reason in failures.items():

@@ -58,7 +58,7 @@ class Part:
         self._origin = target.with_name(f".{target.name}.origin")
 
     def n_bytes(self) -> int:
-        """Return how much is there."""
+        """Return how many bytes are there."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def version(self, url: str) -> str | None:
@@ -114,11 +114,16 @@ class Transfer:
             self._patiently(lambda: self._attempt(url, {}, file, part, settle), part)
         except _IsPointer as answer:
             pointer = answer.pointer
-            file = self._pointed_to(file, pointer)
+            algorithm, _, expected = (file.digest or "").partition(":")
+            if file.digest is None:
+                file = replace(file, size_bytes=pointer.size_bytes, digest=f"sha256:{pointer.sha256}")
+            elif algorithm == "sha256" and not pointer.sha256.startswith(expected):
+                raise NotHad("gives a Git LFS pointer to another file") from None
             address, headers = self._patiently(lambda: self._resolve(url, pointer), part)
             self._patiently(lambda: self._attempt(address, headers, file, part, settle), part)
 
     def _patiently(self, attempt: Callable[[], T], part: Part) -> T:
+        """Return what an attempt does, made again as often as patience allows; headway starts the count anew."""
         n_failed, furthest = 0, part.n_bytes()
         while True:
             try:
@@ -134,6 +139,7 @@ class Transfer:
                 self._wait(n_failed, error)
 
     def _wait(self, n_failed: int, error: TryLater) -> None:
+        """Wait before the next attempt. Raises: NotHad where the server asks for too long; Stopped."""
         longest_s = self._patience.longest_wait_s
         backoff_s = self._patience.backoff_s * random.uniform(0.5, 1.0)
         wait_s = min(backoff_s * 2 ** (n_failed - 1), longest_s)
@@ -147,6 +153,7 @@ class Transfer:
     def _attempt(
         self, url: str, headers: dict[str, str], file: RemoteFile, part: Part, settle: Callable[[Path], None]
     ) -> None:
+        """Fetch, verify and settle a file once. Raises: NotHad; _IsPointer where a Git LFS pointer came."""
         if file.digest is None and part.version(url) is None:
             part.drop()
         resumed = part.n_bytes()
@@ -166,7 +173,10 @@ class Transfer:
         part.drop()
 
     def _receive(self, url: str, headers: dict[str, str], file: RemoteFile, part: Part) -> None:
-        """Ask for what is missing in ``part``, and append it."""
+        """Ask for what is missing in ``part``, and append it; begin anew where the server gives the whole file.
+
+        Raises: NotHad where it gives neither.
+        """
         start = part.n_bytes()
         headers = {**headers, "Accept-Encoding": "identity"}  # a range of compressed bytes is of no use
         if start:
@@ -178,11 +188,17 @@ class Transfer:
             total = _total_bytes(response)
             if response.status_code == 416 and total == start:
                 return  # nothing was missing
-            if not _continues(response, start, part):
+            if response.status_code == 200:
                 part.begin(url, _version(response) if file.digest is None else None)
+            elif response.status_code not in (206, 416):
+                raise _refusal(response)
+            elif response.status_code == 416 or _first_byte(response) != start:
+                part.drop()
+                raise TryLater("does not give the rest of the file")
             self._append(response, file, part, total)
 
     def _append(self, response: Response, file: RemoteFile, part: Part, total: int | None) -> None:
+        """Append the body to ``part``. Raises: TryLater if it breaks off, Spoilt if it is too long, Stopped."""
         n_bytes = part.n_bytes()
         with part.path.open("ab") as out:
             for chunk in response.iter_content(_CHUNK_BYTES):
@@ -196,16 +212,8 @@ class Transfer:
         if n_bytes < (total if total is not None else file.size_bytes or 0):
             raise TryLater(f"breaks off after {n_bytes} bytes")
 
-    def _pointed_to(self, file: RemoteFile, pointer: lfs.Pointer) -> RemoteFile:
-        if file.digest is None:
-            return replace(file, size_bytes=pointer.size_bytes, digest=f"sha256:{pointer.sha256}")
-        algorithm, _, expected = file.digest.partition(":")
-        if algorithm == "sha256" and not pointer.sha256.startswith(expected):
-            raise NotHad("gives a Git LFS pointer to another file")
-        return file
-
     def _resolve(self, url: str, pointer: lfs.Pointer) -> tuple[str, dict[str, str]]:
-        """Ask the repository where the file itself lies."""
+        """Return where the file itself lies, and the headers to ask with; the repository knows. Raises: NotHad."""
         address = lfs.batch_address(url)
         if address is None:
             raise NotHad("gives a Git LFS pointer instead of the file")
@@ -220,7 +228,7 @@ class Transfer:
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """Turn what `requests` raises into what follows from it."""
+    """Turn the errors of `requests` into ours, which say whether to try again."""
     try:
         yield
     except requests.exceptions.SSLError as error:
@@ -242,7 +250,7 @@ def _is_unreachable(error: BaseException) -> bool:
     """Return whether the name could not be resolved, or no route leads to the host: in the chain of causes."""
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     chain = [reason, getattr(reason, "__cause__", None), getattr(reason, "__context__", None)]
-    return any(isinstance(each, NameResolutionError) or getattr(each, "errno", None) in _NO_WAY for each in chain)
+    return any(isinstance(link, NameResolutionError) or getattr(link, "errno", None) in _NO_WAY for link in chain)
 
 
 def _short(error: Exception) -> str:
@@ -251,36 +259,22 @@ def _short(error: Exception) -> str:
     return text + ")" * (text.count("(") - text.count(")"))
 
 
-def _continues(response: Response, start: int, part: Part) -> bool:
-    """Return whether the body is the rest of the file (or else its whole).
-
-    Raises: NotHad where it is neither.
-    """
-    if response.status_code == 200:
-        return False
-    if response.status_code == 206:
-        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if match is not None and match[1] is not None and int(match[1]) == start:
-            return True
-    if response.status_code in (206, 416):
-        part.drop()
-        raise TryLater("does not give the rest of the file")
-    raise _refusal(response)
-
-
 def _refusal(response: Response) -> NotHad:
-    after_s = _retry_after_s(response)
+    """Return the error that an answer without the file stands for: whether to ask again, and when."""
+    try:
+        after_s = Retry().get_retry_after(response.raw)  # seconds or a date
+    except HTTPError:
+        after_s = None
     reason = f"answers {response.status_code} {response.reason or ''}".rstrip()
     if response.status_code >= 500 or response.status_code in _TEMPORARY or after_s is not None:
         return TryLater(reason, after_s=after_s)
     return NotHad(reason)
 
 
-def _retry_after_s(response: Response) -> float | None:
-    try:
-        return Retry().get_retry_after(response.raw)  # seconds or a date
-    except HTTPError:
-        return None
+def _first_byte(response: Response) -> int | None:
+    """Return where in the file the body begins, where the answer says so."""
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    return None if match is None or match[1] is None else int(match[1])
 
 
 def _total_bytes(response: Response) -> int | None:
