@@ -11,6 +11,7 @@ import numpy as np
 
 from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.prepare.decoding import padded
+from ser_lightning.data.prepare.packing import SAMPLES
 from ser_lightning.data.prepare.preparation_report import Report
 
 
@@ -28,11 +29,11 @@ class PackedCorpus:
         self.folder = folder
         self.manifest = manifest
         self.report = report
-        self.n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
+        self.n_samples = np.array([row.n_samples for row in manifest], dtype=np.int64)
         self._starts = starts
         self._map = None
         if folder is not None:
-            with (folder / "samples.i16").open("rb") as file:
+            with (folder / SAMPLES).open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def __reduce__(self) -> tuple[type["PackedCorpus"], tuple[Path | None, Manifest, Report, np.ndarray]]:

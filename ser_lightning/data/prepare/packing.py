@@ -3,8 +3,9 @@
 import csv
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,9 @@ from ser_lightning.utils.cores import usable_cores
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.progress import track
 
+SAMPLES = "samples.i16"  # the files of a packed folder: see `cache`
+SOUNDS = "sounds.csv"
+
 _IN_FLIGHT = 16  # clips decoded ahead of the one that is written: what is in memory at a time,
 _IN_FLIGHT_BYTES = 100_000_000  # unless their files are large
 _LARGE_BYTES = 16_000_000  # of files that are written as they are decoded, a block at a time
@@ -25,7 +29,7 @@ _LARGE_BYTES = 16_000_000  # of files that are written as they are decoded, a bl
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackedSound:
-    """A row of sounds.csv; ``reason`` says why a file could not be decoded. The rest is as in `Utterance`."""
+    """A row of `SOUNDS`; ``reason`` says why a file could not be decoded. Other fields are as in `Utterance`."""
 
     content: str
     reason: str = ""
@@ -50,11 +54,16 @@ def decode_into(partial: Path, folder: Path, files: Sequence[SourceFile], conten
     Raises: UserError for files that cannot be read any more: what is kept of a file holds for its contents.
     """
     rows, inaccessible = [], {}
-    with (partial / "samples.i16").open("wb") as samples:
-        for file, sound in zip(files, _decode_all(folder, files), strict=True):
+    with (partial / SAMPLES).open("wb") as samples, closing(_decode_ahead(folder, files)) as sounds:
+        for file, decoding in zip(files, sounds, strict=True):
             writer = _Writer(samples)
             try:
-                source = decode_blocks(sound, writer.write) if isinstance(sound, Path) else writer.write_all(sound)
+                if decoding is None:
+                    source = decode_blocks(folder / file.path, writer.write)
+                else:
+                    sound = decoding.result()
+                    writer.write(sound.samples)
+                    source = sound
                 rows.append(writer.row(contents[file.path], source))
             except UnreadableAudio as error:
                 if isinstance(error, InaccessibleAudio):
@@ -67,7 +76,7 @@ def decode_into(partial: Path, folder: Path, files: Sequence[SourceFile], conten
             f"{some(list(inaccessible))} of {folder} could be read at first, and then not ({reason}): "
             "start again when nothing is in the way"
         )
-    with (partial / "sounds.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as table:
+    with (partial / SOUNDS).open("w", newline="", encoding="utf-8", errors="backslashreplace") as table:
         columns = [field.name for field in fields(PackedSound)]
         lines = csv.DictWriter(table, columns)
         lines.writeheader()
@@ -77,7 +86,7 @@ def decode_into(partial: Path, folder: Path, files: Sequence[SourceFile], conten
 def read_sounds(folder: Path) -> dict[str, tuple[int, PackedSound]]:
     """Return where each content begins in the samples, and what decoding found, by its hash."""
     sounds, start = {}, 0
-    with (folder / "sounds.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / SOUNDS).open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             content, reason, audio_hash = row.pop("content"), row.pop("reason"), row.pop("audio_hash")
             numbers = {name: int(text) for name, text in row.items()}
@@ -87,36 +96,25 @@ def read_sounds(folder: Path) -> dict[str, tuple[int, PackedSound]]:
     return sounds
 
 
-def _decode_all(folder: Path, files: Sequence[SourceFile]) -> Iterator[Sound | UnreadableAudio | Path]:
-    """Decode in parallel and in order, a few clips ahead; of large files return the path.
+def _decode_ahead(folder: Path, files: Sequence[SourceFile]) -> Generator[Future[Sound] | None, None, None]:
+    """Decode in parallel, a few clips ahead, and yield them in order; None for large files, which are left alone.
 
     Threads do: libsndfile works outside Python's lock.
     """
-    waiting: deque[tuple[Future[Sound | UnreadableAudio] | Path, int]] = deque()
+    ahead: deque[tuple[Future[Sound] | None, int]] = deque()  # and the size of its file
     pool = ThreadPoolExecutor(usable_cores())
     try:
         for file in track(files, "decoding"):
-            while waiting and (len(waiting) >= _IN_FLIGHT or sum(size for _, size in waiting) > _IN_FLIGHT_BYTES):
-                yield _result(waiting.popleft()[0])
-            path = folder / file.path
-            large = file.size_bytes > _LARGE_BYTES
-            waiting.append((path, 0) if large else (pool.submit(_decode, path), file.size_bytes))
-        while waiting:
-            yield _result(waiting.popleft()[0])
+            while ahead and (len(ahead) >= _IN_FLIGHT or sum(size for _, size in ahead) > _IN_FLIGHT_BYTES):
+                yield ahead.popleft()[0]
+            if file.size_bytes > _LARGE_BYTES:
+                ahead.append((None, 0))
+            else:
+                ahead.append((pool.submit(decode, folder / file.path), file.size_bytes))
+        while ahead:
+            yield ahead.popleft()[0]
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _decode(path: Path) -> Sound | UnreadableAudio:
-    """Decode a file; or return why that cannot be done."""
-    try:
-        return decode(path)
-    except UnreadableAudio as error:
-        return error
-
-
-def _result(decoded: Future[Sound | UnreadableAudio] | Path) -> Sound | UnreadableAudio | Path:
-    return decoded if isinstance(decoded, Path) else decoded.result()
 
 
 class _Writer:
@@ -138,13 +136,6 @@ class _Writer:
         sounding = np.flatnonzero(block)
         self._n_zeros = len(block) - 1 - int(sounding[-1]) if len(sounding) else self._n_zeros + len(block)
         self._extremes += [int(block.min()), int(block.max())]
-
-    def write_all(self, sound: Sound | UnreadableAudio) -> Source:
-        """Append a sound that is decoded already. Raises: UnreadableAudio where it could not be."""
-        if isinstance(sound, UnreadableAudio):
-            raise sound
-        self.write(sound.samples)
-        return sound
 
     def take_back(self) -> None:
         """Remove what was written of a file that turned out to be damaged."""
