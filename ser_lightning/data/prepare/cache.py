@@ -16,7 +16,7 @@ import math
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -59,7 +59,12 @@ def find(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
     ``root`` None is for corpora that are synthesised or listed; ``setting`` is where it was given.
     Raises: UserError as `scan`.
     """
-    root = _synthesised_root(corpus) if root is None and corpus.synthesise else root
+    if root is None and corpus.synthesise is not None:
+        root = cache_root() / f"{corpus.name}-{corpus.version}"
+        with _written_once(root) as partial:
+            if partial is not None:
+                log.info("synthesising %d clips of %s, once", corpus.n_clips, corpus.title)
+                corpus.synthesise(partial)
     return scan(corpus, root, setting=setting)
 
 
@@ -84,7 +89,8 @@ def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error", refused_from_s
         if partial is not None:
             log.info("preparing %s: %d files of %s, once", corpus.title, len(scanned.files), scanned.folder)
             if n_parts := parts_begun(folder):  # other jobs decoded some of them; what is lacking is decoded now
-                join([_part(scanned, contents, folder, each, n_parts) for each in range(1, n_parts + 1)], partial)
+                numbers = range(1, n_parts + 1)
+                join([_part(scanned, contents, folder, number, n_parts) for number in numbers], partial)
             else:
                 decode_into(partial, scanned.folder, files_to_decode(scanned, contents), contents)
             sounds = read_sounds(partial)
@@ -158,6 +164,7 @@ def _part(scanned: Scan, contents: Mapping[str, str], folder: Path, number: int,
 
 
 def _refuse_changed(scanned: Scan) -> None:
+    """Raise UserError where files changed since they were scanned: their hashes are of other contents."""
     if changed := changed_files(scanned):
         raise UserError(
             f"{some(changed)} of {scanned.folder} changed while the corpus was read: "
@@ -166,11 +173,13 @@ def _refuse_changed(scanned: Scan) -> None:
 
 
 def _folder(scanned: Scan, contents: Mapping[str, str]) -> Path:
-    """Return where the packed sounds are or will be, named by all that decides about them; damaged ones are gone.
+    """Return where the packed sounds are or will be, named by all that they depend on; damaged ones are removed.
 
     Sounds from before soxr did the resampling are taken where none was resampled.
     """
-    facts = [_FORMAT, SAMPLE_RATE_HZ, _decoder(scanned), *sorted({contents[file.path] for file in scanned.files})]
+    plain = all(os.path.splitext(file.path)[1].lower() in _PLAIN for file in scanned.files)
+    decoder = "" if plain else coded_decoder()  # of files that libsndfile may not decode, where there are any
+    facts = [_FORMAT, SAMPLE_RATE_HZ, decoder, *sorted({contents[file.path] for file in scanned.files})]
     before_soxr = cache_root() / f"sounds-{digest_of(facts)}"
     if before_soxr.is_dir() and not discard_if_damaged(before_soxr):
         rates = {sound.source_rate_hz for _, sound in read_sounds(before_soxr).values() if not sound.reason}
@@ -179,12 +188,6 @@ def _folder(scanned: Scan, contents: Mapping[str, str]) -> Path:
     folder = cache_root() / f"sounds-{digest_of(['soxr', QUALITY, *facts])}"
     discard_if_damaged(folder)
     return folder
-
-
-def _decoder(scanned: Scan) -> str:
-    """Name what decodes files of other formats than libsndfile's, where there may be any."""
-    plain = all(os.path.splitext(file.path)[1].lower() in _PLAIN for file in scanned.files)
-    return "" if plain else coded_decoder()
 
 
 def discard_if_damaged(folder: Path, *, thorough: bool = False) -> bool:
@@ -213,15 +216,13 @@ def _written_once(folder: Path) -> Iterator[Path | None]:
 
     Of several processes one writes and the others wait. What a killed one left behind is thrown away.
     """
-    if folder.is_dir():
-        yield None
-        return
-    with _locked(folder):
-        if folder.is_dir():
-            yield None
-            return
-        with folder_written_whole(folder) as partial:
-            yield partial
+    if not folder.is_dir():
+        with _locked(folder):
+            if not folder.is_dir():
+                with folder_written_whole(folder) as partial:
+                    yield partial
+                return
+    yield None
 
 
 @contextmanager
@@ -235,23 +236,12 @@ def _locked(folder: Path) -> Iterator[None]:
             yield
 
 
-def _synthesised_root(corpus: Corpus) -> Path:
-    """Return the folder of a corpus that is made rather than found, made now where it is not there yet."""
-    assert corpus.synthesise is not None
-    root = cache_root() / f"{corpus.name}-{corpus.version}"
-    with _written_once(root) as partial:
-        if partial is not None:
-            log.info("synthesising %d clips of %s, once", corpus.n_clips, corpus.title)
-            corpus.synthesise(partial)
-    return root
-
-
 def _described(
     corpus: Corpus, scanned: Scan, contents: Mapping[str, str], sounds: Mapping[str, tuple[int, PackedSound]]
 ) -> tuple[Manifest, Report, np.ndarray]:
-    """Join what names or a list say of the files with what decoding found: clips, report, and (N,) int64 starts."""
+    """Join what names or a list say of the files with what decoding found: manifest, report, (N,) int64 starts."""
     rows, starts, copies, bad = [], [], [], list(scanned.bad)
-    zeros_at_end: list[int] = []  # samples, of each row
+    ending_in_zeros = defaultdict(list)  # ids of clips that are not silent, by their number of samples
     for file in scanned.files:
         same = [path for path in file.copies if contents[path] == contents[file.path]]
         copies += same
@@ -260,42 +250,34 @@ def _described(
         if sound.reason:
             bad.append(BadFile(path=file.path, reason=sound.reason, line=file.line))
             continue
-        rows.append(_row(corpus, file, sound))
+        row = _row(corpus, file, sound)
+        rows.append(row)
         starts.append(start)
-        zeros_at_end.append(sound.n_zeros)
+        if sound.n_zeros >= _PADDING_S * SAMPLE_RATE_HZ and row.peak >= SILENT_PEAK:
+            ending_in_zeros[row.n_samples].append(row.id)
     manifest = Manifest(rows)
+    n_missing = 0  # clips that a list names and that are not there are bad files
+    if not corpus.listing:
+        n_by_label = Counter(file.facts.emotion for file in scanned.files)
+        for label, n_clips in corpus.clips_by_label.items():  # too many of one label make up for none of another
+            n_missing += max(0, (n_clips or 0) - n_by_label[label])
     report = Report(
         folder=str(scanned.folder),
         n_files=len(scanned.files) + sum(len(file.copies) for file in scanned.files) + len(scanned.bad),
         bad=tuple(bad),
         silent=tuple(row.id for row in rows if row.peak < SILENT_PEAK),
         duplicate_audio=duplicate_audio(manifest),
-        # a list's own clips that are not there are among the bad files
-        n_missing=0 if corpus.listing else _n_missing(corpus, scanned),
+        n_missing=n_missing,
         copies=tuple(copies),
-        padded=_padded(rows, zeros_at_end),
+        padded=tuple(id for ids in ending_in_zeros.values() if len(ids) >= _MANY for id in ids),
         clipped=clipped(manifest),
         square_waves=square_waves(manifest),
     )
     return manifest, report, np.array(starts, dtype=np.int64)
 
 
-def _n_missing(corpus: Corpus, scanned: Scan) -> int:
-    """Return how many clips there are too few, of each label; too many of another make up for none."""
-    n_found = Counter(file.facts.emotion for file in scanned.files)
-    return sum(max(0, n_clips - n_found[label]) for label, n_clips in corpus.clips_by_label.items() if n_clips)
-
-
-def _padded(rows: Sequence[Utterance], zeros_at_end: Sequence[int]) -> tuple[str, ...]:
-    """Ids of clips that were brought to one length: many of just that length, sound in each, then zeros."""
-    by_length = defaultdict(list)
-    for row, n_zeros in zip(rows, zeros_at_end, strict=True):
-        if n_zeros >= _PADDING_S * SAMPLE_RATE_HZ and row.peak >= SILENT_PEAK:
-            by_length[row.n_samples].append(row.id)
-    return tuple(id for ids in by_length.values() if len(ids) >= _MANY for id in ids)
-
-
 def _row(corpus: Corpus, file: SourceFile, sound: PackedSound) -> Utterance:
+    """Return the manifest's row of a file."""
     return Utterance(
         **{name: getattr(file.facts, name) for name in _FACTS},
         path=file.path,

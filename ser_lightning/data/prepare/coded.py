@@ -1,4 +1,4 @@
-"""Decodes what phones and browsers record, AAC and its like, by PyAV or an installed ffmpeg.
+"""Decode what phones and browsers record, AAC and its like, by PyAV or an installed ffmpeg.
 
 T: samples of a channel.  C: channels.
 """
@@ -108,6 +108,7 @@ Opened = tuple[int, int, Iterator[np.ndarray]]  # rate, channels, (T, C) float32
 
 
 def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
+    """Open the best audio track with PyAV, until ``stack`` is closed. Raises: UnreadableAudio."""
     import av
 
     def frames(container: Any, track: Any) -> Iterator[Any]:
@@ -128,8 +129,8 @@ def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
     if first is None:
         raise UnreadableAudio("holds no audio samples")
     rate_hz, channels = first.sample_rate, first.layout.nb_channels
-    says = form.demuxer in _WITH_LENGTH and len(container.streams) == 1 and container.duration
-    announced_s = container.duration / av.time_base if says else None
+    tells_length = form.demuxer in _WITH_LENGTH and len(container.streams) == 1 and container.duration
+    announced_s = container.duration / av.time_base if tells_length else None
     as_floats = av.AudioResampler(format="flt")  # with neither rate nor layout it changes nothing else
 
     def arrays() -> Iterator[np.ndarray]:
@@ -138,12 +139,10 @@ def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
             if (frame.sample_rate, frame.layout.nb_channels) != (rate_hz, channels):
                 raise UnreadableAudio("holds more than one sample rate or number of channels")
             n_frames = frame.samples
-            if frame.duration and frame.time_base == Fraction(
-                1, rate_hz
-            ):  # what fills up a last packet is no sound
-                n_frames = min(n_frames, frame.duration)
-            for each in as_floats.resample(frame):
-                yield each.to_ndarray().reshape(-1, channels)[:n_frames]
+            if frame.duration and frame.time_base == Fraction(1, rate_hz):
+                n_frames = min(n_frames, frame.duration)  # what fills up a last packet is no sound
+            for converted in as_floats.resample(frame):
+                yield converted.to_ndarray().reshape(-1, channels)[:n_frames]
             end_s = None if frame.pts is None else float(frame.pts * frame.time_base) + frame.samples / rate_hz
             frame = next(decoded, None)
         if announced_s is not None and end_s is not None and end_s + _LEAST_MISSING_S < announced_s:
@@ -153,7 +152,10 @@ def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
 
 
 def _by_ffmpeg(stack: ExitStack, program: str, path: Path, form: CodedFormat) -> Opened:
-    """Through a pipe, as an AU file, the simplest that says rate and channels and holds floats."""
+    """Open the first audio track with ffmpeg, which runs until ``stack`` is closed. Raises: UnreadableAudio.
+
+    It comes through a pipe as an AU file, the simplest that says rate and channels and holds floats.
+    """
     complaints: Any = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
     source = ["-xerror", "-protocol_whitelist", "file,pipe", "-f", form.demuxer, "-i", f"file:{path.absolute()}"]
     command = [program, "-nostdin", "-v", "error", *source, "-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "-"]
@@ -166,8 +168,8 @@ def _by_ffmpeg(stack: ExitStack, program: str, path: Path, form: CodedFormat) ->
     def check() -> None:
         if running.wait() != 0 or complaints.tell():
             complaints.seek(0)
-            complained = complaints.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise UnreadableAudio(f"is damaged, or truncated, or without an audio track (ffmpeg: {complained[-1]})")
+            lines = complaints.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
+            raise UnreadableAudio(f"is damaged, or truncated, or without an audio track (ffmpeg: {lines[-1]})")
 
     header = output.read(_AU_HEADER.size)
     if len(header) < _AU_HEADER.size:

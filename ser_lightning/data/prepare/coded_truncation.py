@@ -1,4 +1,4 @@
-"""Finds files cut off in formats that FFmpeg decodes, since FFmpeg reads them as far as they go."""
+"""Find files cut off in formats that FFmpeg decodes, since FFmpeg reads them as far as they go."""
 
 import struct
 from collections.abc import Callable
@@ -11,8 +11,8 @@ _AMR_BYTES = (
     (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0),
     (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 5, 0, 0, 0, 0, 0),
 )
-_FIRST, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675  # of Matroska: what a file begins with, what holds
-# everything, and what holds some seconds
+# Of Matroska: what a file begins with, what holds everything, and what holds some seconds.
+_FIRST, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 
@@ -39,7 +39,7 @@ def _refuse_beyond(end: int, size: int) -> None:
 
 
 def _walk_boxes(file: BinaryIO, size: int) -> None:
-    """MPEG-4's and QuickTime's: a length of 32 bits, a name of four letters."""
+    """Walk the boxes of MPEG-4 and QuickTime: a length of 32 bits, a name of four letters."""
     position, has_index = 0, False
     while position + 8 <= size:
         file.seek(position)
@@ -58,7 +58,7 @@ def _walk_boxes(file: BinaryIO, size: int) -> None:
 
 
 def _walk_elements(file: BinaryIO, size: int) -> None:
-    """Matroska's and WebM's: a name and a length, each of as many bytes as its first one tells.
+    """Walk the elements of Matroska and WebM: a name and a length, each of as many bytes as its first one tells.
 
     The last part of a cluster must end where it ends: FFmpeg leaves out what is damaged between, without a word.
     """
@@ -89,7 +89,7 @@ def _walk_elements(file: BinaryIO, size: int) -> None:
 
 
 def _walk_objects(file: BinaryIO, size: int) -> None:
-    """Windows Media's: a name of 16 bytes, a length of 8."""
+    """Walk the objects of Windows Media: a name of 16 bytes, a length of 8."""
     position = 0
     while position + 24 <= size:
         file.seek(position)
@@ -116,7 +116,7 @@ def _walk_adts(file: BinaryIO, size: int) -> None:
 
 
 def _walk_frames(file: BinaryIO, size: int, n_head: int, length: Callable[[bytes], int]) -> None:
-    """``length`` tells a frame's from its first ``n_head`` bytes, 0 where these begin none."""
+    """Walk frames; ``length`` tells a frame's from its first ``n_head`` bytes, 0 where these begin none."""
     position = file.tell()
     while position < size:
         file.seek(position)

@@ -65,17 +65,21 @@ def digest_of(facts: Iterable[object]) -> str:
 
 
 def _read(file: Path, n_files: int) -> list[str | None] | None:
-    """None where it is not there, or lost its text when the machine went down; so each that could not be read."""
+    """Return the hashes that a file keeps; None where it is not there, or lost its text when the machine went down.
+
+    Among them, None is the hash of a file that could not be read.
+    """
     try:
         hashes = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(hashes, list) or len(hashes) != n_files:
         return None
-    return [each if isinstance(each, str) and _HASH.fullmatch(each) else None for each in hashes]
+    return [known if isinstance(known, str) and _HASH.fullmatch(known) else None for known in hashes]
 
 
 def _contents(folder: Path, places: list[str]) -> list[str | None]:
+    """Read all files and return the hashes of their contents, saying so."""
     log.info("reading %d files of %s to compare their contents with what is in the cache", len(places), folder)
     with ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(_hash_file, map(Path, places)))

@@ -1,4 +1,4 @@
-"""Audio files to 16 kHz mono int16 samples; a damaged file is an error with a reason, never a guess.
+"""Decode audio files to 16 kHz mono int16 samples; a damaged file is an error with a reason, never a guess.
 
 T: samples of a channel, at the source's rate until they are resampled.  C: channels.
 """
@@ -18,6 +18,9 @@ SAMPLE_RATE_HZ = 16_000
 SILENT_PEAK = 33  # of 32,768: nothing above -60 dB of full scale
 _FULL_SCALE = 32_768
 _BLOCK, _BLOCK_S = 1 << 20, 30  # values over all channels and seconds decoded at a time, whichever is less
+# Where the values of an encoding end, the lower of the two ends; what has 24 bits or floats had often 16 once.
+_TOPS = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32_124 / 32_768, "ALAW": 32_256 / 32_768}
+_TOP_OF_16_BITS = 32_767 / 32_768
 _LOWEST_HZ, _HIGHEST_HZ = 1_000, 768_000
 _MOST_CHANNELS = 32  # of a waveform that is not taken for a transposed one
 # Channels that have nothing in common leave 1/C of their energy in their average: this share of that is next to
@@ -75,14 +78,10 @@ def decode_blocks(
 
     Raises: UnreadableAudio as `decode`; damage is found when the reading comes to it.
     """
-    n_samples = 0
     with opened(path) as stream:
         blocks, tops = _samples(stream, sample_rate_hz)
         for block in blocks:
-            n_samples += len(block)
             take(block)
-        if not n_samples:
-            raise UnreadableAudio("holds no audio samples")
         return Source(source_rate_hz=stream.samplerate, source_channels=stream.channels, n_clipped=tops.n)
 
 
@@ -91,20 +90,17 @@ def stream_file(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Iterator
 
     Raises: UnreadableAudio as `decode`; damage is found when the reading comes to it.
     """
-    n_samples = 0
     with opened(path) as stream:
-        for block in _samples(stream, sample_rate_hz)[0]:
-            n_samples += len(block)
-            yield block
-    if not n_samples:
-        raise UnreadableAudio("holds no audio samples")
+        blocks, _ = _samples(stream, sample_rate_hz)
+        yield from blocks
 
 
 def stream_raw(
     file: BinaryIO, from_hz: int, *, channels: int = 1, sample_rate_hz: int = SAMPLE_RATE_HZ
 ) -> Iterator[np.ndarray]:
-    """Do the same for samples without a header: 16-bit little-endian, channels in turns, to the end.
+    """Yield the samples of a file without a header in blocks (T,) of int16, as `stream_file` does.
 
+    The file holds 16-bit little-endian samples, channels in turns, from where it stands to its end.
     Raises: UnreadableAudio for an impossible rate, no samples, and a last frame that is not complete.
     """
     if not (_LOWEST_HZ <= from_hz <= _HIGHEST_HZ and 1 <= channels <= _MOST_CHANNELS):
@@ -173,25 +169,26 @@ def _samples(stream: Stream, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTo
         raise UnreadableAudio(f"claims a sample rate of {from_hz} Hz")
     as_it_is = from_hz == to_hz and channels == 1 and stream.subtype == "PCM_16"
     scale = _FULL_SCALE if as_it_is else 1
-    tops = _FlatTops(channels, top=_top(stream.subtype) * scale, limit=scale)
+    tops = _FlatTops(channels, top=_TOPS.get(stream.subtype, _TOP_OF_16_BITS) * scale, limit=scale)
     n_frames = max(1, min(_BLOCK // channels, _BLOCK_S * from_hz))
     blocks = tops.watch(stream.read_blocks(n_frames, "int16" if as_it_is else "float32"))
     return (block[:, 0] for block in blocks) if as_it_is else _mono_int16(blocks, from_hz, to_hz), tops
 
 
 def _raw_blocks(file: BinaryIO, channels: int, *, n_frames: int) -> Iterator[np.ndarray]:
-    """Yield blocks (T, C) of int16."""
-    frame_bytes, any_yet = 2 * channels, False
+    """Yield blocks (T, C) of int16. Raises: UnreadableAudio for no samples, and a last frame that is cut off."""
+    frame_bytes, is_empty = 2 * channels, True
     while content := file.read(n_frames * frame_bytes):
         if len(content) % frame_bytes:
             raise UnreadableAudio(f"ends in the middle of a frame of {frame_bytes} bytes: is it 16-bit samples?")
-        any_yet = True
+        is_empty = False
         yield np.frombuffer(content, "<i2").reshape(-1, channels)
-    if not any_yet:
+    if is_empty:
         raise UnreadableAudio("is empty (0 bytes)")
 
 
 def _mono_int16(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
+    """Yield blocks (T,) of int16 at ``to_hz``, for blocks (T, C) of float32 at ``from_hz``."""
     mono = _averaged(blocks)
     for block in mono if from_hz == to_hz else resampled(mono, from_hz, to_hz):
         yield np.clip(np.rint(block * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
@@ -202,14 +199,14 @@ def _averaged(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
     Raises: UnreadableAudio at the end, where next to nothing is left of what the channels hold.
     """
-    of_channels, of_mean, n_channels = 0.0, 0.0, 1
+    energy_of_channels, energy_of_mean, n_channels = 0.0, 0.0, 1
     for block in blocks:
         n_channels = block.shape[1]
         mean = sum(block.T) / n_channels  # 30 times faster than its mean(axis=1)
-        of_channels += float(np.vdot(block, block)) / n_channels
-        of_mean += float(np.vdot(mean, mean))
+        energy_of_channels += float(np.vdot(block, block)) / n_channels
+        energy_of_mean += float(np.vdot(mean, mean))
         yield mean
-    if of_mean < _CANCELLED / n_channels * of_channels:
+    if energy_of_mean < _CANCELLED / n_channels * energy_of_channels:
         raise UnreadableAudio("has channels that cancel each other, as one of them is inverted: keep a single one")
 
 
@@ -224,18 +221,21 @@ class _FlatTops:
     def watch(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         """Hand the (T, C) blocks on; ``n`` is right when they are through.
 
-        Raises: UnreadableAudio for values that are no sound.
+        Raises: UnreadableAudio for values that are no sound, and where there are none.
         """
-        loud = False
+        is_empty, loud = True, False
         for block in blocks:
-            peak = max(float(block.max()), -float(block.min()))
-            if not peak <= _ABSURD:  # as NaN is not either
+            is_empty = False
+            largest = max(float(block.max()), -float(block.min()))
+            if not largest <= _ABSURD:  # as NaN is not either
                 raise UnreadableAudio("holds NaN, infinite or absurdly large samples")
-            loud = loud or peak >= self._top
+            loud = loud or largest >= self._top
             if loud:
                 self._count(block)
             self._tail = block[-4:] if len(block) >= 4 else np.concatenate([self._tail, block])[-4:]
             yield block
+        if is_empty:
+            raise UnreadableAudio("holds no audio samples")
         if loud:
             self._count(np.zeros_like(self._tail[:2]))
 
@@ -247,9 +247,3 @@ class _FlatTops:
         ):
             three = at_top[:-2] & at_top[1:-1] & at_top[2:]
             self.n += int(np.count_nonzero(three[:-2] | three[1:-1] | three[2:] | beyond[2:-2]))
-
-
-def _top(subtype: str) -> float:
-    """Return the value where a source of this encoding ends, the lower of the two ends."""
-    coarse = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32_124 / 32_768, "ALAW": 32_256 / 32_768}
-    return coarse.get(subtype, 32_767 / 32_768)  # 24 bits and floats were often 16 once

@@ -21,7 +21,7 @@ def refuse_long(corpus: Corpus, lengths_s: Sequence[tuple[str, float]], most_s: 
     """Raise UserError where any of these, names and lengths, is longer than ``most_s``."""
     long = [(name, seconds) for name, seconds in lengths_s if seconds > most_s]
     if long:
-        named = [f"{name} ({_length(seconds)})" for name, seconds in sorted(long, key=lambda each: -each[1])]
+        named = [f"{name} ({_clock(seconds)})" for name, seconds in sorted(long, key=lambda clip: -clip[1])]
         are = "is" if len(long) == 1 else "are"
         raise UserError(
             f"{counted(long, 'clip')} of {corpus.title} {are} longer than data.max_clip_seconds={most_s:g}: "
@@ -30,7 +30,8 @@ def refuse_long(corpus: Corpus, lengths_s: Sequence[tuple[str, float]], most_s: 
         )
 
 
-def _length(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
+def _clock(duration_s: float) -> str:
+    """Return a duration as hours, minutes and seconds, ``"1:02:03"``."""
+    minutes, seconds = divmod(round(duration_s), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -25,7 +25,7 @@ _BYTES_64_KBITS = {True: 5 << 4, False: 8 << 4}  # the third byte of a header, a
 def counted(file: BinaryIO, size: int) -> Correction | None:
     """Walk from frame to frame of a file that begins as an MP3 does; leaves it anywhere.
 
-    Returns: a beginning that says how many frames there are, where the file's own does not; None where it does, and
+    Returns: a first frame that says how many follow, where the file's own does not; None where it does, and
         for what is no MP3 of this kind (layer I or II, a free bitrate), of which libsndfile judges.
     Raises: UnreadableAudio for one whose last frame is cut off, or that goes on as no MP3 does: a decoder would
         pass over what is damaged, or stop there.
@@ -43,7 +43,13 @@ def counted(file: BinaryIO, size: int) -> Correction | None:
         raise UnreadableAudio(f"is truncated: its last MP3 frame has {size - end} of {n_bytes} bytes")
     if _behind_padding(file, end) < size:
         raise UnreadableAudio(f"is damaged: no MP3 frame begins at byte {end} of {size}")
-    return None if n_frames < (announced or 0) else Correction(0, _info_frame(first, n_frames), start)
+    if n_frames < (announced or 0):
+        return None
+    # A frame without sound, of the kind of the first one, that says how many follow; without a checksum.
+    bitrate = _BYTES_64_KBITS[first[1] >> 3 & 3 == 3]
+    header = bytes((0xFF, first[1] | 1, bitrate | first[2] & 0x0C, first[3]))
+    content = header + bytes(_side_bytes(first)) + b"Xing" + struct.pack(">II", 1, n_frames)
+    return Correction(0, content.ljust(_frame_bytes(header) or 0, b"\0"), start)
 
 
 def _walk(file: BinaryIO, position: int) -> tuple[int, int]:
@@ -60,27 +66,27 @@ def _walk(file: BinaryIO, position: int) -> tuple[int, int]:
 
 
 def _behind_tags(file: BinaryIO, position: int) -> int:
-    """Return where the tags end that begin here: before the sound, behind it, or between two MP3s put together."""
-    while n_bytes := _tag_bytes(file, position):
-        position += n_bytes
-    return position
+    """Return where the tags end that begin here: of ID3v2, ID3v1 and its extension, APE or Lyrics3.
 
-
-def _tag_bytes(file: BinaryIO, position: int) -> int:
-    """Return the length of the tag that begins here, of ID3v2, ID3v1 and its extension, APE or Lyrics3; else 0."""
-    head = read_at(file, position, 32)
-    if head.startswith(b"ID3") and len(head) >= 10:
-        length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        return 10 + length + (10 if head[5] & 0x10 else 0)
-    if head.startswith(b"TAG"):
-        return 227 if head.startswith(b"TAG+") else 128
-    if head.startswith(b"APETAGEX") and len(head) == 32:
-        return 32 + int.from_bytes(head[12:16], "little")  # items and footer, behind this header
-    if head.startswith(b"LYRICSBEGIN"):
-        lyrics = read_at(file, position, _LONGEST_LYRICS)
-        ends = [end for mark in (b"LYRICS200", b"LYRICSEND") if (end := lyrics.find(mark)) > 0]
-        return min(ends) + 9 if ends else 0
-    return 0
+    They lie before the sound, behind it, or between two MP3s put together.
+    """
+    while True:
+        head = read_at(file, position, 32)
+        if head.startswith(b"ID3") and len(head) >= 10:
+            length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+            position += 10 + length + (10 if head[5] & 0x10 else 0)
+        elif head.startswith(b"TAG"):
+            position += 227 if head.startswith(b"TAG+") else 128
+        elif head.startswith(b"APETAGEX") and len(head) == 32:
+            position += 32 + int.from_bytes(head[12:16], "little")  # items and footer, behind this header
+        elif head.startswith(b"LYRICSBEGIN"):
+            lyrics = read_at(file, position, _LONGEST_LYRICS)
+            ends = [end for mark in (b"LYRICS200", b"LYRICSEND") if (end := lyrics.find(mark)) > 0]
+            if not ends:
+                return position
+            position += min(ends) + 9
+        else:
+            return position
 
 
 def _behind_padding(file: BinaryIO, position: int) -> int:
@@ -114,13 +120,6 @@ def _announced(first: bytes) -> int | None:
 
 
 def _side_bytes(head: bytes) -> int:
+    """Return the length of a frame's side information, by its version and its channels."""
     is_first_version, is_mono = head[1] >> 3 & 3 == 3, head[3] >> 6 == 3
     return (17 if is_mono else 32) if is_first_version else (9 if is_mono else 17)
-
-
-def _info_frame(first: bytes, n_frames: int) -> bytes:
-    """Return a frame without sound, of the kind of the first one, that says how many follow."""
-    version_and_layer, rate = first[1] | 1, first[2] & 0x0C  # without a checksum
-    header = bytes((0xFF, version_and_layer, _BYTES_64_KBITS[first[1] >> 3 & 3 == 3] | rate, first[3]))
-    content = header + bytes(_side_bytes(first)) + b"Xing" + struct.pack(">II", 1, n_frames)
-    return content.ljust(_frame_bytes(header) or 0, b"\0")

@@ -1,4 +1,4 @@
-"""Reports what preparation found: files that cannot be used, and clips that look wrong."""
+"""Report what preparation found: files that cannot be used, and clips that look wrong."""
 
 import csv
 from collections import defaultdict
@@ -21,7 +21,7 @@ _NAMED = 20  # bad files a message names
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The findings of one preparation of the files under ``folder``."""
+    """A record of what preparation found in the files under ``folder``."""
 
     folder: str
     n_files: int
@@ -56,13 +56,13 @@ class Report:
         if self.silent:
             lines.append(f"{counted(self.silent, 'silent clip')}: {some(self.silent)}")
         if self.clipped:
-            what = f"more than {CLIPPED_SHARE:.1%} of the samples at full scale"
-            lines.append(f"{counted(self.clipped, 'clipped clip')}, {what}: {some(self.clipped)}")
+            extent = f"more than {CLIPPED_SHARE:.1%} of the samples at full scale"
+            lines.append(f"{counted(self.clipped, 'clipped clip')}, {extent}: {some(self.clipped)}")
         if self.square_waves:
             lines.append(f"{len(self.square_waves)} of these are {SQUARE_WAVES}: {some(self.square_waves)}")
         if self.duplicate_audio:
-            pairs = [" = ".join(group) for group in self.duplicate_audio]
-            lines.append(f"{counted(pairs, 'sound')} under more than one name: {some(pairs)}")
+            groups = [" = ".join(ids) for ids in self.duplicate_audio]
+            lines.append(f"{counted(groups, 'sound')} under more than one name: {some(groups)}")
         if self.copies:
             lines.append(f"{counted(self.copies, 'file')} there twice, counted once: {some(self.copies)}")
         if self.padded:
@@ -71,19 +71,19 @@ class Report:
             lines.append(f"{counted(self.bad, 'unusable file')} left out: {some([bad.path for bad in self.bad])}")
         return lines
 
-    def complaint(self, whole_list: Path) -> str:
-        """Return every bad file by reason, and the remedy; more than ``_NAMED`` go to the file ``whole_list``."""
+    def complaint(self, full_list: Path) -> str:
+        """Return the bad files by reason, and the remedy; all go to ``full_list`` where they are many."""
         by_reason = defaultdict(list)
         for bad in self.bad:
             by_reason[bad.reason].append(bad.named)
         lines = [f"{len(self.bad)} of {counted(self.n_files, 'file')} in {self.folder} cannot be used:"]
-        n_each = _NAMED if len(self.bad) <= _NAMED else 5
-        lines += [f"  {some(paths, n_each)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
+        n_named = _NAMED if len(self.bad) <= _NAMED else 5
+        lines += [f"  {some(paths, n_named)}: {reason}" for reason, paths in list(by_reason.items())[:_NAMED]]
         if len(self.bad) > _NAMED:
             text = "".join(f"{bad.named}: {bad.reason}\n" for bad in self.bad)
             with suppress(OSError):  # a cache that can be read and not written
-                whole_list.write_text(text, encoding="utf-8", errors="backslashreplace")
-                lines.append(f"  all of them: {whole_list}")
+                full_list.write_text(text, encoding="utf-8", errors="backslashreplace")
+                lines.append(f"  all of them: {full_list}")
         return "\n".join([*lines, "Mend or remove them, or go on without them with data.on_bad=exclude."])
 
 

@@ -1,4 +1,4 @@
-"""Find a corpus's files and read their names."""
+"""Find a corpus's files, and parse their names or the list that names them."""
 
 import os
 import unicodedata
@@ -115,6 +115,7 @@ def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
 
 
 def _listed(listing: Listing) -> Scan:
+    """Return the files that a list names; those that are not there are bad ones."""
     files: dict[str, SourceFile] = {}
     bad: list[BadFile] = []
     states = {}
@@ -143,28 +144,29 @@ def _listed(listing: Listing) -> Scan:
 
 
 def _state(stat: os.stat_result) -> tuple[int, ...]:
-    """Size, times and inode. The time of the change is the system's own: no program can set it back."""
+    """Return size, times and inode. The time of the change is the system's own: no program can set it back."""
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 def changed_files(scanned: Scan) -> list[str]:
     """Return the files that were written to, replaced or removed since they were scanned."""
-    return [path for path, state in scanned.states.items() if _state_now(scanned.folder / path) != state]
-
-
-def _state_now(path: Path) -> tuple[int, ...] | None:
-    try:
-        return _state(_stat(str(path)))
-    except OSError:
-        return None
+    changed = []
+    for path, state in scanned.states.items():
+        try:
+            is_same = _state(_stat(str(scanned.folder / path))) == state
+        except OSError:
+            is_same = False
+        if not is_same:
+            changed.append(path)
+    return changed
 
 
 def _as_it_lies(folder: Path, path: str) -> str:
-    """The path as written, or in the form that the file system has it: a list made on a Mac, files on Linux."""
+    """Return the path as written, or in the file system's form: a list may be made on a Mac, its files on Linux."""
     if path.isascii():
         return path
     forms = [unicodedata.normalize(form, path) for form in ("NFC", "NFD")]
-    return next((each for each in (path, *forms, normalise(path)) if os.path.lexists(folder / each)), path)
+    return next((form for form in (path, *forms, normalise(path)) if os.path.lexists(folder / form)), path)
 
 
 def same_name(first: SourceFile) -> str:
@@ -184,9 +186,10 @@ def how_to_get(corpus: Corpus, setting: str) -> str:
 
 
 def _audio_folder(corpus: Corpus, root: Path, setting: str) -> Path:
+    """Return the folder below ``root``, or ``root`` itself. Raises: UserError where it is no folder."""
     if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise UserError(f"{setting}={root} {what}. {how_to_get(corpus, setting)}")
+        fault = "is a file, not a folder" if root.exists() else "does not exist"
+        raise UserError(f"{setting}={root} {fault}. {how_to_get(corpus, setting)}")
     inside = root / corpus.audio_folder
     return inside if inside.is_dir() else root
 
@@ -224,13 +227,14 @@ def walk(
         below = os.path.relpath(error.filename, folder)
         bad.append(BadFile(path=below, reason=f"is a folder that cannot be listed ({error.strerror})"))
 
-    seen_folders, others = set(), [] if passed_over is None else passed_over
+    others = [] if passed_over is None else passed_over
+    walked = set()  # folders, by device and inode
     for here, folders, names in os.walk(folder, followlinks=True, onerror=refused):
         stat = os.stat(here)
-        if (stat.st_dev, stat.st_ino) in seen_folders:  # a link that leads back up
+        if (stat.st_dev, stat.st_ino) in walked:  # a link that leads back up
             folders.clear()
             continue
-        seen_folders.add((stat.st_dev, stat.st_ino))
+        walked.add((stat.st_dev, stat.st_ino))
         below = os.path.relpath(here, folder).replace(os.sep, "/")
         prefix = "" if below == "." else below + "/"
         others += [f"{prefix}{name}/" for name in sorted(folders) if _hidden(name)]
@@ -243,6 +247,7 @@ def walk(
 
 
 def _can_be_written(name: str) -> bool:
+    """Return whether a name is UTF-8, as manifests and reports are."""
     try:
         name.encode()
     except UnicodeEncodeError:

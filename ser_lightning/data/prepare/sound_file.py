@@ -1,4 +1,4 @@
-"""A sound file, opened in the form that reads it front to back in blocks, whatever its format.
+"""Open a sound file in the form that reads it front to back in blocks, whatever its format.
 
 T: samples of a channel.  C: channels.
 """
@@ -52,15 +52,16 @@ def opened(path: Path) -> Iterator[Stream]:
     try:
         _refuse_what_is_no_file(path)
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             coded = coded_format(file.read(33).ljust(12, b"\0"))
             if coded is not None:
-                refuse_cut(file, coded.demuxer, os.fstat(file.fileno()).st_size)
+                refuse_cut(file, coded.demuxer, size)
                 file.seek(0)
                 with CodedStream(file, path, coded) as decoded:
                     yield decoded
                 return
             file.seek(0)
-            correction = check_container(file) or mp3.counted(file, os.fstat(file.fileno()).st_size)
+            correction = check_container(file) or mp3.counted(file, size)
             # By its path, libsndfile would also guess from the name's ending and from a "._" file beside it.
             with _Stream(_readable(file, correction)) as stream:
                 yield stream
@@ -70,7 +71,8 @@ def opened(path: Path) -> Iterator[Stream]:
     except OSError as error:
         raise InaccessibleAudio(f"cannot be opened ({error.strerror or error})") from error
     except soundfile.SoundFileError as error:
-        raise UnreadableAudio(f"cannot be decoded ({_short(error)})") from error
+        reason = str(error).rsplit(": ", 1)[-1].rstrip(".") or type(error).__name__
+        raise UnreadableAudio(f"cannot be decoded ({reason})") from error
 
 
 def header_seconds(path: Path) -> float | None:
@@ -94,12 +96,6 @@ class _Stream(soundfile.SoundFile):
     def seekable(self) -> bool:
         return False
 
-    @property
-    def _slack(self) -> int:
-        """Return by how much the length may be too large: a frame of MPEG audio where it is guessed or in a WAV."""
-        is_counted = (self.format, self.subtype) == ("MP3", "MPEG_LAYER_III")
-        return _MPEG_FRAME - 1 if self.subtype.startswith("MPEG") and not is_counted else 0
-
     def read_blocks(self, n_frames: int, dtype: str) -> Iterator[np.ndarray]:
         """Yield (T, C) blocks to the end of the file, whose header may lie about its length, or not know it."""
         at_most = max(1, min(n_frames, self.frames))
@@ -110,7 +106,10 @@ class _Stream(soundfile.SoundFile):
                 break
             n_read += len(block)
             yield block
-        if n_read + self._slack < self.frames != _UNKNOWN_FRAMES:
+        # The length may be too large by a frame of MPEG audio where it is guessed, or in a WAV.
+        is_counted = (self.format, self.subtype) == ("MP3", "MPEG_LAYER_III")
+        slack = _MPEG_FRAME - 1 if self.subtype.startswith("MPEG") and not is_counted else 0
+        if n_read + slack < self.frames != _UNKNOWN_FRAMES:
             raise UnreadableAudio(f"is truncated: {n_read} of {self.frames} frames could be read")
 
 
@@ -167,14 +166,11 @@ class _Corrected:
 
 
 def _refuse_what_is_no_file(path: Path) -> None:
+    """Raise UnreadableAudio for a folder, a pipe or a device, and for a name that no file can have."""
     try:
         mode = path.stat().st_mode
     except ValueError as error:  # a zero byte, or half a character
         raise UnreadableAudio("has a name that no file can have") from error
     if not stat.S_ISREG(mode):  # a pipe would be waited for without end, a device read without end
-        what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise UnreadableAudio(f"is {what}, not a file")
-
-
-def _short(error: Exception) -> str:
-    return str(error).rsplit(": ", 1)[-1].rstrip(".") or type(error).__name__
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise UnreadableAudio(f"is {kind}, not a file")

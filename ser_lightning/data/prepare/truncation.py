@@ -1,4 +1,4 @@
-"""Refuses files that are cut off, damaged or no audio, by what their containers declare.
+"""Refuse files that are cut off, damaged or no audio, by what their containers declare.
 
 libsndfile reads many such files without a word, as far as they go.
 """
@@ -141,7 +141,7 @@ def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
 
 
 def _frame_bytes(name: bytes, order: str, kind: bytes, content: bytes) -> int:
-    """Bytes of a frame, or of a block of frames that are encoded together; 1 where that is not known."""
+    """Return the bytes of a frame, or of a block of frames encoded together; 1 where that is not known."""
     if name == b"fmt ":
         n_bytes = struct.unpack(order + "H", content[12:14])[0]
     elif name == b"desc":
@@ -153,7 +153,7 @@ def _frame_bytes(name: bytes, order: str, kind: bytes, content: bytes) -> int:
 
 
 def _chunks_follow(file: BinaryIO, position: int, size: int, header: str, padded_to: int) -> bool:
-    """Whether what comes after the sound, if anything, is further chunks, the last of them possibly cut off."""
+    """Return whether what follows the sound, if anything, is chunks, the last of them possibly cut off."""
     n_header = struct.calcsize(header)
     while position + n_header <= size:
         file.seek(position)
@@ -167,7 +167,7 @@ def _chunks_follow(file: BinaryIO, position: int, size: int, header: str, padded
 
 
 def _believable(n_announced: int, n_there: int, frame: int) -> int:
-    """Bytes of sound that can be read, given the length that a header announces.
+    """Return the bytes of sound that can be read, given the length that a header announces.
 
     A length is unknown where it is what programs write before they know it: a little less than 2 or 4 GB or 2^64,
     or gigabytes of which nearly nothing is there. Less than a frame may be missing: a byte of padding is not sound.
@@ -183,6 +183,7 @@ def _believable(n_announced: int, n_there: int, frame: int) -> int:
 
 
 def _check_au(file: BinaryIO, head: bytes, size: int) -> Correction | None:
+    """Compare the length that an AU header announces, if it does, with what is there."""
     order = ">" if head[:4] == b".snd" else "<"
     start, length, encoding, _, channels = struct.unpack(order + "5I", head[4:24])
     n_there = max(0, size - start)
@@ -193,7 +194,10 @@ def _check_au(file: BinaryIO, head: bytes, size: int) -> Correction | None:
 
 
 def _refuse_cut_sphere(file: BinaryIO, size: int) -> None:
-    """A SPHERE header is text with lines like ``sample_count -i 36409``; libsndfile reads on to the file's end."""
+    """Compare the length that a SPHERE header announces; libsndfile reads on to the file's end.
+
+    The header is text with lines like ``sample_count -i 36409``.
+    """
     file.seek(0)
     header = file.read(1024)
     if b"shorten" in header:
@@ -244,6 +248,6 @@ _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _ogg_checksum(page: bytes) -> bytes:
-    """The page's CRC-32, its own field zeroed: zlib's polynomial, the other way round and without inversions."""
+    """Return a page's CRC-32, its own field zeroed: zlib's polynomial, the other way round, without inversions."""
     mirrored = (page[:22] + bytes(4) + page[26:]).translate(_REVERSED_BITS)
     return struct.pack(">I", ~zlib.crc32(mirrored, 0xFFFFFFFF) & 0xFFFFFFFF).translate(_REVERSED_BITS)
