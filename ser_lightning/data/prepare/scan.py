@@ -79,18 +79,36 @@ def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
         return _listed(corpus.listing)
     if root is None:
         raise UserError(f"{corpus.title} needs {setting}=DIR. {how_to_get(corpus, setting)}")
-    folder = _audio_folder(corpus, root, setting)
+    if not root.is_dir():
+        fault = "is a file, not a folder" if root.exists() else "does not exist"
+        raise UserError(f"{setting}={root} {fault}. {how_to_get(corpus, setting)}")
+    inside = root / corpus.audio_folder
+    folder = inside if inside.is_dir() else root
     if corpus.read_listing is not None:
         return _listed(corpus.read_listing(folder))
+    scanned = _parsed(corpus, folder)
+    if not scanned.files:
+        bad = scanned.bad
+        example = f" ({counted(bad, 'file')}, such as {bad[0].path}, which {bad[0].reason})" if bad else ""
+        raise UserError(f"{folder} holds no {corpus.title} audio{example}. {how_to_get(corpus, setting)}")
+    return scanned
+
+
+def _parsed(corpus: Corpus, folder: Path) -> Scan:
+    """Return the files below ``folder``, by what their names say; a video is none where there is other audio of it.
+
+    Raises: UserError where names of speakers differ by spelling alone.
+    """
     files: dict[str, SourceFile] = {}
     bad: list[BadFile] = []
     states = {}
     for name, stat in _with_videos(folder, bad):
-        if not _can_be_written(name):
+        try:
+            name.encode()
+            facts = corpus.facts(name)
+        except UnicodeEncodeError:
             bad.append(BadFile(path=ascii(name), reason="has a name that is not UTF-8: rename it"))
             continue
-        try:
-            facts = corpus.facts(name)
         except MisnamedFile as error:
             if not _is_video(name):
                 bad.append(BadFile(path=name, reason=str(error)))
@@ -106,8 +124,6 @@ def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
             bad.append(BadFile(path=name, reason=same_name(first)))
             continue
         states[name] = _state(stat)
-    if not files:
-        raise UserError(f"{folder} holds no {corpus.title} audio{_example(bad)}. {how_to_get(corpus, setting)}")
     faults = spelling_faults((file.facts.speaker for file in files.values()), "speaker")
     if faults:
         raise UserError(f"{folder} cannot be used: {'; '.join(faults)}")
@@ -120,7 +136,7 @@ def _listed(listing: Listing) -> Scan:
     bad: list[BadFile] = []
     states = {}
     for written, facts in listing.files.items():
-        path, line = _as_it_lies(listing.folder, written), listing.lines.get(written, 0)
+        path, line = _path_on_disk(listing.folder, written), listing.lines.get(written, 0)
         try:
             stat = (listing.folder / path).stat()
         except (OSError, ValueError) as error:
@@ -161,7 +177,7 @@ def changed_files(scanned: Scan) -> list[str]:
     return changed
 
 
-def _as_it_lies(folder: Path, path: str) -> str:
+def _path_on_disk(folder: Path, path: str) -> str:
     """Return the path as written, or in the file system's form: a list may be made on a Mac, its files on Linux."""
     if path.isascii():
         return path
@@ -183,15 +199,6 @@ def how_to_get(corpus: Corpus, setting: str) -> str:
         f"{command}{corpus.where_to_get}, and point to it with {setting}=DIR, "
         f"where DIR holds {corpus.audio_folder}/ or is it."
     )
-
-
-def _audio_folder(corpus: Corpus, root: Path, setting: str) -> Path:
-    """Return the folder below ``root``, or ``root`` itself. Raises: UserError where it is no folder."""
-    if not root.is_dir():
-        fault = "is a file, not a folder" if root.exists() else "does not exist"
-        raise UserError(f"{setting}={root} {fault}. {how_to_get(corpus, setting)}")
-    inside = root / corpus.audio_folder
-    return inside if inside.is_dir() else root
 
 
 def _with_videos(folder: Path, bad: list[BadFile]) -> Iterator[tuple[str, os.stat_result]]:
@@ -246,15 +253,6 @@ def walk(
                 yield from _with_state(folder, prefix + name, bad)
 
 
-def _can_be_written(name: str) -> bool:
-    """Return whether a name is UTF-8, as manifests and reports are."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _stat(path: str) -> os.stat_result:
     try:
         return os.stat(path)
@@ -264,7 +262,3 @@ def _stat(path: str) -> os.stat_result:
 
 def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
-
-
-def _example(bad: list[BadFile]) -> str:
-    return f" ({counted(bad, 'file')}, such as {bad[0].path}, which {bad[0].reason})" if bad else ""
