@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ser_lightning.data.prepare.decoding import FULL_SCALE, to_int16
 from ser_lightning.utils.seeding import stable_rng
-
-_FULL_SCALE = 32_768
 
 Floats = NDArray[np.float64]
 Samples = NDArray[np.int16]
@@ -39,8 +38,8 @@ class Condition:
         """Return int16 samples (T,) changed into int16 samples (T',); what goes beyond full scale is clipped."""
         if self.change is None:
             return samples
-        changed = self.change(samples / _FULL_SCALE, sample_rate_hz, random)
-        return np.clip(np.rint(changed * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+        changed = self.change(samples / FULL_SCALE, sample_rate_hz, random)
+        return to_int16(changed)
 
     def apply_to_clip(self, id: str, samples: Samples, *, sample_rate_hz: int) -> Samples:
         """Return the clip ``id`` changed: random numbers depend on clip and condition, not on order or batch."""
@@ -49,5 +48,5 @@ class Condition:
 
 def within_full_scale(samples: Floats) -> Floats:
     """Return the same sound, quieter where it would clip otherwise."""
-    top = (_FULL_SCALE - 1) / _FULL_SCALE
+    top = (FULL_SCALE - 1) / FULL_SCALE
     return samples / max(1.0, float(np.abs(samples).max()) / top)

@@ -1,4 +1,4 @@
-"""Download a corpus: in parallel, resumable, every byte checked, whole files or none."""
+"""Download a corpus in parallel and resumably: every byte is checked, and a file is there in full or not at all."""
 
 from ser_lightning.data.download.fetch import default_folder, download
 from ser_lightning.data.download.transfer import Patience

@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from ser_lightning.data.download.errors import Spoilt
+from ser_lightning.data.download.errors import Corrupt
 from ser_lightning.utils.files import written_whole
 
 _MOST_BYTES = 20 * 10**9  # an archive that claims to hold more is no corpus of acted speech
@@ -29,7 +29,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack the zip ``archive`` into ``folder``, replacing what has the same name there.
 
     Where the archive has a folder called like ``folder`` itself, only what is in that one is taken.
-    Raises: Spoilt for an archive that is damaged, or that reaches outside the folder; ``folder`` is as it was.
+    Raises: Corrupt for an archive that is damaged, or that reaches outside the folder; ``folder`` is as it was.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -66,27 +66,27 @@ def _extract(archive: Path, into: Path, name: str) -> dict[str, int]:
             for path, info in members:
                 _extract_one(file, info, into / path)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, UnicodeError) as error:
-        raise Spoilt(f"gives a damaged archive ({error})") from error
+        raise Corrupt(f"gives a damaged archive ({error})") from error
     except OSError as error:
         if error.errno not in _BAD_ADDRESSES:
             raise
-        raise Spoilt(f"gives a damaged archive ({error.strerror})") from error
+        raise Corrupt(f"gives a damaged archive ({error.strerror})") from error
     return {path.as_posix(): info.file_size for path, info in members}
 
 
 def _members(infos: list[zipfile.ZipInfo], name: str) -> list[Member]:
     """Return the files to extract, and where each goes: of the topmost folder ``name``, or all where there is none.
 
-    Raises: Spoilt where anything in the archive, not only in that folder, is not as it should be.
+    Raises: Corrupt where anything in the archive, not only in that folder, is not as it should be.
     """
     if sum(info.file_size for info in infos) > _MOST_BYTES:
-        raise Spoilt(f"gives an archive that claims to hold more than {_MOST_BYTES // 10**9} GB")
+        raise Corrupt(f"gives an archive that claims to hold more than {_MOST_BYTES // 10**9} GB")
     members = [(_safe_path(info), info) for info in infos if not info.is_dir()]
     if not members:
-        raise Spoilt("gives an archive without files")
+        raise Corrupt("gives an archive without files")
     files = {PurePosixPath(path.as_posix().casefold()) for path, _ in members}
     if len(files) < len(members) or any(parent in files for path in files for parent in path.parents):
-        raise Spoilt("gives an archive that holds two things of one name")
+        raise Corrupt("gives an archive that holds two things of one name")
     tops = [path.parts[: path.parts.index(name) + 1] for path, _ in members if name in path.parts[:-1]]
     if not tops:
         return members
@@ -95,28 +95,28 @@ def _members(infos: list[zipfile.ZipInfo], name: str) -> list[Member]:
 
 
 def _safe_path(info: zipfile.ZipInfo) -> PurePosixPath:
-    """Return the path of a file in the archive. Raises: Spoilt for what could do harm, and what is encrypted."""
+    """Return the path of a file in the archive. Raises: Corrupt for what could do harm, and what is encrypted."""
     path = PurePosixPath(info.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in info.filename or not path.parts:
-        raise Spoilt(f"gives an archive that reaches outside its folder ({info.filename!r})")
+        raise Corrupt(f"gives an archive that reaches outside its folder ({info.filename!r})")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
-        raise Spoilt(f"gives an archive that holds a link or a device ({info.filename!r})")
+        raise Corrupt(f"gives an archive that holds a link or a device ({info.filename!r})")
     if info.flag_bits & _ENCRYPTED:
-        raise Spoilt("gives an encrypted archive")
+        raise Corrupt("gives an encrypted archive")
     return path
 
 
 def _extract_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
     """Extract a file to ``path``, to its end, since zipfile compares the CRC there.
 
-    It never gives more than the declared size. Raises: Spoilt where it gives less.
+    It never gives more than the declared size. Raises: Corrupt where it gives less.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(info) as source, path.open("xb") as target:
         shutil.copyfileobj(source, target, _CHUNK_BYTES)
     if path.stat().st_size != info.file_size:
-        raise Spoilt(f"gives a damaged archive ({info.filename!r} is shorter than declared)")
+        raise Corrupt(f"gives a damaged archive ({info.filename!r} is shorter than declared)")
 
 
 def _move(partial: Path, folder: Path) -> None:

@@ -1,12 +1,12 @@
-"""Errors that an attempt to fetch a file ends with. The messages read on after a host's name."""
+"""Say how an attempt to fetch a file failed; the messages read on after a host's name."""
 
 
-class NotHad(Exception):
-    """This address does not give the file: the next may."""
+class Unavailable(Exception):
+    """An error of an address that does not give the file: the next may."""
 
 
-class TryLater(NotHad):
-    """This address may give the file yet; ``after_s`` is when to ask, where the server says so."""
+class TryLater(Unavailable):
+    """An error of an address that may give the file yet; ``after_s`` is when to ask, where the server says so."""
 
     def __init__(self, reason: str, *, after_s: float | None = None):
         super().__init__(reason)
@@ -14,12 +14,12 @@ class TryLater(NotHad):
 
 
 class Unreachable(TryLater):
-    """There is no way to the host: its name cannot be resolved, or the network is not there."""
+    """An error of a host that no way leads to: its name cannot be resolved, or the network is not there."""
 
 
-class Spoilt(NotHad):
-    """Everything came, and it is not the file."""
+class Corrupt(Unavailable):
+    """An error of content that came in full, and is not the file."""
 
 
 class Stopped(Exception):
-    """The download was called off while this file was on its way."""
+    """An error of a file that was on its way when the download was called off."""

@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from ser_lightning.data.corpora.corpus import Corpus, RemoteFile
 from ser_lightning.data.download.archive import is_unpacked, unpack
-from ser_lightning.data.download.errors import NotHad, Spoilt, Unreachable
+from ser_lightning.data.download.errors import Corrupt, Unavailable, Unreachable
 from ser_lightning.data.download.lfs import read_pointer
 from ser_lightning.data.download.transfer import Part, Patience, Transfer
 from ser_lightning.data.download.verify import verify
@@ -49,7 +49,7 @@ def download(
 
     ``jobs`` files at a time. ``on_licence`` is told under which licence the corpus is before the first byte, and
     may raise to refuse; without it that is logged. An interrupted download goes on where it was when called again.
-    Returns: ``folder``, in which every file is whole.
+    Returns: ``folder``, in which every file is complete.
     Raises: UserError where files are not available, listing them with the reasons.
     """
     if corpus.remote is None:
@@ -82,7 +82,7 @@ def _is_complete(file: RemoteFile, folder: Path) -> bool:
         return False
     try:
         verify(path, file)
-    except Spoilt:
+    except Corrupt:
         return False
     return True
 
@@ -131,7 +131,7 @@ def _offline(corpus: Corpus, unreachable: Mapping[str, str], folder: Path) -> st
 
 
 class _Hosts:
-    """Keeps which hosts still serve: one that fails for many files in a row is not waited for each time."""
+    """A record of which hosts still serve: one that fails for many files in a row is not waited for each time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -145,7 +145,7 @@ class _Hosts:
         with self._lock:
             self._failed_in_a_row[host] = 0
 
-    def failed(self, host: str, error: NotHad) -> None:
+    def failed(self, host: str, error: Unavailable) -> None:
         if isinstance(error, Unreachable):
             self.unreachable[host] = str(error)
             return
@@ -167,7 +167,7 @@ def _fetch(file: RemoteFile, *, transfer: Transfer, hosts: _Hosts, folder: Path)
             continue
         try:
             transfer.fetch(url, file, Part(target), partial(_settle, file=file, target=target))
-        except NotHad as error:
+        except Unavailable as error:
             hosts.failed(host, error)
             reasons.append(f"{host} {error}")
         else:

@@ -1,4 +1,4 @@
-"""Reads Git LFS pointers, which a host may serve where the file itself was meant.
+"""Read Git LFS pointers, which a host may serve where the file itself was meant.
 
 The pointer: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 Asking for what it points to: https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.data.download.errors import NotHad
+from ser_lightning.data.download.errors import Unavailable
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
 _MAX_BYTES = 1024  # of a pointer, by its specification
@@ -23,7 +23,7 @@ _GITLAB = re.compile(r"(https?://[^/]+/.+?)/-/raw/")  # on any host
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer:
-    """What stands in a repository instead of a large file."""
+    """A pointer: what stands in a repository instead of a large file."""
 
     sha256: str
     size_bytes: int
@@ -46,7 +46,7 @@ def batch_address(url: str) -> str | None:
 
 
 def batch_request(pointer: Pointer) -> dict[str, Any]:
-    """Return what to ask there."""
+    """Return the question to ask there, as the batch API has it."""
     wanted = {"oid": pointer.sha256, "size": pointer.size_bytes}
     return {"operation": "download", "transfers": ["basic"], "objects": [wanted]}
 
@@ -54,13 +54,13 @@ def batch_request(pointer: Pointer) -> dict[str, Any]:
 def download_address(answer: bytes) -> tuple[str, dict[str, str]]:
     """Return the address of the large file, and the headers to send there, out of the answer.
 
-    Raises: NotHad where the answer has none, with the server's reason.
+    Raises: Unavailable where the answer has none, with the server's reason.
     """
     try:
         wanted = json.loads(answer)["objects"][0]
         if "error" in wanted:
-            raise NotHad(f"refuses a Git LFS file ({wanted['error'].get('message')})")
+            raise Unavailable(f"refuses a Git LFS file ({wanted['error'].get('message')})")
         action = wanted["actions"]["download"]
         return str(action["href"]), {str(key): str(value) for key, value in action.get("header", {}).items()}
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise NotHad("gives no understandable answer about a Git LFS file") from error
+        raise Unavailable("gives no understandable answer about a Git LFS file") from error

@@ -1,4 +1,4 @@
-"""Download one file over HTTP: what is there is kept, what breaks off is asked for again, what comes is checked."""
+"""Download one file over HTTP: resume what is there, retry what breaks off, verify what came."""
 
 import errno
 import random
@@ -17,7 +17,7 @@ from urllib3.util import Retry
 
 from ser_lightning.data.corpora.corpus import RemoteFile
 from ser_lightning.data.download import lfs
-from ser_lightning.data.download.errors import NotHad, Spoilt, Stopped, TryLater, Unreachable
+from ser_lightning.data.download.errors import Corrupt, Stopped, TryLater, Unavailable, Unreachable
 from ser_lightning.data.download.verify import verify
 from ser_lightning.utils.progress import Progress
 
@@ -47,7 +47,7 @@ class Patience:
 
 
 class Part:
-    """What has come of a file: ``.NAME.part`` beside it, hidden so that nothing takes it for audio.
+    """A file that has come in part: ``.NAME.part`` beside it, hidden so that nothing takes it for audio.
 
     Bytes of several attempts may only be joined where they are of one version. A checksum proves that in the end;
     without one, ``.NAME.origin`` holds what the server called the version, and it is asked for that one only.
@@ -80,14 +80,16 @@ class Part:
         self._origin.unlink(missing_ok=True)
 
 
-class _IsPointer(NotHad):
+class _IsPointer(Unavailable):
+    """An error of an address that gives a Git LFS pointer, which is carried along."""
+
     def __init__(self, pointer: lfs.Pointer):
         super().__init__("gives a Git LFS pointer")
         self.pointer = pointer
 
 
 class Transfer:
-    """Fetches files from addresses.
+    """A client that fetches files from addresses, and waits and asks again where that helps.
 
     Args:
         session: of `requests`; threads may share it.
@@ -105,10 +107,10 @@ class Transfer:
         self._answered = Event()  # set once any host did: a network that then goes away may come back
 
     def fetch(self, url: str, file: RemoteFile, part: Part, settle: Callable[[Path], None]) -> None:
-        """Fetch ``file`` from ``url`` and hand the path of the whole, checked content to ``settle``.
+        """Fetch ``file`` from ``url`` and hand the path of the complete, verified content to ``settle``.
 
-        Raises: NotHad where this address does not give it; what came is kept in ``part`` where it can be gone on
-        with. `settle` may raise Spoilt.
+        Raises: Unavailable where this address does not give it; what came is kept in ``part`` where it can be
+            resumed. ``settle`` may raise Corrupt.
         """
         try:
             self._patiently(lambda: self._attempt(url, {}, file, part, settle), part)
@@ -118,7 +120,7 @@ class Transfer:
             if file.digest is None:
                 file = replace(file, size_bytes=pointer.size_bytes, digest=f"sha256:{pointer.sha256}")
             elif algorithm == "sha256" and not pointer.sha256.startswith(expected):
-                raise NotHad("gives a Git LFS pointer to another file") from None
+                raise Unavailable("gives a Git LFS pointer to another file") from None
             address, headers = self._patiently(lambda: self._resolve(url, pointer), part)
             self._patiently(lambda: self._attempt(address, headers, file, part, settle), part)
 
@@ -135,17 +137,17 @@ class Transfer:
                 if isinstance(error, Unreachable) and not self._answered.is_set() and n_failed >= _ATTEMPTS_OFFLINE:
                     raise
                 if n_failed >= self._patience.attempts:
-                    raise NotHad(f"{error}, {n_failed} times") from error
+                    raise Unavailable(f"{error}, {n_failed} times") from error
                 self._wait(n_failed, error)
 
     def _wait(self, n_failed: int, error: TryLater) -> None:
-        """Wait before the next attempt. Raises: NotHad where the server asks for too long; Stopped."""
+        """Wait before the next attempt. Raises: Unavailable where the server asks for too long; Stopped."""
         longest_s = self._patience.longest_wait_s
         backoff_s = self._patience.backoff_s * random.uniform(0.5, 1.0)
         wait_s = min(backoff_s * 2 ** (n_failed - 1), longest_s)
         if error.after_s is not None:
             if error.after_s > longest_s:
-                raise NotHad(f"{error}, and asks to wait {error.after_s:.0f} s") from error
+                raise Unavailable(f"{error}, and asks to wait {error.after_s:.0f} s") from error
             wait_s = error.after_s + backoff_s  # not all threads at once
         if self._stop.wait(wait_s):
             raise Stopped from error
@@ -153,7 +155,7 @@ class Transfer:
     def _attempt(
         self, url: str, headers: dict[str, str], file: RemoteFile, part: Part, settle: Callable[[Path], None]
     ) -> None:
-        """Fetch, verify and settle a file once. Raises: NotHad; _IsPointer where a Git LFS pointer came."""
+        """Fetch, verify and settle a file once. Raises: Unavailable; _IsPointer where a Git LFS pointer came."""
         if file.digest is None and part.version(url) is None:
             part.drop()
         resumed = part.n_bytes()
@@ -165,7 +167,7 @@ class Transfer:
                 raise _IsPointer(pointer)
             verify(part.path, file)
             settle(part.path)
-        except Spoilt as error:
+        except Corrupt as error:
             part.drop()
             if resumed:  # the older bytes may be to blame
                 raise TryLater(str(error)) from error
@@ -173,9 +175,9 @@ class Transfer:
         part.drop()
 
     def _receive(self, url: str, headers: dict[str, str], file: RemoteFile, part: Part) -> None:
-        """Ask for what is missing in ``part``, and append it; begin anew where the server gives the whole file.
+        """Ask for what is missing in ``part``, and append it; begin anew where the server gives all of the file.
 
-        Raises: NotHad where it gives neither.
+        Raises: Unavailable where it gives neither.
         """
         start = part.n_bytes()
         headers = {**headers, "Accept-Encoding": "identity"}  # a range of compressed bytes is of no use
@@ -198,7 +200,7 @@ class Transfer:
             self._append(response, file, part, total)
 
     def _append(self, response: Response, file: RemoteFile, part: Part, total: int | None) -> None:
-        """Append the body to ``part``. Raises: TryLater if it breaks off, Spoilt if it is too long, Stopped."""
+        """Append the body to ``part``. Raises: TryLater if it breaks off, Corrupt if it is too long, Stopped."""
         n_bytes = part.n_bytes()
         with part.path.open("ab") as out:
             for chunk in response.iter_content(_CHUNK_BYTES):
@@ -208,15 +210,15 @@ class Transfer:
                 if self._stop.is_set():
                     raise Stopped
                 if file.size_bytes is not None and n_bytes > file.size_bytes + _CHUNK_BYTES:
-                    raise Spoilt(f"gives more than {file.size_bytes} bytes")
+                    raise Corrupt(f"gives more than {file.size_bytes} bytes")
         if n_bytes < (total if total is not None else file.size_bytes or 0):
             raise TryLater(f"breaks off after {n_bytes} bytes")
 
     def _resolve(self, url: str, pointer: lfs.Pointer) -> tuple[str, dict[str, str]]:
-        """Return where the file itself lies, and the headers to ask with; the repository knows. Raises: NotHad."""
+        """Ask the repository where the file itself lies; return address and headers. Raises: Unavailable."""
         address = lfs.batch_address(url)
         if address is None:
-            raise NotHad("gives a Git LFS pointer instead of the file")
+            raise Unavailable("gives a Git LFS pointer instead of the file")
         headers = {"Accept": lfs.MEDIA_TYPE, "Content-Type": lfs.MEDIA_TYPE}
         question = lfs.batch_request(pointer)
         with self._session.post(address, json=question, headers=headers, timeout=self._timeouts_s) as response:
@@ -232,7 +234,7 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except requests.exceptions.SSLError as error:
-        raise NotHad(f"is not trusted ({_short(error)})") from error
+        raise Unavailable(f"is not trusted ({_short(error)})") from error
     except requests.Timeout as error:
         raise TryLater("does not answer in time") from error
     except requests.exceptions.ChunkedEncodingError as error:
@@ -243,7 +245,7 @@ def _in_words() -> Iterator[None]:
             raise Unreachable(f"cannot be reached ({reason})") from error
         raise TryLater(f"gives no connection ({_short(error)})") from error
     except (requests.RequestException, HTTPError) as error:
-        raise NotHad(f"gives nothing ({type(error).__name__}: {_short(error)})") from error
+        raise Unavailable(f"gives nothing ({type(error).__name__}: {_short(error)})") from error
 
 
 def _is_unreachable(error: BaseException) -> bool:
@@ -254,12 +256,12 @@ def _is_unreachable(error: BaseException) -> bool:
 
 
 def _short(error: Exception) -> str:
-    """Return the last thing that an error says, which is where `requests` puts the cause."""
+    """Return the end of an error's message, which is where `requests` puts the cause."""
     text = re.sub(r"\[Errno -?\d+\] ", "", str(error).rsplit(": ", 1)[-1]).strip("\"')( ")
     return text + ")" * (text.count("(") - text.count(")"))
 
 
-def _refusal(response: Response) -> NotHad:
+def _refusal(response: Response) -> Unavailable:
     """Return the error that an answer without the file stands for: whether to ask again, and when."""
     try:
         after_s = Retry().get_retry_after(response.raw)  # seconds or a date
@@ -268,7 +270,7 @@ def _refusal(response: Response) -> NotHad:
     reason = f"answers {response.status_code} {response.reason or ''}".rstrip()
     if response.status_code >= 500 or response.status_code in _TEMPORARY or after_s is not None:
         return TryLater(reason, after_s=after_s)
-    return NotHad(reason)
+    return Unavailable(reason)
 
 
 def _first_byte(response: Response) -> int | None:
@@ -278,7 +280,7 @@ def _first_byte(response: Response) -> int | None:
 
 
 def _total_bytes(response: Response) -> int | None:
-    """Return the size of the whole file, where the answer says so."""
+    """Return the size of the file in bytes, where the answer says so."""
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if match is not None:
         return None if match[2] == "*" else int(match[2])

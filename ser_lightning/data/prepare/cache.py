@@ -7,7 +7,7 @@ The packed sounds are a folder under the cache, named by a digest of the content
     checksums.json  of these files, the samples by block
 
 What a list or a file name says of a sound (speaker, emotion, fold, path) is not in it, so changing that packs
-nothing again. It is written beside and renamed, under a lock: it is whole or it is not there. What was damaged
+nothing again. It is written beside and renamed, under a lock: it is complete or not there. What was damaged
 since is packed anew. Several jobs can decode a part each: see `shards`.
 """
 
@@ -115,7 +115,7 @@ def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error", refused_from_s
 def pack_part(corpus: Corpus, scanned: Scan, number: int, n_parts: int, *, refused_from_s: float = math.inf) -> int:
     """Decode one of ``n_parts`` of a corpus, counted from 1, for `pack` to join; return how many files it has.
 
-    Any order will do, and several at a time; nothing is done where it is there already, or the whole corpus is.
+    Any order will do, and several at a time; nothing is done where the part or the corpus is there already.
     Raises: UserError for clips longer than ``refused_from_s``; of unusable files, `pack` tells.
     """
     scanned, contents = _with_contents(corpus, scanned, refused_from_s)

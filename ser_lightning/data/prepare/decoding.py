@@ -16,7 +16,7 @@ from ser_lightning.data.prepare.truncation import UnreadableAudio
 
 SAMPLE_RATE_HZ = 16_000
 SILENT_PEAK = 33  # of 32,768: nothing above -60 dB of full scale
-_FULL_SCALE = 32_768
+FULL_SCALE = 32_768
 _BLOCK, _BLOCK_S = 1 << 20, 30  # values over all channels and seconds decoded at a time, whichever is less
 # Where the values of an encoding end, the lower of the two ends; what has 24 bits or floats had often 16 once.
 _TOPS = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32_124 / 32_768, "ALAW": 32_256 / 32_768}
@@ -33,7 +33,7 @@ _ABSURD = 2.0**31  # times full scale: no integer that was stored as a float is 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
-    """What a file was before it was decoded.
+    """A record of what a file was before it was decoded.
 
     ``n_clipped`` counts values of the source, over all channels, that stand at full scale three or more in a row
     (a flat top) or, where floats go that far, beyond it. A lone peak at full scale is not clipped.
@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sound(Source):
-    """A decoded file: mono ``samples``, (T,) int16, and what it was before."""
+    """A decoded file: mono ``samples``, (T,) int16, and what the file was before."""
 
     samples: np.ndarray
 
@@ -109,7 +109,7 @@ def stream_raw(
     if channels == 1 and from_hz == sample_rate_hz:
         yield from (block[:, 0] for block in blocks)
     else:
-        yield from _mono_int16((block / np.float32(_FULL_SCALE) for block in blocks), from_hz, sample_rate_hz)
+        yield from _mono_int16((block / np.float32(FULL_SCALE) for block in blocks), from_hz, sample_rate_hz)
 
 
 def samples_of(waveform: np.ndarray, from_hz: int, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
@@ -133,11 +133,16 @@ def samples_of(waveform: np.ndarray, from_hz: int, *, sample_rate_hz: int = SAMP
     if frames.dtype == np.int16:
         if frames.shape[1] == 1 and from_hz == sample_rate_hz:
             return np.ascontiguousarray(frames[:, 0])
-        frames = frames / np.float32(_FULL_SCALE)
+        frames = frames / np.float32(FULL_SCALE)
     elif not np.issubdtype(frames.dtype, np.floating):
         raise UnreadableAudio(f"a waveform is float in [-1, 1] or int16, not {frames.dtype}")
     blocks = _FlatTops(frames.shape[1], top=1.0, limit=1.0).watch(iter([frames.astype(np.float32)]))
     return np.concatenate(list(_mono_int16(blocks, from_hz, sample_rate_hz)))
+
+
+def to_int16(waveform: np.ndarray) -> np.ndarray:
+    """Return int16 samples of floats whose full scale is 1, rounded to the nearest; what is beyond is clipped."""
+    return np.clip(np.rint(waveform * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def peak(samples: np.ndarray) -> int:
@@ -150,7 +155,7 @@ def peak(samples: np.ndarray) -> int:
 
 def clipped_share(samples: np.ndarray) -> float:
     """Return the share of int16 samples (T,) that stand at full scale, where louder ones were cut off."""
-    return float(np.mean((samples == _FULL_SCALE - 1) | (samples == -_FULL_SCALE)))
+    return float(np.mean((samples == FULL_SCALE - 1) | (samples == -FULL_SCALE)))
 
 
 def padded(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +173,7 @@ def _samples(stream: Stream, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTo
     if not _LOWEST_HZ <= from_hz <= _HIGHEST_HZ:
         raise UnreadableAudio(f"claims a sample rate of {from_hz} Hz")
     as_it_is = from_hz == to_hz and channels == 1 and stream.subtype == "PCM_16"
-    scale = _FULL_SCALE if as_it_is else 1
+    scale = FULL_SCALE if as_it_is else 1
     tops = _FlatTops(channels, top=_TOPS.get(stream.subtype, _TOP_OF_16_BITS) * scale, limit=scale)
     n_frames = max(1, min(_BLOCK // channels, _BLOCK_S * from_hz))
     blocks = tops.watch(stream.read_blocks(n_frames, "int16" if as_it_is else "float32"))
@@ -191,7 +196,7 @@ def _mono_int16(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Itera
     """Yield blocks (T,) of int16 at ``to_hz``, for blocks (T, C) of float32 at ``from_hz``."""
     mono = _averaged(blocks)
     for block in mono if from_hz == to_hz else resampled(mono, from_hz, to_hz):
-        yield np.clip(np.rint(block * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+        yield to_int16(block)
 
 
 def _averaged(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -211,7 +216,7 @@ def _averaged(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 class _FlatTops:
-    """Counts clipped values in the blocks that pass: three in a row at ``top``, or one beyond ``limit``."""
+    """A counter of clipped values in the blocks that pass: three in a row at ``top``, or one beyond ``limit``."""
 
     def __init__(self, channels: int, *, top: float, limit: float):
         self.n = 0
