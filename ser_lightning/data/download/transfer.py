@@ -113,7 +113,7 @@ class Transfer:
             resumed. ``settle`` may raise Corrupt.
         """
         try:
-            self._patiently(lambda: self._attempt(url, {}, file, part, settle), part)
+            self._retrying(lambda: self._attempt(url, {}, file, part, settle), part)
         except _IsPointer as answer:
             pointer = answer.pointer
             algorithm, _, expected = (file.digest or "").partition(":")
@@ -121,15 +121,15 @@ class Transfer:
                 file = replace(file, size_bytes=pointer.size_bytes, digest=f"sha256:{pointer.sha256}")
             elif algorithm == "sha256" and not pointer.sha256.startswith(expected):
                 raise Unavailable("gives a Git LFS pointer to another file") from None
-            address, headers = self._patiently(lambda: self._resolve(url, pointer), part)
-            self._patiently(lambda: self._attempt(address, headers, file, part, settle), part)
+            address, headers = self._retrying(lambda: self._resolve(url, pointer), part)
+            self._retrying(lambda: self._attempt(address, headers, file, part, settle), part)
 
-    def _patiently(self, attempt: Callable[[], T], part: Part) -> T:
+    def _retrying(self, attempt: Callable[[], T], part: Part) -> T:
         """Return what an attempt does, made again as often as patience allows; headway starts the count anew."""
         n_failed, furthest = 0, part.n_bytes()
         while True:
             try:
-                with _in_words():
+                with _translated_errors():
                     return attempt()
             except TryLater as error:
                 n_failed = 1 if part.n_bytes() >= furthest + _HEADWAY_BYTES else n_failed + 1
@@ -138,9 +138,9 @@ class Transfer:
                     raise
                 if n_failed >= self._patience.attempts:
                     raise Unavailable(f"{error}, {n_failed} times") from error
-                self._wait(n_failed, error)
+                self._back_off(n_failed, error)
 
-    def _wait(self, n_failed: int, error: TryLater) -> None:
+    def _back_off(self, n_failed: int, error: TryLater) -> None:
         """Wait before the next attempt. Raises: Unavailable where the server asks for too long; Stopped."""
         longest_s = self._patience.longest_wait_s
         backoff_s = self._patience.backoff_s * random.uniform(0.5, 1.0)
@@ -229,7 +229,7 @@ class Transfer:
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     """Turn the errors of `requests` into ours, which say whether to try again."""
     try:
         yield

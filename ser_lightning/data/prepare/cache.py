@@ -84,18 +84,18 @@ def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error", refused_from_s
     """
     check_choice("data.", ("error", "exclude"), on_bad=on_bad)
     scanned, contents = _with_contents(corpus, scanned, refused_from_s)
-    folder = _folder(scanned, contents)
+    folder = _packed_folder(scanned, contents)
     with _written_once(folder) as partial:
         if partial is not None:
             log.info("preparing %s: %d files of %s, once", corpus.title, len(scanned.files), scanned.folder)
             if n_parts := parts_begun(folder):  # other jobs decoded some of them; what is lacking is decoded now
                 numbers = range(1, n_parts + 1)
-                join([_part(scanned, contents, folder, number, n_parts) for number in numbers], partial)
+                join([_packed_part(scanned, contents, folder, number, n_parts) for number in numbers], partial)
             else:
                 decode_into(partial, scanned.folder, files_to_decode(scanned, contents), contents)
             sounds = read_sounds(partial)
             if all(sound.reason for _, sound in sounds.values()):
-                report = _described(corpus, scanned, contents, sounds)[1]
+                report = _describe(corpus, scanned, contents, sounds)[1]
                 raise UserError(report.complaint(bad_list(corpus)))
             _refuse_changed(scanned)
             write_checksums(partial)
@@ -105,7 +105,7 @@ def pack(corpus: Corpus, scanned: Scan, *, on_bad: str = "error", refused_from_s
         with _locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
         return pack(corpus, scanned, on_bad=on_bad, refused_from_s=refused_from_s)
-    manifest, report, starts = _described(corpus, scanned, contents, sounds)
+    manifest, report, starts = _describe(corpus, scanned, contents, sounds)
     if report.bad and on_bad == "error":
         raise UserError(report.complaint(bad_list(corpus)))
     refuse_long(corpus, [(row.id, row.duration_s) for row in manifest], refused_from_s)
@@ -119,9 +119,9 @@ def pack_part(corpus: Corpus, scanned: Scan, number: int, n_parts: int, *, refus
     Raises: UserError for clips longer than ``refused_from_s``; of unusable files, `pack` tells.
     """
     scanned, contents = _with_contents(corpus, scanned, refused_from_s)
-    folder = _folder(scanned, contents)
+    folder = _packed_folder(scanned, contents)
     if not folder.is_dir():
-        _part(scanned, contents, folder, number, n_parts)
+        _packed_part(scanned, contents, folder, number, n_parts)
     return len(stretch(files_to_decode(scanned, contents), number, n_parts))
 
 
@@ -135,13 +135,13 @@ def _with_contents(corpus: Corpus, scanned: Scan, refused_from_s: float) -> tupl
     for file in scanned.files:
         paths = (file.path, *file.copies)
         readable = [path for path in paths if path in contents]
-        bad += [_unread(scanned.folder, path, file.line) for path in paths if path not in contents]
+        bad += [_unreadable(scanned.folder, path, file.line) for path in paths if path not in contents]
         if readable:
             files.append(replace(file, path=readable[0], copies=tuple(readable[1:])))
     return replace(scanned, files=tuple(files), bad=tuple(bad)), contents
 
 
-def _unread(folder: Path, path: str, line: int) -> BadFile:
+def _unreadable(folder: Path, path: str, line: int) -> BadFile:
     """Say why a file cannot be read. Raises: UserError where it can be by now."""
     try:
         decode(folder / path)
@@ -150,7 +150,7 @@ def _unread(folder: Path, path: str, line: int) -> BadFile:
     raise UserError(f"{path} of {folder} could not be read a moment ago, and can be now: start again")
 
 
-def _part(scanned: Scan, contents: Mapping[str, str], folder: Path, number: int, n_parts: int) -> Path:
+def _packed_part(scanned: Scan, contents: Mapping[str, str], folder: Path, number: int, n_parts: int) -> Path:
     """Return one of ``n_parts`` of the packed corpus ``folder``, decoded now where it is not there."""
     part = part_folder(folder, number, n_parts)
     discard_if_damaged(part, thorough=True)
@@ -172,7 +172,7 @@ def _refuse_changed(scanned: Scan) -> None:
         )
 
 
-def _folder(scanned: Scan, contents: Mapping[str, str]) -> Path:
+def _packed_folder(scanned: Scan, contents: Mapping[str, str]) -> Path:
     """Return where the packed sounds are or will be, named by all that they depend on; damaged ones are removed.
 
     Sounds from before soxr did the resampling are taken where none was resampled.
@@ -236,7 +236,7 @@ def _locked(folder: Path) -> Iterator[None]:
             yield
 
 
-def _described(
+def _describe(
     corpus: Corpus, scanned: Scan, contents: Mapping[str, str], sounds: Mapping[str, tuple[int, PackedSound]]
 ) -> tuple[Manifest, Report, np.ndarray]:
     """Join what names or a list say of the files with what decoding found: manifest, report, (N,) int64 starts."""

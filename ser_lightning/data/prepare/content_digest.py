@@ -50,11 +50,11 @@ def content_hashes(scanned: Scan, *, before_reading: Callable[[], None]) -> dict
             with alone(lock, on_wait=lambda: log.info(waiting, scanned.folder)):
                 hashes = _read(file, len(places))
                 if hashes is None:
-                    hashes = _contents(scanned.folder, places)
+                    hashes = _hash_files(scanned.folder, places)
                     with written_whole(file) as written:
                         json.dump(hashes, written)
         except OSError:  # a cache that can be read and not written
-            hashes = _contents(scanned.folder, places)
+            hashes = _hash_files(scanned.folder, places)
     by_place = {place: known or _hash_file(Path(place)) for place, known in zip(places, hashes, strict=True)}
     return {path: content for path, place in lies_at.items() if (content := by_place[place])}
 
@@ -78,7 +78,7 @@ def _read(file: Path, n_files: int) -> list[str | None] | None:
     return [known if isinstance(known, str) and _HASH.fullmatch(known) else None for known in hashes]
 
 
-def _contents(folder: Path, places: list[str]) -> list[str | None]:
+def _hash_files(folder: Path, places: list[str]) -> list[str | None]:
     """Read all files and return the hashes of their contents, saying so."""
     log.info("reading %d files of %s to compare their contents with what is in the cache", len(places), folder)
     with ThreadPoolExecutor(usable_cores()) as pool:

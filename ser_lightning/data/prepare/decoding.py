@@ -79,7 +79,7 @@ def decode_blocks(
     Raises: UnreadableAudio as `decode`; damage is found when the reading comes to it.
     """
     with opened(path) as stream:
-        blocks, tops = _samples(stream, sample_rate_hz)
+        blocks, tops = _mono_blocks(stream, sample_rate_hz)
         for block in blocks:
             take(block)
         return Source(source_rate_hz=stream.samplerate, source_channels=stream.channels, n_clipped=tops.n)
@@ -91,7 +91,7 @@ def stream_file(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Iterator
     Raises: UnreadableAudio as `decode`; damage is found when the reading comes to it.
     """
     with opened(path) as stream:
-        blocks, _ = _samples(stream, sample_rate_hz)
+        blocks, _ = _mono_blocks(stream, sample_rate_hz)
         yield from blocks
 
 
@@ -167,7 +167,7 @@ def padded(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return waveform, lengths
 
 
-def _samples(stream: Stream, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTops]":
+def _mono_blocks(stream: Stream, to_hz: int) -> "tuple[Iterator[np.ndarray], _FlatTops]":
     """Return mono int16 blocks (T,) at that rate, and what counts clipped values while they are read."""
     from_hz, channels = stream.samplerate, stream.channels
     if not _LOWEST_HZ <= from_hz <= _HIGHEST_HZ:
@@ -194,12 +194,12 @@ def _raw_blocks(file: BinaryIO, channels: int, *, n_frames: int) -> Iterator[np.
 
 def _mono_int16(blocks: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
     """Yield blocks (T,) of int16 at ``to_hz``, for blocks (T, C) of float32 at ``from_hz``."""
-    mono = _averaged(blocks)
+    mono = _downmixed(blocks)
     for block in mono if from_hz == to_hz else resampled(mono, from_hz, to_hz):
         yield to_int16(block)
 
 
-def _averaged(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+def _downmixed(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield the means (T,) of the channels of blocks (T, C).
 
     Raises: UnreadableAudio at the end, where next to nothing is left of what the channels hold.

@@ -22,7 +22,7 @@ _LONGEST_LYRICS = 1 << 20  # bytes
 _BYTES_64_KBITS = {True: 5 << 4, False: 8 << 4}  # the third byte of a header, as good as any
 
 
-def counted(file: BinaryIO, size: int) -> Correction | None:
+def check_frames(file: BinaryIO, size: int) -> Correction | None:
     """Walk from frame to frame of a file that begins as an MP3 does; leaves it anywhere.
 
     Returns: a first frame that says how many follow, where the file's own does not; None where it does, and
@@ -30,18 +30,18 @@ def counted(file: BinaryIO, size: int) -> Correction | None:
     Raises: UnreadableAudio for one whose last frame is cut off, or that goes on as no MP3 does: a decoder would
         pass over what is damaged, or stop there.
     """
-    position = _behind_tags(file, 0)
+    position = _skip_tags(file, 0)
     first = read_at(file, position, 256)
     if _frame_bytes(first) is None:
         return None
-    announced = _announced(first)  # None: the first frame is sound
+    announced = _announced_frames(first)  # None: the first frame is sound
     start = position if announced is None else position + (_frame_bytes(first) or 0)
-    n_frames, end = _walk(file, start)
+    n_frames, end = _count_frames(file, start)
     if announced and announced <= n_frames <= announced + 1:  # some count their own
         return None
     if (n_bytes := _frame_bytes(read_at(file, end, 4))) is not None and end + n_bytes > size:
         raise UnreadableAudio(f"is truncated: its last MP3 frame has {size - end} of {n_bytes} bytes")
-    if _behind_padding(file, end) < size:
+    if _skip_padding(file, end) < size:
         raise UnreadableAudio(f"is damaged: no MP3 frame begins at byte {end} of {size}")
     if n_frames < (announced or 0):
         return None
@@ -52,12 +52,12 @@ def counted(file: BinaryIO, size: int) -> Correction | None:
     return Correction(0, content.ljust(_frame_bytes(header) or 0, b"\0"), start)
 
 
-def _walk(file: BinaryIO, position: int) -> tuple[int, int]:
+def _count_frames(file: BinaryIO, position: int) -> tuple[int, int]:
     """Return how many frames there are from here on, and where the last one ends."""
     n_frames = 0
     while True:
         n_bytes = _frame_bytes(read_at(file, position, 4))
-        if n_bytes is None and (behind := _behind_tags(file, position)) > position:
+        if n_bytes is None and (behind := _skip_tags(file, position)) > position:
             position = behind
             continue
         if n_bytes is None or len(read_at(file, position + n_bytes - 1, 1)) < 1:
@@ -65,7 +65,7 @@ def _walk(file: BinaryIO, position: int) -> tuple[int, int]:
         n_frames, position = n_frames + 1, position + n_bytes
 
 
-def _behind_tags(file: BinaryIO, position: int) -> int:
+def _skip_tags(file: BinaryIO, position: int) -> int:
     """Return where the tags end that begin here: of ID3v2, ID3v1 and its extension, APE or Lyrics3.
 
     They lie before the sound, behind it, or between two MP3s put together.
@@ -89,10 +89,10 @@ def _behind_tags(file: BinaryIO, position: int) -> int:
             return position
 
 
-def _behind_padding(file: BinaryIO, position: int) -> int:
-    """Return where zeros and tags end that begin here."""
+def _skip_padding(file: BinaryIO, position: int) -> int:
+    """Return where the zeros and tags end that begin here."""
     while block := read_at(file, position, _BLOCK_BYTES):
-        behind = _behind_tags(file, position + len(block) - len(block.lstrip(b"\0")))
+        behind = _skip_tags(file, position + len(block) - len(block.lstrip(b"\0")))
         if behind == position:
             break
         position = behind
@@ -110,7 +110,7 @@ def _frame_bytes(head: bytes) -> int | None:
     return (144 if version == 3 else 72) * 1000 * kbits // _RATES_HZ[version][rate] + is_padded
 
 
-def _announced(first: bytes) -> int | None:
+def _announced_frames(first: bytes) -> int | None:
     """Return how many frames a first frame says that follow, 0 where it leaves that out; None where it is sound."""
     place = 4 + _side_bytes(first)
     if first[place : place + 4] in (b"Xing", b"Info"):

@@ -61,9 +61,9 @@ def opened(path: Path) -> Iterator[Stream]:
                     yield decoded
                 return
             file.seek(0)
-            correction = check_container(file) or mp3.counted(file, size)
+            correction = check_container(file) or mp3.check_frames(file, size)
             # By its path, libsndfile would also guess from the name's ending and from a "._" file beside it.
-            with _Stream(_readable(file, correction)) as stream:
+            with _Stream(_libsndfile_source(file, correction)) as stream:
                 yield stream
     except FileNotFoundError as error:
         link = f"is a link to {os.readlink(path)}, which " if path.is_symlink() else ""
@@ -119,7 +119,7 @@ def refuse_strange_beginning(head: bytes) -> None:
         truncation.refuse_strange_beginning(head)
 
 
-def _readable(file: BinaryIO, correction: Correction | None) -> Any:
+def _libsndfile_source(file: BinaryIO, correction: Correction | None) -> Any:
     """Return the file from its beginning, in the form that libsndfile reads fastest."""
     file.seek(0)
     if correction is not None:

@@ -12,6 +12,22 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
+# Where the first chunk of name, length and content lies, how name and length are packed, what a chunk is padded to.
+_CHUNKED = {
+    b"RIFF": (12, "<4sI", 2),
+    b"RIFX": (12, ">4sI", 2),
+    b"RF64": (12, "<4sI", 2),
+    b"FORM": (12, ">4sI", 2),
+    b"caff": (8, ">4sQ", 1),
+}
+_KINDS = (b"WAVE", b"AIFF", b"AIFC", b"desc")
+_LEAD = {b"FORM": 8, b"caff": 4}  # bytes between the header of the chunk of sound and the sound
+_KNOWN_CHUNKS = frozenset(
+    (b"LIST", b"JUNK", b"bext", b"cue ", b"smpl", b"fact", b"PEAK", b"id3 ", b"ID3 ", b"afsp")
+)
+_AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample, by encoding
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
 
 class UnreadableAudio(ValueError):
     """A file that cannot be taken for the sound it should hold; the message says why."""
@@ -83,22 +99,6 @@ def refuse_strange_beginning(head: bytes) -> None:
         )
 
 
-# Where the first chunk of name, length and content lies, how name and length are packed, what a chunk is padded to.
-_CHUNKED = {
-    b"RIFF": (12, "<4sI", 2),
-    b"RIFX": (12, ">4sI", 2),
-    b"RF64": (12, "<4sI", 2),
-    b"FORM": (12, ">4sI", 2),
-    b"caff": (8, ">4sQ", 1),
-}
-_KINDS = (b"WAVE", b"AIFF", b"AIFC", b"desc")
-_LEAD = {b"FORM": 8, b"caff": 4}  # bytes between the header of the chunk of sound and the sound
-_KNOWN_CHUNKS = frozenset(
-    (b"LIST", b"JUNK", b"bext", b"cue ", b"smpl", b"fact", b"PEAK", b"id3 ", b"ID3 ", b"afsp")
-)
-_AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample, by encoding
-
-
 def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
     """Walk to the chunk of sound: libsndfile reads a cut-off one without a word."""
     magic = head[:4]
@@ -129,7 +129,7 @@ def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
                 n_announced = after - start - lead  # an odd length, whose last byte was taken for padding
             if file_end is not None and file_end - length % padded_to <= size <= file_end:  # nothing was cut off
                 n_announced = min(n_announced, n_there)
-            n_sound = lead + _believable(n_announced, n_there, frame)
+            n_sound = lead + _readable_bytes(n_announced, n_there, frame)
             if n_sound == length:
                 return None
             if ds64 is not None:
@@ -166,7 +166,7 @@ def _chunks_follow(file: BinaryIO, position: int, size: int, header: str, padded
     return position >= size
 
 
-def _believable(n_announced: int, n_there: int, frame: int) -> int:
+def _readable_bytes(n_announced: int, n_there: int, frame: int) -> int:
     """Return the bytes of sound that can be read, given the length that a header announces.
 
     A length is unknown where it is what programs write before they know it: a little less than 2 or 4 GB or 2^64,
@@ -189,7 +189,7 @@ def _check_au(file: BinaryIO, head: bytes, size: int) -> Correction | None:
     n_there = max(0, size - start)
     if length and read_at(file, start + length, 4) == head[:4]:
         raise several("AU")
-    n_sound = _believable(length or n_there, n_there, max(1, _AU_BYTES.get(encoding, 1) * channels))
+    n_sound = _readable_bytes(length or n_there, n_there, max(1, _AU_BYTES.get(encoding, 1) * channels))
     return None if n_sound == length else Correction(8, struct.pack(order + "I", min(n_sound, 0xFFFFFFFF)))
 
 
@@ -208,7 +208,7 @@ def _refuse_cut_sphere(file: BinaryIO, size: int) -> None:
     n_there = size - int(header[8:16])
     factors = (b"sample_count", b"channel_count", b"sample_n_bytes")
     n_announced = math.prod(int(numbers.get(name, 1)) for name in factors)
-    _believable(n_announced, n_there, 1)
+    _readable_bytes(n_announced, n_there, 1)  # an error where it is truncated
     if n_there > n_announced:
         raise UnreadableAudio(f"is damaged: {n_there} bytes of sound are there, and {n_announced} announced")
 
@@ -242,9 +242,6 @@ def refuse_damaged_ogg(file: BinaryIO, size: int) -> None:
         last = bool(page[5] & 4)
     if not last:
         raise UnreadableAudio(f"is truncated or damaged: its Ogg stream breaks off at byte {position} of {size}")
-
-
-_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _ogg_checksum(page: bytes) -> bytes:
