@@ -177,7 +177,9 @@ def _mono_blocks(stream: Stream, to_hz: int) -> "tuple[Iterator[np.ndarray], _Fl
     tops = _FlatTops(channels, top=_TOPS.get(stream.subtype, _TOP_OF_16_BITS) * scale, limit=scale)
     n_frames = max(1, min(_BLOCK // channels, _BLOCK_S * from_hz))
     blocks = tops.watch(stream.read_blocks(n_frames, "int16" if as_it_is else "float32"))
-    return (block[:, 0] for block in blocks) if as_it_is else _mono_int16(blocks, from_hz, to_hz), tops
+    if as_it_is:
+        return (block[:, 0] for block in blocks), tops
+    return _mono_int16(blocks, from_hz, to_hz), tops
 
 
 def _raw_blocks(file: BinaryIO, channels: int, *, n_frames: int) -> Iterator[np.ndarray]:

@@ -51,7 +51,7 @@ class PackedCorpus:
         samples = np.frombuffer(self._map, dtype="<i2")
         lengths = self.n_samples[rows] if n_samples is None else n_samples
         places = zip(self._starts[rows] + start, lengths, strict=True)
-        batch = padded([samples[start : start + length] for start, length in places])
+        batch = padded([samples[first : first + length] for first, length in places])
         if hasattr(mmap, "MADV_DONTNEED"):  # what was read stays in the system's cache, and not in our memory
             self._map.madvise(mmap.MADV_DONTNEED)
         return batch

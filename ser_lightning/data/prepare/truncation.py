@@ -100,7 +100,7 @@ def refuse_strange_beginning(head: bytes) -> None:
 
 
 def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
-    """Walk to the chunk of sound: libsndfile reads a cut-off one without a word."""
+    """Walk to the chunk of sound, and compare its length with what is there."""
     magic = head[:4]
     position, header, padded_to = _CHUNKED[magic]
     n_header, frame, ds64 = struct.calcsize(header), 1, None
@@ -109,35 +109,37 @@ def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:
         file.seek(position)
         name, length = struct.unpack(header, file.read(n_header))
         start = position + n_header
+        if name in (b"data", b"SSND"):
+            break
         if name == b"ds64":  # of RF64, for more than 4 GB
             ds64, (riff_length, length_64) = start + 8, struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
             file_end = 8 + riff_length
         elif name in (b"fmt ", b"COMM", b"desc"):
             frame = _frame_bytes(name, header[0], head[8:12], file.read(24).ljust(24, b"\0"))
-        elif name in (b"data", b"SSND"):
-            lead = _LEAD.get(magic, 0)
-            if length == 0xFFFFFFFF and ds64 is not None:
-                length = length_64
-            n_there, n_announced = max(0, size - start - lead), max(0, length - lead)
-            after = start + length + -length % padded_to
-            for end in (after, file_end):
-                if end is not None and end < size and read_at(file, end, 4) == magic:
-                    raise several({b"FORM": "AIFF", b"caff": "CAF"}.get(magic, "WAV"))
-            if length <= size - start and not _chunks_follow(file, after, size, header, padded_to):
-                n_announced = n_there if n_announced == 0 or file_end == size else n_announced
-            elif n_announced % frame and (after - start - lead) % frame == 0:
-                n_announced = after - start - lead  # an odd length, whose last byte was taken for padding
-            if file_end is not None and file_end - length % padded_to <= size <= file_end:  # nothing was cut off
-                n_announced = min(n_announced, n_there)
-            n_sound = lead + _readable_bytes(n_announced, n_there, frame)
-            if n_sound == length:
-                return None
-            if ds64 is not None:
-                return Correction(ds64, struct.pack("<Q", n_sound))
-            field = header[0] + header[-1]
-            return Correction(start - struct.calcsize(field), struct.pack(field, n_sound))
         position = start + length + -length % padded_to
-    raise UnreadableAudio("is truncated or damaged: its header announces no sound")
+    else:
+        raise UnreadableAudio("is truncated or damaged: its header announces no sound")
+    lead = _LEAD.get(magic, 0)
+    if length == 0xFFFFFFFF and ds64 is not None:
+        length = length_64
+    n_there, n_announced = max(0, size - start - lead), max(0, length - lead)
+    after = start + length + -length % padded_to
+    for end in (after, file_end):
+        if end is not None and end < size and read_at(file, end, 4) == magic:
+            raise several({b"FORM": "AIFF", b"caff": "CAF"}.get(magic, "WAV"))
+    if length <= size - start and not _chunks_follow(file, after, size, header, padded_to):
+        n_announced = n_there if n_announced == 0 or file_end == size else n_announced
+    elif n_announced % frame and (after - start - lead) % frame == 0:
+        n_announced = after - start - lead  # an odd length, whose last byte was taken for padding
+    if file_end is not None and file_end - length % padded_to <= size <= file_end:  # nothing was cut off
+        n_announced = min(n_announced, n_there)
+    n_sound = lead + _readable_bytes(n_announced, n_there, frame)
+    if n_sound == length:
+        return None
+    if ds64 is not None:
+        return Correction(ds64, struct.pack("<Q", n_sound))
+    length_field = header[0] + header[-1]
+    return Correction(start - struct.calcsize(length_field), struct.pack(length_field, n_sound))
 
 
 def _frame_bytes(name: bytes, order: str, kind: bytes, content: bytes) -> int:
