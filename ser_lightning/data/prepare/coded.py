@@ -8,7 +8,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
@@ -61,40 +61,19 @@ def coded_decoder() -> str:
     return "ffmpeg" if shutil.which("ffmpeg") is not None else ""
 
 
+@dataclass
 class CodedStream:
-    """The first audio track of a file, read from front to back.
+    """The first audio track of a file, read from front to back; ``frames`` are (T, C) float32, in any lengths."""
 
-    Raises: UnreadableAudio where it holds none, and where nothing that decodes it is installed.
-    """
-
-    subtype = "FLOAT"
-
-    def __init__(self, file: BinaryIO, path: Path, form: CodedFormat):
-        self._stack = ExitStack()
-        try:
-            if coded_decoder() == "av":
-                self.samplerate, self.channels, self._frames = _by_pyav(self._stack, file, form)
-            elif (program := shutil.which("ffmpeg")) is not None:
-                self.samplerate, self.channels, self._frames = _by_ffmpeg(self._stack, program, path, form)
-            else:
-                raise UnreadableAudio(
-                    f"is {form.name}, which {NEEDS_PACKAGE}: pip install -c constraints.txt -e '.[av]' "
-                    "(or convert it to WAV or FLAC)"
-                )
-        except BaseException:
-            self._stack.close()
-            raise
-
-    def __enter__(self) -> "CodedStream":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
+    samplerate: int
+    channels: int
+    frames: Iterator[np.ndarray]
+    subtype: str = "FLOAT"
 
     def read_blocks(self, n_frames: int, dtype: str = "float32") -> Iterator[np.ndarray]:
         """Yield blocks (T, C) of float32, which all codecs here decode to, T about ``n_frames``."""
         held, n_held = [], 0
-        for frames in self._frames:
+        for frames in self.frames:
             held.append(frames)
             n_held += len(frames)
             if n_held >= n_frames:
@@ -104,10 +83,25 @@ class CodedStream:
             yield np.concatenate(held)
 
 
-Opened = tuple[int, int, Iterator[np.ndarray]]  # rate, channels, (T, C) float32
+@contextmanager
+def opened_coded(file: BinaryIO, path: Path, form: CodedFormat) -> Iterator[CodedStream]:
+    """Open a file of such a format, with what is installed.
+
+    Raises: UnreadableAudio where it holds no audio track, and where nothing that decodes it is installed.
+    """
+    with ExitStack() as stack:
+        if coded_decoder() == "av":
+            yield _by_pyav(stack, file, form)
+        elif (program := shutil.which("ffmpeg")) is not None:
+            yield _by_ffmpeg(stack, program, path, form)
+        else:
+            raise UnreadableAudio(
+                f"is {form.name}, which {NEEDS_PACKAGE}: pip install -c constraints.txt -e '.[av]' "
+                "(or convert it to WAV or FLAC)"
+            )
 
 
-def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
+def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> CodedStream:
     """Open the best audio track with PyAV, until ``stack`` is closed. Raises: UnreadableAudio."""
     import av
 
@@ -148,10 +142,10 @@ def _by_pyav(stack: ExitStack, file: BinaryIO, form: CodedFormat) -> Opened:
         if announced_s is not None and end_s is not None and end_s + _LEAST_MISSING_S < announced_s:
             raise UnreadableAudio(f"is damaged, or truncated: it ends at {end_s:.1f} of {announced_s:.1f} seconds")
 
-    return rate_hz, channels, arrays()
+    return CodedStream(rate_hz, channels, arrays())
 
 
-def _by_ffmpeg(stack: ExitStack, program: str, path: Path, form: CodedFormat) -> Opened:
+def _by_ffmpeg(stack: ExitStack, program: str, path: Path, form: CodedFormat) -> CodedStream:
     """Open the first audio track with ffmpeg, which runs until ``stack`` is closed. Raises: UnreadableAudio.
 
     It comes through a pipe as an AU file, the simplest that says rate and channels and holds floats.
@@ -183,4 +177,4 @@ def _by_ffmpeg(stack: ExitStack, program: str, path: Path, form: CodedFormat) ->
             yield np.frombuffer(content, ">f4").astype(np.float32).reshape(-1, channels)
         check()
 
-    return rate_hz, channels, arrays()
+    return CodedStream(rate_hz, channels, arrays())

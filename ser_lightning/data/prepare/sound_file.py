@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from ser_lightning.data.prepare import mp3, truncation
-from ser_lightning.data.prepare.coded import CodedStream, coded_format
+from ser_lightning.data.prepare.coded import coded_format, opened_coded
 from ser_lightning.data.prepare.coded_truncation import refuse_cut
 from ser_lightning.data.prepare.truncation import (
     Correction,
@@ -57,7 +57,7 @@ def opened(path: Path) -> Iterator[Stream]:
             if coded is not None:
                 refuse_cut(file, coded.demuxer, size)
                 file.seek(0)
-                with CodedStream(file, path, coded) as decoded:
+                with opened_coded(file, path, coded) as decoded:
                     yield decoded
                 return
             file.seek(0)
