@@ -1,4 +1,4 @@
-"""Acoustic conditions that a clip can be tested under: noise, a line, levels, rooms, silence, a short stretch.
+"""Provide acoustic conditions to test a clip under: noise, a line, levels, rooms, silence, a short stretch.
 
 They test a model, and are no part of any training. Importing this takes a second, for SciPy's filters.
 """

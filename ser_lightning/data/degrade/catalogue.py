@@ -1,4 +1,4 @@
-"""The conditions that models are tested under."""
+"""List the conditions that models are tested under."""
 
 from ser_lightning.data.degrade.channel import Telephone
 from ser_lightning.data.degrade.condition import Change, Condition

@@ -20,7 +20,7 @@ _BAND = butter(6, _BAND_HZ, "bandpass", fs=_LINE_HZ, output="sos")
 
 @dataclass(frozen=True, kw_only=True)
 class Telephone:
-    """Lets through what a fixed line does: 300 to 3,400 Hz, in 8,000 samples a second of 8 bits each.
+    """A fixed telephone line: it passes 300 to 3,400 Hz, in 8,000 samples a second of 8 bits each.
 
     The codec is that of ITU-T G.711, μ-law.
     """

@@ -1,4 +1,4 @@
-"""A condition that a clip is tested under, as a value.
+"""Define a condition that a clip is tested under, as a value.
 
 T: samples.
 """
@@ -17,7 +17,7 @@ Samples = NDArray[np.int16]
 
 
 class Change(Protocol):
-    """What happens to a sound: samples (T,) -> (T',). Full scale is 1; what exceeds it is clipped afterwards."""
+    """A function of samples, (T,) -> (T',). Full scale is 1; what exceeds it is clipped afterwards."""
 
     def __call__(self, samples: Floats, sample_rate_hz: int, random: np.random.Generator, /) -> Floats: ...
 

@@ -24,7 +24,7 @@ _DENSITY_DB = np.array([*_LOW_DB, *_HIGH_DB]) - 10 * np.log10(_BANDS_HZ)  # its 
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """Adds steady noise so far below the speech; quieter together where the sum would clip.
+    """Steady noise added ``snr_db`` below the speech; both are quieter where the sum would clip.
 
     The ratio is to the active speech level (ITU-T P.56), so that a clip's pauses make no difference; in digital
     silence there is no speech, and so no noise. ``speech`` noise has the average spectrum of speech (Byrne et al.,

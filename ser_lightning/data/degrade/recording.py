@@ -12,7 +12,7 @@ from ser_lightning.data.degrade.condition import Floats, within_full_scale
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """Makes a clip louder or quieter. What no longer fits into 16 bits is lost, at the top and at the bottom.
+    """A gain in dB: a clip gets louder or quieter, and what no longer fits into 16 bits is lost, at either end.
 
     With ``may_clip=False`` a clip becomes only as loud as fits, so that nothing is lost at the top.
     """
@@ -28,7 +28,7 @@ class Gain:
 
 @dataclass(frozen=True, kw_only=True)
 class Clipping:
-    """Overdrives a clip: of the samples that are not zero, the loudest ``share`` is cut to one level."""
+    """An overdriven clip: of the samples that are not zero, the loudest ``share`` is cut to one level."""
 
     share: float
 
@@ -43,7 +43,7 @@ class Clipping:
 
 @dataclass(frozen=True, kw_only=True)
 class Middle:
-    """Keeps the middle alone; a clip that is no longer stays as it is."""
+    """The middle ``duration_s`` of a clip; one that is no longer stays as it is."""
 
     duration_s: float
 

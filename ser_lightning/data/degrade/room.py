@@ -13,7 +13,7 @@ from ser_lightning.data.degrade.condition import Floats, within_full_scale
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """Adds reverberation, every clip in a room of its own, as loud as before; it ends where the clip does.
+    """Reverberation, every clip in a room of its own and as loud as before; it ends where the clip does.
 
     The room is Gaussian noise whose energy falls by 60 dB in ``rt60_s`` (Polack, La transmission de l'énergie
     sonore dans les salles, 1988). The microphone is at the critical distance, where as much energy comes from the

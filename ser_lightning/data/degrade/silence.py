@@ -15,7 +15,7 @@ _FRAME_S, _STEP_S = 0.025, 0.010
 
 @dataclass(frozen=True, kw_only=True)
 class CutSilence:
-    """Cuts away all before the first and after the last frame of speech; a clip without any stays as it is.
+    """A cut of all before the first and after the last frame of speech; a clip without any stays as it is.
 
     Frames of 25 ms, every 10 ms, are speech if their mean square is at most 15.9 dB below the clip's active speech
     level: the margin that separates speech from pauses in ITU-T P.56. Room noise can lie little below speech, so a
@@ -35,7 +35,7 @@ class CutSilence:
 
 @dataclass(frozen=True, kw_only=True)
 class AddedSilence:
-    """Adds silence before a clip and as much after it: digital zeros, or white noise at a level.
+    """Silence added before a clip and as much after it: digital zeros, or white noise at a level.
 
     ``noise_dbfs`` is the noise's mean square in dB re full scale, as of a square wave between -1 and 1.
     """

@@ -33,7 +33,7 @@ _TEMPORARY = (408, 425, 429)  # HTTP states beside 5xx that may pass
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How often to ask one address for one file, and how long to wait.
+    """A policy: how often to ask one address for one file, and how long to wait.
 
     The wait after a failed attempt doubles from ``backoff_s`` on, less up to half by chance. A server that asks
     for more than ``longest_wait_s`` is given up.
@@ -69,13 +69,13 @@ class Part:
         return version if origin == url else None
 
     def begin(self, url: str, version: str | None) -> None:
-        """Forget what was there, and note where the bytes to come are from."""
+        """Remove what was there, and note where the bytes to come are from."""
         self.drop()
         if version is not None:
             self._origin.write_text(f"{url}\n{version}", encoding="utf-8")
 
     def drop(self) -> None:
-        """Forget what was there."""
+        """Remove what was there, and the note."""
         self.path.unlink(missing_ok=True)
         self._origin.unlink(missing_ok=True)
 

@@ -63,7 +63,7 @@ def coded_decoder() -> str:
 
 @dataclass
 class CodedStream:
-    """The first audio track of a file, read from front to back; ``frames`` are (T, C) float32, in any lengths."""
+    """An audio track that is read from front to back; ``frames`` are (T, C) float32, T as the codec has it."""
 
     samplerate: int
     channels: int
@@ -85,7 +85,7 @@ class CodedStream:
 
 @contextmanager
 def opened_coded(file: BinaryIO, path: Path, form: CodedFormat) -> Iterator[CodedStream]:
-    """Open a file of such a format, with what is installed.
+    """Open the audio of a file of such a format, with what is installed.
 
     Raises: UnreadableAudio where it holds no audio track, and where nothing that decodes it is installed.
     """

@@ -52,7 +52,7 @@ class Sound(Source):
 
 
 def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
-    """Decode WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, AU, CAF or SPHERE, told by content and not by name.
+    """Decode WAV, AIFF, FLAC, Ogg (Vorbis, Opus), MP3, AU, CAF or SPHERE, recognised by content and not by name.
 
     With the extra ``av``, or an ffmpeg, also what phones and browsers record: MPEG-4, WebM, AAC, AMR, WMA,
     FLAC in Ogg.
@@ -221,7 +221,7 @@ class _FlatTops:
         self._top, self._limit = top, limit
 
     def watch(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """Hand the (T, C) blocks on; ``n`` is right when they are through.
+        """Yield the same (T, C) blocks; ``n`` is the number of clipped values once all were yielded.
 
         Raises: UnreadableAudio for values that are no sound, and where there are none.
         """

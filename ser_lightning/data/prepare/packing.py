@@ -118,7 +118,7 @@ def _decode_ahead(folder: Path, files: Sequence[SourceFile]) -> Generator[Future
 
 
 class _Writer:
-    """Appends one sound to a file, and finds out what its row says of it."""
+    """A writer that appends one sound to a file, and finds out what its row says of it."""
 
     def __init__(self, file: BinaryIO):
         self._file = file

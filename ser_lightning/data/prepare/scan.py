@@ -57,7 +57,7 @@ class SourceFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What lies under a root: files to decode, in the order of their ids, and files that cannot be placed.
+    """A listing of what lies under a root: files to decode, in the order of their ids, and bad files.
 
     ``states`` has an entry for each file to decode and each copy, by path: what the file system says of it, which
     is something else once it was written to or replaced, whatever size and times it was then given.
@@ -254,6 +254,7 @@ def walk(
 
 
 def _stat(path: str) -> os.stat_result:
+    """Return what the file system says of a file. Raises: OSError."""
     try:
         return os.stat(path)
     except OSError:  # a link to nowhere: decoding will name it
@@ -261,4 +262,5 @@ def _stat(path: str) -> os.stat_result:
 
 
 def _hidden(name: str) -> bool:
+    """Return whether a name is that of a hidden file or folder, or of what a Mac puts into archives."""
     return name.startswith(".") or name == "__MACOSX"

@@ -45,7 +45,7 @@ class Stream(Protocol):
 
 @contextmanager
 def opened(path: Path) -> Iterator[Stream]:
-    """Open a file, told by content and not by name.
+    """Open a file, recognised by content and not by name.
 
     Raises: UnreadableAudio for whatever goes wrong, here or where the stream is read.
     """
@@ -155,6 +155,7 @@ class _Corrected:
         return b"".join(parts)
 
     def _part(self, asked: int) -> bytes:
+        """Return at most ``asked`` bytes from here on, of the file before or after the correction, or of that."""
         at = self._position
         if self._begin <= at < self._end:
             return self._content[at - self._begin :][:asked]

@@ -44,7 +44,7 @@ def several(kind: str) -> UnreadableAudio:
 
 @dataclass(frozen=True)
 class Correction:
-    """Bytes that a header should hold, and where: the length of the sound, where the header's own is of no use.
+    """A correction of a header's length of the sound, where it is of no use: bytes to read instead, and where.
 
     They stand for ``n_bytes`` of the file; None for as many as they are.
     """

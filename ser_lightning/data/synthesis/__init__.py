@@ -1,7 +1,7 @@
-"""A small corpus of synthetic acted speech, so that everything runs before any real corpus is at hand.
+"""Synthesise a small corpus of acted speech, so that everything runs before any real corpus is at hand.
 
-It is no substitute for speech. `phones` says what is said, `prosody` how it is felt, `voice` makes the sound,
-and here a take is put in its room and written down. Six emotions, ten sentences, any number of speakers.
+It is no substitute for speech. `phones` has the sentences, `prosody` the emotions, `voice` makes the sound,
+and here a take is put in its room and written. Six emotions, ten sentences, any number of speakers.
 """
 
 from __future__ import annotations

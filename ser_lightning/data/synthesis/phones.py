@@ -1,4 +1,4 @@
-"""Phones and sentences of the synthetic corpus: what is said, before anyone says it with feeling.
+"""Define the phones and sentences of the synthetic corpus, before any emotion shapes them.
 
 Vowel formants are the men's means of Peterson & Barney (1952). Consonant loci follow Klatt (1980), durations
 Klatt (1979), both roughly. All are for an adult male's vocal tract; a speaker scales them.
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Phone:
-    """Targets of one steady piece of speech; amplitudes are linear, 1 being a full vowel."""
+    """A steady piece of speech and its targets; amplitudes are linear, 1 being a full vowel."""
 
     formants_hz: tuple[float, float, float]
     duration_s: float
@@ -37,6 +37,7 @@ _vowel = partial(_phone, voicing=1.0, nucleus=True)
 def _stop(
     formants_hz: tuple[float, float, float], closure_s: float, *, burst_hz: float, voiced: bool
 ) -> tuple[Phone, ...]:
+    """Return a plosive: the mouth is closed, then a burst follows, with aspiration where it is voiceless."""
     closure = Phone(formants_hz, closure_s, voicing=0.12 if voiced else 0.0)
     burst = Phone(
         formants_hz,

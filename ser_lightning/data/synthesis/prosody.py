@@ -1,4 +1,4 @@
-"""Prosody: how each emotion bends pitch, time, loudness and voice quality.
+"""Plan prosody: how each emotion changes pitch, time, loudness and voice quality.
 
 The directions follow the published acoustic correlates of acted emotion: Murray & Arnott (1993), Banse &
 Scherer (1996), Burkhardt & Sendlmeier (2000) and Juslin & Laukka (2003); smiling raises the formants (Tartter
@@ -28,7 +28,7 @@ TREMOR_HZ = 7.0
 
 @dataclass(frozen=True)
 class Correlates:
-    """One way of speaking; pitches are in semitones about the speaker's own, levels in dB about neutral."""
+    """A way of speaking; pitches are in semitones about the speaker's own, levels in dB about neutral."""
 
     pitch_st: float
     accent_st: float  # height of the pitch peak on a stressed nucleus

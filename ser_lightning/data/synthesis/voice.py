@@ -32,7 +32,7 @@ BANDWIDTHS_HZ = (70.0, 100.0, 150.0, 220.0, 280.0, 350.0, 450.0)
 
 @dataclass(frozen=True)
 class Speaker:
-    """What stays the same from one clip of a speaker to the next, the room included."""
+    """A speaker: what stays the same from one clip to the next, the room included."""
 
     id: str
     sex: str
@@ -51,7 +51,7 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Tracks:
-    """What the voice is to do in each frame; amplitudes are linear. Shapes (F,), formants_hz (F, 3)."""
+    """Control tracks of the voice, a value a frame; amplitudes are linear. Shapes (F,), formants_hz (F, 3)."""
 
     f0_hz: FloatArray
     formants_hz: FloatArray
