@@ -68,7 +68,7 @@ def decode_into(partial: Path, folder: Path, files: Sequence[SourceFile], conten
             except UnreadableAudio as error:
                 if isinstance(error, InaccessibleAudio):
                     inaccessible[file.path] = error
-                writer.take_back()
+                writer.discard()
                 rows.append(PackedSound(content=contents[file.path], reason=str(error)))
     if inaccessible:
         reason = next(iter(inaccessible.values()))
@@ -137,7 +137,7 @@ class _Writer:
         self._n_zeros = len(block) - 1 - int(sounding[-1]) if len(sounding) else self._n_zeros + len(block)
         self._extremes += [int(block.min()), int(block.max())]
 
-    def take_back(self) -> None:
+    def discard(self) -> None:
         """Remove what was written of a file that turned out to be damaged."""
         self._file.seek(self._start)
         self._file.truncate()
