@@ -34,8 +34,8 @@ from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.utils.malloc import kept_memory
 from ser_lightning.utils.precision import choose_precision
+from ser_lightning.utils.project import ROOT, TRAIN_PY
 
-ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 6  # counted; one more comes before them, to warm up
 SHARED_OUT = 8  # batches on which the parts of a step are timed
 EPOCHS = 2  # of the other ways, in a round
@@ -174,7 +174,7 @@ def _seconds(action: Callable[[int], object], n: int) -> float:
 
 def _start() -> Table:
     """Show how long `python train.py --cfg job` takes, against importing Lightning."""
-    ours = [sys.executable, str(ROOT / "train.py"), "--cfg", "job"]
+    ours = [sys.executable, str(TRAIN_PY), "--cfg", "job"]
     theirs = [sys.executable, "-c", "import lightning"]
     rounds = [(_wall_s(ours), _wall_s(theirs)) for _ in range(START_ROUNDS + 1)][1:]
     table = Table("start", "median s", title=f"{START_ROUNDS} runs of each, in turns")

@@ -14,7 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from ser_lightning.utils.project import TRAIN_PY
+
 STEP = "a training step"
 # what is timed: its name in the table, the module, and the function in it
 _PARTS = (
@@ -33,7 +34,7 @@ _PARTS = (
 def main() -> None:
     """Run it; the spans are written when the process ends."""
     spans: list[tuple[str, float, float]] = []  # name, begin and end, seconds since 1970
-    written, sys.argv = Path(sys.argv[1]), [str(ROOT / "train.py"), *sys.argv[2:]]
+    written, sys.argv = Path(sys.argv[1]), [str(TRAIN_PY), *sys.argv[2:]]
     job: Any = import_module("ser_lightning.training.job")
     prepare = job._settle_threads
 

@@ -17,8 +17,10 @@ from types import MappingProxyType
 
 from rich.table import Table
 
-from ser_lightning.bench.timed_job import ROOT, STEP
+from ser_lightning.bench.timed_job import STEP
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.utils.cores import usable_cores
+from ser_lightning.utils.project import ROOT, TRAIN_PY
 
 ROUNDS = 3
 _TOY = ("data=toy", "trainer.enable_progress_bar=false")
@@ -68,7 +70,7 @@ def peer(cremad: str) -> Table:
     """Show the time of a whole process that prepares these clips and trains the notebook's CNN for four epochs."""
     table = Table("whole process, empty cache", "s", title="the notebook's CNN, preparation and four epochs")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(ROOT / "train.py"), "model=notebook_cnn", "data=cremad"]
+        command = [sys.executable, str(TRAIN_PY), "model=notebook_cnn", "data=cremad"]
         command.append("callbacks.average_weights=null")  # the peer averages none
         places = [f"data.root={cremad}", "trainer.max_epochs=4", f"hydra.run.dir={folder}/run"]
         start = time.perf_counter()
@@ -107,7 +109,7 @@ def _rates(n_jobs: int, environment: dict[str, str]) -> list[float]:
     """Return the clips a second of each of several jobs that are started together."""
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / str(number) for number in range(n_jobs)]
-        command = [sys.executable, str(ROOT / "train.py"), *_TOY, "trainer.max_epochs=2", "logger=none"]
+        command = [sys.executable, str(TRAIN_PY), *_TOY, "trainer.max_epochs=2", "logger=none"]
         processes = [
             subprocess.Popen(
                 [*command, f"hydra.run.dir={place}"],
@@ -119,7 +121,7 @@ def _rates(n_jobs: int, environment: dict[str, str]) -> list[float]:
         ]
         if any([process.wait() for process in processes]):
             raise SystemExit("failed: a job of the measurement failed; run python train.py data=toy to see why")
-        results = [json.loads((place / "result.json").read_text(encoding="utf-8")) for place in places]
+        results = [json.loads(RunDirectory(place).result.read_text(encoding="utf-8")) for place in places]
     return [result["throughput"][_RATE] for result in results]
 
 

@@ -168,7 +168,7 @@ def _shard(text: str) -> tuple[int, int]:
 def _about(name: str) -> list[str]:
     """Describe a file in conf/data, without opening the corpus."""
     from ser_lightning.data.corpora import own_corpus
-    from ser_lightning.training.compose import CONF
+    from ser_lightning.utils.project import CONF
 
     corpus = own_corpus(name)
     if corpus is None:  # the file says what it is

@@ -5,10 +5,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning.training.job import CONF  # which registers the resolvers that the configs use
+import ser_lightning.training.job  # noqa: F401  which registers the resolvers that the configs use
 from ser_lightning.utils.command_line import readable
 from ser_lightning.utils.errors import UserError, did_you_mean
 from ser_lightning.utils.hydra_errors import in_a_line
+from ser_lightning.utils.project import CONF
 
 
 def compose_config(*overrides: str) -> DictConfig:

@@ -32,10 +32,9 @@ from ser_lightning.utils.command_line import assignment, readable, train_command
 from ser_lightning.utils.errors import UserError, cause, check, is_interrupt, why
 from ser_lightning.utils.files import has_content, read_json
 from ser_lightning.utils.hydra_errors import in_a_line
+from ser_lightning.utils.project import TRAIN_PY
 from ser_lightning.utils.text import as_far_as_it_is_read, print_what_can_be_printed, printable
 from ser_lightning.utils.user import name_user
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
 
 log = logging.getLogger("ser_lightning")
 
@@ -193,7 +192,7 @@ def _run_apart(cfg: DictConfig, run: RunDirectory) -> float | None:
         cfg,
         run,
         hydra.overrides.task,
-        train=CONF.parent / "train.py",
+        train=TRAIN_PY,
         cwd=Path(hydra.runtime.cwd),
         aloud=hydra.launcher._target_.endswith("BasicLauncher") and not search,
         search=search,

@@ -1,14 +1,13 @@
 """What Hydra and OmegaConf complain of, for people."""
 
 import re
-from pathlib import Path
 
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
 from ser_lightning.utils.errors import did_you_mean
+from ser_lightning.utils.project import CONF
 
-_CONF = Path(__file__).resolve().parents[2] / "conf"
 _SHOW = "`python train.py --cfg job` shows those there are"
 
 
@@ -23,48 +22,41 @@ def in_a_line(error: Exception) -> str:
     unknown = re.match(r"Could not override '(.+?)'", text)
     if unknown:
         group, _, name = unknown[1].partition(".")
-        if owners := _with_setting(group, name):
+        if owners := _configs_with(group, name):
             chosen = ", ".join(f"{group}={owner}" for owner in owners)
             return f"there is no setting {unknown[1]} in the {group} that was chosen, but with {chosen}"
-        return f"there is no setting {unknown[1]}{_meant(unknown[1], error.__cause__) or ':'} {_SHOW}"
+        return f"there is no setting {unknown[1]}{_similar_setting(unknown[1], error.__cause__) or ':'} {_SHOW}"
     missing = re.search(r"Could not find '(.+?)'\s+Available options in '.+?':\n((?:\t\S+\n?)+)", text)
     if missing:
-        known = _public(missing[2])
+        known = [name for name in missing[2].split() if not name.startswith("_")]
         guess = did_you_mean(missing[1].rpartition("/")[2], known)
         return f"there is no {missing[1]}{guess or ':'} known are {', '.join(known)}"
     lines = [line for line in text.splitlines() if line and not line.startswith("See http")]
     return ": ".join(lines[:2])
 
 
-def _meant(setting: str, cause: BaseException | None) -> str:
+def _similar_setting(setting: str, cause: BaseException | None) -> str:
     """Say which setting is spelt like one that is not there, by what the config has in its place."""
     parent = getattr(cause, "parent_node", None)
     place = str(getattr(cause, "full_key", "")).rpartition(".")[0]
     if not isinstance(parent, DictConfig):
         return ""
     names = [name for name in map(str, parent) if not name.startswith("_")]
-    known = [f"{place}.{name}" for name in names] if place else [*names, *_groups()]
+    groups = [path.name for path in CONF.iterdir() if path.is_dir()]  # of which some are chosen by no default
+    known = [f"{place}.{name}" for name in names] if place else [*names, *groups]
     asked = ".".join(setting.split(".")[: place.count(".") + 2 if place else 1])
     return did_you_mean(asked, known)
 
 
-def _with_setting(group: str, name: str) -> list[str]:
+def _configs_with(group: str, setting: str) -> list[str]:
     """Return the configs of a group that have such a setting, of their own or of the recipe they begin with."""
-    files = sorted((_CONF / group).glob("[!_]*.yaml")) if name.isidentifier() else []
-    return [path.stem for path in files if re.search(rf"^{re.escape(name)}:", _with_base(path), re.MULTILINE)]
-
-
-def _with_base(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    base = re.match(r"defaults: \[(_\w+)\]", text)
-    return text + (path.with_name(f"{base[1]}.yaml").read_text(encoding="utf-8") if base else "")
-
-
-def _groups() -> list[str]:
-    """Return the groups of configs, of which some are chosen by no default."""
-    return [path.name for path in _CONF.iterdir() if path.is_dir()]
-
-
-def _public(names: str) -> list[str]:
-    """Return the names without those that others are made from."""
-    return [name for name in names.split() if not name.startswith("_")]
+    if not setting.isidentifier():
+        return []
+    names = []
+    for path in sorted((CONF / group).glob("[!_]*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        if base := re.match(r"defaults: \[(_\w+)\]", text):
+            text += path.with_name(f"{base[1]}.yaml").read_text(encoding="utf-8")
+        if re.search(rf"^{setting}:", text, re.MULTILINE):
+            names.append(path.stem)
+    return names
