@@ -23,9 +23,8 @@ def train_command(*overrides: str) -> str:
 def assignment(name: str, value: object) -> str:
     """Return the override that gives a setting this very text, whatever characters are in it."""
     text = str(value)
-    word = re.fullmatch(
-        r"[\w./-]*/[\w./-]*|[A-Za-z][\w.-]*", text, re.ASCII
-    )  # what else has no slash may be a number
+    # what else has no slash may be a number
+    word = re.fullmatch(r"[\w./-]*/[\w./-]*|[A-Za-z][\w.-]*", text, re.ASCII)
     if word and text.lower() not in ("null", "true", "false", "inf", "nan"):
         return f"{name}={text}"
     return f"{name}={_hydra_quoted(text.replace('${', chr(92) + '${'))}"
@@ -39,22 +38,19 @@ def readable(arguments: Sequence[str], *, multirun: bool = False) -> list[str]:
 
     Raises: UserError for what is no override even so.
     """
-    return [_readable(text, multirun=multirun) if _is_override(text) else text for text in arguments]
+    return [_readable(argument, multirun=multirun) for argument in arguments]
 
 
-def _is_override(argument: str) -> bool:
-    return not argument.startswith("-") and (argument.startswith("~") or "=" in argument)
-
-
-def _readable(text: str, *, multirun: bool) -> str:
-    problem = _problem(text)
+def _readable(argument: str, *, multirun: bool) -> str:
+    is_override = not argument.startswith("-") and (argument.startswith("~") or "=" in argument)
+    problem = _problem(argument) if is_override else ""
     if not problem:
-        return text
-    name, _, value = text.partition("=")
+        return argument
+    name, _, value = argument.partition("=")
     values = value.split(",") if multirun else [value]
     if all(map(_PLAIN.match, values)):
         values = [
-            _hydra_quoted(os.path.expanduser(each)) if _problem(f"{name}={each}") else each for each in values
+            _hydra_quoted(os.path.expanduser(text)) if _problem(f"{name}={text}") else text for text in values
         ]
         quoted = f"{name}={','.join(values)}"
         if not _problem(quoted):

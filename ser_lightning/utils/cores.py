@@ -59,10 +59,9 @@ def settle(number: int | None = None, *, kept: int | None = None) -> Threads:
         number = cores  # torch knows nothing of quotas
     if number is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(number))
-    if (
-        first := os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    ).isdecimal():  # the user's go before all others
-        number = int(first)
+    in_environment = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if in_environment.isdecimal():  # the user's go before all others
+        number = int(in_environment)
     if any(name in os.environ for name in _WAITING):
         waiting = "as the environment says"
     elif others is not None and others > _NEGLIGIBLE and others + (number or cores) > len(_bound_to()):
@@ -120,16 +119,16 @@ class _Use(NamedTuple):
 
 def _use() -> _Use | None:
     """Return the processor time used so far; None on systems that do not tell it."""
-    mine = {f"cpu{number}" for number in _bound_to()}
+    bound_to = {f"cpu{number}" for number in _bound_to()}
     try:
         lines = [line.split() for line in Path("/proc/stat").read_text(encoding="ascii").splitlines()]
         ticks = os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError):
         return None
     # user, nice, system, idle, waiting for disks, interrupts twice, and taken by other machines on the same host
-    counts = [[int(text) for text in line[1:9]] for line in lines if line and line[0] in mine]
-    busy = sum(sum(one) - one[3] - one[4] for one in counts) / ticks
-    return _Use(time.monotonic(), busy, sum(os.times()[:4]))
+    counts = [[int(text) for text in line[1:9]] for line in lines if line and line[0] in bound_to]
+    busy_s = sum(sum(of_core) - of_core[3] - of_core[4] for of_core in counts) / ticks
+    return _Use(time.monotonic(), busy_s, sum(os.times()[:4]))
 
 
 def _cores_of_others() -> float | None:

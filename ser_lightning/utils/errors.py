@@ -57,7 +57,11 @@ def check(
     Raises: UserError with name, value and domain of the first that does not hold.
     """
     bounds = [("at least", at_least), ("above", above), ("at most", at_most), ("below", below)]
-    limits = " and ".join(f"{word} {_number(bound)}" for word, bound in bounds if bound is not None)
+    limits = " and ".join(
+        f"{word} {bound:,}" if isinstance(bound, int) else f"{word} {bound:g}"
+        for word, bound in bounds
+        if bound is not None
+    )
     domain = ", ".join(filter(None, ["a whole number" if integer else "a number", limits]))
     for name, value in values.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -81,10 +85,6 @@ def check_choice(prefix: str, known: Collection[str | None], **values: Any) -> N
             raise UserError(
                 f"{prefix}{name}={value} is not known: use {(' or ' if len(words) == 2 else ', ').join(words)}"
             )
-
-
-def _number(bound: float) -> str:
-    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def cause(error: BaseException) -> BaseException:
@@ -140,7 +140,5 @@ def counted(things: int | Sized, noun: str, plural: str = "") -> str:
 
 def is_interrupt(error: BaseException) -> bool:
     """Return whether a signal ended the work; Lightning turns Ctrl-C into SystemExit, libraries into anything."""
-    interrupts = (error, error.__context__)
-    return signals.received() is not None or any(
-        isinstance(interrupt, KeyboardInterrupt) for interrupt in interrupts
-    )
+    is_ctrl_c = isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+    return is_ctrl_c or signals.received() is not None

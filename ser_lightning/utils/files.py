@@ -1,4 +1,4 @@
-"""Files and folders that are written atomically: all of one, or nothing. And where the cache lies."""
+"""Write files and folders atomically, read them safely, and say where the cache lies."""
 
 import hashlib
 import json
@@ -140,7 +140,10 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def writable(place: object, remedy: str) -> Iterator[None]:
-    """Raises: UserError, with the remedy, where something cannot be written; ``place`` says what, or where."""
+    """Turn the OSError of a failed write into one for people; ``place`` says what, or where, it was to be written.
+
+    Raises: UserError, with the remedy.
+    """
     try:
         yield
     except OSError as error:
@@ -181,7 +184,7 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
 def other_ending(path: Path) -> str:
     """Say which file of the same name, but for its ending, lies where this one does not; nothing without one."""
     try:
-        names = sorted(each.name for each in path.parent.iterdir() if each.stem == path.stem and each.exists())
+        names = sorted(file.name for file in path.parent.iterdir() if file.stem == path.stem and file.exists())
     except OSError:
         return ""
     return f", but {names[0]} is there" if names else ""

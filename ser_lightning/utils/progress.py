@@ -72,21 +72,21 @@ def progress(what: str, total: int = 0, *, in_bytes: bool = False, lasting: bool
 
 def track(items: Sequence[T], what: str, *, size: Callable[[T], int] = lambda item: 1) -> Iterable[T]:
     """Go through ``items``, showing how far it has come; ``size=len`` counts what batches hold, not batches."""
-    with progress(what, sum(map(size, items))) as shown:
+    with progress(what, sum(map(size, items))) as bar:
         for item in items:
             yield item
-            shown.advance(size(item))
+            bar.advance(size(item))
 
 
 def _plain_lines(what: str, in_bytes: bool) -> Callable[[Progress], None]:
-    """Return what logs a line at each quarter."""
-    n_said = 0
+    """Return a function that logs a line at each quarter of the total."""
+    n_logged = 0
 
     def show(now: Progress) -> None:
-        nonlocal n_said
+        nonlocal n_logged
         quarters = now.done * _PLAIN_LINES // now.total if now.total else 0
-        if quarters > n_said:
-            n_said = quarters
+        if quarters > n_logged:
+            n_logged = quarters
             amount = (
                 f"{now.done / 1e6:.1f} of {now.total / 1e6:.1f} MB" if in_bytes else f"{now.done} of {now.total}"
             )

@@ -76,15 +76,15 @@ def check_description(description: Any, *, source: str, trust: bool) -> None:
 
     Raises: UserError that names what would run, and for interpolations, which could read the environment.
     """
-    asked = sorted({what for what in _asked(description) if what is not None})
-    if not asked:
+    unlisted = sorted(set(_unlisted(description)))
+    if not unlisted:
         return
     if not trust:
         raise UserError(
-            f"{source} asks to run {some(asked)}, which {'is' if len(asked) == 1 else 'are'} not of this package: "
-            "if you know where it comes from, allow it with trust=true (of `ser`: --trust)"
+            f"{source} asks to run {some(unlisted)}, which {'is' if len(unlisted) == 1 else 'are'} not of this "
+            "package: if you know where it comes from, allow it with trust=true (of `ser`: --trust)"
         )
-    log.warning("trusted: %s runs %s", source, some(asked))
+    log.warning("trusted: %s runs %s", source, some(unlisted))
 
 
 def make_part(description: Mapping[str, Any], *, source: str, trust: bool, **arguments: Any) -> Any:
@@ -108,8 +108,8 @@ def make_part(description: Mapping[str, Any], *, source: str, trust: bool, **arg
         raise UserError(f"{source} has settings that {target} does not take ({first_line(error)})") from error
 
 
-def _asked(description: Any) -> Iterator[str | None]:
-    """Yield what a description would run beyond the list, value by value; None for one that runs nothing."""
+def _unlisted(description: Any) -> Iterator[str]:
+    """Yield what a description would run that is not on the list."""
     waiting, n_values = [(description, 0)], 0
     while waiting:
         value, depth = waiting.pop()
@@ -117,7 +117,7 @@ def _asked(description: Any) -> Iterator[str | None]:
         if depth > _DEEPEST or n_values > _MOST:
             raise UserError("the description is nested too deeply, or too large, to be one of ours")
         if isinstance(value, Mapping):
-            if "_target_" in value and not _is_known(value["_target_"]):
+            if "_target_" in value and not _is_listed(value["_target_"]):
                 yield str(value["_target_"])
             yield from (str(key) for key in value if key in ("_args_", "_recursive_", "_convert_"))
             waiting += [(part, depth + 1) for part in value.values()]
@@ -125,32 +125,25 @@ def _asked(description: Any) -> Iterator[str | None]:
             waiting += [(part, depth + 1) for part in value]
         elif isinstance(value, str) and "${" in value:
             yield value
-        else:
-            yield None
 
 
-def _is_known(target: Any) -> bool:
+def _is_listed(target: Any) -> bool:
     """Return whether a dotted name is on the list; only modules of ours and of torch are imported for that."""
     if not isinstance(target, str):
         return False
     if target in _NAMED:
         return True
     module, _, name = target.rpartition(".")
-    for pattern, kind in _CLASSES.items():
-        if re.fullmatch(pattern, module) and re.fullmatch(r"[A-Z]\w*", name):
-            return _is_class(module, name, kind)
-    return False
-
-
-def _is_class(module: str, name: str, kind: str) -> bool:
-    """Return whether the module defines, there or below, a class of that name and kind."""
+    kind = next((kind for pattern, kind in _CLASSES.items() if re.fullmatch(pattern, module)), None)
+    if kind is None or not re.fullmatch(r"[A-Z]\w*", name):
+        return False
     try:
-        known = getattr(import_module(module), name, None)
+        named = getattr(import_module(module), name, None)
     except ImportError:
         return module.startswith("ser_lightning.")  # of another version: said where it is made
     base_module, _, base = kind.rpartition(".")
     return (
-        isinstance(known, type)
-        and issubclass(known, getattr(import_module(base_module), base))
-        and known.__module__.startswith(module)
+        isinstance(named, type)
+        and issubclass(named, getattr(import_module(base_module), base))
+        and named.__module__.startswith(module)  # defined there or below, not imported from elsewhere
     )

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # SLURM and submitit send the last two
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # SLURM and submitit send the last two
+_ENDING = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]  # Windows has the first two alone
 _PATIENCE_S = 10.0  # for which whoever sends another one waits for the run to end by itself
 
 _received: signal.Signals | None = None
@@ -31,9 +32,8 @@ def catch() -> None:
 
     One that comes much later ends the process at once. A signal that was to be ignored stays so, as by ``nohup``.
     """
-    for name in _ENDING:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
 
 
@@ -44,7 +44,7 @@ def caught() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for name in _ENDING if (number := getattr(signal, name, None))}
+    before = {number: signal.getsignal(number) for number in _ENDING}
     catch()
     try:
         yield
@@ -69,9 +69,8 @@ def held() -> Iterator[None]:
 
 def ignore() -> None:
     """Ignore signals from here on: at the interpreter's end a handler of Python's own would be gone already."""
-    for name in _ENDING:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def check() -> None:
