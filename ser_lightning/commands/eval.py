@@ -223,7 +223,7 @@ def _about(
         "teacher": saved.stamp.get("teacher"),
         "seed": saved.config["seed"],
         "epochs": Epochs(trained=saved.epoch, best=saved.epoch),
-        "config": RunDirectory(Path()).config.name,
+        "config": RunDirectory.config.name,
         "warnings": test.clips.warnings() | ({"unknown_trained": n_unknown} if n_unknown else {}),
         "checkpoint": TestedCheckpoint(
             path=str(saved.path.absolute()),

@@ -1,4 +1,4 @@
-"""The run directory: what lies where in it, and who may write there."""
+"""The run directory: what lies where in it, which config it is of, and who may write there."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,86 +39,38 @@ PLAN = "sweep.json"  # in the directory of a sweep, above those of its runs
 log = logging.getLogger(__name__)
 
 
+class RunFile:
+    """A file or folder of a run: of a `RunDirectory` it is the full path, of the class the path within any run."""
+
+    def __init__(self, relative: str):
+        self._relative = Path(relative)
+
+    def __get__(self, run: "RunDirectory | None", owner: type) -> Path:
+        return self._relative if run is None else run.path / self._relative
+
+
 @dataclass(frozen=True)
 class RunDirectory:
-    """Names of a run's files; everything anyone later needs is among them."""
+    """The directory of a run, with the one list of its files; everything anyone later needs is among them."""
 
     path: Path
 
-    @property
-    def config(self) -> Path:
-        """Return the path of the resolved config, YAML."""
-        return self.path / "config.yaml"
-
-    @property
-    def overrides(self) -> Path:
-        """Return the path of the overrides that started the run, JSON; resuming takes the directory alone."""
-        return self.path / "overrides.json"
-
-    @property
-    def result(self) -> Path:
-        """Return the path of the one record other tools read, JSON."""
-        return self.path / "result.json"
-
-    @property
-    def refused(self) -> Path:
-        """Return the path of why a job could not be run, JSON, beside the result of another run."""
-        return self.path / "refused.json"
-
-    @property
-    def predictions(self) -> Path:
-        """Return the path of the predictions, a row a test clip, CSV."""
-        return self.path / "predictions.csv"
-
-    @property
-    def metrics(self) -> Path:
-        """Return the path of the metrics, a row an epoch, CSV."""
-        return self.path / "metrics.csv"
-
-    @property
-    def excluded(self) -> Path:
-        """Return the path of the list of files that were left out and why, CSV; there only if some were."""
-        return self.path / "excluded.csv"
-
-    @property
-    def environment(self) -> Path:
-        """Return the path of versions, device and commit, JSON."""
-        return self.path / "environment.json"
-
-    @property
-    def log(self) -> Path:
-        """Return the path of the log, with the traceback of what failed."""
-        return self.path / "train.log"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Return the folder of best.ckpt and last.ckpt."""
-        return self.path / "checkpoints"
-
-    @property
-    def best(self) -> Path:
-        """Return the path of the best epoch's checkpoint, as selected on the validation set."""
-        return self.checkpoints / "best.ckpt"
-
-    @property
-    def last(self) -> Path:
-        """Return the path of the last complete epoch's checkpoint; a resumed run continues from it."""
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def card(self) -> Path:
-        """Return the path of the model card, Markdown, which goes with the checkpoints."""
-        return self.checkpoints / "model_card.md"
-
-    @property
-    def reserve(self) -> Path:
-        """Return the path of a file that keeps room for the result on a full disk; see `release_reserve`."""
-        return self.path / ".reserve"
-
-    @property
-    def lock(self) -> Path:
-        """Return the path of the lock, held by the process that works on the run."""
-        return self.path / ".lock"
+    config = RunFile("config.yaml")  # resolved
+    overrides = RunFile("overrides.json")  # that started the run; resuming takes the directory alone
+    result = RunFile("result.json")  # the one record other tools read
+    refused = RunFile("refused.json")  # why a job could not be run, beside the result of another run
+    predictions = RunFile("predictions.csv")  # a row a test clip
+    metrics = RunFile("metrics.csv")  # a row an epoch
+    excluded = RunFile("excluded.csv")  # files that were left out and why; there only if some were
+    environment = RunFile("environment.json")  # versions, device and commit
+    log = RunFile("train.log")  # with the traceback of what failed
+    console = RunFile("console.log")  # what a job of a sweep printed
+    checkpoints = RunFile("checkpoints")  # the folder of the three that follow
+    best = RunFile("checkpoints/best.ckpt")  # of the best epoch, as selected on the validation set
+    last = RunFile("checkpoints/last.ckpt")  # of the last complete epoch; a resumed run continues from it
+    card = RunFile("checkpoints/model_card.md")  # which goes with the checkpoints
+    reserve = RunFile(".reserve")  # keeps room for the result on a full disk; see `release_reserve`
+    lock = RunFile(".lock")  # held by the process that works on the run
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -156,7 +108,18 @@ class RunDirectory:
             with other overrides or without a run to go on with.
         """
         planned = self.planned(cfg, overrides)
-        return planned if cfg.resume else self._same_as_before(planned, overrides)
+        if cfg.resume:
+            return planned
+        if not has_content(self.config):
+            write_json(self.overrides, {"overrides": list(overrides)})
+            write_config(self.config, planned)
+            return planned
+        # a setting that is new since, and null, is none
+        if names := differing([_settings(self.config), OmegaConf.to_container(planned)]):
+            raise UserError(
+                f"{self.path} holds a run that differs in {', '.join(names)}: give this one its own hydra.run.dir"
+            )
+        return planned
 
     def planned(self, cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         """Return what `agree_on` would if the directory held no other run, and write nothing. Raises: as there."""
@@ -173,18 +136,6 @@ class RunDirectory:
         if fault := _fault(saved):
             raise UserError(f"{self.config} is no config of a run, or a changed one: {fault}")
         return OmegaConf.create(saved)
-
-    def _same_as_before(self, cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-        if not has_content(self.config):
-            write_json(self.overrides, {"overrides": list(overrides)})
-            write_config(self.config, cfg)
-            return cfg
-        # a setting that is new since, and null, is none
-        if names := differing([_settings(self.config), OmegaConf.to_container(cfg)]):
-            raise UserError(
-                f"{self.path} holds a run that differs in {', '.join(names)}: give this one its own hydra.run.dir"
-            )
-        return cfg
 
     def read_result(self) -> "Result | Failure | None":
         """Return the result; None where there is none yet, or an incomplete one, which is logged."""
@@ -219,7 +170,7 @@ def is_record(path: Path) -> bool:
     path = path.resolve()
     if path.name == PLAN:
         return is_plan(read_json(path))
-    run = RunDirectory(path.parent.parent if path.parent.name == "checkpoints" else path.parent)
+    run = RunDirectory(path.parent.parent if path.parent.name == RunDirectory.checkpoints.name else path.parent)
     records = (run.config, run.overrides, run.result, run.refused, run.predictions, run.metrics, run.excluded)
     others = (run.environment, run.log, run.best, run.last, run.card)
     return path in (*records, *others) and (run.config.is_file() or (run.path.parent / PLAN).is_file())
@@ -236,9 +187,9 @@ def no_run(path: Path) -> str:
         return f"resume={path} is a file: name the directory of the run"
     if not path.is_dir():
         return f"resume={path} is not there"
-    if path.name == "checkpoints":
+    if path.name == RunDirectory.checkpoints.name:
         return f"resume={path} holds no run: name the directory above it"
-    return f"resume={path} holds no run: there is no config.yaml in it, or an empty one"
+    return f"resume={path} holds no run: there is no {RunDirectory.config} in it, or an empty one"
 
 
 def _resolved(cfg: DictConfig) -> DictConfig:
@@ -285,9 +236,9 @@ def _fault(settings: Mapping[str, Any]) -> str:
         if isinstance(value, dict):
             if strange := [key for key in value if not isinstance(key, str)]:
                 return f"{place} has the key {strange[0]}, which is no text"
-            waiting += [(f"{place}.{key}", each) for key, each in value.items()]
+            waiting += [(f"{place}.{key}", item) for key, item in value.items()]
         elif isinstance(value, list):
-            waiting += [(f"{place}[{number}]", each) for number, each in enumerate(value)]
+            waiting += [(f"{place}[{number}]", item) for number, item in enumerate(value)]
         elif not isinstance(value, str | int | float | None):
             return f"{place}={value} is a {type(value).__name__}, and must be a text or a number"
     return ""

@@ -1,4 +1,4 @@
-"""What a run ran on, as plain values."""
+"""Describe what a run ran on, as plain values."""
 
 import platform
 import subprocess

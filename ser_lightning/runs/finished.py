@@ -84,7 +84,7 @@ class FinishedRun:
     @cached_property
     def truths(self) -> list[Hashable]:
         """Return the truth of each clip as a value that can be compared."""
-        return [tuple(each) if isinstance(each, list) else each for each in self.truth.tolist()]
+        return [tuple(truth) if isinstance(truth, list) else truth for truth in self.truth.tolist()]
 
 
 def read_run(run: RunDirectory, result: Result | Failure | None = None) -> FinishedRun:

@@ -165,8 +165,10 @@ class RegressionResult(Result):
         nobody = np.zeros(len(predictions.ids), dtype=np.int64)
         sums = by_speaker(nobody, predictions.truth, predictions.predicted, 1)[0]
         again, recorded = regression_scores(sums, self.targets), self.metrics.test
-        one, other = ([getattr(each, name) or 0.0 for name in ("ccc", "mae", "rmse")] for each in (again, recorded))
-        if not np.allclose(one, other, rtol=1e-6, atol=1e-9):
+        computed, expected = (
+            [getattr(scores, name) or 0.0 for name in ("ccc", "mae", "rmse")] for scores in (again, recorded)
+        )
+        if not np.allclose(computed, expected, rtol=1e-6, atol=1e-9):
             raise ValueError("predictions.csv does not give the scores of result.json")
 
 

@@ -1,4 +1,4 @@
-"""Records of schema 1, in the words of schema 2."""
+"""Translate records of schema 1 into the words of schema 2."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +21,6 @@ def from_schema_1(record: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(calibration := known.get("calibration"), Mapping):
         renamed["calibration"] = None
         if {"nll", "brier", "aurc", "confidence"} <= calibration.keys():  # the first versions measured less
-            bins = [{**each, "low": each["from"], "high": each["to"]} for each in calibration["bins"]]
+            bins = [{**of_bin, "low": of_bin["from"], "high": of_bin["to"]} for of_bin in calibration["bins"]]
             renamed["calibration"] = {**calibration, "bins": bins}
     return renamed

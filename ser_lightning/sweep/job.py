@@ -27,7 +27,7 @@ from ser_lightning.utils.files import alone
 if TYPE_CHECKING:
     from ser_lightning.runs.result import Failure, Result
 
-REFUSED = RunDirectory(Path()).refused.name
+REFUSED = RunDirectory.refused.name
 _SWEEP_PROCESS = "SER_SWEEP_PROCESS"  # the one that was typed; launchers start others, which make the jobs
 _PARENT = "SER_JOB_OF"  # set for a job's process: the sweep that it belongs to
 _GRACE_S = 20.0  # that an interrupted job is given to save its state and result

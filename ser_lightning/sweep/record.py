@@ -87,7 +87,7 @@ def read_plan(sweep: Path) -> dict[str, Any]:
 
 def outcomes(sweep: Path) -> list[Outcome]:
     """Return how every planned job stands, and every other directory with a run in it."""
-    begun = (path.parent.name for path in sorted(sweep.glob("*/config.yaml")))
+    begun = (path.parent.name for path in sorted(sweep.glob(f"*/{RunDirectory.config}")))
     return [_outcome(sweep / name) for name in dict.fromkeys((*read_plan(sweep)["jobs"], *begun))]
 
 
