@@ -98,8 +98,8 @@ class Clock(Callback):
         self._before_s = state_dict.get("elapsed_s", self.train_s)
 
 
-class _OfEpoch(Callback):
-    """A callback that knows what was measured in an epoch: Lightning keeps what was measured in one before, too."""
+class _EpochMetrics(Callback):
+    """A callback that knows what was measured in this epoch: Lightning keeps values of earlier ones, too."""
 
     _validated_epoch = -1
 
@@ -116,7 +116,7 @@ class _OfEpoch(Callback):
         return {name: value for name, value in values.items() if validated or not name.startswith("val/")}
 
 
-class History(_OfEpoch):
+class History(_EpochMetrics):
     """Writes metrics.csv, a row an epoch, and stops a training whose loss is no number.
 
     The rows go with the checkpoints: a resumed run's file is that of an unbroken one.
@@ -148,19 +148,17 @@ class History(_OfEpoch):
         values.pop("lr", None)  # of the epoch before
         self.rows.append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "lr": rate, **values})
         if trainer.is_global_zero:
-            self._write()
-
-    def _write(self) -> None:
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with written_whole(self._path) as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+            columns = list(dict.fromkeys(name for row in self.rows for name in row))
+            with written_whole(self._path) as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(self.rows)
 
     def columns(self) -> dict[str, list[float | None]]:
         """Return the learning curves, an entry for each epoch; None where there is no number."""
         names = [name for name in _CURVES if any(name in row for row in self.rows)]
-        return {name: [_finite(row.get(name)) for row in self.rows] for name in names}
+        finite = [{name: value for name, value in row.items() if math.isfinite(value)} for row in self.rows]
+        return {name: [row.get(name) for row in finite] for name in names}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far."""
@@ -259,20 +257,20 @@ class MoveCheckpoints(Callback):
         return str(self._folder / Path(path).name) if path.endswith(".ckpt") else ""
 
 
-class _EpochLines(_OfEpoch, ProgressBar):
-    """A progress bar that says in a line what each epoch gave; subclasses say where."""
+class _EpochLines(_EpochMetrics, ProgressBar):
+    """A progress bar that writes a line an epoch; subclasses say where it is shown."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say the epoch's losses, scores and speed."""
+        """Write the epoch's losses, scores and speed."""
         super().on_train_epoch_end(trainer, pl_module)
         values = self.measured(trainer)
-        shown = ["train/loss", "val/loss", *_SCORES]
-        numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown if name in values)
+        names = ("train/loss", "val/loss", *_SCORES)
+        numbers = "  ".join(f"{name} {values[name]:.3f}" for name in names if name in values)
         rate = values.get("train/clips_per_s")
         speed = f"  {rate:.0f} clips/s" if rate else ""
-        self._say(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}  {numbers}{speed}")
+        self._write(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}  {numbers}{speed}")
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         raise NotImplementedError
 
 
@@ -285,7 +283,7 @@ class PlainProgress(_EpochLines):
     def enable(self) -> None:
         """Do nothing: there is no bar."""
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         log.info(line)
 
 
@@ -296,7 +294,7 @@ class RichProgress(_EpochLines, RichProgressBar):
         """Return nothing: the lines have them."""
         return {}
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         if self.progress is not None:
             self.progress.console.print(line, markup=False, highlight=False)
         logging.getLogger("epochs").info(line)  # to the file alone: the screen has it
@@ -310,10 +308,6 @@ def validation_scores(trainer: Trainer) -> dict[str, float]:
     """Return what was measured on the validation set last."""
     values = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     return {name.removeprefix("val/"): value for name, value in values.items()}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def progress() -> ProgressBar:

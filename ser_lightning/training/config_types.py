@@ -93,19 +93,14 @@ def _fits(value: Any, expected: Any) -> bool:
     if _is_list(origin or expected):
         items = inside[:1] if inside and (origin is not tuple or inside[-1:] == (...,)) else ()
         return isinstance(value, list) and all(_fits(item, kind) for kind in items for item in value)
-    return not _is_part(expected)
+    # only a description with a ``_target_``, or other settings, can make these
+    kind = origin or expected
+    is_part = isinstance(kind, type) and kind.__module__.startswith(("ser_lightning.", "torch"))
+    return not (is_part or kind in (Callable, Mapping, dict))
 
 
 def _is_list(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Sequence) and kind is not str
-
-
-def _is_part(expected: Any) -> bool:
-    """Return whether only a description with a ``_target_``, or other settings, can make it."""
-    kind = get_origin(expected) or expected
-    return kind in (Callable, Mapping, dict) or (
-        isinstance(kind, type) and kind.__module__.startswith(("ser_lightning.", "torch"))
-    )
 
 
 def _described(expected: Any) -> Iterator[str]:

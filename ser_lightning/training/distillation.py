@@ -58,10 +58,9 @@ class Teacher:
         """
         task = task_of(self.stamp)
         if task.name != data.task.name or task.outputs != data.task.outputs:
-            what = task.outputs_word
             raise UserError(
-                f"model.teacher={self.setting} has the {what} {', '.join(task.outputs)}, and the data have "
-                f"{', '.join(data.task.outputs)}"
+                f"model.teacher={self.setting} has the {task.outputs_word} {', '.join(task.outputs)}, and the data "
+                f"have {', '.join(data.task.outputs)}"
             )
         record = TrainingRecord.from_stamp(self.stamp)
         if record is None:
@@ -72,10 +71,10 @@ class Teacher:
                 self.setting,
                 n_unknown,
             )
-        for what, part, shared in _overlaps(record, data):
+        for used, held_back, shared in _overlaps(record, data):
             raise UserError(
-                f"model.teacher={self.setting} {what} {shared} of the {part} of this split: train one with "
-                "the same data.split and data.fold"
+                f"model.teacher={self.setting} was {used} on {shared} of the {held_back} of this split: train one "
+                "with the same data.split and data.fold"
             )
 
     def module(self, trainer: Trainer, data: EmotionDataModule) -> EmotionModule:
@@ -131,7 +130,7 @@ def read_teacher(path: str | None) -> Teacher | None:
     if path is None:
         return None
     run = RunDirectory(Path(path).expanduser())
-    place = next((each for each in (run.path, run.best, run.last) if each.is_file()), None)
+    place = next((path for path in (run.path, run.best, run.last) if path.is_file()), None)
     if place is None:
         raise UserError(f"model.teacher={path} holds no checkpoint: name the directory of a run that is finished")
     try:
@@ -155,21 +154,16 @@ def read_teacher(path: str | None) -> Teacher | None:
 
 def _corpora(stamp: Mapping[str, Any]) -> list[CorpusFacts]:
     """Return the corpora that a checkpoint, and its own teachers, were trained on."""
-    plain = stamp.get("corpora")
-    own = _named(stamp["protocol"]["corpus"]) if plain is None else [CorpusFacts(**one) for one in plain]
-    taught = [CorpusFacts(**one) for one in (stamp.get("teacher") or {}).get("corpora", ())]
-    return own + [one for one in taught if one not in own]
-
-
-def _named(names: str) -> list[CorpusFacts]:
-    """Return what is known of the corpora that an older checkpoint names."""
-    corpora = [(name, own_corpus(name)) for name in names.split("+")]
-    return [
-        CorpusFacts(name=name, title=own.title, licence=own.licence, source=own.where_to_get)
-        if own is not None
-        else CorpusFacts(name=name, title=name, licence="not known", source="not known")
-        for name, own in corpora
-    ]
+    own = [CorpusFacts(**facts) for facts in stamp.get("corpora") or ()]
+    if stamp.get("corpora") is None:  # of an older version, whose checkpoints have the names alone
+        for name in stamp["protocol"]["corpus"].split("+"):
+            corpus = own_corpus(name)
+            title, licence, source = name, "not known", "not known"
+            if corpus is not None:
+                title, licence, source = corpus.title, corpus.licence, corpus.where_to_get
+            own.append(CorpusFacts(name=name, title=title, licence=licence, source=source))
+    of_teachers = [CorpusFacts(**facts) for facts in (stamp.get("teacher") or {}).get("corpora", ())]
+    return own + [facts for facts in of_teachers if facts not in own]
 
 
 _HELD_BACK = {  # of each part, what a teacher may not have done with it; and which part of the split may have
@@ -179,16 +173,18 @@ _HELD_BACK = {  # of each part, what a teacher may not have done with it; and wh
 
 
 def _overlaps(record: TrainingRecord, data: EmotionDataModule) -> Iterator[tuple[str, str, str]]:
-    """Yield what a teacher shares with validation and test, beyond what the split's own training shares."""
+    """Yield what a teacher shares with validation and test, beyond what the split's own training shares.
+
+    Returns: how the teacher used it, the part of the split, and the speakers or clips.
+    """
     own = TrainingRecord.from_stamp(data.training_record())
     assert own is not None
-
     rows_of = {"test": data.split.test, "validation": data.split.val}
     for held_back, uses in _HELD_BACK.items():
-        for part, own_part, what in uses:
-            theirs = record.used_by(part, data.clips, rows_of[held_back])
-            ours = own.used_by(own_part, data.clips, rows_of[held_back])
-            if speakers := sorted(theirs[0] - ours[0]):
-                yield f"was {what} on", held_back, f"speakers ({some(speakers)})"
-            elif theirs[1] - ours[1]:
-                yield f"was {what} on", held_back, "clips"
+        for part, own_part, used in uses:
+            speakers, sounds = record.used_by(part, data.clips, rows_of[held_back])
+            own_speakers, own_sounds = own.used_by(own_part, data.clips, rows_of[held_back])
+            if speakers - own_speakers:
+                yield used, held_back, f"speakers ({some(sorted(speakers - own_speakers))})"
+            elif sounds - own_sounds:
+                yield used, held_back, "clips"

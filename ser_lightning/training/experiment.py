@@ -39,12 +39,7 @@ from ser_lightning.training.callbacks import (
 from ser_lightning.training.checkpoints import AtomicCheckpoints, StayStopped, resumable_checkpoint
 from ser_lightning.training.config_types import check_parts
 from ser_lightning.training.distillation import Teacher, distil, read_teacher
-from ser_lightning.training.parts import (
-    cache_features,
-    fit_statistics,
-    made,
-    make_module,
-)
+from ser_lightning.training.parts import cache_features, fit_statistics, made, make_module
 from ser_lightning.training.resuming import check_same_config, check_same_data, check_same_teacher
 from ser_lightning.training.test_checkpoint import evaluate_best
 from ser_lightning.training.trainer import check_callbacks, check_trainer, is_first_process, make_trainer
@@ -100,7 +95,7 @@ def stamp(
     record, of_teacher = data.training_record(), {}
     if teacher is not None:  # what it was trained on reached the student through its answers
         own = plain_records(record)
-        others = [each for each in plain_records(teacher.stamp) if each not in own]
+        others = [other for other in plain_records(teacher.stamp) if other not in own]
         of_teacher = {"teacher": teacher.record.plain(), "other_records": others}
     return {
         "config": OmegaConf.to_container(OmegaConf.merge(config, arguments), resolve=True),
@@ -108,7 +103,7 @@ def stamp(
         "sample_rate_hz": data.sample_rate_hz,
         "protocol": data.protocol() | module.protocol,
         "contamination": module.contamination,
-        "corpora": [one.plain() for one in data.clips.corpus_facts() if one.name != data.clips.test_corpus],
+        "corpora": [facts.plain() for facts in data.clips.corpus_facts() if facts.name != data.clips.test_corpus],
         **record,
         **of_teacher,
     }
@@ -285,11 +280,7 @@ def _trainer(
     config: DictConfig, run: RunDirectory, data: EmotionDataModule, module: EmotionModule, meters: list[Callback]
 ) -> Trainer:
     """Make the trainer, with our callbacks and those of the config."""
-    callbacks = [
-        SeedEpochs(config.seed),
-        *meters,
-        MoveCheckpoints(run.checkpoints),
-    ]
+    callbacks = [SeedEpochs(config.seed), *meters, MoveCheckpoints(run.checkpoints)]
     for name, part in _callback_configs(config).items():
         if name == "average_weights" and not module.can_be_averaged:
             continue

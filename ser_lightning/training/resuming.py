@@ -67,13 +67,14 @@ def check_same_teacher(before: Mapping[str, Any], now: Mapping[str, Any]) -> Non
 
 
 def _differences(stamp: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]:
+    """Yield in words where today's data differ from those of a checkpoint's stamp."""
     before, now, record = dict(stamp["protocol"]), data.protocol(), data.training_record()
     before["label_source"] = current_name(before.get("label_source", INTENDED))
     tasks = (task_of(stamp), data.task)
     outputs = [task.outputs for task in tasks]
     if tasks[0].name != tasks[1].name or outputs[0] != outputs[1]:
-        what = tasks[0].outputs_word
-        yield f"the {what} were {{}} and are {{}}".format(*(", ".join(names) for names in outputs))
+        was, is_now = (", ".join(names) for names in outputs)
+        yield f"the {tasks[0].outputs_word} were {was} and are {is_now}"
     for name in _FACTS:
         if before.get(name) != now.get(name):
             yield f"{name} was {before.get(name)} and is {now.get(name)}"
@@ -96,12 +97,12 @@ def _moved(trained: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]
     rows_now = {"train": data.split.train, "val": data.split.val, "test": data.split.test}
     people, manifest = data.clips.people, data.manifest
     now = {part: {people[row] for row in rows} for part, rows in rows_now.items()}
-    changed = {
-        who: f"{was or 'test or none'} → {_parts(now, who) or 'none'}"
-        for who in sorted(set().union(*now.values(), *(trained[part]["speakers"] for part in trained)))
-        if (was := _parts({part: trained[part]["speakers"] for part in trained}, who))
-        != _parts({part: now[part] for part in trained}, who)
-    }
+    changed = {}
+    for who in sorted(set().union(*now.values(), *(trained[part]["speakers"] for part in trained))):
+        was = [part for part in trained if who in trained[part]["speakers"]]
+        if was != [part for part in trained if who in now[part]]:
+            is_now = [part for part in now if who in now[part]]
+            changed[who] = f"{'+'.join(was) or 'test or none'} → {'+'.join(is_now) or 'none'}"
     if changed:
         yield f"speakers changed part: {some([f'{who} ({how})' for who, how in changed.items()])}"
     sounds = {part: {manifest[row].audio_hash for row in rows} for part, rows in rows_now.items()}
@@ -120,7 +121,3 @@ def _moved(trained: Mapping[str, Any], data: EmotionDataModule) -> Iterator[str]
     gone = before - set().union(*sounds.values())
     if gone:
         yield f"sounds gone from training and validation: {len(gone):,}"
-
-
-def _parts(members: Mapping[str, Any], who: str) -> str:
-    return "+".join(part for part, speakers in members.items() if who in speakers)

@@ -33,8 +33,9 @@ def make_trainer(config: DictConfig, **options: Any) -> Trainer:
     if _is_launched_alone(config.trainer):
         options["plugins"] = [*options.get("plugins", ()), LightningEnvironment()]
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
-    lightnings = OmegaConf.masked_copy(config.trainer, [name for name in config.trainer if name != "threads"])
-    return made(lightnings, _partial_=True)(precision=precision, **options)
+    # trainer.threads is ours alone
+    settings = OmegaConf.masked_copy(config.trainer, [name for name in config.trainer if name != "threads"])
+    return made(settings, _partial_=True)(precision=precision, **options)
 
 
 def is_first_process(trainer: DictConfig) -> bool:
