@@ -97,25 +97,16 @@ def calibrate(checkpoint: str, overrides: tuple[str, ...], output: str | None, d
 def _data(saved: "Checkpoint", overrides: Sequence[str], *, trust: bool) -> "EmotionDataModule":
     """Return the data on whose validation clips the temperature is fitted.
 
-    Raises: UserError where there are none, or the checkpoint was trained, or is to be tested, on them.
+    Raises: UserError where there are none; where the checkpoint was trained, or is to be tested, on them, beyond
+        what its own validation shares; and for another split where the checkpoint does not say who they are.
     """
     from ser_lightning.commands.checkpoint_data import data_config
+    from ser_lightning.data.leakage import TrainingRecord
     from ser_lightning.training.experiment import make_data
 
     data = make_data(data_config(saved, overrides, trust=trust))
     if not data.split.val:
         raise UserError("this protocol has no validation set, and on its test nothing may be fitted")
-    _check_speakers(saved, data)
-    return data
-
-
-def _check_speakers(saved: "Checkpoint", data: "EmotionDataModule") -> None:
-    """Refuse validation clips of training or of the test, beyond what the checkpoint's own validation shares.
-
-    Raises: UserError for these, and for another split where the checkpoint does not say who they are.
-    """
-    from ser_lightning.data.leakage import TrainingRecord
-
     record, test = TrainingRecord.from_stamp(saved.stamp), TrainingRecord.test_of_stamp(saved.stamp)
     is_other = data.protocol()["split_hash"] != saved.protocol["split_hash"]
     if is_other and (record is None or test is None):
@@ -124,17 +115,19 @@ def _check_speakers(saved: "Checkpoint", data: "EmotionDataModule") -> None:
             "they were, or train it again"
         )
     if record is None:
-        return
+        return data
     clips, rows = data.clips, data.split.val
-    own, trained = record.itself.used_by("val", clips, rows), record.used_by("train", clips, rows)
+    own_speakers, own_sounds = record.itself.used_by("val", clips, rows)
+    trained = record.used_by("train", clips, rows)
     tested = test.used_by("test", clips, rows) if test is not None else (set(), set())
-    for what, (speakers, sounds) in (("was trained on", trained), ("is to be tested on", tested)):
-        if others := sorted(speakers - own[0]):
-            raise UserError(f"this checkpoint {what} these validation speakers ({some(others)}): {_REMEDY}")
-        if sounds - own[1]:
-            raise UserError(f"this checkpoint {what} these validation clips: {_REMEDY}")
+    for used, (speakers, sounds) in (("was trained on", trained), ("is to be tested on", tested)):
+        if others := sorted(speakers - own_speakers):
+            raise UserError(f"this checkpoint {used} these validation speakers ({some(others)}): {_REMEDY}")
+        if sounds - own_sounds:
+            raise UserError(f"this checkpoint {used} these validation clips: {_REMEDY}")
     if any(trained):
         log.warning("speakers are shared with training: on new ones it will be over-confident")
+    return data
 
 
 def _record(data: "EmotionDataModule") -> dict[str, Any]:
@@ -176,6 +169,7 @@ def _groups(speakers: Sequence[str]) -> "NDArray[np.int64]":
 
 
 def _print_report(console: "Console", temperature: float, before: "Calibration", after: "Calibration") -> None:
+    """Print the calibration before and after, and whether the temperature is kept."""
     from ser_lightning.utils.terminal import number_table
 
     table = number_table("validation", numbers=("ECE", "NLL", "Brier", "confidence", "accuracy"), gap=3)
@@ -184,8 +178,8 @@ def _print_report(console: "Console", temperature: float, before: "Calibration",
         shares = [f"{share:.1%}" for share in (values.confidence, accuracy)]
         table.add_row(name, f"{values.ece:.1%}", f"{values.nll:.3f}", f"{values.brier:.3f}", *shares)
     console.print(table)
-    tried = "tried and not kept" if after.nll > before.nll else "predictions stay as they were"
-    console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; {tried}")
+    outcome = "tried and not kept" if after.nll > before.nll else "predictions stay as they were"
+    console.print(f"temperature {temperature:.3f}: {_how_confident(before)}; {outcome}")
     if after.ece > before.ece and after.nll <= before.nll:
         console.print(
             "the NLL, which the temperature is fitted to, fell, but the ECE rose: one factor is not enough"

@@ -24,13 +24,8 @@ from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.safe_instantiate import check_description
 
 _NAMING_CORPORA = ("_target_", "corpus", "corpora", "manifest", "test_corpus")  # settings of the data
-_NEW_SETTINGS = (
-    "same_speakers",
-    "targets",
-    "batch_seconds",
-    "max_clip_seconds",
-    "on_long",
-)  # older checkpoints lack some
+# which older checkpoints lack
+_NEW_SETTINGS = ("same_speakers", "targets", "batch_seconds", "max_clip_seconds", "on_long")
 _NOTHING = object()
 _NO_SETTING = "is no setting of the data, such as data.fold=1 or data.root=DIR"
 
@@ -61,28 +56,25 @@ def data_config(saved: Checkpoint, overrides: Sequence[str], *, trust: bool) -> 
     config = OmegaConf.create({**saved.config, "data": data})
     names = [text.lstrip("+~").partition("=")[0] for text in overrides]
     if "data" in names:
-        strange = [text for name, text in zip(names, overrides, strict=True) if not _is_of_data(name)]
-        if strange:
-            raise UserError(f"{strange[0]} {_NO_SETTING}")
+        for name, text in zip(names, overrides, strict=True):
+            if name != "data" and not name.startswith(("data.", "data/")):
+                raise UserError(f"{text} {_NO_SETTING}")
         config.data = compose_config(*saved.task.data_overrides, *overrides).data
         return config
     check_description(saved.config["data"], source=str(saved.path), trust=trust)
     groups = [text for text in overrides if "/" in text.partition("=")[0]]
     if groups:
         raise UserError(f"{groups[0]} needs data=NAME beside it: the checkpoint's own data are as they were")
-    strange = [text for text in overrides if not text.lstrip("+").startswith("data.") or "=" not in text]
-    if strange:
-        raise UserError(f"{strange[0]} {_NO_SETTING}")
+    for text in overrides:
+        if not text.lstrip("+").startswith("data.") or "=" not in text:
+            raise UserError(f"{text} {_NO_SETTING}")
     for text in overrides:
         _set(config, text)
     return config
 
 
-def _is_of_data(name: str) -> bool:
-    return name == "data" or name.startswith(("data.", "data/"))
-
-
 def _set(config: DictConfig, text: str) -> None:
+    """Apply an override to a config. Raises: UserError for a setting that is not there, or a value that is none."""
     name, _, value = text.lstrip("+").partition("=")
     is_open = text.startswith("+") or name.startswith("data.roots.")  # where a corpus lies, whatever it is called
     if not is_open and OmegaConf.select(config, name, default=_NOTHING) is _NOTHING:
@@ -105,31 +97,32 @@ def choose_test(saved: Checkpoint, overrides: Sequence[str], *, all_clips: bool,
     if all_clips or (not split_was_named and not _trained_here(saved, config, data.clips)):
         return _all_clips(config, data, saved)
     data.setup()
-    protocol = data.protocol() | {"selection": _selection(saved)}
+    protocol, own = data.protocol() | {"selection": _selection(saved)}, saved.protocol
+    if protocol["split_hash"] != own["split_hash"]:  # not the test of its own run
+        protocol |= {
+            "n_train": own["n_train"],
+            "n_val": own["n_val"],
+            "trained_on": f"{own['corpus']}, {own['split']}, fold {own['fold']}",
+        }
     return Test(
         config=config,
         clips=data.clips,
         rows=data.split.test,
         batch_seconds=data.batch_seconds,
-        protocol=_with_training(protocol, saved),
+        protocol=protocol,
     )
 
 
 def _check_outputs(data: Task, model: Task) -> None:
-    """Raise UserError for data of which the model predicts something else."""
+    """Raise UserError for data of which the model predicts something else, or labels that it does not know."""
     if data.name != model.name or (data.outputs != model.outputs and not data.labels):
         raise UserError(
             f"the model predicts {model.summary}, and from these data {data.summary} would be predicted"
         )
-    _check_labels(data.labels, model.labels)
-
-
-def _check_labels(corpus: Sequence[str], model: Sequence[str]) -> None:
-    unknown = sorted(set(corpus) - set(model))
-    if unknown:
+    if unknown := sorted(set(data.labels) - set(model.labels)):
         raise UserError(
-            f"the model does not know {', '.join(unknown)} (it knows {', '.join(model)}): map the labels of the "
-            f"corpus, with data/label_map=six, or with a rule for each, as in {rules_for(unknown[:1])}"
+            f"the model does not know {', '.join(unknown)} (it knows {', '.join(model.labels)}): map the labels of "
+            f"the corpus, with data/label_map=six, or with a rule for each, as in {rules_for(unknown[:1])}"
         )
 
 
@@ -146,14 +139,15 @@ def _trained_here(saved: Checkpoint, config: DictConfig, clips: LabelledClips) -
 
 
 def _all_clips(config: DictConfig, data: EmotionDataModule, saved: Checkpoint) -> Test:
+    """Return the test on every clip that can be tested, whatever the split."""
     clips = data.clips
     rows = np.flatnonzero(clips.testable).tolist()
-    nobody = Split(train=(), val=(), test=tuple(rows), speaker_independent=True)
+    split = Split(train=(), val=(), test=tuple(rows), speaker_independent=True)
     protocol = {
         "corpus": clips.name,
         "split": ALL,
         "fold": ALL,
-        "split_hash": nobody.hash(clips.manifest),
+        "split_hash": split.hash(clips.manifest),
         "speaker_independent": True,
         **clips.facts,
         "n_train": saved.protocol["n_train"],
@@ -165,16 +159,8 @@ def _all_clips(config: DictConfig, data: EmotionDataModule, saved: Checkpoint) -
     return Test(config=config, clips=clips, rows=rows, batch_seconds=data.batch_seconds, protocol=protocol)
 
 
-def _with_training(protocol: Mapping[str, Any], saved: Checkpoint) -> dict[str, Any]:
-    """Return the protocol with what the model was trained on, where this is not the test of its own run."""
-    if protocol["split_hash"] == saved.protocol["split_hash"]:
-        return dict(protocol)
-    trained = {"n_train": saved.protocol["n_train"], "n_val": saved.protocol["n_val"]}
-    fold = f"{saved.protocol['corpus']}, {saved.protocol['split']}, fold {saved.protocol['fold']}"
-    return {**protocol, **trained, "trained_on": fold}
-
-
 def _selection(saved: Checkpoint) -> str:
-    apart = saved.protocol["speaker_independent"]
-    is_selected = saved.protocol["n_val"] and saved.is_best
-    return best_by(saved.stamp, speaker_independent=apart) if is_selected else LAST
+    """Return how the checkpoint's epoch was selected, in the words of result.json."""
+    if not (saved.protocol["n_val"] and saved.is_best):
+        return LAST
+    return best_by(saved.stamp, speaker_independent=saved.protocol["speaker_independent"])

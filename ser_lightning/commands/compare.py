@@ -1,7 +1,7 @@
 """`ser compare`: rank finished runs and test every pair of them."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,39 +88,25 @@ def _add_references(read: "RunsRead", names: Sequence[str]) -> None:
 
 
 def _deliver(kind: str, place: str, comparisons: "Sequence[Comparison]") -> None:
+    """Write comparisons as an option asks for; to stdout, with what stands below the tables on stderr."""
     if kind == "html":
         from ser_lightning.compare.html.page import write_page
 
         write_page(Path(place), comparisons)
-    elif place == STDOUT:
-        click.echo(_writer(kind)(comparisons), nl=False)
-        _print_remarks(comparisons)
-        return
     else:
-        text = _writer(kind)(comparisons)
+        from ser_lightning.compare.files import to_csv, to_json, to_markdown
+        from ser_lightning.compare.tables import failures, plain
+
+        text = {"csv": to_csv, "json": to_json, "markdown": to_markdown}[kind](comparisons)
+        if place == STDOUT:
+            click.echo(text, nl=False)
+            warnings = [line for comparison in comparisons for line in comparison.warnings]
+            for line in [*warnings, *failures(comparisons)]:
+                click.echo(plain(line), err=True)
+            return
         with written_whole(Path(place)) as file:
             file.write(text)
     click.echo(f"written: {place}", err=True)
-
-
-def _writer(kind: str) -> "Callable[[Sequence[Comparison]], str]":
-    from ser_lightning.compare import files
-
-    writers: dict[str, Callable[[Sequence[Comparison]], str]] = {
-        "csv": files.to_csv,
-        "json": files.to_json,
-        "markdown": files.to_markdown,
-    }
-    return writers[kind]
-
-
-def _print_remarks(comparisons: "Sequence[Comparison]") -> None:
-    """Print to stderr what otherwise stands below the tables."""
-    from ser_lightning.compare.tables import failures, plain
-
-    warnings = [line for comparison in comparisons for line in comparison.warnings]
-    for line in [*warnings, *failures(comparisons)]:
-        click.echo(plain(line), err=True)
 
 
 def _log_to_wandb(comparisons: "Sequence[Comparison]") -> None:
@@ -128,5 +114,5 @@ def _log_to_wandb(comparisons: "Sequence[Comparison]") -> None:
 
     run_dir = log_comparisons(comparisons)
     if run_dir is not None:
-        kept = sorted(map(str, run_dir.glob("wandb/offline-run-*")))
-        click.echo(f"W&B   wandb sync {shlex.join(kept)}" if kept else f"W&B   {run_dir}", err=True)
+        offline = sorted(map(str, run_dir.glob("wandb/offline-run-*")))
+        click.echo(f"W&B   wandb sync {shlex.join(offline)}" if offline else f"W&B   {run_dir}", err=True)

@@ -14,7 +14,6 @@ from ser_lightning.utils.errors import UserError, counted
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from ser_lightning.data.corpora import Corpus
     from ser_lightning.data.labelled_clips import LabelledClips
     from ser_lightning.data.splits.split import SplitRule
 
@@ -54,10 +53,15 @@ def download(name: str, to: str | None, jobs: int) -> None:
     """Download a corpus, its licence shown first."""
     from pathlib import Path
 
+    from ser_lightning.data.corpora import own_corpus
     from ser_lightning.data.download import default_folder
     from ser_lightning.data.download import download as fetch
+    from ser_lightning.training.compose import check_name
 
-    corpus = _corpus(name)
+    check_name("data", name)
+    corpus = own_corpus(name)
+    if corpus is None:
+        raise UserError(f"{name} is no corpus that could be downloaded: see `ser data list`")
     folder = fetch(corpus, Path(to) if to is not None else default_folder(corpus), jobs=jobs)
     root = f" --root {shlex.quote(str(folder))}" if to is not None else ""
     click.echo(f"next: ser data audit {name}{root}")
@@ -75,11 +79,15 @@ def prepare(name: str, overrides: tuple[str, ...], root: str | None, shard: str 
     """
     config = _config(name, root, overrides)
     if shard is not None:
-        number, n_parts = _shard(shard)
+        number, _, n_parts = shard.partition("/")
+        if not (number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts)):
+            raise UserError(f"--shard {shard}: say K/N, such as 3/8 for the third of eight parts")
         from ser_lightning.training.experiment import unsplit_data
 
-        n_files = unsplit_data(config).prepare_part(number, n_parts)
-        click.echo(f"part {number} of {n_parts} ready, {counted(n_files, 'file')}: `ser data prepare` joins them")
+        n_files = unsplit_data(config).prepare_part(int(number), int(n_parts))
+        click.echo(
+            f"part {int(number)} of {int(n_parts)} ready, {counted(n_files, 'file')}: `ser data prepare` joins them"
+        )
         return
     clips, _ = _unsplit(config)
     n_speakers = len({clip.speaker for clip in clips.manifest if clip.speaker_is_known})
@@ -158,22 +166,14 @@ def splits(name: str, overrides: tuple[str, ...], root: str | None, only: str | 
         print_splits(audited, clips.labels, new_console())
 
 
-def _shard(text: str) -> tuple[int, int]:
-    number, _, n_parts = text.partition("/")
-    if not (number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts)):
-        raise UserError(f"--shard {text}: say K/N, such as 3/8 for the third of eight parts")
-    return int(number), int(n_parts)
-
-
 def _about(name: str) -> list[str]:
     """Describe a file in conf/data, without opening the corpus."""
     from ser_lightning.data.corpora import own_corpus
     from ser_lightning.utils.project import CONF
 
     corpus = own_corpus(name)
-    if corpus is None:  # the file says what it is
-        first = (CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
-        return [first.lstrip("# ")]
+    if corpus is None:  # the file's first line says what it is
+        return [(CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")]
     download = [f"`ser data download {name}` fetches it"] if corpus.remote else []
     size = (
         f"{corpus.n_clips:,} clips, {corpus.n_speakers} speakers" if corpus.n_clips else "releases differ in size"
@@ -189,18 +189,8 @@ def _about(name: str) -> list[str]:
     ]
 
 
-def _corpus(name: str) -> "Corpus":
-    from ser_lightning.data.corpora import own_corpus
-    from ser_lightning.training.compose import check_name
-
-    check_name("data", name)
-    corpus = own_corpus(name)
-    if corpus is None:
-        raise UserError(f"{name} is no corpus that could be downloaded: see `ser data list`")
-    return corpus
-
-
 def _config(name: str, root: str | None, overrides: tuple[str, ...]) -> "DictConfig":
+    """Return the config of `python train.py data=NAME` with these overrides, ``root`` as data.root."""
     from ser_lightning.training.compose import check_name, compose_config
 
     check_name("data", name)

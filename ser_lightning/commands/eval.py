@@ -132,6 +132,7 @@ def _leakage(record: "TrainingRecord", test: "Test") -> "Leakage":
 
 
 def _speaker_clips(text: str, model: "EmotionRecognizer") -> int | None:
+    """Return how many clips of a speaker may be used, None for all. Raises: UserError, see the option."""
     if model.speaker_statistics is None:
         raise UserError(
             "--speaker-clips: this model takes nothing from other clips: it is not trained with "
@@ -171,6 +172,7 @@ def _robustness(model: "EmotionRecognizer", test: "Test", task: "Task", clean: A
 
 
 def _change(manifest: "Manifest", condition: "AcousticCondition") -> "Change":
+    """Return a function that puts a clip, by row and samples (T,), into the condition."""
     from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 
     def change(row: int, samples: "np.ndarray") -> "np.ndarray":

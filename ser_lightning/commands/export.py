@@ -3,16 +3,12 @@
 import logging
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ser_lightning.commands.options import check_places, checkpoint_argument, trust_option
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import replacing
-
-if TYPE_CHECKING:
-    from ser_lightning.inference.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +37,11 @@ def export(checkpoint: str, to: str, output: str | None, trust: bool) -> None:
     from ser_lightning.inference.recognizer import recognizer
 
     saved = read_checkpoint(checkpoint)
-    _check_network(saved)
+    if str(saved.config["model"]["net"]["_target_"]).endswith(".OpenSmile"):
+        raise UserError(
+            f"{saved.config['model']['name']} cannot be exported: its functionals are computed by the package "
+            "opensmile, and no operators of ONNX are the same"
+        )
     place = Path(output).expanduser() if output is not None else saved.path.with_suffix(".onnx")
     check_places({"output": str(place)}, endings=(".onnx",))
     model = recognizer(saved, trust=trust)
@@ -58,12 +58,3 @@ def export(checkpoint: str, to: str, output: str | None, trust: bool) -> None:
         f"a clip of {CLIP_S} s takes {parity.onnxruntime_ms:.1f} ms in onnxruntime, {parity.pytorch_ms:.1f} ms in "
         "PyTorch, one thread each"
     )
-
-
-def _check_network(checkpoint: "Checkpoint") -> None:
-    model = checkpoint.config["model"]
-    if str(model["net"]["_target_"]).endswith(".OpenSmile"):
-        raise UserError(
-            f"{model['name']} cannot be exported: its functionals are computed by the package opensmile, and no "
-            "operators of ONNX are the same"
-        )

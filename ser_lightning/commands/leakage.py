@@ -1,7 +1,6 @@
-"""Whether a checkpoint was trained on the clips, or the speakers, that it is to be tested on."""
+"""Refuse to test a checkpoint on the clips, or the speakers, that it was trained on."""
 
 from ser_lightning.data.leakage import CALIBRATION_TEST, OF_TEST, TRAIN_TEST, VAL_TEST, Leakage
-from ser_lightning.runs.result_parts import Shared
 from ser_lightning.utils.errors import UserError, some
 
 _USED = {TRAIN_TEST: "was trained on", VAL_TEST: "was selected on", CALIBRATION_TEST: "was calibrated on"}
@@ -23,20 +22,16 @@ def check_leakage(leakage: Leakage | None, *, allow: bool, is_student: bool = Fa
         return False
     for pair in OF_TEST:
         shared = leakage.get(pair)
-        if shared:
-            if not allow:
-                raise UserError(
-                    _refusal(pair, shared, "this checkpoint, or its teacher," if is_student else "this checkpoint")
-                )
+        if not shared:
+            continue
+        if allow:
             return False
+        who = "this checkpoint, or its teacher," if is_student else "this checkpoint"
+        leaked = f"{shared.n_sounds} of the test's clips"
+        if shared.speakers:
+            leaked = f"{len(shared.speakers)} of the test's speakers ({some(shared.speakers)})"
+        raise UserError(
+            f"{who} {_USED[pair]} {leaked}: the result would say nothing about new speakers. Test another "
+            f"fold or corpus; {_ALLOWED}"
+        )
     return True
-
-
-def _refusal(pair: str, shared: Shared, who: str) -> str:
-    what = f"{shared.n_sounds} of the test's clips"
-    if shared.speakers:
-        what = f"{len(shared.speakers)} of the test's speakers ({some(shared.speakers)})"
-    return (
-        f"{who} {_USED[pair]} {what}: the result would say nothing about new speakers. Test another "
-        f"fold or corpus; {_ALLOWED}"
-    )

@@ -11,7 +11,7 @@ from ser_lightning.report.numbers import MISSING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ser_lightning.bench.model_cost import ModelCost, ModelTable
+    from ser_lightning.bench.model_cost import ModelTable
 
 
 @click.command()
@@ -46,7 +46,12 @@ def print_models(table: "ModelTable", console: "Console") -> None:
     for heading in ("parameters", "MACs", "training", "inference"):
         rows.add_column(heading, justify="right", no_wrap=True)
     for cost in table.models:
-        rows.add_row(cost.name, *_cells(cost))
+        if cost.needs is not None:
+            rows.add_row(cost.name, "needs more")
+            continue
+        macs = f"{cost.macs / 1e6:,.0f} M" if cost.macs else MISSING
+        speeds = f"{cost.train_clips_per_s:,.0f}", f"{cost.inference_clips_per_s:,.0f}"
+        rows.add_row(cost.name, f"{cost.parameters:,}", macs, *speeds)
     console.print(rows)
     machine = table.machine
     console.print(
@@ -59,14 +64,3 @@ def print_models(table: "ModelTable", console: "Console") -> None:
     for cost in table.models:
         if cost.needs is not None:
             console.print(f"{cost.name} needs more: {cost.needs}", soft_wrap=True)
-
-
-def _cells(cost: "ModelCost") -> list[str]:
-    if cost.needs is not None:
-        return ["needs more"]
-    return [
-        f"{cost.parameters:,}",
-        f"{cost.macs / 1e6:,.0f} M" if cost.macs else MISSING,
-        f"{cost.train_clips_per_s:,.0f}",
-        f"{cost.inference_clips_per_s:,.0f}",
-    ]

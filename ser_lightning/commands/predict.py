@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -120,8 +120,9 @@ def _oddity(prediction: "Prediction") -> str:
         return SQUARE_WAVES
     if prediction.duration_s < SHORT_S:
         return f"short, {prediction.duration_s:.3g} s: less than {SHORT_S} s is hardly a word"
-    many = prediction.clipped > CLIPPED_SHARE
-    return f"clipped, {prediction.clipped:.1%} of the samples at full scale" if many else ""
+    if prediction.clipped > CLIPPED_SHARE:
+        return f"clipped, {prediction.clipped:.1%} of the samples at full scale"
+    return ""
 
 
 @contextmanager
@@ -130,17 +131,18 @@ def _lines(place: str | None) -> Iterator[TextIO | None]:
     if place is None or place == STDOUT:
         yield None if place is None else sys.stdout
         return
-    with ExitStack() as opened:
-        try:
-            file = opened.enter_context(Path(place).open("w", encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"--jsonl {place} cannot be written: {error.strerror}") from error
+    try:
+        file = Path(place).open("w", encoding="utf-8")  # noqa: SIM115  (closed below)
+    except OSError as error:
+        raise UserError(f"--jsonl {place} cannot be written: {error.strerror}") from error
+    with file:
         yield file
 
 
 def _deliver(
     model: "EmotionRecognizer", outcomes: "Sequence[Outcome]", places: Mapping[str, str], console: "Console"
 ) -> None:
+    """Write outcomes to their files, or to stdout; print tables where stdout is free."""
     if not outcomes:
         return
     from ser_lightning.commands.prediction_tables import print_tables, to_csv, to_json

@@ -37,12 +37,11 @@ def add(folders: tuple[str, ...], name: str, to: str | None, force: bool) -> Non
     """
     from ser_lightning.reference.add import add as add_reference
 
-    path, made = add_reference(
-        [Path(each) for each in folders], name, to=None if to is None else Path(to), force=force
-    )
-    cells = ", ".join(f"fold {run.fold} seed {run.seed}" for run in made.runs)
-    click.echo(f"written: {path} ({made.n_bytes / 1000:.0f} kB)")
-    click.echo(f"{cells}{'' if made.complete else ': not every fold of the split, hence without a rank'}")
+    place = None if to is None else Path(to)
+    path, added = add_reference([Path(folder) for folder in folders], name, to=place, force=force)
+    cells = ", ".join(f"fold {run.fold} seed {run.seed}" for run in added.runs)
+    click.echo(f"written: {path} ({added.n_bytes / 1000:.0f} kB)")
+    click.echo(f"{cells}{'' if added.complete else ': not every fold of the split, hence without a rank'}")
 
 
 @reference.command("list")
@@ -55,14 +54,13 @@ def list_references(folder: str | None) -> None:
     from ser_lightning.utils.terminal import number_table
 
     table = number_table("name", "corpus", "split", "folds", "seeds", numbers=("UAR", "accuracy", "kB"))
-    for each in _read(folder):
-        runs, protocol = with_all_folds(each.runs), each.runs[0].result.protocol
+    for shipped in _read(folder):
+        runs, protocol = with_all_folds(shipped.runs), shipped.runs[0].result.protocol
         scores = [percent(share) for share in pooled_scores(runs).values()]
-        folds = " ".join(dict.fromkeys(run.fold for run in runs)) + ", not all" * (not each.complete)
+        folds = " ".join(dict.fromkeys(run.fold for run in runs)) + ", not all" * (not shipped.complete)
         seeds = " ".join(map(str, sorted({run.seed for run in runs})))
-        table.add_row(
-            each.name, protocol.corpus, protocol.split, folds, seeds, *scores, f"{each.n_bytes / 1000:.0f}"
-        )
+        size = f"{shipped.n_bytes / 1000:.0f}"
+        table.add_row(shipped.name, protocol.corpus, protocol.split, folds, seeds, *scores, size)
     new_console().print(table)
 
 
@@ -76,6 +74,7 @@ def leaderboard(folder: str | None) -> None:
 
 
 def _read(folder: str | None) -> "list[Reference]":
+    """Return the references of a folder, or those that ship. Raises: UserError where there are none."""
     from ser_lightning.reference.files import SHIPPED, read_references
 
     references = read_references(SHIPPED if folder is None else Path(folder))
