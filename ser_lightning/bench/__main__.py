@@ -8,7 +8,6 @@ import contextlib
 import io
 import logging
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,7 +33,7 @@ from ser_lightning.training.compose import compose_config
 from ser_lightning.training.experiment import make_data, make_module, train
 from ser_lightning.utils.malloc import kept_memory
 from ser_lightning.utils.precision import choose_precision
-from ser_lightning.utils.project import ROOT, TRAIN_PY
+from ser_lightning.utils.project import TRAIN_PY
 
 ROUNDS = 6  # counted; one more comes before them, to warm up
 SHARED_OUT = 8  # batches on which the parts of a step are timed
@@ -56,18 +55,18 @@ def main() -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description="Measure speed on this machine.")
     parser.add_argument("--cremad", metavar="DIR", help="CREMA-D or a part of it; synthetic speech without it")
-    given = parser.parse_args().cremad
+    cremad = parser.parse_args().cremad
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    data = ["data=cremad", f"data.root={Path(given).resolve()}"] if given else ["data=toy"]
+    data = ["data=cremad", f"data.root={Path(cremad).resolve()}"] if cremad else ["data=toy"]
     console = Console(width=100)
     machine = describe(torch.device("cpu"), choose_precision("auto", "auto"))
     versions = f"torch {machine.packages['torch']}, lightning {machine.packages['lightning']}"
     console.print(f"{machine.device}, {machine.threads} threads, {machine.precision}, {versions}")
     console.print(whole_job.shared())
     console.print(whole_job.costs())
-    if given:
-        console.print(whole_job.peer(given))
+    if cremad:
+        console.print(whole_job.peer(cremad))
     console.print(_training(data))
     console.print(_start())
     console.print(_scan())
@@ -75,6 +74,7 @@ def main() -> None:
 
 
 def _training(data: list[str]) -> Table:
+    """Compare the speed of training with the notebook's loop and with the bare step, and divide up that step."""
     module = make_data(compose_config(*data))
     step = BareStep(compose_config(*data), module)
     ways: dict[str, Callable[[], float]] = {
@@ -88,13 +88,13 @@ def _training(data: list[str]) -> Table:
     rounds = [{name: measure() for name, measure in ways.items()} for _ in range(ROUNDS)]
     table = Table("training", "clips/s", "lowest", "highest", title=f"medians of {ROUNDS} rounds")
     for name in ways:
-        table.add_row(name, *_spread([one[name] for one in rounds], ".0f"))
+        table.add_row(name, *_spread([speeds[name] for speeds in rounds], ".0f"))
     table.add_section()
     for name, over, under, aim in (
         ("ours / the notebook's loop, same CNN", "ours, the notebook's CNN", "the notebook's loop", "aim ≥ 6"),
         ("end to end / the bare step, cnn", "ours, cnn", "the bare step of cnn", "aim ≥ 0.90"),
     ):
-        table.add_row(f"{name} ({aim})", *_spread([one[over] / one[under] for one in rounds], ".2f"))
+        table.add_row(f"{name} ({aim})", *_spread([speeds[over] / speeds[under] for speeds in rounds], ".2f"))
     table.add_section()
     for part, share in step.shares().items():
         table.add_row(f"of the bare step: {part}", f"{share:.0%}", "", "")
@@ -176,18 +176,13 @@ def _start() -> Table:
     """Show how long `python train.py --cfg job` takes, against importing Lightning."""
     ours = [sys.executable, str(TRAIN_PY), "--cfg", "job"]
     theirs = [sys.executable, "-c", "import lightning"]
-    rounds = [(_wall_s(ours), _wall_s(theirs)) for _ in range(START_ROUNDS + 1)][1:]
+    rounds = [(whole_job.wall_s(ours), whole_job.wall_s(theirs)) for _ in range(START_ROUNDS + 1)][1:]
     table = Table("start", "median s", title=f"{START_ROUNDS} runs of each, in turns")
-    table.add_row("python train.py --cfg job", f"{statistics.median(a for a, _ in rounds):.2f}")
-    table.add_row("python -c 'import lightning'", f"{statistics.median(b for _, b in rounds):.2f}")
-    table.add_row("ratio (aim ≤ 0.6)", f"{statistics.median(a / b for a, b in rounds):.2f}")
+    table.add_row("python train.py --cfg job", f"{statistics.median(our_s for our_s, _ in rounds):.2f}")
+    table.add_row("python -c 'import lightning'", f"{statistics.median(their_s for _, their_s in rounds):.2f}")
+    ratio = statistics.median(our_s / their_s for our_s, their_s in rounds)
+    table.add_row("ratio (aim ≤ 0.6)", f"{ratio:.2f}")
     return table
-
-
-def _wall_s(command: list[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-    return time.perf_counter() - start
 
 
 def _scan() -> Table:
@@ -202,13 +197,13 @@ def _scan() -> Table:
     table = Table("selective scan", "median ms", "lowest", "highest", "peak MB", title=title)
     for way, name in ways.items():
         if way in runs:
-            table.add_row(name, *_spread([one[way] for one in rounds], ".0f"), _number(peaks[way], ".0f"))
+            table.add_row(name, *_spread([times[way] for times in rounds], ".0f"), _number(peaks[way], ".0f"))
         else:
             table.add_row(name, "not installed: pip install mambapy")
     table.add_section()
     for way, aims in (("mambapy", " (aim ≥ 5, memory ≥ 3)"), ("loop", "")):
         if way in runs:
-            ratios = _spread([one[way] / one["ours"] for one in rounds], ".1f")
+            ratios = _spread([times[way] / times["ours"] for times in rounds], ".1f")
             ours, theirs = peaks["ours"], peaks[way]
             table.add_row(
                 f"{way} / ours{aims}", *ratios, _number(theirs / ours if ours and theirs else None, ".1f")

@@ -68,7 +68,7 @@ class ModelTable:
             "batch_size": BATCH_SIZE,
             "clip_s": CLIP_S,
             "machine": self.machine.plain(),
-            "models": [asdict(each) for each in self.models],
+            "models": [asdict(cost) for cost in self.models],
         }
 
 

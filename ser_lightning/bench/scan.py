@@ -69,9 +69,7 @@ def mambapys_scan() -> Callable[..., Tensor] | None:
 
 def measured(way: str, n_clips: int, n_frames: int) -> Callable[[], float] | None:
     """Return what times one run of a way, "ours", "mambapy" or "loop", in seconds; None if it is not installed."""
-    scan = {"ours": lambda: selective_scan, "loop": lambda: selective_scan_reference, "mambapy": mambapys_scan}[
-        way
-    ]()
+    scan = mambapys_scan() if way == "mambapy" else {"ours": selective_scan, "loop": selective_scan_reference}[way]
     if scan is None:
         return None
     problem = Problem(n_clips, n_frames, clips_first=way == "mambapy")

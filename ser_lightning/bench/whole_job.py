@@ -26,13 +26,15 @@ ROUNDS = 3
 _TOY = ("data=toy", "trainer.enable_progress_bar=false")
 _SPINNER = (sys.executable, "-c", "import time\nend = time.time() + 300\nwhile time.time() < end: pass")
 _AS_OPENMP_DOES = {"GOMP_SPINCOUNT": "300000"}  # threads spin longer; the user's variables are left alone
-_RATE = "train_clips_per_s"
+
+
+_FIRST, _LAST = "from the command to the end of the first step", "from the end of the last step to the exit"
 
 
 def costs() -> Table:
     """Show the time from the command to the first step and from the last step to the exit, and where it goes."""
     rounds = [_timed_job() for _ in range(ROUNDS + 1)][1:]
-    imports = [_wall_s([sys.executable, "-c", "import torch, lightning"]) for _ in range(ROUNDS + 1)][1:]
+    imports = [wall_s([sys.executable, "-c", "import torch, lightning"]) for _ in range(ROUNDS + 1)][1:]
     table = Table("a job of one epoch", "median s", title=f"{ROUNDS} jobs")
     middle = {name: statistics.median(spans.get(name, 0.0) for spans in rounds) for name in rounds[0]}
     first, last, reference = middle.pop(_FIRST), middle.pop(_LAST), statistics.median(imports)
@@ -44,9 +46,6 @@ def costs() -> Table:
     for name, seconds in middle.items():
         table.add_row(name, f"{seconds:.2f}")
     return table
-
-
-_FIRST, _LAST = "from the command to the end of the first step", "from the end of the last step to the exit"
 
 
 def _timed_job() -> dict[str, float]:
@@ -82,6 +81,7 @@ def peer(cremad: str) -> Table:
 def shared() -> Table:
     """Show training beside one busy process a core against training alone, and two jobs at once against one."""
     n_cores = usable_cores()
+    half_of_the_cores = {"OMP_NUM_THREADS": str(n_cores // 2 or 1)}
     table = Table("training", "clips/s", "of alone", title=f"{ROUNDS} jobs of two epochs each, in turns")
     jobs: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
@@ -89,12 +89,7 @@ def shared() -> Table:
             ("alone", 0, 1, {}),
             ("alone, threads wait as OpenMP has it", 0, 1, _AS_OPENMP_DOES),
             ("beside one busy process a core (aim ≥ 0.45)", n_cores, 1, {}),
-            (
-                "two jobs at once, a half of the cores each (aim ≥ 1.2)",
-                0,
-                2,
-                {"OMP_NUM_THREADS": str(n_cores // 2 or 1)},
-            ),
+            ("two jobs at once, a half of the cores each (aim ≥ 1.2)", 0, 2, half_of_the_cores),
         ):
             with _spinning(n_spinners):
                 jobs.setdefault(name, []).append(sum(_rates(n_jobs, environment)))
@@ -122,7 +117,7 @@ def _rates(n_jobs: int, environment: dict[str, str]) -> list[float]:
         if any([process.wait() for process in processes]):
             raise SystemExit("failed: a job of the measurement failed; run python train.py data=toy to see why")
         results = [json.loads(RunDirectory(place).result.read_text(encoding="utf-8")) for place in places]
-    return [result["throughput"][_RATE] for result in results]
+    return [result["throughput"]["train_clips_per_s"] for result in results]
 
 
 @contextmanager
@@ -137,7 +132,8 @@ def _spinning(n_processes: int) -> Iterator[None]:
             process.wait()
 
 
-def _wall_s(command: Sequence[str]) -> float:
+def wall_s(command: Sequence[str]) -> float:
+    """Return the seconds that a command takes, start to end."""
     start = time.perf_counter()
     _run(command)
     return time.perf_counter() - start
@@ -147,7 +143,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str] = MappingProxyTy
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=_environment(environment))
 
 
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment without what it settled for itself."""
+def _environment(added: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without what it settled for itself, and with ``added``."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    return {**plain, **more}
+    return {**plain, **added}

@@ -21,12 +21,11 @@ def check(arguments: Sequence[str]) -> None:
     """Check the command line's launcher and sweeper. Raises: SystemExit that names what to install."""
     for text in arguments:
         package = _PACKAGES.get(text)
-        if package is not None and not _is_installed(f"hydra_plugins.{package}"):
+        if package is None:
+            continue
+        try:
+            is_installed = find_spec(f"hydra_plugins.{package}") is not None
+        except ModuleNotFoundError:  # not even the package around it
+            is_installed = False
+        if not is_installed:
             sys.exit(f"failed: {text} needs more packages: pip install -c constraints.txt -e '.[sweep]'")
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package around it
-        return False

@@ -1,4 +1,4 @@
-"""What is done before and after a sweep, whichever sweeper makes it."""
+"""Prepare a sweep, and print its outcome, whichever sweeper makes it."""
 
 import logging
 import os
@@ -42,8 +42,8 @@ class Watch(Callback):
         announce_sweep()
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # of joblib, after a signal
         threading.excepthook = _say_unless_stopped
-        asked = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
-        command = [text for text in asked if not text.startswith(_IMPLIED)]
+        overrides = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
+        command = [text for text in overrides if not text.startswith(_IMPLIED)]
         # every job's config is composed anew, with these overrides
         config.hydra.overrides.hydra.append(f"hydra.callbacks.sweep.varying={varying_keys(config.hydra)}")
         try:
@@ -94,7 +94,7 @@ def _say_what_differs(searched: Sequence[Sequence[str]]) -> None:
     """Say where a search went on with other settings: its study has the trials of all of them."""
     if len(searched) > 1:
         in_all = set(searched[0]).intersection(*searched[1:])
-        own = [", ".join(text for text in some if text not in in_all) or "none of these" for some in searched]
+        own = [", ".join(text for text in texts if text not in in_all) or "none of these" for texts in searched]
         log.warning(
             "trials of this search have different settings (%s): the best is that of all of them; "
             "give another search its own hydra.sweep.dir",

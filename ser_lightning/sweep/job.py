@@ -11,10 +11,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -77,17 +77,14 @@ def refuse(run: RunDirectory, reason: str, seed: Any = None) -> "Failure":
     run.path.mkdir(parents=True, exist_ok=True)
     from ser_lightning.runs.result import Failure, write_record  # help is to answer without what it imports
 
-    failure = Failure(reason=reason, seed=seed, config=run.config.name)
-    write_record(run.refused if _holds_result(run) else run.result, failure)
-    return failure
-
-
-def _holds_result(run: RunDirectory) -> bool:
     try:
         result = run.read_result()
-        return result is not None and result.status == "finished"
+        is_finished = result is not None and result.status == "finished"
     except UserError:  # a later version wrote it
-        return True
+        is_finished = True
+    failure = Failure(reason=reason, seed=seed, config=run.config.name)
+    write_record(run.refused if is_finished else run.result, failure)
+    return failure
 
 
 def _finished(cfg: DictConfig, run: RunDirectory, overrides: Sequence[str]) -> "Result | None":
@@ -115,7 +112,7 @@ def _started(run: RunDirectory, train: Path, cwd: Path, *, aloud: bool) -> int:
     command = [sys.executable, str(train), assignment("resume", run.path.absolute()), "trust=true"]
     environment = {**os.environ, _PARENT: run.path.parent.name}
     environment.pop("HYDRA_FULL_ERROR", None)  # it is ours, see `training.job.start`
-    with _output(run, aloud=aloud) as output:
+    with nullcontext() if aloud else run.console.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
         )
@@ -177,15 +174,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.kill()
 
 
-@contextmanager
-def _output(run: RunDirectory, *, aloud: bool) -> Iterator[IO[bytes] | None]:
-    if aloud:
-        yield None
-        return
-    with (run.path / "console.log").open("ab") as file:
-        yield file
-
-
 def _result(cfg: DictConfig, run: RunDirectory, status: int) -> "Result | Failure":
     """Return the record that the job left, or one that says why it left none.
 
@@ -195,18 +183,18 @@ def _result(cfg: DictConfig, run: RunDirectory, status: int) -> "Result | Failur
     if result is None:
         with _alone(run):
             result = run.read_result()
-    return refuse(run, _why_it_ended(status), seed=cfg.seed) if result is None else result
-
-
-def _why_it_ended(status: int) -> str:
+    if result is not None:
+        return result
+    reason = f"ended with status {status} and left no result"
     if status == -signal.SIGKILL:
-        return "killed (SIGKILL), as happens when memory runs out"
-    if status < 0:
-        return f"ended by {signal.Signals(-status).name}"
-    return f"ended with status {status} and left no result"
+        reason = "killed (SIGKILL), as happens when memory runs out"
+    elif status < 0:
+        reason = f"ended by {signal.Signals(-status).name}"
+    return refuse(run, reason, seed=cfg.seed)
 
 
 def _outcome(result: "Result | Failure", metric: str | None = None) -> str:
+    """Say how a job ended: why it failed, else its value of ``metric``, or without one the scores of its test."""
     from ser_lightning.report.metric_style import written_scores  # which takes NumPy
 
     if result.status == "failed":

@@ -60,6 +60,7 @@ def varying_keys(hydra: Any) -> list[str]:
 
 
 def _key(override: str) -> str:
+    """Return the key of an override, without the package of a group: model.net of ``+model.net=…``."""
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
 
 

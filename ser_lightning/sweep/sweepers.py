@@ -58,17 +58,17 @@ class Grid(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Run the jobs, ``max_batch_size`` at a time. Return what the launcher returned for each batch."""
-        given = (self._params or {}).items()
-        params = [f"{key!s}={'null' if value is None else value}" for key, value in given]
+        settings = (self._params or {}).items()
+        params = [f"{key!s}={'null' if value is None else value}" for key, value in settings]
         overrides = self._parser.parse_overrides([*params, *arguments])
         last = {override.get_key_element(): override for override in overrides}  # the last one counts
         pairs = _pairs_of_corpora(last) if self._cross_corpora else [[]]
         values = [_values(override) for override in last.values()]
         jobs = [[*pair, *job] for pair in pairs for job in itertools.product(*values)]
         log.info("%s, in %s", counted(jobs, "job"), self._config.hydra.sweep.dir)
-        n = self._max_batch_size or len(jobs)
         OmegaConf.save(self._config, Path(self._config.hydra.sweep.dir, "multirun.yaml"))
-        return [self._launcher.launch(jobs[first : first + n], first) for first in range(0, len(jobs), n)]
+        size = self._max_batch_size or len(jobs)
+        return [self._launcher.launch(jobs[first : first + size], first) for first in range(0, len(jobs), size)]
 
 
 def _pairs_of_corpora(overrides: dict[str, Override]) -> list[list[str]]:
@@ -175,6 +175,7 @@ class _Guard(Launcher):
         return job_name(overrides, varying_keys(self._config.hydra))
 
     def _can_be_composed(self, overrides: Sequence[str]) -> bool:
+        """Return whether a job's config can be composed; why it cannot is recorded as its failure."""
         try:
             self._context.config_loader.load_sweep_config(self._config, list(overrides))
         except (HydraException, OmegaConfBaseException) as error:

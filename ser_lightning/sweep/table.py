@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -27,15 +27,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 40  # finished jobs that are listed
 _WAITING = 5  # jobs that have a line each
-_NOT_OF_THE_CLIPS = (
-    "fold",
-    "seed",
-    "batch_size",
-    "eval_batch_size",
-    "batch_seconds",
-    "num_workers",
-    "pool_batches",
-)
+# settings of the data that change neither clips nor labels; the fold is compared itself
+_NOT_OF_THE_CLIPS = "fold seed batch_size eval_batch_size batch_seconds num_workers pool_batches".split()
 _TRUE = ("id", "speaker", "label")  # columns of predictions.csv, beside "true.…" of numbers
 
 
@@ -45,16 +38,19 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
     Returns: whether all finished that the present command asks for.
     """
     jobs, planned = outcomes(sweep), read_plan(sweep)
-    known = {job.name: _overrides(sweep / job.name, planned) for job in jobs}
-    shown = _what_varies({name: overrides or name.split(",") for name, overrides in known.items()})
+    overrides = {  # as the sweep or else the run recorded them
+        job.name: planned["overrides"].get(job.name) or RunDirectory(sweep / job.name).read_overrides()
+        for job in jobs
+    }
+    shown = _what_varies({name: texts or name.split(",") for name, texts in overrides.items()})
     finished = [job for job in jobs if job.status == "finished"]
     unfinished = [job for job in jobs if job.status != "finished"]
-    others = [job for job in unfinished if job.name in planned.get("asked", known)]
+    others = [job for job in unfinished if job.name in planned.get("asked", overrides)]
     not_asked = [job for job in unfinished if job not in others]
     console.print()
     if planned["monitor"] is not None and finished:
         finished = _best_first(finished, **planned["monitor"])
-        _print_search(console, finished, shown, planned["monitor"]["metric"], known[finished[0].name])
+        _print_search(console, finished, shown, planned["monitor"]["metric"], overrides[finished[0].name])
     elif 0 < len(finished) <= _SHOWN:
         console.print(_finished_table(finished, shown))
         console.print()
@@ -78,18 +74,16 @@ def print_outcomes(sweep: Path, console: Console) -> bool:
             f"data have changed. Remove the directories of one kind in {sweep}, and repeat the command",
             soft_wrap=True,
         )
-    if _is_cross_corpus(finished):
+    protocols = [_result(job).protocol for job in finished]
+    pairs = {(protocol.corpus, protocol.test_corpus) for protocol in protocols}
+    if len(pairs) > 1 and all(protocol.test_corpus for protocol in protocols):
         _print_cross_corpus(sweep, console)
     elif finished and planned["monitor"] is None:  # a search is not to be ranked by its tests
         console.print(f"compare   ser compare {shell_quoted(str(sweep))}", soft_wrap=True)
     if others:
-        console.print(f"go on     {_again(sweep)}", soft_wrap=True)
+        command = train_command("-m", *planned["command"], assignment("hydra.sweep.dir", sweep))
+        console.print(f"go on     {command}", soft_wrap=True)
     return not others
-
-
-def _overrides(job: Path, planned: Mapping[str, Any]) -> list[str]:
-    """Return the overrides of a job, as the sweep or else its run recorded them."""
-    return planned["overrides"].get(job.name) or RunDirectory(job).read_overrides()
 
 
 def _what_varies(overrides: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -112,12 +106,9 @@ def _on_changed_data(sweep: Path, finished: Sequence[Outcome]) -> list[str]:
             continue
         asked = {name: value for name, value in data.items() if name not in _NOT_OF_THE_CLIPS}
         rows = csv.DictReader(io.StringIO(predictions))
-        tested = json.dumps(
-            sorted(
-                [text for name, text in row.items() if name in _TRUE or name.startswith("true.")] for row in rows
-            )
-        )
-        if first.setdefault(json.dumps([_result(job).protocol.fold, asked], default=str), tested) != tested:
+        truth = [[row[name] for name in row if name in _TRUE or name.startswith("true.")] for row in rows]
+        settings, tested = json.dumps([_result(job).protocol.fold, asked], default=str), json.dumps(sorted(truth))
+        if first.setdefault(settings, tested) != tested:
             changed.append(job.name)
     return changed
 
@@ -174,13 +165,6 @@ def _finished_table(finished: Sequence[Outcome], shown: Mapping[str, str]) -> Ta
     return table
 
 
-def _is_cross_corpus(finished: Sequence[Outcome]) -> bool:
-    """Return whether every job was tested on another corpus than its own, and not all on the same pair."""
-    protocols = [_result(job).protocol for job in finished]
-    pairs = {(protocol.corpus, protocol.test_corpus) for protocol in protocols}
-    return len(pairs) > 1 and all(protocol.test_corpus for protocol in protocols)
-
-
 def _print_cross_corpus(sweep: Path, console: Console) -> None:
     """Print a row for each pair of corpora, and write the same as a table and as a picture."""
     from ser_lightning.compare.cross_corpus import cells_of, draw_heat_map, print_cells, write_csv
@@ -195,9 +179,10 @@ def _print_cross_corpus(sweep: Path, console: Console) -> None:
     console.print()
     print_cells(cells, console)
     console.print()
-    write_csv(sweep / "cross_corpus.csv", cells)
-    draw_heat_map(sweep / "cross_corpus.png", cells)
-    console.print(f"written   {sweep / 'cross_corpus.csv'}, {sweep / 'cross_corpus.png'}", soft_wrap=True)
+    table, picture = sweep / "cross_corpus.csv", sweep / "cross_corpus.png"
+    write_csv(table, cells)
+    draw_heat_map(picture, cells)
+    console.print(f"written   {table}, {picture}", soft_wrap=True)
     console.print(f"compare   ser compare {shell_quoted(str(sweep))} --separate", soft_wrap=True)
 
 
@@ -208,8 +193,3 @@ def _minutes(result: "Result") -> str:
 def _result(finished: Outcome) -> "Result":
     assert finished.result is not None
     return finished.result
-
-
-def _again(sweep: Path) -> str:
-    """Return the same command on the same directory."""
-    return train_command("-m", *read_plan(sweep)["command"], assignment("hydra.sweep.dir", sweep))
