@@ -156,9 +156,9 @@ def check_resumed_alone(overrides: Sequence[str], resume: str | None = None) -> 
 
     Raises: UserError that names the overrides.
     """
-    asked = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
+    resumed = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
     others = [text for text in overrides if not text.startswith(("resume=", "trust=", "hydra.", "hydra/"))]
-    if others and (resume or (asked and asked[-1] != "null")):
+    if others and (resume or (resumed and resumed[-1] != "null")):
         raise UserError(
             f"resume=DIR goes on with the config saved in DIR, of which nothing can be changed: leave out "
             f"{' '.join(others)}, or start a new run with its own hydra.run.dir"
@@ -234,8 +234,8 @@ def _fault(settings: Mapping[str, Any]) -> str:
     while waiting:
         place, value = waiting.pop()
         if isinstance(value, dict):
-            if strange := [key for key in value if not isinstance(key, str)]:
-                return f"{place} has the key {strange[0]}, which is no text"
+            if no_texts := [key for key in value if not isinstance(key, str)]:
+                return f"{place} has the key {no_texts[0]}, which is no text"
             waiting += [(f"{place}.{key}", item) for key, item in value.items()]
         elif isinstance(value, list):
             waiting += [(f"{place}[{number}]", item) for number, item in enumerate(value)]

@@ -120,10 +120,10 @@ def read_run(run: RunDirectory, result: Result | Failure | None = None) -> Finis
 
 def _cuts(config: Mapping[str, Any], result: Result) -> list[str]:
     """Return what kept a run from training, validating or testing on all clips of its split."""
-    asked = config.get("trainer") or {}
-    given = {name: asked[name] for name in _CUTS if asked.get(name)}
+    trainer = config.get("trainer") or {}
+    limits = {name: trainer[name] for name in _CUTS if trainer.get(name)}
     # 1.0 is all batches, and 1 is one of them
-    cuts = [f"trainer.{name}={value}" for name, value in given.items() if value != 1 or isinstance(value, int)]
+    cuts = [f"trainer.{name}={value}" for name, value in limits.items() if value != 1 or isinstance(value, int)]
     n_untested = result.warnings.get("untested")
     return cuts + ([f"{n_untested:,} test clips were not tested"] if n_untested else [])
 

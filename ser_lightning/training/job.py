@@ -45,9 +45,9 @@ def _run_directory(resume: str | None, fresh: str) -> str:
         return fresh
     if not has_content(RunDirectory(Path(resume)).config):  # checked before Hydra makes the folder
         sys.exit(f"failed: {printable(no_run(Path(resume)))}")
-    strange = [path for path in Path(resume).rglob("*") if path.exists() and not (path.is_file() or path.is_dir())]
-    if strange:  # a log that is a pipe would be waited for
-        sys.exit(f"failed: {printable(str(strange[0]))} is a pipe or a device, and no file of a run: remove it")
+    for path in Path(resume).rglob("*"):
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a log that is a pipe would be waited for
+            sys.exit(f"failed: {printable(str(path))} is a pipe or a device, and no file of a run: remove it")
     return resume
 
 
@@ -66,12 +66,10 @@ def accept_dashes() -> None:
     Flags of Hydra's own, such as ``--cfg=job``, stay what they are.
     """
     flags = {name for action in get_args_parser()._actions for name in action.option_strings}
-
-    def override(text: str) -> str:
+    for position, text in enumerate(sys.argv):
         name, equals, _ = text.partition("=")
-        return text[2:] if equals and name.startswith("--") and name not in flags else text
-
-    sys.argv[1:] = map(override, sys.argv[1:])
+        if position > 0 and equals and name.startswith("--") and name not in flags:
+            sys.argv[position] = text.removeprefix("--")
 
 
 def start(main: Callable[[], None]) -> None:
@@ -93,14 +91,14 @@ def start(main: Callable[[], None]) -> None:
     atexit.register(leave)  # comes after whatever is registered later
     atexit.register(gc.freeze)  # no search for cycles among what goes anyway: most of a second
     accept_dashes()
-    asked = sys.argv[1:]
+    arguments = sys.argv[1:]
     shows_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        multirun = bool({"-m", "--multirun"} & set(asked))
-        _check_asked(asked, multirun=multirun)
-        sys.argv[1:] = readable(asked, multirun=multirun)
+        multirun = bool({"-m", "--multirun"} & set(arguments))
+        _check_arguments(arguments, multirun=multirun)
+        sys.argv[1:] = readable(arguments, multirun=multirun)
         if not multirun:
-            check_resumed_alone([text for text in asked if not text.startswith("-")])
+            check_resumed_alone([text for text in arguments if not text.startswith("-")])
         os.environ["HYDRA_FULL_ERROR"] = "1"  # leaves its errors to us
         with as_far_as_it_is_read():
             main()
@@ -127,11 +125,11 @@ def start(main: Callable[[], None]) -> None:
         sys.exit(128 + number)
 
 
-def _check_asked(asked: Sequence[str], *, multirun: bool) -> None:
+def _check_arguments(arguments: Sequence[str], *, multirun: bool) -> None:
     """Refuse what would not do what it says: a search that is no sweep, runs resumed by one, an unnamed place."""
-    if "hydra/sweeper=search" in asked and not multirun:
+    if "hydra/sweeper=search" in arguments and not multirun:
         raise UserError("hydra/sweeper=search is a sweep: python train.py -m hydra/sweeper=search …")
-    for text in asked:
+    for text in arguments:
         name, equals, value = text.partition("=")
         if multirun and name.lstrip("+") == "resume" and value != "null":
             raise UserError(
@@ -144,7 +142,7 @@ def _check_asked(asked: Sequence[str], *, multirun: bool) -> None:
 
 @contextmanager
 def _no_search_for_cycles() -> Iterator[None]:
-    """Look for no garbage among what is imported meanwhile, nor later; a second import has none to leave out."""
+    """Keep the garbage collector from what is imported meanwhile, now and later, if this is the first import."""
     is_first = "torch" not in sys.modules
     gc.disable()
     try:
@@ -161,12 +159,13 @@ def run_job(cfg: DictConfig) -> float | None:
     Returns: what a sweep optimises.
     Raises: SystemExit after a failure; in a sweep, where every job is a process of its own, it is None instead.
     """
-    hydra = HydraConfig.get()
+    hydra: Any = HydraConfig.get()
     run = RunDirectory(Path(hydra.runtime.output_dir))
     if hydra.mode == RunMode.MULTIRUN:
         return _run_apart(cfg, run)
     end_with_sweep()
-    _fix_directory(run)
+    with read_write(hydra):  # processes that are started for this job get its directory, not the rule that made it
+        hydra.run.dir = str(run.path)
     _set_up_logging(run)
     began_from = _changed_at(run.last)
     try:
@@ -178,13 +177,14 @@ def run_job(cfg: DictConfig) -> float | None:
         _say_what_has_no_effect(cfg, hydra.overrides.task)
         if cfg.resume is None and not any(text.startswith("hydra.run.dir=") for text in hydra.overrides.hydra):
             check_directory_is_shared(cfg.trainer)
-        return train(cfg, run, HydraConfig.get().overrides.task)
+        return train(cfg, run, hydra.overrides.task)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         _log_failure(error, run, went_on=_changed_at(run.last) != began_from)
         sys.exit(128 + (signals.received() or signal.SIGINT) if is_interrupt(error) else 1)
 
 
 def _run_apart(cfg: DictConfig, run: RunDirectory) -> float | None:
+    """Run one job of a sweep as a process of its own. Returns: what the sweep optimises."""
     hydra = HydraConfig.get()
     search = is_search(hydra.sweeper)
     log_to_screen()
@@ -199,23 +199,16 @@ def _run_apart(cfg: DictConfig, run: RunDirectory) -> float | None:
     )
 
 
-def _fix_directory(run: RunDirectory) -> None:
-    """Give processes that are started for this job its directory, not the rule that made the name."""
-    hydra: Any = HydraConfig.get()
-    with read_write(hydra):
-        hydra.run.dir = str(run.path)
-
-
 def _settle_threads(cfg: DictConfig, run: RunDirectory) -> None:
     """Choose threads, and how they wait, before torch is imported; a run that goes on keeps its number of them."""
-    asked = OmegaConf.select(cfg, "trainer.threads")
-    if asked is not None:
-        check("trainer.", integer=True, at_least=1, at_most=1024, threads=asked)
+    number = OmegaConf.select(cfg, "trainer.threads")
+    if number is not None:
+        check("trainer.", integer=True, at_least=1, at_most=1024, threads=number)
     before = (read_json(run.environment) or {}).get("threads") if run.last.is_file() else None
-    threads = cores.settle(asked, kept=before if isinstance(before, int) else None)
-    on_screen = threads.waiting == "sleeping"
-    (log if on_screen else logging.getLogger("threads")).info("%s", threads)
-    if asked is not None and asked != threads.number:
+    threads = cores.settle(number, kept=before if isinstance(before, int) else None)
+    is_unusual = threads.waiting == "sleeping"  # which the screen shows, too
+    (log if is_unusual else logging.getLogger("threads")).info("%s", threads)
+    if number is not None and number != threads.number:
         log.warning("OMP_NUM_THREADS=%d is set in the environment, and goes before trainer.threads", threads.number)
 
 
@@ -240,18 +233,15 @@ def _set_up_logging(run: RunDirectory) -> None:
 
 
 class _Printable(logging.Formatter):
+    """Formats records so that whatever is in them can be shown."""
+
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record), lines=True)
 
 
 def _redirect_lightning_log() -> None:
     """Send Lightning's messages to the log in place of its own handlers."""
-    for name in (
-        "lightning",
-        "lightning.pytorch",
-        "lightning.fabric",
-        "lightning.pytorch.utilities.rank_zero",
-    ):
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
@@ -260,9 +250,9 @@ def _redirect_lightning_log() -> None:
 def _say_what_has_no_effect(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Log settings that were asked for and that what is predicted makes no use of: recipes have them for labels."""
     unused = task_for(OmegaConf.select(cfg, "data.targets")).unused
-    asked = [name for name in unused if any(text.lstrip("+").startswith(f"{name}=") for text in overrides)]
-    if asked:
-        log.warning("no effect: %s, with data.targets", ", ".join(asked))
+    names = [name for name in unused if any(text.lstrip("+").startswith(f"{name}=") for text in overrides)]
+    if names:
+        log.warning("no effect: %s, with data.targets", ", ".join(names))
 
 
 def _changed_at(path: Path) -> float | None:

@@ -40,10 +40,10 @@ def evaluate_best(
     Returns: what result.json says of it, and the test predictions.
     """
     trainer.loggers = []  # what follows is no epoch: W&B gets it from result.json
-    epochs, selection, checkpoint = _choose(trainer, module, run)
+    epochs, selection, checkpoint = _load_tested_weights(trainer, module, run)
     stamp = checkpoint.get("ser_lightning")
-    known = validated.get(checkpoint["global_step"]) if selection == BEST else None
-    of_validation = _validate(trainer, module, data, known)
+    measured = validated.get(checkpoint["global_step"]) if selection == BEST else None
+    val_scores = _validate(trainer, module, data, measured)
     if trainer.limit_test_batches == 0:
         raise UserError("it is trained and not tested, as trainer.limit_test_batches=0 says: `ser eval` tests it")
     trainer.test(module, datamodule=data, verbose=False)
@@ -51,27 +51,24 @@ def evaluate_best(
     rows, logits = joined(torch.from_numpy(data.clips.pieces.clip)[pieces], logits, data.task)  # (N,), (N, K)
     tested = rows.tolist()
     evaluation = data.task.evaluate(data.clips.test_clips(tested, data.task), logits.numpy())
-    record = TrainingRecord.from_stamp(stamp or data.training_record())
-    shared = None
-    if record is not None:
-        shared = record.leakage(data.clips, tested, same_speakers=data.clips.same_speakers)
+    trained_on = stamp or data.training_record()
+    record, leakage = TrainingRecord.from_stamp(trained_on), None
     protocol = data.protocol() | module.protocol | {"selection": selection}
-    if shared is not None:
-        protocol["speaker_independent"] &= keeps_test_apart(shared)
+    if record is not None:
+        leakage = record.leakage(data.clips, tested, same_speakers=data.clips.same_speakers)
+        protocol["speaker_independent"] &= keeps_test_apart(leakage)
     if selection == BEST:
-        protocol["selection"] = best_by(
-            stamp or data.training_record(), speaker_independent=protocol["speaker_independent"]
-        )
+        protocol["selection"] = best_by(trained_on, speaker_independent=protocol["speaker_independent"])
     warnings = {
         "untested": protocol["n_test"] - len(tested),
         "unknown_trained": record.n_unknown_of_others if record is not None else 0,
     }
     facts: dict[str, Any] = {
         **evaluation.result_fields(),
-        "metrics": {"val": of_validation, "test": evaluation.scores},
+        "metrics": {"val": val_scores, "test": evaluation.scores},
         **data.clips.result_facts(tested),
         "protocol": Protocol(**protocol),
-        "leakage": shared,
+        "leakage": leakage,
         "contamination": module.contamination,
         "model": Model(**module.description()),
         "epochs": epochs,
@@ -90,7 +87,9 @@ def best_by(stamp: Mapping[str, Any], *, speaker_independent: bool) -> str:
     return _ON_TRAINING_SPEAKERS if shared and speaker_independent else BEST
 
 
-def _choose(trainer: Trainer, module: EmotionModule, run: RunDirectory) -> tuple[Epochs, str, dict[str, Any]]:
+def _load_tested_weights(
+    trainer: Trainer, module: EmotionModule, run: RunDirectory
+) -> tuple[Epochs, str, dict[str, Any]]:
     """Load the weights that are to be tested; the last value returned is their checkpoint, or its stamp alone.
 
     Raises: UserError where the best ones were kept, and are gone.
@@ -114,6 +113,7 @@ def _choose(trainer: Trainer, module: EmotionModule, run: RunDirectory) -> tuple
 def _validate(
     trainer: Trainer, module: EmotionModule, data: EmotionDataModule, validated: Mapping[str, float] | None
 ) -> Any:
+    """Return the scores of the validation set, measured unless ``validated`` has them; None without one."""
     if not data.split.val or trainer.limit_val_batches == 0:
         return None
     if validated is None:

@@ -8,11 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.plugins.environments import (
-    LightningEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
+from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
@@ -90,11 +86,11 @@ def _check_checkpoint(name: str, callback: Mapping[str, Any]) -> None:
         raise UserError(
             f"callbacks.{name}.dirpath={callback['dirpath']} has no effect: checkpoints lie in the run's directory"
         )
-    file, own = callback.get("filename"), name.removesuffix("_checkpoint")
+    file, kind = callback.get("filename"), name.removesuffix("_checkpoint")
     if name in ("best_checkpoint", "last_checkpoint"):
-        if file != own:
-            purpose = {"best": "what is tested", "last": "what a run goes on from"}[own]
-            raise UserError(f"callbacks.{name}.filename={file}: {purpose} is {own}.ckpt; leave it out")
+        if file != kind:
+            purpose = {"best": "what is tested", "last": "what a run goes on from"}[kind]
+            raise UserError(f"callbacks.{name}.filename={file}: {purpose} is {kind}.ckpt; leave it out")
     elif file is not None and (file in ("best", "last") or not _FILENAME.fullmatch(file)):
         raise UserError(
             f"callbacks.{name}.filename={file} cannot be used: it must be a name without folders that is neither "
@@ -114,36 +110,38 @@ def check_trainer(config: DictConfig) -> None:
 
     Raises: UserError.
     """
-    asked = config.trainer
+    settings = config.trainer
     for name, remedy in _ELSEWHERE.items():
-        if name in asked:
+        if name in settings:
             raise UserError(f"trainer.{name} has no effect: use {remedy}")
-    check("trainer.", integer=True, at_least=1, max_epochs=asked.max_epochs)
-    check("trainer.", integer=True, at_least=1, accumulate_grad_batches=asked.accumulate_grad_batches)
-    if asked.limit_train_batches is not None:
-        check("trainer.", above=0, limit_train_batches=asked.limit_train_batches)
+    check("trainer.", integer=True, at_least=1, max_epochs=settings.max_epochs)
+    check("trainer.", integer=True, at_least=1, accumulate_grad_batches=settings.accumulate_grad_batches)
+    if settings.limit_train_batches is not None:
+        check("trainer.", above=0, limit_train_batches=settings.limit_train_batches)
     for name in ("limit_val_batches", "limit_test_batches", "gradient_clip_val"):
-        if asked[name] is not None:
-            check("trainer.", at_least=0, **{name: asked[name]})
+        if settings[name] is not None:
+            check("trainer.", at_least=0, **{name: settings[name]})
     n_gpus = torch.cuda.device_count()
-    if asked.accelerator in ("gpu", "cuda") and not n_gpus and not torch.backends.mps.is_available():
+    if settings.accelerator in ("gpu", "cuda") and not n_gpus and not torch.backends.mps.is_available():
         raise UserError(
-            f"trainer.accelerator={asked.accelerator}: torch finds no GPU here; leave it at auto, or cpu"
+            f"trainer.accelerator={settings.accelerator}: torch finds no GPU here; leave it at auto, or cpu"
         )
-    on_gpus = asked.accelerator in ("gpu", "cuda", "auto") and n_gpus
+    on_gpus = settings.accelerator in ("gpu", "cuda", "auto") and n_gpus
     most = n_gpus if on_gpus else max(_MOST_PROCESSES, os.cpu_count() or 1)
-    if _n_devices(asked.devices) > most:
+    if _n_devices(settings.devices) > most:
         limit = f"torch finds {n_gpus} here" if on_gpus else f"this machine has room for {most} processes"
-        raise UserError(f"trainer.devices={asked.devices}: {limit}; ask for no more than that")
-    if not on_gpus and _n_devices(asked.devices) > 1:
+        raise UserError(f"trainer.devices={settings.devices}: {limit}; ask for no more than that")
+    if not on_gpus and _n_devices(settings.devices) > 1:
         log.warning(
-            "trainer.devices=%s: torch finds no GPU here, and as many processes share the CPU", asked.devices
+            "trainer.devices=%s: torch finds no GPU here, and as many processes share the CPU", settings.devices
         )
-    if asked.get("num_nodes") is not None:
-        check("trainer.", integer=True, at_least=1, at_most=10_000, num_nodes=asked.num_nodes)
+    if settings.get("num_nodes") is not None:
+        check("trainer.", integer=True, at_least=1, at_most=10_000, num_nodes=settings.num_nodes)
     try:
         precision = str(make_trainer(config, logger=False, enable_checkpointing=False).precision)
     except Exception as error:
         raise UserError(f"this trainer cannot be made: {first_line(cause(error))}") from error
     if precision not in _PRECISIONS:
-        raise UserError(f"trainer.precision={asked.precision} is not supported: use auto, {', '.join(_PRECISIONS)}")
+        raise UserError(
+            f"trainer.precision={settings.precision} is not supported: use auto, {', '.join(_PRECISIONS)}"
+        )

@@ -27,8 +27,8 @@ _DEEPEST = 30  # levels of a config; ours have six
 
 def cache_root() -> Path:
     """Return ``$SER_CACHE``, or the user's cache directory."""
-    given = os.environ.get("SER_CACHE")
-    return Path(given).expanduser() if given else user_cache_path("ser_lightning")
+    named = os.environ.get("SER_CACHE")
+    return Path(named).expanduser() if named else user_cache_path("ser_lightning")
 
 
 @contextmanager

@@ -44,8 +44,8 @@ def _similar_setting(setting: str, cause: BaseException | None) -> str:
     names = [name for name in map(str, parent) if not name.startswith("_")]
     groups = [path.name for path in CONF.iterdir() if path.is_dir()]  # of which some are chosen by no default
     known = [f"{place}.{name}" for name in names] if place else [*names, *groups]
-    asked = ".".join(setting.split(".")[: place.count(".") + 2 if place else 1])
-    return did_you_mean(asked, known)
+    depth = place.count(".") + 2 if place else 1  # where it parts from the settings that there are
+    return did_you_mean(".".join(setting.split(".")[:depth]), known)
 
 
 def _configs_with(group: str, setting: str) -> list[str]:
