@@ -1,4 +1,4 @@
-"""The cost of a model: parameters, multiplications, and speed on this machine."""
+"""Measure the cost of a model: parameters, multiplications, and speed on this machine."""
 
 import logging
 import statistics
@@ -84,6 +84,7 @@ def model_table(names: Sequence[str]) -> ModelTable:
 
 
 def _cost(name: str, device: torch.device, autocast: torch.autocast) -> ModelCost:
+    """Measure one model, or say what it needs to be made here."""
     torch.manual_seed(0)  # the same noise, and the same random stretches, for every model
     config = compose_config(f"model={name}")
     task = Classification(tuple(load_corpus(config.data.corpus).labels))
@@ -93,7 +94,14 @@ def _cost(name: str, device: torch.device, autocast: torch.autocast) -> ModelCos
         return ModelCost(name=name, needs=str(error))
     macs = _macs(module)
     module.to(device)
-    batch = _noise(task.n_outputs, device)
+    n_samples, label = round(CLIP_S * SAMPLE_RATE_HZ), torch.arange(BATCH_SIZE, device=device) % task.n_outputs
+    batch = Batch(  # noise, in clips equally long
+        waveform=torch.randint(-8_000, 8_000, (BATCH_SIZE, n_samples), dtype=torch.int16).to(device),
+        lengths=torch.full((BATCH_SIZE,), n_samples, device=device),
+        label=label,
+        target=functional.one_hot(label, task.n_outputs).float(),
+        index=torch.arange(BATCH_SIZE, device=device),
+    )
     return ModelCost(
         name=name,
         parameters=module.n_parameters(),
@@ -112,19 +120,6 @@ def _macs(module: EmotionModule) -> int:
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         module.eval().net(features, frames)
     return counter.get_total_flops() // 2
-
-
-def _noise(n_classes: int, device: torch.device) -> Batch:
-    """Return a batch of noise, its clips equally long."""
-    n_samples = round(CLIP_S * SAMPLE_RATE_HZ)
-    label = torch.arange(BATCH_SIZE, device=device) % n_classes
-    return Batch(
-        waveform=torch.randint(-8_000, 8_000, (BATCH_SIZE, n_samples), dtype=torch.int16).to(device),
-        lengths=torch.full((BATCH_SIZE,), n_samples, device=device),
-        label=label,
-        target=functional.one_hot(label, n_classes).float(),
-        index=torch.arange(BATCH_SIZE, device=device),
-    )
 
 
 def _training(

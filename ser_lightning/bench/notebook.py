@@ -1,4 +1,4 @@
-"""The yardstick: the notebook's training loop, its preprocessing and its network, each as the notebook wrote it.
+"""The yardstick: the training loop, preprocessing and network of the notebook, each as it wrote them.
 
 B: clips.  C: channels.  M: mel bins (128).  F: frames (160).  K: classes.
 """

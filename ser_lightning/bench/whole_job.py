@@ -1,4 +1,4 @@
-"""What a job costs besides its training, and what it makes beside other processes.
+"""Measure what a job costs besides its training, and how fast it trains beside other processes.
 
 Every job is a process of its own, ``python train.py`` on toy data that are prepared already.
 """

@@ -1,4 +1,4 @@
-"""The data that a checkpoint is tested on, or calibrated with: its own, or others."""
+"""Choose the data that a checkpoint is tested on, or calibrated with: its own, or others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Arguments and options that several subcommands share, and the check of the files that options name."""
+"""The arguments and options that several subcommands share, and the check of the files that options name."""
 
 import os
 import re

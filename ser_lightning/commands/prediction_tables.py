@@ -1,4 +1,4 @@
-"""What `ser predict` writes and prints: JSON, CSV, tables."""
+"""Write and print what `ser predict` found: JSON, CSV, tables."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""How `ser` behaves: remarks on stderr, failures in one line, exit statuses, guesses at what was meant."""
+"""The frame of `ser`: remarks on stderr, failures in one line, exit statuses, guesses at what was meant."""
 
 import atexit
 import gc
@@ -20,7 +20,7 @@ from ser_lightning.utils.user import name_user
 
 
 class Group(click.Group):
-    """Subcommands; without one it shows its help, and for one that is mistyped it names those there are."""
+    """A group of subcommands; without one it shows its help, and for a mistyped one it names those there are."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args or ["--help"])
@@ -36,7 +36,7 @@ class Group(click.Group):
 
 
 class Program(Group):
-    """The outermost group: whatever goes wrong inside ends in a line and an exit status."""
+    """The outermost group, which ends whatever goes wrong inside in a line and an exit status."""
 
     def main(self, *args: Any, **options: Any) -> None:  # type: ignore[override]
         atexit.register(gc.freeze)  # no search for cycles among what goes anyway: most of a second

@@ -34,6 +34,7 @@ _NEEDED = {
     "trainer": ("_target_", "accelerator", "devices", "precision", "max_epochs"),
 }
 _RESERVED_BYTES = 64 * 1024
+STAMP = "ser_lightning"  # the key in a checkpoint under which lies what makes it understood alone
 PLAN = "sweep.json"  # in the directory of a sweep, above those of its runs
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The end of a sweep, for people: a table of what finished, what did not and why, and what to do next."""
+"""Print the end of a sweep: a table of what finished, what did not and why, and what to do next."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Callbacks of a training: seeds, throughput, history, averaged weights, checkpoints, progress."""
+"""The callbacks of a training: seeds, throughput, history, averaged weights, checkpoints, progress."""
 
 import csv
 import logging
@@ -15,6 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ser_lightning.data.batches import Batch
+from ser_lightning.runs.directory import STAMP
 from ser_lightning.tasks.registry import all_tasks
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import written_whole
@@ -224,14 +225,14 @@ class FirstCheckpoint(Callback):
 
 
 class StampCheckpoints(Callback):
-    """Puts what a checkpoint needs to be understood alone into it, as plain data under ``ser_lightning``."""
+    """Puts what a checkpoint needs to be understood alone into it, as plain data under `STAMP`."""
 
     def __init__(self, stamp: dict[str, Any]):
         self._stamp = stamp
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the stamp."""
-        checkpoint["ser_lightning"] = self._stamp
+        checkpoint[STAMP] = self._stamp
 
 
 class MoveCheckpoints(Callback):

@@ -1,4 +1,4 @@
-"""Checkpoints that are written completely or not at all, and the one that a run resumes from."""
+"""Write checkpoints completely or not at all, and choose the one that a run resumes from."""
 
 import logging
 import zipfile

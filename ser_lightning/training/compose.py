@@ -1,4 +1,4 @@
-"""Configs composed outside ``python train.py``: for the `ser` command and the benchmark."""
+"""Compose configs outside ``python train.py``: for the `ser` command and the benchmark."""
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException

@@ -1,4 +1,4 @@
-"""Distillation: the answers of a trained model for the training clips, to be learnt beside the labels.
+"""Distillation: a model learns, beside the labels, the answers of a trained one for the training clips.
 
 N: clips of the set, pieces of long ones included.  K: classes.
 """
@@ -19,7 +19,7 @@ from ser_lightning.data.corpora import own_corpus
 from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import TrainingRecord
 from ser_lightning.models.module import EmotionModule
-from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.directory import STAMP, RunDirectory
 from ser_lightning.runs.result_parts import CorpusFacts
 from ser_lightning.runs.result_parts import Teacher as TeacherRecord
 from ser_lightning.tasks.registry import task_of
@@ -135,7 +135,7 @@ def read_teacher(path: str | None) -> Teacher | None:
         raise UserError(f"model.teacher={path} holds no checkpoint: name the directory of a run that is finished")
     try:
         content = torch.load(place, map_location="cpu", weights_only=True)
-        stamp, weights = content["ser_lightning"], content["state_dict"]
+        stamp, weights = content[STAMP], content["state_dict"]
         model = stamp["config"]["model"]
         name = str(model["name"])
         others = [name for name, value in weights.items() if not torch.is_tensor(value)]

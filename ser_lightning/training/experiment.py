@@ -18,7 +18,7 @@ from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import plain_records
 from ser_lightning.data.prepare.preparation_report import write_excluded_csv
 from ser_lightning.models.module import EmotionModule
-from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.directory import STAMP, RunDirectory
 from ser_lightning.runs.environment import describe
 from ser_lightning.runs.monitor import check_monitor, check_validation, monitored
 from ser_lightning.runs.predictions import write_predictions
@@ -118,7 +118,7 @@ def _checkpoint_to_resume(
     """
     checkpoint = resumable_checkpoint(run)
     if checkpoint is not None:
-        before = torch.load(checkpoint, map_location="cpu", weights_only=True)["ser_lightning"]
+        before = torch.load(checkpoint, map_location="cpu", weights_only=True)[STAMP]
         check_same_config(before, now, arguments=module.checkpoint_arguments())
         check_same_data(before, data)
         check_same_teacher(before, now)

@@ -15,7 +15,7 @@ from ser_lightning.data.datamodule import EmotionDataModule
 from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
 from ser_lightning.data.long_clips import joined
 from ser_lightning.models.module import EmotionModule
-from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.directory import STAMP, RunDirectory
 from ser_lightning.runs.result_parts import Epochs, Model, Protocol
 from ser_lightning.training.callbacks import validation_scores
 from ser_lightning.utils.errors import UserError
@@ -41,7 +41,7 @@ def evaluate_best(
     """
     trainer.loggers = []  # what follows is no epoch: W&B gets it from result.json
     epochs, selection, checkpoint = _load_tested_weights(trainer, module, run)
-    stamp = checkpoint.get("ser_lightning")
+    stamp = checkpoint.get(STAMP)
     measured = validated.get(checkpoint["global_step"]) if selection == BEST else None
     val_scores = _validate(trainer, module, data, measured)
     if trainer.limit_test_batches == 0:
@@ -102,7 +102,7 @@ def _load_tested_weights(
         if path.is_file():
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
             if selection == LAST and checkpoint["global_step"] != trainer.global_step:
-                older = {"ser_lightning": checkpoint.get("ser_lightning")}
+                older = {STAMP: checkpoint.get(STAMP)}
                 continue  # where not every epoch is kept: the last epoch is in the module
             module.load_state_dict(checkpoint["state_dict"])
             epochs = Epochs(trained=trained, best=checkpoint["epoch"] + 1)

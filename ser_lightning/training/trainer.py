@@ -121,6 +121,21 @@ def check_trainer(config: DictConfig) -> None:
     for name in ("limit_val_batches", "limit_test_batches", "gradient_clip_val"):
         if settings[name] is not None:
             check("trainer.", at_least=0, **{name: settings[name]})
+    _check_devices(settings)
+    if settings.get("num_nodes") is not None:
+        check("trainer.", integer=True, at_least=1, at_most=10_000, num_nodes=settings.num_nodes)
+    try:
+        precision = str(make_trainer(config, logger=False, enable_checkpointing=False).precision)
+    except Exception as error:
+        raise UserError(f"this trainer cannot be made: {first_line(cause(error))}") from error
+    if precision not in _PRECISIONS:
+        raise UserError(
+            f"trainer.precision={settings.precision} is not supported: use auto, {', '.join(_PRECISIONS)}"
+        )
+
+
+def _check_devices(settings: DictConfig) -> None:
+    """Refuse more devices than there are, and GPUs where there are none. Raises: UserError."""
     n_gpus = torch.cuda.device_count()
     if settings.accelerator in ("gpu", "cuda") and not n_gpus and not torch.backends.mps.is_available():
         raise UserError(
@@ -134,14 +149,4 @@ def check_trainer(config: DictConfig) -> None:
     if not on_gpus and _n_devices(settings.devices) > 1:
         log.warning(
             "trainer.devices=%s: torch finds no GPU here, and as many processes share the CPU", settings.devices
-        )
-    if settings.get("num_nodes") is not None:
-        check("trainer.", integer=True, at_least=1, at_most=10_000, num_nodes=settings.num_nodes)
-    try:
-        precision = str(make_trainer(config, logger=False, enable_checkpointing=False).precision)
-    except Exception as error:
-        raise UserError(f"this trainer cannot be made: {first_line(cause(error))}") from error
-    if precision not in _PRECISIONS:
-        raise UserError(
-            f"trainer.precision={settings.precision} is not supported: use auto, {', '.join(_PRECISIONS)}"
         )

@@ -1,4 +1,4 @@
-"""Commands: overrides are written so that Hydra can read them, and what is printed can be pasted into a shell.
+"""Write overrides so that Hydra can read them, and commands so that they can be pasted into a shell.
 
 Hydra reads ``a,b``, ``[a]``, ``{a}``, ``(a)``, ``~`` and ``=`` in a value as syntax, and no letters but ASCII's; a
 shell reads blanks and more. What holds any of these is quoted once for Hydra and once for the shell.

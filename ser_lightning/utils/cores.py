@@ -22,7 +22,7 @@ _SPINS = "100000"
 
 
 class Threads(NamedTuple):
-    """What was settled. ``number`` is None where torch chooses, ``others`` where it cannot be measured."""
+    """The settled threads. ``number`` is None where torch chooses, ``others`` where it cannot be measured."""
 
     number: int | None
     waiting: str  # "spinning", "sleeping", or "as the environment says"

@@ -17,11 +17,11 @@ LESS_MEMORY = (
 
 
 class UserError(ValueError):
-    """Something a person can mend: the message says what is wrong and what to do about it."""
+    """An error that a person can mend: the message says what is wrong and what to do about it."""
 
 
 class NoRoom(UserError, OSError):
-    """The disk is full: the message says what could not be written."""
+    """A full disk: the message says what could not be written."""
 
     def __init__(self, what: object):
         super().__init__(f"there is no room left for {what}: make some, and go on")

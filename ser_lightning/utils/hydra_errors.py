@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf complain of, for people."""
+"""Explain errors of Hydra and OmegaConf in a line."""
 
 import re
 

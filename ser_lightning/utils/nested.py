@@ -1,4 +1,4 @@
-"""Nested settings: where several of them differ."""
+"""Compare nested settings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

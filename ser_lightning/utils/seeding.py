@@ -1,4 +1,4 @@
-"""Random numbers by name."""
+"""Make random generators by name."""
 
 import hashlib
 

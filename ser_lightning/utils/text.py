@@ -1,4 +1,4 @@
-"""Text of other people's making, such as a file's name, in what this package prints and writes."""
+"""Make text from elsewhere, such as a file's name, fit to be printed and written."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Whose processes these are, in a container whose user has neither a name nor a home."""
+"""Name the user of a container that gives its user neither a name nor a home."""
 
 import getpass
 import os
