@@ -22,6 +22,7 @@ from rich.table import Table
 from torch.nn import functional
 
 from ser_lightning.bench import whole_job
+from ser_lightning.bench.model_cost import optimizer_step
 from ser_lightning.bench.notebook import NotebookLoop
 from ser_lightning.bench.scan import measured, peaks_mb
 from ser_lightning.data.batches import Batch
@@ -134,12 +135,8 @@ class BareStep:
             return sum(len(batch.label) for batch in batches) / (time.perf_counter() - start)
 
     def _step(self, batch: Batch) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
-            loss = self._module.training_step(batch, 0)
-        self._optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._clip)
-        self._optimizer.step()
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=self._bf16)
+        optimizer_step(self._module, self._optimizer, batch, autocast=autocast, largest=self._clip)
 
     def shares(self) -> dict[str, float]:
         """Return how a step's time divides, by timing the parts on the same batches."""

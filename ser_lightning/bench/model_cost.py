@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from ser_lightning.data.batches import Batch
@@ -102,12 +102,16 @@ def _cost(name: str, device: torch.device, autocast: torch.autocast) -> ModelCos
         target=functional.one_hot(label, task.n_outputs).float(),
         index=torch.arange(BATCH_SIZE, device=device),
     )
+    module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # there is no trainer
+    optimizer, largest = module.make_optimizer(), config.trainer.gradient_clip_val
     return ModelCost(
         name=name,
         parameters=module.n_parameters(),
         macs=macs,
-        train_clips_per_s=_clips_per_s(_training(module, batch, config, autocast), device),
-        inference_clips_per_s=_clips_per_s(_inference(module, batch, autocast), device),
+        train_clips_per_s=_clips_per_s(
+            lambda: optimizer_step(module.train(), optimizer, batch, autocast=autocast, largest=largest), device
+        ),
+        inference_clips_per_s=_clips_per_s(lambda: _infer(module.eval(), batch, autocast), device),
     )
 
 
@@ -122,34 +126,21 @@ def _macs(module: EmotionModule) -> int:
     return counter.get_total_flops() // 2
 
 
-def _training(
-    module: EmotionModule, batch: Batch, config: DictConfig, autocast: torch.autocast
-) -> Callable[[], None]:
-    """Return a function that makes one step of the optimiser on this batch."""
-    module.log = lambda *arguments, **options: None  # type: ignore[method-assign]  # there is no trainer
-    optimizer = module.make_optimizer()
-    largest = config.trainer.gradient_clip_val
-
-    def step() -> None:
-        module.train()
-        with autocast:
-            loss = module.training_step(batch, 0)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), largest)
-        optimizer.step()
-
-    return step
+def optimizer_step(
+    module: EmotionModule, optimizer: Optimizer, batch: Batch, *, autocast: torch.autocast, largest: float
+) -> None:
+    """Make one step of the optimiser on a batch, as a training does; ``largest`` is the norm of the gradient."""
+    with autocast:
+        loss = module.training_step(batch, 0)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(module.parameters(), largest)
+    optimizer.step()
 
 
-def _inference(module: EmotionModule, batch: Batch, autocast: torch.autocast) -> Callable[[], None]:
-    """Return a function that computes the logits of this batch."""
-
-    def step() -> None:
-        with autocast, torch.inference_mode():
-            module.eval()(batch.waveform, batch.lengths)
-
-    return step
+def _infer(module: EmotionModule, batch: Batch, autocast: torch.autocast) -> None:
+    with autocast, torch.inference_mode():
+        module(batch.waveform, batch.lengths)
 
 
 def _clips_per_s(step: Callable[[], None], device: torch.device) -> float:
