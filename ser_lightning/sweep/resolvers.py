@@ -37,14 +37,14 @@ def job_name(overrides: Sequence[str], varying: Sequence[str] = ()) -> str:
         return "job"
     full = ",".join(parts)
     name = as_file_name(full)
-    if _too_long(name):
+    if len(name.encode()) > _LONGEST:
         parts = [text for text in parts if _key(text) in varying] or parts
         keys = _shortest_ends([_key(text) for text in parts])
         values = [as_file_name(text.partition("=")[2]) for text in parts]
         for longest in (_LONGEST, 60, 40, 25, 15, 8, 4):
             pairs = zip(keys, values, strict=True)
             name = ",".join(f"{key}={cut(value, longest)}" for key, value in pairs)
-            if not _too_long(name):
+            if len(name.encode()) <= _LONGEST:
                 break
         name = cut(name, _LONGEST)
     if name != full:
@@ -62,10 +62,6 @@ def varying_keys(hydra: Any) -> list[str]:
 def _key(override: str) -> str:
     """Return the key of an override, without the package of a group: model.net of ``+model.net=…``."""
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
-
-
-def _too_long(name: str) -> bool:
-    return len(name.encode()) > _LONGEST
 
 
 def _shortest_ends(keys: Sequence[str]) -> list[str]:

@@ -115,12 +115,9 @@ def _on_changed_data(sweep: Path, finished: Sequence[Outcome]) -> list[str]:
 
 def _best_first(finished: Sequence[Outcome], metric: str, mode: str) -> list[Outcome]:
     """Return trials by the monitored metric, never by the test; those without a value come last."""
-
-    def rank(job: Outcome) -> tuple[bool, float]:
-        value = monitored(_result(job).metrics, metric)
-        return value is None, 0.0 if value is None else (-value if mode == "max" else value)
-
-    return sorted(finished, key=rank)
+    values = {job.name: monitored(_result(job).metrics, metric) for job in finished}
+    sign = -1 if mode == "max" else 1
+    return sorted(finished, key=lambda job: (values[job.name] is None, sign * (values[job.name] or 0.0)))
 
 
 def _print_search(
