@@ -19,6 +19,8 @@ from ser_lightning.utils.precision import choose_precision
 log = logging.getLogger(__name__)
 
 _ELSEWHERE = {"logger": "logger=", "callbacks": "callbacks.", "default_root_dir": "hydra.run.dir="}
+_WHOLE_EPOCHS = "epochs are trained and validated as a whole: use trainer.max_epochs and trainer.limit_train_batches"
+_UNUSABLE = ("max_steps", "min_steps", "overfit_batches")  # Lightning's own values for none are -1, None and 0
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # the weights stay in 32 bits
 _MOST_PROCESSES = 16  # that anyone tries a distributed training with on a small machine without GPUs
 _FILENAME = re.compile(r"(?!\.)(?:[\w=.-]|\{(?:epoch|step)\})+")  # of a checkpoint
@@ -114,6 +116,9 @@ def check_trainer(config: DictConfig) -> None:
     for name, remedy in _ELSEWHERE.items():
         if name in settings:
             raise UserError(f"trainer.{name} has no effect: use {remedy}")
+    for name in _UNUSABLE:
+        if settings.get(name) not in (None, 0, -1):
+            raise UserError(f"trainer.{name}={settings[name]} cannot be used, {_WHOLE_EPOCHS}")
     check("trainer.", integer=True, at_least=1, max_epochs=settings.max_epochs)
     check("trainer.", integer=True, at_least=1, accumulate_grad_batches=settings.accumulate_grad_batches)
     if settings.limit_train_batches is not None:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from ser_lightning.utils.errors import did_you_mean
 from ser_lightning.utils.project import CONF
 
+_DELETE = "one that is not to stay with a tilde (~NAME)"
 _SHOW = "`python train.py --cfg job` shows those there are"
 
 
@@ -21,6 +22,9 @@ def in_a_line(error: Exception) -> str:
         )
     unknown = re.match(r"Could not override '(.+?)'", text)
     if unknown:
+        key = str(getattr(error.__cause__, "full_key", ""))
+        if key.startswith(f"{unknown[1]}."):  # a mapping is given, of which this is new
+            return f"there is no setting {key}: a new one begins with a plus (+{key}=…), and {_DELETE}"
         group, _, name = unknown[1].partition(".")
         if owners := _configs_with(group, name):
             chosen = ", ".join(f"{group}={owner}" for owner in owners)

@@ -66,6 +66,10 @@ def test_nothing_heavy_is_imported_to_show_a_config():
         (["model=cnn_gr"], r"failed: there is no model/cnn_gr: did you mean cnn_gru\? known are cnn, cnn_gru, "),
         (["zzz=1"], "failed: there is no setting zzz: `python train"),
         (
+            ["model.scheduler={_target_: torch.optim.lr_scheduler.StepLR, step_size: 9}"],
+            r"failed: there is no setting model\.scheduler\.step_size: a new one begins with a plus",
+        ),
+        (
             ["resume=somewhere", "data.manifest=x.csv", "trust=true"],
             r"of which nothing can be changed: leave out data\.manifest=x\.csv, or start a new run",
         ),
