@@ -117,6 +117,8 @@ def check_trainer(config: DictConfig) -> None:
         if name in settings:
             raise UserError(f"trainer.{name} has no effect: use {remedy}")
     for name in _UNUSABLE:
+    if re.search("spawn|fork|notebook", str(settings.strategy)):
+        raise UserError(f"trainer.strategy={settings.strategy}: its processes keep what they measure: use trainer=ddp")
         if settings.get(name) not in (None, 0, -1):
             raise UserError(f"trainer.{name}={settings[name]} cannot be used, {_WHOLE_EPOCHS}")
     check("trainer.", integer=True, at_least=1, max_epochs=settings.max_epochs)
