@@ -12,6 +12,7 @@ from ser_lightning.reference.fitting import with_all_folds
 from ser_lightning.reference.record import command
 from ser_lightning.report.metric_style import headline_style, headline_title
 from ser_lightning.report.numbers import minutes, short
+from ser_lightning.report.protocol import known_of_speakers
 from ser_lightning.report.table_cells import markdown
 from ser_lightning.utils.errors import counted
 
@@ -65,7 +66,8 @@ def _section(references: Sequence[Reference]) -> Iterator[str]:
     ranked = sorted(references, key=lambda each: (-compared[each.name].groups[0].headline.value, each.name))
     first = next(iter(compared.values()))
     protocol = first.protocol
-    yield f"## {protocol['corpus']}, {protocol['split']}"
+    known = known_of_speakers(protocol.get("speaker_clips"))
+    yield f"## {protocol['corpus']}, {protocol['split']}{f', {known}' if known else ''}"
     yield ""
     yield f"{markdown(headline(first))}. Clips of the folds: {protocol['split_hash']}."
     complete = [each for each in ranked if each.complete]
@@ -143,6 +145,9 @@ def _seeds_left_out(references: Sequence[Reference]) -> Iterator[str]:
 
 
 def _contaminations(references: Sequence[Reference]) -> Iterator[str]:
+    names: dict[str, list[str]] = {}
     for reference in references:
         if reference.runs[0].result.contamination:
-            yield f"- `{reference.name}`: {markdown(reference.runs[0].result.contamination)}."
+            names.setdefault(reference.runs[0].result.contamination, []).append(f"`{reference.name}`")
+    for contamination, those in names.items():
+        yield f"- {', '.join(those)}: {markdown(contamination)}."
