@@ -6,6 +6,7 @@ clear line, and with 130 after Ctrl-C.
 
 import click
 
+from ser_lightning import __version__
 from ser_lightning.commands.calibrate import calibrate
 from ser_lightning.commands.compare import compare
 from ser_lightning.commands.data import data
@@ -19,6 +20,7 @@ from ser_lightning.commands.reference import reference
 
 
 @click.group(cls=Program)
+@click.version_option(__version__, prog_name="ser")
 def main() -> None:
     """Speech emotion recognition: prepare corpora, measure and compare models, use trained ones.
 

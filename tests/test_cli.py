@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import ROOT, make_cremad, names_in
 
+from ser_lightning import __version__
 from ser_lightning.cli import main
 
 HELP = [["--help"], *([name, "--help"] for name in main.commands)]
@@ -39,6 +40,10 @@ def ser(*arguments):
     result = CliRunner().invoke(main, [str(each) for each in arguments], prog_name="ser")
     assert "Traceback" not in result.output
     return result.exit_code, result.stdout, result.stderr
+
+
+def test_its_version_is_that_of_the_package():
+    assert ser("--version") == (0, f"ser, version {__version__}\n", "")
 
 
 @pytest.fixture(scope="module")

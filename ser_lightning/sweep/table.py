@@ -105,7 +105,7 @@ def _on_changed_data(sweep: Path, finished: Sequence[Outcome]) -> list[str]:
         except (OSError, ValueError):  # of a stranger's making, which `ser compare` says
             continue
         asked = {name: value for name, value in data.items() if name not in _NOT_OF_THE_CLIPS}
-        rows = csv.DictReader(io.StringIO(predictions))
+        rows = csv.DictReader(io.StringIO(predictions), restkey="")
         truth = [[row[name] for name in row if name in _TRUE or name.startswith("true.")] for row in rows]
         settings, tested = json.dumps([_result(job).protocol.fold, asked], default=str), json.dumps(sorted(truth))
         if first.setdefault(settings, tested) != tested:

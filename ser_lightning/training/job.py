@@ -91,7 +91,8 @@ def start(main: Callable[[], None]) -> None:
     atexit.register(leave)  # comes after whatever is registered later
     atexit.register(gc.freeze)  # no search for cycles among what goes anyway: most of a second
     accept_dashes()
-    arguments = sys.argv[1:]
+    # the flag goes first wherever it is typed: argparse takes no overrides on both of its sides
+    arguments = sorted(sys.argv[1:], key=lambda text: text not in ("-m", "--multirun"))
     shows_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         multirun = bool({"-m", "--multirun"} & set(arguments))
@@ -136,6 +137,10 @@ def _check_arguments(arguments: Sequence[str], *, multirun: bool) -> None:
                 f"{text} goes without -m alone: resume one run after the other (for run in DIRS; do "
                 'python train.py resume="$run"; done), or repeat the command of their sweep'
             )
+        if multirun and name == "hydra.sweep.subdir":
+            raise UserError(
+                f"{name} cannot be set: jobs are named by what varies, so that the same command goes on with them"
+            )
         if equals and not value.strip("'\" ") and name.startswith("hydra.") and name.endswith(".dir"):
             raise UserError(f"{name}= names no directory")
 
@@ -161,6 +166,7 @@ def run_job(cfg: DictConfig) -> float | None:
     """
     hydra: Any = HydraConfig.get()
     run = RunDirectory(Path(hydra.runtime.output_dir))
+    os.chdir(hydra.runtime.cwd)  # paths begin where the command was typed, whatever hydra.job.chdir says
     if hydra.mode == RunMode.MULTIRUN:
         return _run_apart(cfg, run)
     end_with_sweep()

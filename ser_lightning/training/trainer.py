@@ -19,7 +19,6 @@ from ser_lightning.utils.precision import choose_precision
 log = logging.getLogger(__name__)
 
 _ELSEWHERE = {"logger": "logger=", "callbacks": "callbacks.", "default_root_dir": "hydra.run.dir="}
-_WHOLE_EPOCHS = "epochs are trained and validated as a whole: use trainer.max_epochs and trainer.limit_train_batches"
 _UNUSABLE = ("max_steps", "min_steps", "overfit_batches")  # Lightning's own values for none are -1, None and 0
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # the weights stay in 32 bits
 _MOST_PROCESSES = 16  # that anyone tries a distributed training with on a small machine without GPUs
@@ -117,10 +116,16 @@ def check_trainer(config: DictConfig) -> None:
         if name in settings:
             raise UserError(f"trainer.{name} has no effect: use {remedy}")
     for name in _UNUSABLE:
-    if re.search("spawn|fork|notebook", str(settings.strategy)):
-        raise UserError(f"trainer.strategy={settings.strategy}: its processes keep what they measure: use trainer=ddp")
         if settings.get(name) not in (None, 0, -1):
-            raise UserError(f"trainer.{name}={settings[name]} cannot be used, {_WHOLE_EPOCHS}")
+            raise UserError(
+                f"trainer.{name}={settings[name]} cannot be used, as epochs are trained and validated as a whole: "
+                "use trainer.max_epochs and trainer.limit_train_batches"
+            )
+    if re.search("spawn|fork|notebook", str(settings.strategy)):
+        raise UserError(
+            f"trainer.strategy={settings.strategy} cannot be used, as its processes keep what they measure to "
+            "themselves: use trainer=ddp"
+        )
     check("trainer.", integer=True, at_least=1, max_epochs=settings.max_epochs)
     check("trainer.", integer=True, at_least=1, accumulate_grad_batches=settings.accumulate_grad_batches)
     if settings.limit_train_batches is not None:

@@ -197,7 +197,8 @@ def test_jobs_on_data_that_changed_in_between_are_named(tmp_path, is_changed):
     if is_changed:
         header, first, *rows = (last / "predictions.csv").read_text().splitlines()
         clip, speaker, label, *others = first.split(",")
-        first = ",".join([clip, speaker, next(name for name in LABELS if name != label), *others])
+        # with a cell too many, as a person's editor may leave it
+        first = ",".join([clip, speaker, next(name for name in LABELS if name != label), *others, "x"])
         (last / "predictions.csv").write_text("\n".join([header, first, *rows]))
     os.utime(last / "result.json", (2e9, 2e9))
     screen = io.StringIO()

@@ -142,6 +142,18 @@ def test_what_a_sweep_agent_of_wandb_types_are_overrides(tmp_path):
     assert code == 1 and "lrr" in said and "Traceback" not in said
 
 
+def test_the_flag_of_a_sweep_may_stand_anywhere(tmp_path):
+    code, said = run("data=cremad", "-m", "data.root=nowhere", "hydra.sweep.subdir=x", cwd=tmp_path)
+    assert code == 1 and said.startswith("failed: hydra.sweep.subdir cannot be set: jobs are named by what varies")
+
+
+def test_paths_begin_where_the_command_was_typed_whatever_hydra_changes_to(tmp_path):
+    (tmp_path / "my.csv").write_text("path,emotion,speaker\na.wav,calm,anna\n")
+    overrides = ("data=csv", "data.manifest=my.csv", "hydra.job.chdir=true", "hydra.run.dir=there", *SMALL)
+    code, said = run(*overrides, cwd=tmp_path)
+    assert code == 1 and f"1 of 1 file in {tmp_path} cannot be used" in said
+
+
 @pytest.mark.slow  # tests of cache and command ask for the same in parts
 def test_bad_files_are_listed_and_may_be_left_out(tmp_path):
     folder = make_cremad(tmp_path / "corpus") / "AudioWAV"

@@ -29,7 +29,7 @@ from ser_lightning.utils.errors import UserError
             "bf16-true is not supported: use auto, 32-true, bf16-mixed, 16-mixed",
         ),
         ("+trainer.logger=true", "trainer.logger has no effect: use logger="),
-        ("trainer.strategy=ddp_spawn", "trainer.strategy=ddp_spawn: .*use trainer=ddp"),
+        ("trainer.strategy=ddp_spawn", "trainer.strategy=ddp_spawn cannot be used, .*use trainer=ddp"),
         ("+trainer.max_steps=3", "trainer.max_steps=3 cannot be used, .*trainer.max_epochs"),
         ("+trainer.overfit_batches=2", "trainer.overfit_batches=2 cannot be used, .*trainer.limit_train_batches"),
         ("+trainer.epochs=3", "unexpected keyword argument 'epochs'"),
