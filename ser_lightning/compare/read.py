@@ -14,7 +14,8 @@ from ser_lightning.utils.errors import UserError, counted, some
 
 log = logging.getLogger(__name__)
 _Facts = tuple[str, Hashable]  # speaker and truth of a clip
-_INSIDE_RUNS = {"checkpoints", "wandb"}  # hold no runs
+_INSIDE_RUNS = {str(RunDirectory.checkpoints), "wandb"}  # hold no runs
+_BEGUN = {str(RunDirectory.config), str(RunDirectory.log)}  # of a run without a result
 
 
 @dataclass
@@ -81,7 +82,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             continue
         visited.add(real)
         inside[:] = sorted(name for name in inside if name not in _INSIDE_RUNS and not name.startswith("."))
-        if "result.json" in files or {"config.yaml", "train.log"} <= set(files):
+        if str(RunDirectory.result) in files or set(files) >= _BEGUN:
             yield Path(place)
 
 

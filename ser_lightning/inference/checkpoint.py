@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from ser_lightning.inference.stamp import check_stamp
-from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.runs.directory import STAMP, RunDirectory
 from ser_lightning.tasks.registry import task_of
 from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import replacing
 from ser_lightning.utils.safe_instantiate import with_current_names
 
-_KEY = "ser_lightning"
 _IS_BEST = "is_best"  # in the stamp of a copy, which has no learning curves
 
 
@@ -64,7 +63,7 @@ class Checkpoint:
     def write(self, path: Path, **changes: Any) -> None:
         """Write weights and stamp, with such changes to the stamp, atomically."""
         stamp = {**self.stamp, _IS_BEST: self.is_best, **changes}
-        content = {"state_dict": dict(self.weights), "epoch": self.epoch - 1, _KEY: stamp}
+        content = {"state_dict": dict(self.weights), "epoch": self.epoch - 1, STAMP: stamp}
         with replacing(path) as partial:
             torch.save(content, partial)
 
@@ -82,9 +81,9 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise UserError(f"{place} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # unpickling a file that is something else may raise anything
         raise UserError(f"{place} is no checkpoint, or a damaged one: name the best.ckpt of a run") from error
-    if not isinstance(content, dict) or not {_KEY, "state_dict"} <= set(content):
+    if not isinstance(content, dict) or not {STAMP, "state_dict"} <= set(content):
         raise UserError(f"{place} is a checkpoint of another program: name the best.ckpt of a run")
-    stamp = content[_KEY]
+    stamp = content[STAMP]
     check_stamp(stamp, source=str(place))
     stamp = {**stamp, "config": with_current_names(stamp["config"])}
     _check_weights(content["state_dict"], source=str(place), most_bytes=place.stat().st_size)

@@ -43,7 +43,8 @@ def finish(run_dir: Path, result: Result | Failure | None = None) -> None:
     if isinstance(result, Result):
         for name in result.predicts.figures:
             draw_figure(name, run_dir / f"{name}.png", result, **words)
-    history = read_history(run_dir / "metrics.csv") if (run_dir / "metrics.csv").exists() else []
+    metrics = RunDirectory(run_dir).metrics
+    history = read_history(metrics) if metrics.exists() else []
     if history:
         best = result.epochs.best if isinstance(result, Result) else None
         task = result.predicts if isinstance(result, Result) else task_of_history(history)
@@ -91,7 +92,7 @@ def _read_result(run_dir: Path) -> Result | Failure:
 def _title(result: Result | Failure, run_dir: Path) -> str:
     if isinstance(result, Result):
         return f"{model_title(result.model)} on {corpora(result.protocol.facts())}"
-    config = run_dir / "config.yaml"  # all that there is of a failed run
+    config = RunDirectory(run_dir).config  # all that there is of a failed run
     settings = OmegaConf.load(config) if config.is_file() else OmegaConf.create()
     return str(OmegaConf.select(settings, "model.name") or "run")
 

@@ -33,7 +33,7 @@ from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.files import written_whole
 
 _FOLDER = Path(__file__).parent
-NAME = RunDirectory(Path()).card.name
+NAME = RunDirectory.card.name
 _SUBGROUPS = ("corpus", "sex")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.predictions import read_predictions
 from ser_lightning.runs.result import ClassificationResult, Failure, Result
 from ser_lightning.tasks.predictions import Predictions
@@ -24,9 +25,10 @@ def charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
     """Return the predictions of a finished run, and the charts that are its task's."""
     import wandb
 
-    if isinstance(result, Failure) or not (run_dir / "predictions.csv").exists():
+    file = RunDirectory(run_dir).predictions
+    if isinstance(result, Failure) or not file.exists():
         return {}
-    predictions = read_predictions(run_dir / "predictions.csv", result.predicts.predictions_from_rows)
+    predictions = read_predictions(file, result.predicts.predictions_from_rows)
     n_words = predictions.n_words
     data = [[*row[:n_words], *map(float, row[n_words:])] for row in predictions.rows()]
     table = wandb.Table(columns=predictions.columns, data=data)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.result import Failure, Result, read_record
 from ser_lightning.tracking.content import charts, flat, pictures, summary
 from ser_lightning.tracking.environment import Mode, has_credentials, wanted, wanted_mode, wanted_run_id
@@ -203,7 +204,7 @@ def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None
     if run is None:
         return
     try:
-        result = result or read_record(run_dir / "result.json")
+        result = result or read_record(RunDirectory(run_dir).result)
         with _inside(run_dir):
             media = {**pictures(run_dir), **charts(run_dir, result)}
             if media:
