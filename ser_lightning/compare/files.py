@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ser_lightning.compare.comparison import Comparison, Group, Pair
+from ser_lightning.compare.comparison import Comparison, Group
 from ser_lightning.compare.tables import (
     failures,
     grid_text,
@@ -21,7 +21,6 @@ from ser_lightning.compare.tables import (
     score_columns,
     shown_pairs,
 )
-from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report.metric_style import headline_style, headline_title
 from ser_lightning.report.table_cells import markdown, plain
 
@@ -99,7 +98,7 @@ def _row(comparison: Comparison, rank: int, group: Group) -> dict[str, Any]:
         "model": group.model,
         **{name: value for score in group.scores for name, value in _columns(group, score).items()},
         **{
-            f"{comparison.task.by_output}.{name}": _value(group.by_output.get(name))
+            f"{comparison.task.by_output}.{name}": group.by_output[name].value if name in group.by_output else None
             for name in comparison.task.outputs
         },
         "folds": " ".join(group.folds),
@@ -119,10 +118,6 @@ def _columns(group: Group, name: str) -> dict[str, float | None]:
         return {name: estimate.value}
     interval = {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     return {name: estimate.value, **interval, f"{name}_sd": group.sds[name]}
-
-
-def _value(estimate: Estimate | None) -> float | None:
-    return None if estimate is None else estimate.value
 
 
 def _cell(value: Any) -> Any:
@@ -147,9 +142,10 @@ def _section(comparison: Comparison) -> Iterator[str]:
     )
     if comparison.pairs:
         yield ""
+        rows = [pair_cells(comparison, pair) for pair in shown_pairs(comparison)]
         yield from _table(
             [markdown(pair_heading(comparison)), *pair_columns(comparison)],
-            [_pair_row(comparison, pair) for pair in shown_pairs(comparison)],
+            [[markdown(names), *(number.replace("<", "&lt;") for number in numbers)] for names, *numbers in rows],
             names=0,
         )
     yield ""
@@ -171,11 +167,6 @@ def _cells(comparison: Comparison, rank: int, group: Group) -> list[str]:
         markdown(grid_text(group)),
         f"{group.parameters:,}" if group.parameters is not None else "–",
     ]
-
-
-def _pair_row(comparison: Comparison, pair: Pair) -> list[str]:
-    names, *numbers = pair_cells(comparison, pair)
-    return [markdown(names), *(number.replace("<", "&lt;") for number in numbers)]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Iterator[str]:

@@ -116,15 +116,14 @@ def _n_told_apart(chosen: Sequence[str], texts: Mapping[str, list[str]]) -> int:
 
 
 def _short(values: _Values) -> list[str]:
-    """Return a setting's values as a name has them."""
-    texts = [_text(value) for value in values]
+    """Return a setting's values as a name has them: of a part that is switched on, its class."""
+    texts = []
+    for value in values:
+        if isinstance(value, Mapping):
+            texts.append("on" if "_target_" not in value else str(value["_target_"]).rpartition(".")[2])
+        else:
+            texts.append("null" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value))
     return [shortened(texts, _LONGEST)[text] for text in texts]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "on" if "_target_" not in value else str(value["_target_"]).rpartition(".")[2]
-    return "null" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _all_different(names: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Which runs are one model's: those that differ in nothing but fold and seed, by settings and by result.json."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,21 +91,16 @@ def of_one_model(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
     """
     if contradiction(runs) is None:
         return [list(runs)]
-    for key in (_of_all, _places, recorded):
-        parts = _by(key, runs)
+    for key in (_recorded_of_all, _places, recorded):
+        parts: dict[str, list[FinishedRun]] = {}
+        for run in runs:
+            parts.setdefault(json.dumps(key(run), sort_keys=True, default=str), []).append(run)
         if len(parts) > 1:
-            return [model for part in parts for model in of_one_model(part)]
+            return [model for part in parts.values() for model in of_one_model(part)]
     raise AssertionError("records that contradict each other are not the same")
 
 
-def _by(key: Callable[[FinishedRun], Any], runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
-    parts: dict[str, list[FinishedRun]] = {}
-    for run in runs:
-        parts.setdefault(json.dumps(key(run), sort_keys=True, default=str), []).append(run)
-    return list(parts.values())
-
-
-def _of_all(run: FinishedRun) -> dict[str, Any]:
+def _recorded_of_all(run: FinishedRun) -> dict[str, Any]:
     return {name: value for name, value in recorded(run).items() if name in _OF_ALL}
 
 

@@ -43,7 +43,12 @@ def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], li
     common = {pair: _common(*of_pair) for pair, of_pair in sides.items()}
     both = {pair: _both(*sides[pair], rows, clips) for pair, rows in common.items() if rows}
     permutation = clips.task.permutation_p([results.sums for results in both.values()])
-    mcnemar = [_mcnemar_p(results) for results in both.values()]
+    mcnemar = [
+        None
+        if results.only_first is None or results.only_second is None
+        else significance.mcnemar_p(results.only_first, results.only_second)
+        for results in both.values()
+    ]
     of_clips = [p for p in mcnemar if p is not None]
     corrected = significance.holm(of_clips) if of_clips else mcnemar
     columns = zip(permutation, significance.holm(permutation), mcnemar, corrected, strict=True)
@@ -52,12 +57,6 @@ def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], li
         for (pair, results), p_values in zip(both.items(), columns, strict=True)
     ]
     return pairs, [*_remarks(sides, common, len(groups)), *_too_few_speakers(pairs)]
-
-
-def _mcnemar_p(results: _Both) -> float | None:
-    if results.only_first is None or results.only_second is None:
-        return None
-    return significance.mcnemar_p(results.only_first, results.only_second)
 
 
 def _asked(groups: Mapping[str, Runs]) -> list[tuple[str, str]]:
@@ -107,7 +106,7 @@ def _both(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], c
     (difference,) = bootstrap.interval(sums, clips.task.headline_difference)
     only_first, only_second = _recognised_alone(first, second, rows, clips)
     return _Both(
-        n_clips=len({clip for cell, (ours, _) in rows.items() for clip in _named(first[cell].ids, ours)}),
+        n_clips=len({first[cell].ids[row] for cell, (ours, _) in rows.items() for row in ours}),
         difference=difference,
         sums=sums,
         only_first=only_first,
@@ -128,10 +127,6 @@ def _recognised_alone(
         only_second += int((other[theirs] & ~one[ours]).sum())
     n_repetitions = len({clips.repetition(cell) for cell in rows})
     return only_first / n_repetitions, only_second / n_repetitions
-
-
-def _named(ids: Sequence[str], rows: _Rows) -> Sequence[str]:
-    return ids if len(rows) == len(ids) else [ids[row] for row in rows]
 
 
 def _pair(

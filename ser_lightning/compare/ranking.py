@@ -5,12 +5,11 @@ S: speakers.  R: repetitions.  V: scores.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ser_lightning.compare import grid
 from ser_lightning.compare.comparison import SHARED, Comparison, Group, Run
@@ -45,7 +44,12 @@ def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) ->
         cells[name], warnings = grid.without_repeats(name, runs_of_group)
         repeats += warnings
     unordered = [_group(name, runs_of_group, clips) for name, runs_of_group in cells.items()]
-    groups = sorted(unordered, key=lambda group: (-_or_lowest(group.headline.value), group.name))
+
+    def order(group: Group) -> tuple[float, str]:
+        value = group.headline.value
+        return -value if isfinite(value) else inf, group.name
+
+    groups = sorted(unordered, key=order)
     ranked = {group.name: cells[group.name] for group in groups}
     pairs, remarks = make_pairs(ranked, clips)
     return Comparison(
@@ -71,6 +75,7 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
     by_repetition = task.group_scores(np.moveaxis(sums.sum(axis=0)[None], 1, 0))  # (R, V)
     first = next(iter(runs.values()))
     made = [_run(run) for run in runs.values()]
+    minutes = [run.minutes for run in made if run.minutes is not None]
     shares = task.speaker_scores(sums)  # (S,)
     speakers = [speaker for speaker, tested in zip(clips.speakers, is_tested, strict=True) if tested]
     return Group(
@@ -83,7 +88,10 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
         n_clips=len({clip for run in runs.values() for clip in run.ids}),
         n_speakers=len(speakers),
         scores=scores | {name: Estimate(value, nan, nan) for name, value in without_interval.items()},
-        sds={name: _sd(by_repetition[:, number]) for number, name in enumerate(scores)},
+        sds={
+            name: stdev(by_repetition[:, number].tolist()) if len(by_repetition) > 1 else None
+            for number, name in enumerate(scores)
+        },
         by_output={
             name.partition(".")[2]: estimate
             for name, estimate in estimates.items()
@@ -92,7 +100,7 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
         confusion=task.confusion(sums.sum(axis=(0, 1))),
         by_speaker=dict(zip(speakers, shares.tolist(), strict=True)),
         parameters=first.result.model.parameters,
-        minutes=_mean([run.minutes for run in made]),
+        minutes=fmean(minutes) if minutes else None,
         differs={},
         reference=grid.is_reference(runs),
     )
@@ -167,17 +175,3 @@ def _annotators(runs: Sequence[FinishedRun]) -> float | None:
             weights = [result.n_tested for result in by_fold.values()]
             return float(np.average(known, weights=weights))
     return None
-
-
-def _or_lowest(value: float) -> float:
-    """Return a number to rank by where a score is not defined."""
-    return value if isfinite(value) else -np.inf
-
-
-def _sd(values: NDArray[np.float64]) -> float | None:
-    return stdev(values.tolist()) if len(values) > 1 else None
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None

@@ -142,7 +142,10 @@ def _parts(comparison: Comparison, *, wide: bool) -> Iterator[RenderableType]:
     yield _groups(comparison, wide=wide)
     if comparison.pairs:
         yield ""
-        yield _pairs(comparison)
+        pairs = _table("", pair_heading(comparison), *pair_columns(comparison))
+        for pair in shown_pairs(comparison)[:_MOST_ROWS]:
+            pairs.add_row("", *pair_cells(comparison, pair))
+        yield pairs
     yield ""
     yield Text(legend(comparison), style="dim")
     if len(comparison.groups) > _MOST_ROWS:
@@ -175,13 +178,6 @@ def _groups(comparison: Comparison, *, wide: bool) -> Table:
         )
     if comparison.annotators is not None:
         table.add_row("", "annotators", style.value(comparison.annotators, unit=""), style="dim")
-    return table
-
-
-def _pairs(comparison: Comparison) -> Table:
-    table = _table("", pair_heading(comparison), *pair_columns(comparison))
-    for pair in shown_pairs(comparison)[:_MOST_ROWS]:
-        table.add_row("", *pair_cells(comparison, pair))
     return table
 
 
