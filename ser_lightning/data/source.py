@@ -19,7 +19,10 @@ _POINTER_BYTES = 200  # what stands in for a file in Git LFS is no larger
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A corpus and where it lies; ``root`` None: where a download would put it. ``setting`` is what says where."""
+    """A corpus and the folder that it lies in.
+
+    ``root`` None: where a download would put it. ``setting`` is the one that says where, for messages.
+    """
 
     corpus: Corpus
     root: Path | None
@@ -47,7 +50,7 @@ class Source:
 
 
 def named_apart(sources: Sequence[Source]) -> list[Source]:
-    """Return the sources, lists of one name, or called like a corpus of ours, with a number behind the name.
+    """Return the sources; of users' lists that share a name, or have a corpus's, later ones get a number behind it.
 
     Raises: UserError for a corpus, or a list, that is named twice.
     """
@@ -56,7 +59,7 @@ def named_apart(sources: Sequence[Source]) -> list[Source]:
         corpus, name, number = source.corpus, source.corpus.name, 2
         while name in named:
             if corpus.listing is None or corpus.where_to_get == named[name].corpus.where_to_get:
-                names = ", ".join(each.corpus.name for each in sources)
+                names = ", ".join(other.corpus.name for other in sources)
                 raise UserError(f"a corpus is named twice: {names}: name it once, or give one list another name")
             name, number = f"{corpus.name}_{number}", number + 1
         named[name] = source if name == corpus.name else replace(source, corpus=replace(corpus, name=name))

@@ -1,6 +1,6 @@
 """Opens the corpora that are asked for, and joins their labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,9 @@ class Sources:
         same_speakers: whether speakers of the same name in two users' lists are the same people; None is no answer.
         long_clips: what becomes of long ones.
 
+    Attributes:
+        test_corpus: the name of the corpus that is only tested on, if there is one.
+
     Raises: UserError for corpora that do not go together, and where that answer is needed and missing.
     """
 
@@ -63,7 +66,7 @@ class Sources:
         long_clips: LongClips | None = None,
     ):
         self._all = named_apart([*training, *([test] if test else [])])
-        self._test_corpus = self._all[-1].corpus.name if test else None
+        self.test_corpus = self._all[-1].corpus.name if test else None
         self._same_speakers = same_speakers
         self._long_clips = long_clips or LongClips()
         self._label_map = read_label_map(label_map or {})
@@ -73,40 +76,42 @@ class Sources:
         self._ranges = dict(ranges or {})
         self._on_bad = on_bad
         self._fetch = fetch
+        corpora = [source.corpus for source in self._all]
         if targets:
             check_labels(self._targets, fewest=1)
-            check_targets([source.corpus for source in self._all], labels, self._targets)
+            check_targets(corpora, labels, self._targets)
         else:
-            _check(self._all, self._label_source, self._label_map)
-        if votes is not None and len(self._all) > 1:
-            raise UserError(f"data.votes={votes} names votes of one corpus, and there are {len(self._all)}")
-        if votes is not None and targets and self._all[0].corpus.read_values is None:
+            check_choice("data.", LABEL_SOURCES, labels=self._label_source)
+            if len(corpora) > 1 and not self._label_map:
+                raise UserError(
+                    f"{' and '.join(corpus.name for corpus in corpora)} have labels of their own: join them with "
+                    "data/label_map=six, or write data.label_map yourself"
+                )
+        if votes is not None and len(corpora) > 1:
+            raise UserError(f"data.votes={votes} names votes of one corpus, and there are {len(corpora)}")
+        if votes is not None and targets and corpora[0].read_values is None:
             raise UserError(
-                f"data.votes={votes} has no effect with data.targets: {self._all[0].corpus.title} has its "
-                "numbers in its own tables"
+                f"data.votes={votes} has no effect with data.targets: {corpora[0].title} has its numbers in its "
+                "own tables"
             )
         check_speakers(self._all, same_speakers)
 
-    @property
-    def test_corpus(self) -> str | None:
-        """Return the name of the corpus that is only tested on."""
-        return self._test_corpus
-
     @cached_property
-    def _scans(self) -> list[Scan]:
-        return [source.find(fetch=self._fetch) for source in self._all]
+    def _scanned(self) -> list[tuple[Source, Scan]]:
+        """Return each corpus with its files, which are listed once."""
+        return [(source, source.find(fetch=self._fetch)) for source in self._all]
 
     def listed(self) -> LabelledClips:
         """Label what file names and lists say, before anything is decoded. Raises: as `open`."""
-        return self._labelled([undecoded(source.corpus, scanned) for source, scanned in self._with_files()])
+        return self._labelled([undecoded(source.corpus, scan) for source, scan in self._scanned])
 
     def open(self) -> LabelledClips:
         """Prepare what is not prepared, and label it. Raises: UserError for what a person can mend."""
         refused_from_s = self._long_clips.refused_from_s
         return self._labelled(
             [
-                pack(source.corpus, scanned, on_bad=self._on_bad, refused_from_s=refused_from_s)
-                for source, scanned in self._with_files()
+                pack(source.corpus, scan, on_bad=self._on_bad, refused_from_s=refused_from_s)
+                for source, scan in self._scanned
             ]
         )
 
@@ -114,45 +119,54 @@ class Sources:
         """Decode one of ``n_parts`` of each corpus, for `open` to join; return how many files it has."""
         refused_from_s = self._long_clips.refused_from_s
         return sum(
-            pack_part(source.corpus, scanned, number, n_parts, refused_from_s=refused_from_s)
-            for source, scanned in self._with_files()
+            pack_part(source.corpus, scan, number, n_parts, refused_from_s=refused_from_s)
+            for source, scan in self._scanned
         )
 
     def complaints(self) -> list[str]:
         """Name the files that are known to be unusable before anything is decoded, unless these are left out."""
         if self._on_bad != "error":
             return []
-        with_bad = [(source.corpus, scanned) for source, scanned in self._with_files() if scanned.bad]
-        listed = [(corpus, undecoded(corpus, scanned)) for corpus, scanned in with_bad]
-        return [packed.report.complaint(bad_list(corpus)) for corpus, packed in listed]
-
-    def _with_files(self) -> Iterator[tuple[Source, Scan]]:
-        return zip(self._all, self._scans, strict=True)
+        return [
+            undecoded(source.corpus, scan).report.complaint(bad_list(source.corpus))
+            for source, scan in self._scanned
+            if scan.bad
+        ]
 
     def _labelled(self, packed: Sequence[PackedCorpus]) -> LabelledClips:
+        """Label packed corpora, or give their clips numbers, and say in the protocol's facts by what."""
         parts, task = self._with_numbers(packed) if self._targets else self._with_labels(packed)
+        facts: dict[str, Any] = {"label_source": "values" if self._targets else self._label_source}
+        if self._label_map and not self._targets:
+            facts["label_map"] = self._label_map
+        if self.test_corpus:
+            facts["test_corpus"] = self.test_corpus
         return LabelledClips(
             parts=parts,
             task=task,
-            facts=self._facts(),
-            test_corpus=self._test_corpus,
+            facts=facts,
+            test_corpus=self.test_corpus,
             same_speakers=self._same_speakers,
             long_clips=self._long_clips,
         )
 
     def _with_labels(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], Task]:
+        """Give each clip one of the labels, or shares of several.
+
+        Raises: UserError where no clip has a label, and where votes give all of them the same one.
+        """
         parts, labels = self._mapped(packed) if self._label_map else self._single(packed[0])
         if not labels:
             titles = " and ".join(source.corpus.title for source in self._all)
-            if not sum(len(one.manifest) for one in packed):
+            if not any(len(corpus.manifest) for corpus in packed):
                 raise UserError(f"no file of {titles} can be used")
             raise UserError(f"no clip of {titles} that can be used has a label")
         check_labels(labels, fewest=1)
-        won = set().union(*(part.labelling.reference.tolist() for part in parts)) - {-1}
-        if self._label_source != INTENDED and len(won) == 1:
+        classes = set().union(*(part.labelling.reference.tolist() for part in parts)) - {-1}
+        if self._label_source != INTENDED and len(classes) == 1:
             raise UserError(
-                f"data.labels={self._label_source}: in every clip most annotators chose {labels[won.pop()]}, so "
-                "nothing can be learnt: add clips of other emotions"
+                f"data.labels={self._label_source}: in every clip most annotators chose {labels[classes.pop()]}, "
+                "so nothing can be learnt: add clips of other emotions"
             )
         return parts, task_of({"task": task_for(None).name, "labels": labels})
 
@@ -162,30 +176,26 @@ class Sources:
         Raises: UserError for numbers that are out of range, and for one that no clip of a corpus has.
         """
         ranges = joint_ranges([source.corpus for source in self._all], self._targets, self._ranges)
-        values = [self._values(source, one) for source, one in zip(self._all, packed, strict=True)]
-        for source, of_clips in zip(self._all, values, strict=True):
-            check_values(source.corpus, of_clips, self._targets, ranges)
-        parts = [
-            Part(corpus=source.corpus, packed=one, labelling=by_values(list(of_clips.values()), self._targets))
-            for source, one, of_clips in zip(self._all, packed, values, strict=True)
-        ]
+        parts = []
+        for source, packed_corpus in zip(self._all, packed, strict=True):
+            corpus = source.corpus
+            values: dict[str, Mapping[str, float]] = {clip.id: clip.values for clip in packed_corpus.manifest}
+            if corpus.read_values is not None:
+                table = corpus.read_values(source.root or Path(packed_corpus.report.folder), self._votes)
+                if table is None:
+                    raise UserError(
+                        f"data.targets=[{','.join(self._targets)}] needs annotators' numbers, and no table of them "
+                        f"is found for {corpus.title}: point to it with data.votes=FILE"
+                    )
+                values = {clip_id: table.get(clip_id, {}) for clip_id in values}
+            check_values(corpus, values, self._targets, ranges)
+            labelling = by_values(list(values.values()), self._targets)
+            parts.append(Part(corpus=corpus, packed=packed_corpus, labelling=labelling))
         entry = {"targets": self._targets, "ranges": [ranges.get(name) for name in self._targets]}
         return parts, task_of({"task": task_for(self._targets).name, **entry})
 
-    def _values(self, source: Source, packed: PackedCorpus) -> dict[str, Mapping[str, float]]:
-        """Return the numbers of each clip by its id, out of the corpus's own tables where it has such."""
-        corpus = source.corpus
-        if corpus.read_values is None:
-            return {clip.id: clip.values for clip in packed.manifest}
-        table = corpus.read_values(source.root or Path(packed.report.folder), self._votes)
-        if table is None:
-            raise UserError(
-                f"data.targets={_listed(self._targets)} needs annotators' numbers, and no table of them is "
-                f"found for {corpus.title}: point to it with data.votes=FILE"
-            )
-        return {clip.id: table.get(clip.id, {}) for clip in packed.manifest}
-
     def _single(self, packed: PackedCorpus) -> tuple[list[Part], tuple[str, ...]]:
+        """Label the clips of one corpus by its own labels; return the part, and these."""
         corpus, votes = self._all[0].corpus, self._votes_on(self._all[0], packed)
         emotions = packed.manifest.column("emotion")
         labels = corpus.labels
@@ -196,25 +206,34 @@ class Sources:
         return [self._part(corpus, packed, emotions, labels, votes)], labels
 
     def _mapped(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], tuple[str, ...]]:
-        named, voted, trained_on = [], [], set()
-        for source, one in zip(self._all, packed, strict=True):
+        """Label the clips of all corpora by the joint labels; return the parts, and the labels that are trained on.
+
+        Raises: UserError for a label of the test corpus that no training clip has.
+        """
+        emotions_of, votes_on, trained = [], [], set()
+        for source, packed_corpus in zip(self._all, packed, strict=True):
             joint = partial(map_emotions, label_map=self._label_map, corpus=source.corpus.title)
-            names = choices = joint(one.manifest.column("emotion"))
-            votes = self._votes_on(source, one)
+            emotions = choices = joint(packed_corpus.manifest.column("emotion"))
+            votes = self._votes_on(source, packed_corpus)
             if votes is not None:
-                on = joint(votes.labels)
-                votes = votes.renamed(on)
+                voted = joint(votes.labels)
+                votes = votes.renamed(voted)
                 if source.corpus.listing is not None and self._label_source != INTENDED:
-                    choices = on  # a list with votes needs no emotions
-            named.append(names)
-            voted.append(votes)
-            if source.corpus.name != self._test_corpus:
-                trained_on |= {name for name in choices if name is not None}
-        labels = tuple(sorted(trained_on))
-        self._refuse_untrained(named[-1], labels)
+                    choices = voted  # a list with votes needs no emotions
+            emotions_of.append(emotions)
+            votes_on.append(votes)
+            if source.corpus.name != self.test_corpus:
+                trained |= {label for label in choices if label is not None}
+        labels = tuple(sorted(trained))
+        untrained = sorted({label for label in emotions_of[-1] if label is not None} - trained)
+        if untrained:
+            raise UserError(
+                f"{self.test_corpus} has clips of {', '.join(untrained)}, which no training clip is: "
+                f"map {'it' if len(untrained) == 1 else 'them'} to a label that is trained on, or to drop"
+            )
         parts = [
-            self._part(source.corpus, one, names, labels, votes)
-            for source, one, names, votes in zip(self._all, packed, named, voted, strict=True)
+            self._part(source.corpus, packed_corpus, emotions, labels, votes)
+            for source, packed_corpus, emotions, votes in zip(self._all, packed, emotions_of, votes_on, strict=True)
         ]
         return parts, labels
 
@@ -226,6 +245,7 @@ class Sources:
         labels: tuple[str, ...],
         votes: Votes | None,
     ) -> Part:
+        """Label the clips of a corpus by their emotions, or by votes. Raises: UserError where these are missing."""
         if self._label_source == INTENDED:
             labelling = by_intention(emotions, labels)
         elif votes is None:
@@ -252,33 +272,3 @@ class Sources:
                 )
             return votes
         return own(source.root or Path(packed.report.folder), self._votes) if own is not None else None
-
-    def _refuse_untrained(self, names: Sequence[str | None], labels: tuple[str, ...]) -> None:
-        untrained = sorted({name for name in names if name is not None} - set(labels))
-        if untrained:
-            raise UserError(
-                f"{self._test_corpus} has clips of {', '.join(untrained)}, which no training clip is: "
-                f"map {'it' if len(untrained) == 1 else 'them'} to a label that is trained on, or to drop"
-            )
-
-    def _facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"label_source": "values" if self._targets else self._label_source}
-        if self._label_map and not self._targets:
-            facts["label_map"] = self._label_map
-        if self._test_corpus:
-            facts["test_corpus"] = self._test_corpus
-        return facts
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"[{','.join(names)}]"
-
-
-def _check(sources: Sequence[Source], labels: str, label_map: Mapping[str, str]) -> None:
-    check_choice("data.", LABEL_SOURCES, labels=labels)
-    names = [source.corpus.name for source in sources]
-    if len(sources) > 1 and not label_map:
-        raise UserError(
-            f"{' and '.join(names)} have labels of their own: join them with data/label_map=six, "
-            "or write data.label_map yourself"
-        )
