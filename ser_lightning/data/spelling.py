@@ -30,14 +30,12 @@ def normalise(name: str) -> str:
     """
     if name.isascii() and name.isprintable():  # as millions of cells are
         return " ".join(name.split())
-    name = unicodedata.normalize("NFC", "".join(letter for letter in name if not _is_invisible(letter)))
-    return _BLANKS.sub(" ", name).strip()
-
-
-def _is_invisible(letter: str) -> bool:
-    if letter.isspace():
-        return False
-    return bool(_IGNORABLE.match(letter)) or unicodedata.category(letter) in ("Cc", "Cf")
+    visible = [
+        letter
+        for letter in name
+        if letter.isspace() or not (_IGNORABLE.match(letter) or unicodedata.category(letter) in ("Cc", "Cf"))
+    ]
+    return _BLANKS.sub(" ", unicodedata.normalize("NFC", "".join(visible))).strip()
 
 
 def spelling_faults(names: Iterable[str], kind: str) -> list[str]:
@@ -50,11 +48,15 @@ def spelling_faults(names: Iterable[str], kind: str) -> list[str]:
     for name in names:
         groups[loose_key(name)].add(name)
     lines = names if isinstance(names, Mapping) else {}
-    return [
-        _fault([at_line(each, lines) for each in sorted(group)], kind)
-        for group in groups.values()
-        if len(group) > 1
-    ]
+    faults = []
+    for group in groups.values():
+        first, *others = (at_line(name, lines) for name in sorted(group))
+        if others:
+            faults.append(
+                f"the {kind} {first} is also written otherwise, as {' and '.join(others)}: write one {kind} in one "
+                "way, or rename one of them if they are different"
+            )
+    return faults
 
 
 def at_line(name: str, lines: Mapping[str, int]) -> str:
@@ -62,21 +64,10 @@ def at_line(name: str, lines: Mapping[str, int]) -> str:
     return f"{name} (line {lines[name]})" if name in lines else name
 
 
-def _fault(group: list[str], kind: str) -> str:
-    first, *others = group
-    return (
-        f"the {kind} {first} is also written otherwise, as {' and '.join(others)}: write one {kind} in one way, "
-        "or rename one of them if they are different"
-    )
-
-
 def loose_key(name: str) -> str:
     """Return what spellings have in common that may mean one: anna and Anna, s_01 and S1, 3, 03, +3 and 3.0."""
-    text = "".join(map(_plain_digit, unicodedata.normalize("NFKC", name).casefold())).strip(_QUOTES)
+    letters = unicodedata.normalize("NFKC", name).casefold()
+    text = "".join(str(unicodedata.digit(letter, letter)) for letter in letters).strip(_QUOTES)
     text = _BETWEEN_NUMBERS.sub("-", _DASHES.sub("-", text).strip())
     text = _DECIMAL_COMMA.sub(".", _PLUS.sub("", _PUNCTUATION.sub("", text)))
     return _LEADING_ZEROS.sub("", _DECIMAL_ZERO.sub(r"\1", text)) or name
-
-
-def _plain_digit(letter: str) -> str:
-    return str(unicodedata.digit(letter, letter))
