@@ -98,8 +98,8 @@ def column_faults(column: str, cells: Sequence[tuple[int, str]], *, what: str, r
     if not cells:
         return []
     line, text = cells[0]
-    more = f", and so on in {counted(len(cells) - 1, 'more line')}" if cells[1:] else ""
-    return [f"line {line}: {column} is {text!r}, {what}{more}: {remedy}"]
+    further = f", and so on in {counted(len(cells) - 1, 'more line')}" if cells[1:] else ""
+    return [f"line {line}: {column} is {text!r}, {what}{further}: {remedy}"]
 
 
 def repetitions(cells: Iterable[tuple[int, str, str]], what: str) -> list[str]:
@@ -120,14 +120,18 @@ def refuse_faults(path: Path, *kinds: Sequence[str]) -> None:
     n_named = NAMED if len(kinds) == 1 else _NAMED_OF_EACH
     lines = []
     for faults in kinds:
-        rest = [f"and {len(faults) - n_named:,} more like this"] if len(faults) > n_named else []
-        lines += [printable(fault) for fault in faults[:n_named]] + rest
+        lines += [printable(fault) for fault in faults[:n_named]]
+        if len(faults) > n_named:
+            lines.append(f"and {len(faults) - n_named:,} more like this")
     if lines:
         raise UserError("\n  ".join([f"{path} cannot be used:", *lines]))
 
 
 def _text(path: Path, needed: Sequence[str]) -> str:
-    """Raises: UserError for what cannot be read, or is no text in UTF-8."""
+    """Return the text of a file, with line breaks as ``\\n``.
+
+    Raises: UserError for what cannot be read, or is no text in UTF-8.
+    """
     try:
         raw = read_bytes(path, most_bytes=_MOST_BYTES)
     except (OSError, ValueError) as error:
@@ -139,26 +143,28 @@ def _text(path: Path, needed: Sequence[str]) -> str:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            what = "UTF-16, not UTF-8 text"
+            encoding = "UTF-16, not UTF-8 text"
         else:
-            what = f"not UTF-8 text, as line {1 + raw.count(_NEWLINE, 0, error.start)} shows"
-        raise UserError(f"{path} cannot be read (it is {what}): save it as CSV UTF-8") from error
+            encoding = f"not UTF-8 text, as line {1 + raw.count(_NEWLINE, 0, error.start)} shows"
+        raise UserError(f"{path} cannot be read (it is {encoding}): save it as CSV UTF-8") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         number = 1 + text.count("\n", 0, text.index("\0"))
-        what = f"line {number} holds a NUL byte, so it is damaged, or UTF-16"
-        raise UserError(f"{path} cannot be read ({what}): save it as CSV UTF-8")
+        raise UserError(
+            f"{path} cannot be read (line {number} holds a NUL byte, so it is damaged, or UTF-16): save it as CSV "
+            "UTF-8"
+        )
     return text
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of every line with text; each is read by itself, so that no quote runs on into the next."""
+    """Yield number and cells of every line with text; each is read alone, so that no quote runs into the next."""
     delimiter = ""
     for number, line in enumerate(text.split("\n"), start=1):
         if not normalise(line):
             continue
-        if not delimiter and (said := _SEPARATOR.fullmatch(line)):
-            delimiter = said[1]
+        if not delimiter and (declaration := _SEPARATOR.fullmatch(line)):
+            delimiter = declaration[1]
             continue
         delimiter = delimiter or max(",;\t|", key=line.count)
         try:
@@ -170,7 +176,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _fault(cells: Sequence[str], names: Sequence[str]) -> str:
-    """What is wrong with a line, or nothing. Only a quote that is still open takes the end of the line along."""
+    """Return what is wrong with a line, or "". Only a quote that is still open takes the end of the line along."""
     if "\n" in cells[-1]:
         return "a quote is opened and not closed: close it, and write every clip in a line of its own"
     if any(map(normalise, cells[len(names) :])):
@@ -181,6 +187,7 @@ def _fault(cells: Sequence[str], names: Sequence[str]) -> str:
 def _check_header(
     path: Path, names: Sequence[str], needed: Sequence[str], optional: Sequence[str], without: str
 ) -> None:
+    """Check the names of columns. Raises: UserError for needed ones that are missing, and for those there twice."""
     missing = [name for name in needed if name not in names]
     if missing:
         may = f" (and may have {', '.join(optional)})" if optional else ""

@@ -45,6 +45,8 @@ _SEXES = {
 }
 _SEX_OF = {name: sex for sex, names in _SEXES.items() for name in names}
 
+Rows = Sequence[tuple[int, dict[str, str]]]  # the number of a line, and its cells by column
+
 
 def read_csv_corpus(
     path: Path,
@@ -66,8 +68,8 @@ def read_csv_corpus(
     highest of some of these.
     Raises: UserError that lists what is wrong with the file.
     """
-    cells: list[str] = []
-    others: list[str] = []
+    unreadable: list[str] = []
+    unused: list[str] = []
     needed = ("path", "emotion", "speaker") if emotions else ("path", "speaker")
     by_votes = "; data.labels=votes_majority needs no emotion, but the columns of votes that it has"
     rows = read_table(
@@ -77,36 +79,55 @@ def read_csv_corpus(
         as_written=("path",),
         may_lack=targets,
         prefix=PREFIX,
-        faults=cells,
-        others=others,
+        faults=unreadable,
+        others=unused,
         without=by_votes if emotions and is_votes_table(path) else "",
     )
-    if not rows and not cells:
+    if not rows and not unreadable:
         raise UserError(f"{path} lists no clip: add lines under its header")
     _make_plain(rows)
-    places = [_place(row["path"]) for _, row in rows]  # as ids are made of them; files are opened as written
+    # what ids are made of, while files are opened as written
+    places = [posixpath.normpath(normalise(row["path"])) if row["path"] else "" for _, row in rows]
     folder = _folder(path, rows)
+    has_votes = bool(rows) and any(name.startswith(PREFIX) for name in rows[0][1])
     faults = [
-        cells,
+        unreadable,
         *([f"line {line}: {name} {_EMPTY}" for line, row in rows if not row[name]] for name in needed),
         *(_number_faults(rows, name, (ranges or {}).get(name)) for name in targets),
+        vote_faults(rows) if has_votes else [],
         *_row_faults(rows, places, folder),
         _fold_faults(rows) if folds else [],
     ]
     if any(faults):
         refuse_faults(path, *faults, _missing_faults(rows, folder))
+    times = [name for name in unused if _TIMES.search(name)]
+    has_times = any(word in name for name in times for word in _BEGINNINGS)
+    if has_times:
+        which = f"{' and '.join(times)} {'is' if len(times) == 1 else 'are'}"
+        log.warning("%s: every clip is a whole file, and %s not read: %s", path, which, _CUT_FIRST)
+    return _corpus(path, rows, places, folder, targets=targets, has_times=has_times, has_votes=has_votes)
+
+
+def _corpus(
+    path: Path,
+    rows: Rows,
+    places: Sequence[str],
+    folder: Path,
+    *,
+    targets: Sequence[str],
+    has_times: bool,
+    has_votes: bool,
+) -> Corpus:
+    """Return the corpus of a list without faults; ``places`` are the paths that ids are made of."""
     shared = shared_folder(places) if all(map(os.path.isabs, places)) else ""
     files = {
         row["path"]: _facts(row, place.removeprefix(shared), targets)
         for (_, row), place in zip(rows, places, strict=True)
     }
-    if times := _times(others):
-        which = f"{' and '.join(times)} {'is' if len(times) == 1 else 'are'}"
-        log.warning("%s: every clip is a whole file, and %s not read: %s", path, which, _CUT_FIRST)
     lines = {row["path"]: line for line, row in reversed(rows)}
-    listing = Listing(folder=folder, files=files, lines=lines, has_times=bool(times))
+    listing = Listing(folder=folder, files=files, lines=lines, has_times=has_times)
     votes = None
-    if _has_votes(rows):
+    if has_votes:
         cells_of = {facts.id: row for facts, (_, row) in zip(files.values(), rows, strict=True)}
         votes = votes_of(cells_of, [facts.emotion for facts in files.values()], source=path.name)
     return Corpus(
@@ -122,21 +143,21 @@ def read_csv_corpus(
     )
 
 
-def _row_faults(rows: "Rows", places: Sequence[str], folder: Path) -> Iterator[list[str]]:
-    """Yield the faults of each kind that any list may have, whatever is made of it."""
-    yield vote_faults(rows) if _has_votes(rows) else []
-    yield [f"line {line}: {fault}" for line, row in rows if (fault := _age_fault(row.get("age", "")))]
-    yield _listed_twice(places, [line for line, _ in rows], folder)
+def _row_faults(rows: Rows, places: Sequence[str], folder: Path) -> Iterator[list[str]]:
+    """Yield the faults of each kind that any list may have: ages, files listed twice, two spellings of a name."""
+    ages = [(line, row["age"], as_number(row["age"])) for line, row in rows if row.get("age")]
+    yield [
+        f"line {line}: {text!r} is not an age in years (0 to {_OLDEST})"
+        for line, text, age in ages
+        if age is None or not 0 <= age <= _OLDEST
+    ]
+    listed = [(line, place) for (line, _), place in zip(rows, places, strict=True) if place]
+    yield repetitions(((line, os.path.normpath(folder / place), place) for line, place in listed), "is listed")
     for kind in ("speaker", "emotion"):
         yield spelling_faults(_first_lines(rows, kind), kind)
 
 
-def _times(columns: Sequence[str]) -> list[str]:
-    times = [name for name in columns if _TIMES.search(name)]
-    return times if any(word in name for name in times for word in _BEGINNINGS) else []
-
-
-def _folder(path: Path, rows: "Rows") -> Path:
+def _folder(path: Path, rows: Rows) -> Path:
     """Return where relative paths begin: beside the list, which may be a link, or beside what it leads to."""
     own = path.parent.resolve()
     for folder in (own, path.resolve().parent):
@@ -145,53 +166,42 @@ def _folder(path: Path, rows: "Rows") -> Path:
     return own
 
 
-def _missing_faults(rows: "Rows", folder: Path) -> list[str]:
+def _missing_faults(rows: Rows, folder: Path) -> list[str]:
+    """Name the files that are not there; of a list without other faults, `scan` names them."""
     missing = [(line, place) for line, place in _lines_and_paths(rows) if not os.path.exists(folder / place)]
     hint = {place: other_ending(folder / place) for _, place in missing[:NAMED]}
     return [f"line {line}: {place} cannot be found{hint.get(place, '')}" for line, place in missing]
 
 
 def _own_votes(votes: Votes, root: Path | None, given: Path | None) -> Votes:
+    """Return the votes in the list itself. Raises: UserError for another table, which has none."""
     if given is not None:
         raise UserError(f"data.votes={given} has no columns id and votes.EMOTION")
     return votes
 
 
-def _has_votes(rows: "Rows") -> bool:
-    return bool(rows) and any(name.startswith(PREFIX) for name in rows[0][1])
-
-
-Rows = Sequence[tuple[int, dict[str, str]]]
-
-
 def _make_plain(rows: Rows) -> None:
-    """Bring paths and values of a list to one spelling. R's NA is nobody, unless others are called by initials."""
-    initials = any(_INITIALS.fullmatch(row["speaker"]) for _, row in rows if row["speaker"] != "NA")
-    for _, row in rows:
-        row |= {"path": row["path"].replace("\\", "/"), **_plain_values(row, nobody=() if initials else ("NA",))}
+    """Bring paths, unknown speakers, sex, intensity and age to one spelling, in place.
 
-
-def _plain_values(row: dict[str, str], *, nobody: Sequence[str]) -> dict[str, str]:
-    """Bring the values of sex, age and intensity to one spelling, and speakers whom nobody knows.
-
-    ``nobody``: what else than `_NOBODY`, as it is written.
+    R's NA is an unknown speaker, unless others are called by initials.
     """
-    plain: dict[str, str] = {name: row[name].casefold() for name in ("sex", "intensity") if name in row}
-    if row["speaker"] in nobody or row["speaker"].casefold().replace("_", " ") in _NOBODY:
-        plain["speaker"] = UNKNOWN_SPEAKER
-    if "sex" in plain:
-        plain["sex"] = _SEX_OF.get(plain["sex"].rstrip("."), plain["sex"])
-    if as_number(row.get("age", "")) is not None:
-        plain["age"] = row["age"].replace(",", ".")
-    return plain
-
-
-def _place(path: str) -> str:
-    return posixpath.normpath(normalise(path)) if path else ""
+    has_initials = any(_INITIALS.fullmatch(row["speaker"]) for _, row in rows if row["speaker"] != "NA")
+    for _, row in rows:
+        row["path"] = row["path"].replace("\\", "/")
+        is_na = row["speaker"] == "NA" and not has_initials
+        if is_na or row["speaker"].casefold().replace("_", " ") in _NOBODY:
+            row["speaker"] = UNKNOWN_SPEAKER
+        if "sex" in row:
+            sex = row["sex"].casefold()
+            row["sex"] = _SEX_OF.get(sex.rstrip("."), sex)
+        if "intensity" in row:
+            row["intensity"] = row["intensity"].casefold()
+        if as_number(row.get("age", "")) is not None:
+            row["age"] = row["age"].replace(",", ".")
 
 
 def _first_lines(rows: Rows, column: str) -> dict[str, int]:
-    """Each value of a column, and where it is first."""
+    """Return each value of a column, with the number of the line that has it first."""
     return {row[column]: line for line, row in reversed(rows) if row.get(column)}
 
 
@@ -199,15 +209,8 @@ def _lines_and_paths(rows: Rows) -> Iterator[tuple[int, str]]:
     return ((line, row["path"]) for line, row in rows if row["path"])
 
 
-def _listed_twice(places: Sequence[str], lines: Sequence[int], folder: Path) -> list[str]:
-    """Name each file that several lines list, relative to ``folder`` or absolute."""
-    pairs = zip(lines, places, strict=True)
-    return repetitions(
-        ((line, os.path.normpath(folder / place), place) for line, place in pairs if place), "is listed"
-    )
-
-
 def _fold_faults(rows: Rows) -> list[str]:
+    """Name lines without a fold, and say what is wrong with the values of that column."""
     values = _first_lines(rows, "fold")
     faults = []
     if values:  # else the whole column is missing, which the split says
@@ -222,23 +225,14 @@ def _fold_faults(rows: Rows) -> list[str]:
     return faults
 
 
-def _age_fault(text: str) -> str:
-    number = as_number(text or "0")
-    is_age = number is not None and 0 <= number <= _OLDEST
-    return "" if is_age else f"{text!r} is not an age in years (0 to {_OLDEST})"
-
-
 def _number_faults(rows: Rows, column: str, ends: tuple[float, float] | None) -> list[str]:
     """Say what is wrong with a column: words, numbers out of range, no number, or one number alone."""
     low, high = ends or (-math.inf, math.inf)
     cells = [(line, row[column]) for line, row in rows if row[column]]
     numbers = [as_number(text) for _, text in cells]
-    words = [cell for cell, number in zip(cells, numbers, strict=True) if number is None]
-    outside = [
-        cell
-        for cell, number in zip(cells, numbers, strict=True)
-        if number is not None and not low <= number <= high
-    ]
+    read = list(zip(cells, numbers, strict=True))
+    words = [cell for cell, number in read if number is None]
+    outside = [cell for cell, number in read if number is not None and not low <= number <= high]
     leave = f"leave {column} out of data.targets"
     faults = [
         *column_faults(column, words, what="which is no number", remedy="write numbers, or leave the cell empty"),
@@ -260,7 +254,7 @@ def _number_faults(rows: Rows, column: str, ends: tuple[float, float] | None) ->
 
 
 def _facts(row: dict[str, str], place: str, targets: Sequence[str]) -> NameFacts:
-    """``place`` is the path that the id is made of."""
+    """Return what a line says of its clip; ``place`` is the path that the id is made of."""
     numbers = {name: as_number(row[name]) for name in targets}
     folder, _, name = place.rpartition("/")
     stem = name.rpartition(".")[0] or name
