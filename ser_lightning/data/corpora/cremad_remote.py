@@ -18,22 +18,21 @@ _TABLES = (  # path, size in bytes, sha256 (its first 128 bits), as in commit 16
 
 
 def remote_files() -> tuple[RemoteFile, ...]:
-    """Return the tables of votes and of actors, and the 7,442 clips."""
-    tables = [_remote_file(path, _GIT_FILES, size_bytes, sha256) for path, size_bytes, sha256 in _TABLES]
-    clips = [_remote_file(f"AudioWAV/{name}.wav", _LFS_FILES, size, sha256) for name, size, sha256 in _checksums()]
-    return (*tables, *clips)
+    """Return the tables of votes and of actors, and the 7,442 clips.
 
-
-def _remote_file(path: str, first: str, size_bytes: int, sha256: str) -> RemoteFile:
-    urls = (f"{first}/{path}", f"{_MIRROR}/{path}")
-    return RemoteFile(path=path, urls=urls, size_bytes=size_bytes, digest=f"sha256:{sha256}")
-
-
-def _checksums() -> list[tuple[str, int, str]]:
-    """Name, size in bytes and sha256 (its first 128 bits) of the clips.
-
-    The table beside this file was made from the Git LFS pointers under AudioWAV/ in commit 1658cd34 of the GitHub
-    repository: one line a pointer, ``name,size,oid`` with the oid cut to 32 digits, sorted by name, in xz.
+    The checksums of the clips, in the file beside this one, were made from the Git LFS pointers under AudioWAV/ in
+    commit 1658cd34 of the GitHub repository: one line a pointer, ``name,size,oid`` with the oid cut to 32 digits,
+    sorted by name, in xz.
     """
     with lzma.open(Path(__file__).with_name("cremad_checksums.csv.xz"), "rt", encoding="ascii") as file:
-        return [(name, int(size), sha256) for name, size, sha256 in csv.reader(file)]
+        clips = [(f"AudioWAV/{name}.wav", int(size), sha256) for name, size, sha256 in csv.reader(file)]
+    return tuple(
+        RemoteFile(
+            path=path,
+            urls=(f"{host}/{path}", f"{_MIRROR}/{path}"),
+            size_bytes=size_bytes,
+            digest=f"sha256:{sha256}",
+        )
+        for host, files in ((_GIT_FILES, _TABLES), (_LFS_FILES, clips))
+        for path, size_bytes, sha256 in files
+    )

@@ -53,36 +53,43 @@ def _read(
     read: Callable[[Rows, Path, IdOf], Read | None],
     columns: tuple[str, ...],
 ) -> Read | None:
-    table = given or _find(root)
+    """Read the table ``given``, or the first one by ``root``; None where there is none. Raises: as `read_votes`."""
+    table = given
+    if table is None and root is not None:
+        candidates = (root / folder / name for name in _TABLES for folder in _FOLDERS)
+        table = next((path for path in candidates if path.is_file()), None)
     if table is None:
         return None
-    found, header = None, header_of(table)
+    values, header = None, header_of(table)
     if not header or "filename" in header:  # without any, the reader says why
         rows = read_table(table, needed=("filename",), optional=(*_NUMBERS, *columns))
         try:
-            found = read(rows, table, id_of) if rows else None
+            values = read(rows, table, id_of) if rows else None
         except UserError:
             raise
         except ValueError as error:
             raise UserError(f"data.votes={table} cannot be read ({error})") from error
-    if found is None:
+    if values is None:
         raise UserError(f"data.votes={table} is neither of CREMA-D's tables: give {' or '.join(_TABLES)}")
-    return found
+    return values
 
 
 def _votes(rows: Rows, table: Path, id_of: IdOf) -> Votes | None:
+    """Return the votes in rows of either table; None where they are of neither."""
     columns = rows[0][1].keys()
     if columns >= {*_LETTERS.lower()}:
         of_clip = _by_clip(_audio_alone(rows, table), table, id_of)
         counts = {clip: tuple(int(row[letter]) for letter in _LETTERS.lower()) for clip, row in of_clip.items()}
         return Votes(labels=_LABELS, by_clip=counts, counted=True, source=table.name)
     if "voicevote" in columns:
-        named = {clip: _winners(row["voicevote"]) for clip, row in _by_clip(rows, table, id_of).items()}
-        return Votes(labels=_LABELS, by_clip=named, counted=False, source=table.name)
+        winners = {clip: row["voicevote"].split(":") for clip, row in _by_clip(rows, table, id_of).items()}
+        votes = {clip: tuple(int(letter in letters) for letter in _LETTERS) for clip, letters in winners.items()}
+        return Votes(labels=_LABELS, by_clip=votes, counted=False, source=table.name)
     return None
 
 
 def _levels(rows: Rows, table: Path, id_of: IdOf) -> dict[str, float] | None:
+    """Return the level of each clip that has one winner, out of rows of either table; None where of neither."""
     columns = rows[0][1].keys()
     if columns >= {"emovote", *_MEANS}:
         rows, vote = _audio_alone(rows, table), "emovote"
@@ -111,15 +118,3 @@ def _by_clip(rows: Rows, table: Path, id_of: IdOf) -> dict[str, Row]:
     clips = [(line, id_of(row["filename"]), row["filename"]) for line, row in rows]
     refuse_faults(table, repetitions(clips, "has votes"))
     return {clip: row for (_, clip, _), (_, row) in zip(clips, rows, strict=True)}
-
-
-def _find(root: Path | None) -> Path | None:
-    if root is None:
-        return None
-    candidates = [root / folder / name for name in _TABLES for folder in _FOLDERS]
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _winners(letters: str) -> tuple[int, ...]:
-    named = letters.split(":")
-    return tuple(int(letter in named) for letter in _LETTERS)

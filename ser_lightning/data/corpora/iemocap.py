@@ -39,6 +39,8 @@ _NO_AGREEMENT = "xxx"
 _FOLDER = "IEMOCAP_full_release"
 _TURN = re.compile(r"\[[\d.]+ - [\d.]+\]\s+(\w+)\s+(\w+)\s+\[([\d.]+), ([\d.]+), ([\d.]+)\]\s*")
 _ID = re.compile(r"(Ses0([1-5])[FM]_\w+)_([FM])\d+")
+_ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_RANGE = (0.5, 5.5)  # the scale goes from 1 to 5; the tables' means are taken as they are, a little beyond it too
 _EVALUATOR = re.compile(r"C-E\d+:\s*([^(]*)")
 
 
@@ -88,6 +90,7 @@ def read_votes(root: Path | None, given: Path | None) -> Votes | None:
 
 
 def _turns(folder: Path) -> Iterator[_Turn]:
+    """Yield the turns of all tables, each once. Raises: UserError as `read_listing`."""
     tables = [
         path
         for path in sorted(folder.glob("Session[1-5]/dialog/EmoEvaluation/*.txt"))
@@ -108,8 +111,15 @@ def _turns(folder: Path) -> Iterator[_Turn]:
 
 
 def _turns_of(table: Path) -> Iterator[_Turn]:
+    """Yield the turns of one table. Raises: UserError where it cannot be read."""
+    try:
+        raw = read_bytes(table)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{table} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    encoding = next((name for bom, name in _ENCODINGS.items() if raw.startswith(bom)), "latin-1")
+    lines = raw.decode(encoding, errors="replace").splitlines()
     turn = None
-    for number, line in enumerate(map(str.strip, _text(table).splitlines()), start=1):
+    for number, line in enumerate(map(str.strip, lines), start=1):
         if line.startswith("["):
             match = _TURN.fullmatch(line)
             if match is None:
@@ -126,18 +136,6 @@ def _turns_of(table: Path) -> Iterator[_Turn]:
     if turn is not None:
         yield turn
 
-
-def _text(table: Path) -> str:
-    try:
-        raw = read_bytes(table)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{table} cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    boms = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-    encoding = next((name for bom, name in boms.items() if raw.startswith(bom)), "latin-1")
-    return raw.decode(encoding, errors="replace")
-
-
-_RANGE = (0.5, 5.5)  # the scale goes from 1 to 5; the tables' means are taken as they are, a little beyond it too
 
 CORPUS = Corpus(
     name="iemocap",

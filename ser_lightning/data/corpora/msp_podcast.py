@@ -58,6 +58,7 @@ def read_listing(folder: Path) -> Listing:
 
 
 def _fault(row: dict[str, str]) -> str:
+    """Return what is wrong with a line of the table, or "" where nothing is."""
     if row["emoclass"] not in (*EMOTIONS, *_NO_LABEL):
         return f"{row['emoclass']} is no class of the corpus ({', '.join(EMOTIONS)}, X)"
     if row["split_set"] not in _PARTS:
@@ -69,6 +70,7 @@ def _fault(row: dict[str, str]) -> str:
 
 
 def _facts(row: dict[str, str]) -> NameFacts:
+    """Return what a line says of its clip; unknown speakers are told apart by their podcasts."""
     name = row["filename"].rpartition(".")[0] or row["filename"]
     recording = "_".join(name.split("_")[1:2])
     is_known = row["spkrid"] and row["spkrid"].casefold() != "unknown"
