@@ -16,6 +16,7 @@ _ALSO = {  # short, in the ComParE challenges, and in German, French and Spanish
     "val": ("va", "vl", "devel", "validierung", "validación"),
     "test": ("te", "ts", "evaluierung", "évaluation", "prueba", "evaluación"),
 }
+_IN_FULL = {word for words in _PARTS.values() for word in words}
 _PART_OF = {name: part for names in (_PARTS, _ALSO) for part in names for name in names[part]}
 _HOW_TO_NAME = f"name every part ({'; '.join(', '.join(names) for names in _PARTS.values())}), or number every fold"
 _WORD = re.compile(r"[^\W\d_]+")
@@ -31,7 +32,8 @@ def parts_by_name(values: Collection[str]) -> dict[str, str] | None:
     ``values`` may map each to the line of a list that has it first.
     Raises: UserError where only some do, where one has two such words, or where one part has two names.
     """
-    parts_of = {value: _parts_in(value) for value in values}
+    words_of = {value: [_NOUN.sub("", word) for word in _WORD.findall(value.casefold())] for value in values}
+    parts_of = {value: {_PART_OF[word] for word in words if word in _PART_OF} for value, words in words_of.items()}
     if not any(parts_of.values()):
         return None
     unclear = [value for value, parts in parts_of.items() if len(parts) > 1]
@@ -41,7 +43,8 @@ def parts_by_name(values: Collection[str]) -> dict[str, str] | None:
         )
     others = [value for value, parts in parts_of.items() if not parts]
     named = set(values) - set(others)
-    if others and not any(_is_sure(value) for value in named):  # TS and VA are people's initials, too
+    words = {word for value in named for word in words_of[value]}
+    if others and not words & _IN_FULL:  # TS and VA are people's initials, too
         return None
     if others:
         raise UserError(
@@ -58,18 +61,6 @@ def parts_by_name(values: Collection[str]) -> dict[str, str] | None:
                 "where these are folds, number them without such words"
             )
     return part_of
-
-
-def _parts_in(value: str) -> set[str]:
-    return {_PART_OF[word] for word in _words(value) if word in _PART_OF}
-
-
-def _is_sure(value: str) -> bool:
-    return any(word in names for word in _words(value) for names in _PARTS.values())
-
-
-def _words(value: str) -> list[str]:
-    return [_NOUN.sub("", word) for word in _WORD.findall(value.casefold())]
 
 
 def folds_by_number(values: Collection[str]) -> dict[int, str]:

@@ -37,7 +37,7 @@ class OfficialParts:
         return (0,)
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """Raises: UserError where the clips name none of the parts."""
+        """Return the subset of each clip. Raises: UserError where the clips name none of the parts."""
         subsets = [self._subset_of.get(row.fold, "") for row in manifest]
         if not any(subsets):
             raise UserError(f"no clip is of the parts {', '.join(self._subset_of)} of the corpus's own split")
@@ -64,7 +64,7 @@ class SpeakerPairs:
         return range(2 * len(self._pairs))
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """Raises: UserError for a speaker in none of the pairs."""
+        """Return the subset of each clip. Raises: UserError for a speaker in none of the pairs."""
         unknown = sorted(set(manifest.column("speaker")) - {name for pair in self._pairs for name in pair})
         if unknown:
             raise UserError(f"speakers in no pair of the split: {', '.join(unknown)}; data.split=kfold takes any")

@@ -48,11 +48,11 @@ class SpeakerFolds:
         return range(self._n_folds)
 
     def speakers(self, fold: int | str) -> set[str]:
-        """Return whom a fold tests on."""
+        """Return the speakers that a fold tests on."""
         return {name for name, number in self._fold_of.items() if number == fold}
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """Raises: UserError for a speaker in none of the folds."""
+        """Return the part of each clip. Raises: UserError for a speaker in none of the folds."""
         unknown = sorted(set(manifest.column("speaker")) - set(self._fold_of))
         if unknown:
             raise UserError(
@@ -140,30 +140,21 @@ class StratifiedSpeakerFolds:
         return range(self._n_folds)
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """Raises: UserError where there are fewer speakers than folds."""
+        """Return the part of each clip. Raises: UserError where there are fewer speakers than folds."""
         clips: dict[str, Counter[str]] = defaultdict(Counter)
         for row in manifest:
             clips[row.speaker].update([f"emotion {row.emotion}", f"sex {row.sex}", f"corpus {row.corpus}", "clips"])
         if len(clips) < self._n_folds:
             remedy = "lower data.splits.kfold.n_folds" if len(clips) > 2 else "data.split=loso takes two"
             raise UserError(f"{self._n_folds} folds need as many speakers, and there are {len(clips)}: {remedy}")
-        return _by_speaker(manifest, self._deal(clips), fold, self._n_folds)
-
-    def _deal(self, clips: Mapping[str, Counter[str]]) -> dict[str, int]:
         total = sum(clips.values(), Counter())
-        held = [Counter[str]() for _ in range(self._n_folds)]
+        groups = [Counter[str]() for _ in range(self._n_folds)]
         fold_of = {}
         for speaker in sorted(clips, key=lambda name: (-clips[name]["clips"], _rank(self._seed, name))):
-            best = min(range(self._n_folds), key=lambda fold: self._crowding(held[fold], clips[speaker], total))
-            held[best] += clips[speaker]
-            fold_of[speaker] = best
-        return fold_of
-
-    def _crowding(self, held: Counter[str], added: Counter[str], total: Counter[str]) -> int:
-        """Return how much the squared shares of a group, summed over all that is counted, grow by these clips."""
-        scale = max(total.values())
-        shares = ((key, scale // count) for key, count in total.items())
-        return sum(weight * weight * ((held[key] + added[key]) ** 2 - held[key] ** 2) for key, weight in shares)
+            growth = [_growth(group, clips[speaker], total) for group in groups]
+            fold_of[speaker] = growth.index(min(growth))
+            groups[fold_of[speaker]] += clips[speaker]
+        return _by_speaker(manifest, fold_of, fold, self._n_folds)
 
 
 class RandomClips:
@@ -189,15 +180,10 @@ class RandomClips:
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
         """Return the part of each clip; see the class."""
         order = sorted(range(len(manifest)), key=lambda index: _rank(self._seed, manifest[index].id))
-        parts = ["" for _ in manifest]
-        rest = []
-        for rank, index in enumerate(order):
-            if rank * self._n_folds // len(order) == fold:
-                parts[index] = "test"
-            else:
-                rest.append(index)
-        n_val = round(self._val_fraction * len(rest))
-        for rank, index in enumerate(rest):
+        untested = [index for rank, index in enumerate(order) if rank * self._n_folds // len(order) != fold]
+        n_val = round(self._val_fraction * len(untested))
+        parts = ["test" for _ in manifest]
+        for rank, index in enumerate(untested):
             parts[index] = "val" if rank < n_val else "train"
         return parts
 
@@ -218,7 +204,7 @@ class SplitFromFile:
         self._path = Path(path).expanduser() if path is not None else None
         self.reads_manifest = path is None
         self.speaker_independent = speaker_independent
-        self._order_is_said = False
+        self._order_is_logged = False
 
     def folds(self, manifest: Manifest) -> Sequence[int]:
         """Return fold 0 alone, or one for each value of the column."""
@@ -226,7 +212,10 @@ class SplitFromFile:
         return (0,) if parts_by_name(values) else tuple(folds_by_number(values))
 
     def assign(self, manifest: Manifest, fold: int) -> list[str]:
-        """Raises: UserError for a clip that the column leaves out, and values that are neither folds nor parts."""
+        """Return the part of each clip.
+
+        Raises: UserError for a clip that the column leaves out, and values that are neither folds nor parts.
+        """
         column = self._column(manifest)
         parts = parts_by_name(set(column))
         if parts is None:
@@ -236,17 +225,17 @@ class SplitFromFile:
                     f"the column fold has only {' and '.join(value_of.values())}: it needs three folds at least "
                     "(one tests, one validates, the rest train), or the parts train, val and test"
                 )
-            self._say_order(value_of)
+            self._log_order(value_of)
             numbers = list(value_of)
             following = numbers[(numbers.index(fold) + 1) % len(numbers)]
             parts = {value: "train" for value in column} | {value_of[fold]: "test", value_of[following]: "val"}
         return [parts[value] for value in column]
 
-    def _say_order(self, value_of: Mapping[int, str]) -> None:
-        """Names in another language, of parts, would be taken for folds too."""
-        if self._order_is_said or all(str(number) in value for number, value in value_of.items()):
+    def _log_order(self, value_of: Mapping[int, str]) -> None:
+        """Warn, once, of folds without numbers: names of parts in another language would be taken for folds too."""
+        if self._order_is_logged or all(str(number) in value for number, value in value_of.items()):
             return
-        self._order_is_said = True
+        self._order_is_logged = True
         folds = [f"{number} tests on {value}" for number, value in value_of.items()]
         log.warning(
             "the names in the column fold are taken for folds, in their order: data.fold=%s; if they are parts of "
@@ -255,11 +244,17 @@ class SplitFromFile:
         )
 
     def _column(self, manifest: Manifest) -> list[str]:
+        """Return the value of each clip. Raises: UserError for a table with faults, and clips without a value."""
         if self._path is None:
             given = {row.id: row.fold for row in manifest}
             where = "the corpus's list has no fold for"
         else:
-            given = _read_folds(self._path)
+            given, faults = {}, []
+            for line, row in read_table(self._path, needed=("id", "fold"), may_lack=("fold",)):
+                id, fold = row["id"], row["fold"]
+                if given.setdefault(id, fold) != fold:
+                    faults.append(f"line {line}: {id} is in fold {fold}, and in fold {given[id]} further up")
+            refuse_faults(self._path, faults)
             where = f"{self._path} has no line for"
         missing = [row.id for row in manifest if not given.get(row.id)]
         if missing:
@@ -275,22 +270,22 @@ def _by_speaker(manifest: Manifest, fold_of: Mapping[str, int], fold: int, n_fol
 
 
 def _rank(seed: int, name: str) -> str:
+    """Return what clips or speakers are put in a random order by, the same on every machine."""
     return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
 
 
-def _read_folds(path: Path) -> dict[str, str]:
-    folds: dict[str, str] = {}
-    faults = []
-    for line, row in read_table(path, needed=("id", "fold"), may_lack=("fold",)):
-        first = folds.setdefault(row["id"], row["fold"])
-        if first != row["fold"]:
-            faults.append(f"line {line}: {row['id']} is in fold {row['fold']}, and in fold {first} further up")
-    refuse_faults(path, faults)
-    return folds
+def _growth(group: Counter[str], added: Counter[str], total: Counter[str]) -> int:
+    """Return how much the squared shares of a group, summed over all that is counted, grow by these clips."""
+    scale = max(total.values())
+    shares = ((key, scale // count) for key, count in total.items())
+    return sum(weight * weight * ((group[key] + added[key]) ** 2 - group[key] ** 2) for key, weight in shares)
 
 
 def _speakers(item: str) -> list[str]:
-    """``"1001-1003"`` and ``"s1-s3"`` are three speakers, numbered as wide as written; anything else is one."""
+    """Return the speakers of a range, three for ``"1001-1003"`` or ``"s01-s03"``; anything else is one.
+
+    Raises: UserError for a range that is too long, or runs backwards.
+    """
     match = _RANGE.fullmatch(item)
     if match is None:
         return [item]

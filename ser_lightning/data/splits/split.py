@@ -81,17 +81,28 @@ class TestedElsewhere:
 def split(manifest: Manifest, rule: SplitRule, fold: int) -> Split:
     """Split ``manifest`` by ``rule``.
 
-    Raises: UserError for a fold the rule does not have and for a subset left empty.
+    Raises: UserError for a fold that the rule does not have, where nothing is left to train or to test on, and for
+    speakers in several subsets of a rule that promises to keep them apart.
     """
     folds = rule.folds(manifest)
     if type(fold) is not int or fold not in folds:
-        one = f"; choose one, as in data.fold={folds[0]}" if folds else ""
-        raise UserError(f"data.fold={fold} is not there: this split has {_in_words(folds)}{one}")
+        remedy = f"; choose one, as in data.fold={folds[0]}" if folds else ""
+        raise UserError(f"data.fold={fold} is not there: this split has {_in_words(folds)}{remedy}")
     parts = assign(manifest, rule, fold)
     assert len(parts) == len(manifest)
     subsets = {name: tuple(index for index, part in enumerate(parts) if part == name) for name in SUBSETS}
     result = Split(**subsets, speaker_independent=rule.speaker_independent)
-    _check(result, manifest, fold)
+    refuse_empty(result, fold)
+    if result.speaker_independent:
+        known = [index for index, row in enumerate(manifest) if row.speaker_is_known]
+        train, val, test = ({manifest[i].speaker for i in known if parts[i] == name} for name in SUBSETS)
+        shared = shared_speakers(train, val, test)
+        if shared:
+            raise UserError(
+                f"a speaker-independent split shares speakers between its parts: {some(sorted(shared), 12)}. Give "
+                "all clips of a speaker one fold, in every list that names them, or choose data.split=kfold; if "
+                "they are meant to be shared, data.splits.file.speaker_independent=false"
+            )
     return result
 
 
@@ -119,26 +130,13 @@ def shared_speakers(train: AbstractSet[str], val: AbstractSet[str], test: Abstra
 
 
 def refuse_empty(result: Split, fold: int) -> None:
-    """Check that a split is not empty. Raises: UserError where there is nothing to train or to test on."""
+    """Raise UserError where a split leaves nothing to train or to test on."""
     if not result.train or not result.test:
         missing = "train" if not result.train else "test"
         raise UserError(
             f"the split leaves no clip to {missing} on in fold {fold}: choose another fold or split; "
             "`ser data splits` shows them"
         )
-
-
-def _check(result: Split, manifest: Manifest, fold: int) -> None:
-    refuse_empty(result, fold)
-    if result.speaker_independent:
-        subsets = ((manifest[index] for index in subset) for subset in (result.train, result.val, result.test))
-        shared = shared_speakers(*({row.speaker for row in rows if row.speaker_is_known} for rows in subsets))
-        if shared:
-            raise UserError(
-                f"a speaker-independent split shares speakers between its parts: {some(sorted(shared), 12)}. Give "
-                "all clips of a speaker one fold, in every list that names them, or choose data.split=kfold; if "
-                "they are meant to be shared, data.splits.file.speaker_independent=false"
-            )
 
 
 def _in_words(folds: Sequence[int]) -> str:
