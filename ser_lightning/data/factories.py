@@ -51,13 +51,7 @@ def pooled_corpora(
     for name in roots:
         _source(name, None, f"data.roots.{name}")
     training = [
-        _source(
-            name,
-            roots.get(name),
-            "data.corpora",
-            f"data.roots.{name}",
-            **_of_lists(options),
-        )
+        _source(name, roots.get(name), "data.corpora", f"data.roots.{name}", **_of_lists(options))
         for name in corpora
     ]
     test_setting = "data.test_root"
@@ -84,13 +78,23 @@ def _module(
     on_long: str | None = None,
     **serving: Any,
 ) -> EmotionDataModule:
-    """``test_corpus`` is only tested on; the rest is as in `Sources`, `LongClips` and `EmotionDataModule`."""
+    """Make the data module of these corpora, and of one that is only tested on.
+
+    The arguments are those of `Sources`, `LongClips` and `EmotionDataModule`.
+    Raises: UserError for those that are no value of theirs.
+    """
     if test_root is not None and test_corpus is None:
         raise UserError(f"data.test_root={test_root} has no effect without data.test_corpus=NAME")
     test = None
     if test_corpus is not None:
         read = _of_lists({"labels": labels, "targets": targets, "ranges": ranges})
         test = _source(test_corpus, test_root, "data.test_corpus", test_setting, **read)
+    if same_speakers in ("yes", "no"):  # which YAML reads as true and false where they are not quoted
+        same_speakers = same_speakers == "yes"
+    if same_speakers is not None and not isinstance(same_speakers, bool):
+        raise UserError(
+            f"data.same_speakers={same_speakers}: say yes or no, or null where there is nothing to answer"
+        )
     sources = Sources(
         training=training,
         test=test,
@@ -101,7 +105,7 @@ def _module(
         votes=_path(votes),
         on_bad=on_bad,
         fetch=download,
-        same_speakers=_answer(same_speakers),
+        same_speakers=same_speakers,
         long_clips=LongClips(
             max_clip_seconds=MAX_CLIP_SECONDS if max_clip_seconds is None else max_clip_seconds,
             on_long=on_long or "error",
@@ -119,9 +123,9 @@ def _source(
     is_list: bool = False,
     **read: Any,
 ) -> Source:
-    """By its name, or, of a user's own, by the path of its CSV, and what is to be ``read`` of that.
+    """Return a corpus by its name, or a user's own by the path of its CSV, with what is to be ``read`` of that.
 
-    ``named_by`` and ``setting`` are what says its name and where it lies.
+    ``named_by`` and ``setting`` are the settings that say its name and where it lies.
     """
     try:
         if is_list or name.lower().endswith(".csv"):
@@ -170,15 +174,6 @@ def _ranges(given: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[floa
             raise UserError(f"data.ranges.{name}={ends} is no range: say the lowest and the highest, as [1, 7]")
         ranges[normalise(str(name)).lower()] = (low, high)
     return ranges
-
-
-def _answer(text: bool | str | None) -> bool | None:
-    """Yes or no, which YAML reads as true and false where they are not quoted."""
-    if text is None or isinstance(text, bool):
-        return text
-    if text not in ("yes", "no"):
-        raise UserError(f"data.same_speakers={text}: say yes or no, or null where there is nothing to answer")
-    return text == "yes"
 
 
 def _path(text: str | None) -> Path | None:

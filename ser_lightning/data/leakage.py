@@ -101,11 +101,15 @@ class TrainingRecord:
         Raises: UserError where that is not known of two lists, and everything depends on it.
         """
         used = self.used(clips, rows, same_speakers=same_speakers)
-        with_test = {
+        leakage = {
             f"{part}/test": Shared(speakers=sorted(speakers), n_sounds=len(sounds))
             for part, (speakers, sounds) in used.items()
         }
-        return with_test | self._train_val()
+        if self.speakers["val"] or self.sounds["val"]:
+            speakers = self.speakers["train"] & self.speakers["val"]
+            n_sounds = len(self.sounds["train"] & self.sounds["val"])
+            leakage[TRAIN_VAL] = Shared(speakers=sorted(speakers), n_sounds=n_sounds)
+        return leakage
 
     def used(
         self, clips: LabelledClips, rows: Sequence[int], *, same_speakers: bool | None
@@ -115,29 +119,32 @@ class TrainingRecord:
         Parts that nobody and nothing is in are left out. Args and Raises: as `leakage`.
         """
         tested = [clips.manifest[row] for row in rows]
-        sounds = {clip.audio_hash for clip in tested if clip.peak >= SILENT_PEAK}  # silence is nobody's
+        tested_sounds = {clip.audio_hash for clip in tested if clip.peak >= SILENT_PEAK}  # silence is nobody's
         names = {clips.origin(row): clips.manifest[row].speaker for row in rows}
         records = (self, *self.others)
         parts = dict.fromkeys(
-            part for of in records for part in of.speakers if of.speakers[part] or of.sounds[part]
+            part for record in records for part in record.speakers if record.speakers[part] or record.sounds[part]
         )
         known = {part: set[str]() for part in parts}
-        unsure = {part: set[str]() for part in parts}
+        possible = {part: set[str]() for part in parts}
         for record in records:
             for (corpus, speaker), name in names.items():
-                alike, same = record._called_alike(corpus, speaker, clips.lists.get(corpus), same_speakers)
+                namesakes, same = record._called_alike(corpus, speaker, clips.lists.get(corpus), same_speakers)
                 if same is not False:
                     for part, speakers in record.speakers.items():
-                        if alike & speakers:
-                            (unsure if same is None else known)[part].add(name)
-        shared = {part: {each for of in records for each in sounds & of.sounds.get(part, set())} for part in parts}
-        open_question = sorted(set().union(*unsure.values()))
-        if open_question and not any(known.values()) and not any(shared.values()):
+                        if namesakes & speakers:
+                            (possible if same is None else known)[part].add(name)
+        sounds = {
+            part: set[str]().union(*(tested_sounds & record.sounds.get(part, set()) for record in records))
+            for part in parts
+        }
+        doubtful = sorted(set().union(*possible.values()))
+        if doubtful and not any(known.values()) and not any(sounds.values()):
             raise UserError(
-                f"{some(open_question)} of this list: the model was trained on speakers of these names in another "
+                f"{some(doubtful)} of this list: the model was trained on speakers of these names in another "
                 "list. If they are the same people, add data.same_speakers=yes; if not, data.same_speakers=no"
             )
-        return {part: (known[part] | unsure[part], shared[part]) for part in parts}
+        return {part: (known[part] | possible[part], sounds[part]) for part in parts}
 
     def used_by(self, part: str, clips: LabelledClips, rows: Sequence[int]) -> tuple[set[str], set[str]]:
         """Return what `used` says of one part, nothing where it has none; clips say whose names are the same."""
@@ -146,7 +153,7 @@ class TrainingRecord:
     def _called_alike(
         self, corpus: str, speaker: str, digest: str | None, same_speakers: bool | None
     ) -> tuple[set[str], bool | None]:
-        """Whom of the record a speaker might be, and whether that is so; None: not known.
+        """Return who of the record a speaker might be, and whether it is so; None: not known.
 
         ``digest`` is that of the corpus where it is a user's list.
         """
@@ -171,21 +178,12 @@ class TrainingRecord:
 
     def namesakes(self, clips: LabelledClips, rows: Sequence[int]) -> list[str]:
         """Return the speakers of a test who are called like ones trained on, a list's like a corpus's of ours."""
-        tested, records = {clips.origin(row) for row in rows}, (self, *self.others)
-        return sorted(
-            {
-                who
-                for corpus, who in tested
-                if any(record._called(who, in_lists=corpus not in clips.lists) for record in records)
-            }
-        )
-
-    def _train_val(self) -> dict[str, Shared]:
-        if not (self.speakers["val"] or self.sounds["val"]):
-            return {}
-        speakers = self.speakers["train"] & self.speakers["val"]
-        n_sounds = len(self.sounds["train"] & self.sounds["val"])
-        return {TRAIN_VAL: Shared(speakers=sorted(speakers), n_sounds=n_sounds)}
+        namesakes = set()
+        for corpus, speaker in {clips.origin(row) for row in rows}:
+            in_lists = corpus not in clips.lists
+            if any(record._called(speaker, in_lists=in_lists) for record in (self, *self.others)):
+                namesakes.add(speaker)
+        return sorted(namesakes)
 
 
 def keeps_test_apart(leakage: Leakage) -> bool:
