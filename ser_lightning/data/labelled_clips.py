@@ -3,6 +3,7 @@
 N: clips.  P: pieces of them.  K: classes.  B: pieces of a batch.  T: samples of its longest.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -94,6 +95,7 @@ class LabelledClips:
         self._row = np.concatenate([part.rows for part in self.parts])
 
     def _people(self) -> list[str]:
+        """Return who speaks in each clip: the corpus's name, and the speaker's."""
         people: list[str] = []
         first = self._of_corpora() if self.same_speakers else {}
         for part in self.parts:
@@ -115,6 +117,7 @@ class LabelledClips:
         }
 
     def _utterances(self) -> Iterator[Utterance]:
+        """Yield the clips with the labels that they are tested by, ids and speakers with the corpus's name."""
         alone = f"{self._names[0]}:" if len(self._names) == 1 else ""  # of one corpus the name says nothing
         people = iter(self.people)
         for part in self.parts:
@@ -122,7 +125,10 @@ class LabelledClips:
             emotions = self.task.emotions(part.labelling.reference)
             for row in part.rows.tolist():
                 clip, speaker = part.packed.manifest[row], next(people).removeprefix(alone)
-                yield _renamed(clip, prefix, speaker, clip.emotion if emotions is None else emotions[row])
+                emotion = clip.emotion if emotions is None else emotions[row]
+                if prefix or (speaker, emotion) != (clip.speaker, clip.emotion):  # copying thousands takes time
+                    clip = replace(clip, id=prefix + clip.id, speaker=speaker, emotion=emotion)
+                yield clip
 
     def origin(self, index: int) -> tuple[str, str]:
         """Return the name of the corpus that a clip is of, and what that calls the speaker."""
@@ -140,7 +146,7 @@ class LabelledClips:
 
     @property
     def _names(self) -> list[str]:
-        """Of the corpora that are split."""
+        """Return the names of the corpora that are split."""
         return [part.corpus.name for part in self.parts if part.corpus.name != self.test_corpus]
 
     @property
@@ -169,36 +175,30 @@ class LabelledClips:
         return tuple(part.packed.report for part in self.parts)
 
     def warnings(self) -> dict[str, int]:
-        """Count clips with a warning, by kind."""
-        counts: dict[str, int] = {}
+        """Count clips with a warning, by kind; "namesakes" are speakers, not clips."""
+        counts = Counter[str]()
         for report in self.reports:
-            for kind, count in report.warnings().items():
-                counts[kind] = counts.get(kind, 0) + count
-        unlabelled = sum(len(part.labelling.keep) - len(part.rows) for part in self.parts)
-        whole = sum(len(part.rows) for part in self.parts if part.corpus.listing and part.corpus.listing.has_times)
-        unknown = sum(not clip.speaker_is_known for clip in self.manifest)
-        others = {
-            self.task.left_out: unlabelled,
-            "tied_votes": int((~self.testable).sum()),
-            "unknown_speaker": unknown,
-            "whole_files": whole,
-            "namesakes": self._n_namesakes(),
-            self.long_clips.warning: len(self.long),
-        }
-        return counts | {kind: count for kind, count in others.items() if count}
-
-    def _n_namesakes(self) -> int:
-        """Count speakers of users' lists who are called like one of a corpus of ours, and may be that person."""
-        if self.same_speakers is not None or len(self.parts) == 1:
-            return 0
-        listed = {
-            (part.corpus.name, clip.speaker)
-            for part in self.parts
-            if part.corpus.listing is not None
-            for clip in part.packed.manifest
-        }
-        of_corpora = self._of_corpora()
-        return sum(loose_key(speaker) in of_corpora for _, speaker in listed)
+            counts.update(report.warnings())
+        for part in self.parts:
+            counts[self.task.left_out] += len(part.labelling.keep) - len(part.rows)
+        counts["tied_votes"] += int((~self.testable).sum())
+        counts["unknown_speaker"] += sum(not clip.speaker_is_known for clip in self.manifest)
+        for part in self.parts:
+            if part.corpus.listing is not None and part.corpus.listing.has_times:
+                counts["whole_files"] += len(part.rows)
+        if (
+            self.same_speakers is None and len(self.parts) > 1
+        ):  # who is called like one of a corpus may be that person
+            of_corpora = self._of_corpora()
+            listed = {
+                (part.corpus.name, clip.speaker)
+                for part in self.parts
+                if part.corpus.listing is not None
+                for clip in part.packed.manifest
+            }
+            counts["namesakes"] += sum(loose_key(speaker) in of_corpora for _, speaker in listed)
+        counts[self.long_clips.warning] += len(self.long)
+        return {kind: count for kind, count in counts.items() if count}
 
     def pieces_of(self, rows: Sequence[int]) -> list[int]:
         """Return the pieces of clips: one of each in the order of ``rows``, then all others."""
@@ -212,19 +212,19 @@ class LabelledClips:
     def piece_hashes(self) -> list[str]:
         """Return a hash of the sound of each of the P pieces: the clip's own where it is all of the clip."""
         hashes = self.manifest.column("audio_hash")
-        places = zip(
-            self.pieces.clip.tolist(), self.pieces.start.tolist(), self.pieces.n_samples.tolist(), strict=True
-        )
+        columns = (self.pieces.clip, self.pieces.start, self.pieces.n_samples)
         return [
             hashes[row] if n_samples == self.manifest[row].n_samples else f"{hashes[row]}-{start}-{n_samples}"
-            for row, start, n_samples in places
+            for row, start, n_samples in zip(*(column.tolist() for column in columns), strict=True)
         ]
 
     @property
     def long(self) -> list[str]:
         """Return the ids of the clips that are cut."""
-        whole = np.array([row.n_samples for row in self.manifest]) == self.pieces.n_samples[: len(self.manifest)]
-        return [self.manifest[row].id for row in np.flatnonzero(~whole)]
+        pieces = self.pieces.n_samples.tolist()  # the first N are of the N clips
+        return [
+            clip.id for clip, n_samples in zip(self.manifest, pieces, strict=False) if clip.n_samples != n_samples
+        ]
 
     def test_clips(self, indices: Sequence[int], task: Task) -> TestClips:
         """Return what is needed to evaluate ``task`` on these clips, whose labels it has, and maybe others."""
@@ -274,8 +274,8 @@ class LabelledClips:
     def corpus_facts(self) -> list[CorpusFacts]:
         """Return what result.json says of each corpus."""
         return [
-            CorpusFacts(name=one.name, title=one.title, licence=one.licence, source=one.where_to_get)
-            for one in (part.corpus for part in self.parts)
+            CorpusFacts(name=corpus.name, title=corpus.title, licence=corpus.licence, source=corpus.where_to_get)
+            for corpus in (part.corpus for part in self.parts)
         ]
 
     def file(self, index: int) -> Path:
@@ -316,14 +316,7 @@ class LabelledClips:
         )
         if scores is None:
             return None
-        known: dict[str, Any] = {"source": votes.source}
+        changes: dict[str, Any] = {"source": votes.source}
         if self.facts.get("label_source") != INTENDED:
-            known["majority"] = None  # it is the label itself
-        return scores.model_copy(update=known)
-
-
-def _renamed(row: Utterance, prefix: str, speaker: str, emotion: str) -> Utterance:
-    """Return the row itself where nothing changes: copying thousands takes time at every start."""
-    if not prefix and (speaker, emotion) == (row.speaker, row.emotion):
-        return row
-    return replace(row, id=prefix + row.id, speaker=speaker, emotion=emotion)
+            changes["majority"] = None  # it is the label itself
+        return scores.model_copy(update=changes)
