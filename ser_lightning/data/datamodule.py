@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader
 from ser_lightning.data.batches import Batch, ClipBatches, LengthBuckets
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.leakage import TrainingRecord, keeps_test_apart
-from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ, SILENT_PEAK
 from ser_lightning.data.sources import Sources
-from ser_lightning.data.splits.split import Split, SplitRule, TestedElsewhere, refuse_empty, split
+from ser_lightning.data.splits.split import SUBSETS, Split, SplitRule, TestedElsewhere, refuse_empty, split
 from ser_lightning.tasks.task import Task
 from ser_lightning.utils.errors import UserError, check, some
 from ser_lightning.utils.text import digest_of
@@ -78,13 +78,12 @@ class EmotionDataModule(LightningDataModule):
                 f"data.fold={fold} is no whole number: a run tests one fold, and -m data.fold=0,1,2 runs each"
             )
         sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "pool_batches": pool_batches}
+        most_workers = max(64, 4 * (os.cpu_count() or 1))
         check("data.", integer=True, at_least=1, **sizes)
         check("data.", integer=True, at_least=0, seed=seed)
         if batch_seconds is not None:
             check("data.", above=0, batch_seconds=batch_seconds)
-        check(
-            "data.", integer=True, at_least=0, at_most=max(64, 4 * (os.cpu_count() or 1)), num_workers=num_workers
-        )
+        check("data.", integer=True, at_least=0, at_most=most_workers, num_workers=num_workers)
         self.sample_rate_hz = SAMPLE_RATE_HZ
         self.batch_seconds = batch_seconds
         self._splits = dict(splits)
@@ -111,14 +110,14 @@ class EmotionDataModule(LightningDataModule):
 
     @cached_property
     def _listed_split(self) -> Split:
-        """Their split. Raises: UserError where there is none, naming also files that are known to be unusable."""
+        """Return the split of these. Raises: UserError where there is none, which names unusable files too."""
         listed = self._listed
         with self._naming_bad_files():
             return self._split_of(listed)
 
     @contextmanager
     def _naming_bad_files(self) -> Iterator[None]:
-        """Add the files that are known to be unusable to what is wrong: they may be why."""
+        """Add the files that are known to be unusable to the message of an error: they may be why."""
         try:
             yield
         except UserError as error:
@@ -164,15 +163,14 @@ class EmotionDataModule(LightningDataModule):
 
     def _split_of(self, clips: LabelledClips) -> Split:
         """Split clips; those without a label to test by may only train."""
-        parts = split(clips.manifest, self.rules[self._split_name], self._fold)
-        known = clips.testable
-        parts = replace(
-            parts,
-            val=tuple(row for row in parts.val if known[row]),
-            test=tuple(row for row in parts.test if known[row]),
+        by_rule = split(clips.manifest, self.rules[self._split_name], self._fold)
+        testable = replace(
+            by_rule,
+            val=tuple(row for row in by_rule.val if clips.testable[row]),
+            test=tuple(row for row in by_rule.test if clips.testable[row]),
         )
-        refuse_empty(parts, self._fold)
-        return parts
+        refuse_empty(testable, self._fold)
+        return testable
 
     @property
     def task(self) -> Task:
@@ -207,7 +205,7 @@ class EmotionDataModule(LightningDataModule):
         return counts | ({"outside_split": outside} if outside else {})
 
     def _odd_parts(self) -> dict[str, list[str]]:
-        """Who or what makes a split odd, by kind of warning."""
+        """Return the speakers and labels that make a split odd, by kind of warning."""
         validating = (self.manifest[row] for row in self.split.val)
         validators = sorted({clip.speaker for clip in validating if clip.speaker_is_known})
         absent = {"train": self.task.untrained(self.training_targets().numpy())}  # a clip may teach several labels
@@ -237,7 +235,7 @@ class EmotionDataModule(LightningDataModule):
             "fold": self._fold,
             "split_hash": self.split.hash(self.manifest),
             "speaker_independent": keeps_test_apart(leakage)
-            and (self.split.speaker_independent or self._all_known),
+            and (self.split.speaker_independent or all(clip.speaker_is_known for clip in self.manifest)),
             **self.clips.facts,
             "n_train": len(self.split.train),
             "n_val": len(self.split.val),
@@ -255,36 +253,26 @@ class EmotionDataModule(LightningDataModule):
 
     @cached_property
     def _training_record(self) -> dict[str, Any]:
-        """All clips are gone through for it, and a run asks several times."""
-        parts = {"train": self.split.train, "val": self.split.val, "test": self.split.test}
+        """Return the record, made once: all clips are gone through for it, and a run asks several times."""
+        people, target = self.clips.people, self.clips.target
+        records, contents = {}, {}
+        for subset in SUBSETS:
+            clips = [(self.manifest[row], people[row], target[row]) for row in getattr(self.split, subset)]
+            records[subset] = {
+                "speakers": sorted({who for clip, who, _ in clips if clip.speaker_is_known}),
+                "clips": sorted({clip.audio_hash for clip, _, _ in clips if clip.peak >= SILENT_PEAK}),
+                "n_unknown": sum(not clip.speaker_is_known for clip, _, _ in clips),
+            }
+            contents[subset] = digest_of(
+                sorted(f"{clip.audio_hash} {who} {labels.tolist()}" for clip, who, labels in clips)
+            )
         return {
-            "heard": {subset: self._who_and_what(parts[subset]) for subset in ("train", "val")},
-            "held_out": self._who_and_what(parts["test"]),
+            "heard": {subset: records[subset] for subset in ("train", "val")},
+            "held_out": records["test"],
             "lists": self.clips.lists,
             "same_speakers": self.clips.same_speakers,
-            "contents": {subset: self._digest(rows) for subset, rows in parts.items()},
+            "contents": contents,
         }
-
-    def _who_and_what(self, rows: Sequence[int]) -> dict[str, Any]:
-        return {
-            "speakers": sorted({self.clips.people[row] for row in rows if self._is_known(row)}),
-            "clips": sorted({clip.audio_hash for clip in self._sounding(rows)}),
-            "n_unknown": sum(not self._is_known(row) for row in rows),
-        }
-
-    @property
-    def _all_known(self) -> bool:
-        return all(clip.speaker_is_known for clip in self.manifest)
-
-    def _is_known(self, row: int) -> bool:
-        return self.manifest[row].speaker_is_known
-
-    def _sounding(self, rows: Sequence[int]) -> Iterator[Utterance]:
-        return (self.manifest[row] for row in rows if self.manifest[row].peak >= SILENT_PEAK)
-
-    def _digest(self, rows: Sequence[int]) -> str:
-        of_rows = ((self.manifest[row], self.clips.people[row], self.clips.target[row]) for row in rows)
-        return digest_of(sorted(f"{clip.audio_hash} {who} {target.tolist()}" for clip, who, target in of_rows))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled batches of the training clips."""
