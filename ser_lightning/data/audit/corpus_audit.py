@@ -29,9 +29,10 @@ from ser_lightning.data.audit.speaker_similarity import SpeakerSimilarity
 from ser_lightning.data.audit.speakers import similarity_findings
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.labels import DROP
-from ser_lightning.data.manifest import Manifest, Utterance
+from ser_lightning.data.manifest import Manifest
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.splits.split import SplitRule
+from ser_lightning.runs.label_sources import INTENDED
 from ser_lightning.utils.errors import UserError
 
 SCHEMA = 2  # of the JSON
@@ -129,7 +130,7 @@ def audit(
     refuses_long: bool = False,
     speaker_similarity: SpeakerSimilarity | None = None,
 ) -> Audit:
-    """Look at everything. ``chosen`` is the rule to be used: findings are about that one alone.
+    """Audit clips, and every fold of every rule. ``chosen`` is the one to be used: findings are about it alone.
 
     ``needs_validation``: a run could not do without a validation set; ``refuses_long``: it would not take clips as
     long as those that are cut here.
@@ -138,11 +139,17 @@ def audit(
     manifest, reports = clips.manifest, clips.reports
     if not len(manifest):
         raise UserError(f"no clip of {clips.title} has a label: look at data.label_map, and, of votes, at ties")
-    expected = _Expected.of(clips)
-    labels = _audit_labels(manifest, clips.labels, expected.clips_by_label)
-    duplicates = tuple(_duplicate(manifest, group) for group in manifest.same_sound())
+    n_clips, n_speakers, clips_by_label = _expected(clips)
+    labels = _audit_labels(manifest, clips.labels, clips_by_label)
+    duplicates = tuple(
+        Duplicate(
+            ids=tuple(manifest[index].id for index in group),
+            labels=tuple(manifest[index].emotion for index in group),
+        )
+        for group in manifest.same_sound()
+    )
     splits = audit_splits(manifest, clips.labels, rules, most_folds=MOST_FOLDS)
-    own = [split for split in splits if split.name == chosen]
+    audited = [split for split in splits if split.name == chosen]
     known = Manifest(row for row in manifest if row.speaker_is_known)
     clips_of = Counter(known.column("speaker"))
     findings = chain(
@@ -153,16 +160,16 @@ def audit(
         clip_findings(manifest, silent=_silent(clips)),
         long_findings(clips.long, clips.long_clips, refused=refuses_long),
         duplicate_findings(duplicates),
-        *(split_findings(split, needs_validation=needs_validation) for split in own),
-        similarity_findings(speaker_similarity, own) if speaker_similarity is not None else (),
+        *(split_findings(split, needs_validation=needs_validation) for split in audited),
+        similarity_findings(speaker_similarity, audited) if speaker_similarity is not None else (),
     )
     return Audit(
         name=clips.name,
         title=clips.title,
         synthetic=clips.synthetic,
         folders=tuple(report.folder for report in reports),
-        clips=Count(found=len(manifest), expected=expected.n_clips),
-        speakers=Count(found=len(clips_of), expected=expected.n_speakers),
+        clips=Count(found=len(manifest), expected=n_clips),
+        speakers=Count(found=len(clips_of), expected=n_speakers),
         speakers_by_sex=by_sex({row.speaker: row for row in known}.values()),
         clips_per_speaker=_spread(clips_of.values()),
         labels=labels,
@@ -177,32 +184,24 @@ def audit(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Expected:
-    """What complete corpora would hold; None, or no label, where that is not known."""
-
-    n_clips: int | None
-    n_speakers: int | None
-    clips_by_label: Mapping[str, int]
-
-    @classmethod
-    def of(cls, clips: LabelledClips) -> "_Expected":
-        corpora = [part.corpus for part in clips.parts]
-        joined = [corpus.listing for corpus in corpora if corpus.listing is not None and clips.same_speakers]
-        joins = joined and len(joined) < len(corpora)  # speakers of lists, to those of a corpus
-        if joins or any(corpus.n_clips is None for corpus in corpora):  # or releases differ
-            return cls(n_clips=None, n_speakers=None, clips_by_label={})
-        n_speakers = sum(corpus.n_speakers or 0 for corpus in corpora if corpus.listing not in joined)
-        n_speakers += len({loose_key(name) for listing in joined for name in listing.known_speakers})
-        if clips.facts.get("label_source", "intended") != "intended":  # annotators decide how many
-            return cls(n_clips=None, n_speakers=n_speakers, clips_by_label={})
-        label_map = clips.facts.get("label_map") or {}
-        clips_by_label: Counter[str] = Counter()
-        for corpus in corpora:
-            for emotion, n_clips in corpus.clips_by_label.items():
-                clips_by_label[label_map.get(emotion, DROP if label_map else emotion)] += n_clips or 0
-        del clips_by_label[DROP]
-        return cls(n_clips=sum(clips_by_label.values()), n_speakers=n_speakers, clips_by_label=clips_by_label)
+def _expected(clips: LabelledClips) -> tuple[int | None, int | None, Mapping[str, int]]:
+    """Return the clips, speakers and clips by label of complete corpora; None, or no label, where nobody knows."""
+    corpora = [part.corpus for part in clips.parts]
+    joined = [corpus.listing for corpus in corpora if corpus.listing is not None and clips.same_speakers]
+    joins = joined and len(joined) < len(corpora)  # speakers of lists, to those of a corpus
+    if joins or any(corpus.n_clips is None for corpus in corpora):  # or releases differ
+        return None, None, {}
+    n_speakers = sum(corpus.n_speakers or 0 for corpus in corpora if corpus.listing not in joined)
+    n_speakers += len({loose_key(name) for listing in joined for name in listing.known_speakers})
+    if clips.facts.get("label_source", INTENDED) != INTENDED:  # annotators decide how many
+        return None, n_speakers, {}
+    label_map = clips.facts.get("label_map") or {}
+    clips_by_label = Counter[str]()
+    for corpus in corpora:
+        for emotion, n_clips in corpus.clips_by_label.items():
+            clips_by_label[label_map.get(emotion, DROP if label_map else emotion)] += n_clips or 0
+    del clips_by_label[DROP]
+    return sum(clips_by_label.values()), n_speakers, clips_by_label
 
 
 def _silent(clips: LabelledClips) -> list[str]:
@@ -217,8 +216,8 @@ def _output_findings(clips: LabelledClips, labels: Mapping[str, LabelAudit]) -> 
     if not clips.labels:
         return value_findings(n_left_out=n_left_out)
     return label_findings(
-        {name: each.clips.found for name, each in labels.items()},
-        {name: each.speakers_without for name, each in labels.items()},
+        {name: label.clips.found for name, label in labels.items()},
+        {name: label.speakers_without for name, label in labels.items()},
         n_left_out=n_left_out,
         n_unlabelled=int((~clips.testable).sum()),
     )
@@ -237,36 +236,31 @@ def _audit_targets(clips: LabelledClips) -> dict[str, TargetAudit]:
 
 
 def _audit_labels(manifest: Manifest, labels: Sequence[str], expected: Mapping[str, int]) -> dict[str, LabelAudit]:
+    """Describe how the clips of each label are spread over speakers; ``expected``: how many there should be."""
     speakers = sorted({row.speaker for row in manifest if row.speaker_is_known})
-    rows_of = {label: [row for row in manifest if row.emotion == label] for label in labels}
-    return {label: _audit_label(rows, speakers, expected.get(label)) for label, rows in rows_of.items()}
-
-
-def _audit_label(rows: Sequence[Utterance], speakers: Sequence[str], expected: int | None) -> LabelAudit:
-    clips_of = Counter(row.speaker for row in rows)
-    return LabelAudit(
-        clips=Count(found=len(rows), expected=expected),
-        clips_by_sex=by_sex(rows),
-        clips_per_speaker=_spread(clips_of[speaker] for speaker in speakers),
-        speakers_without=tuple(speaker for speaker in speakers if not clips_of[speaker]),
-    )
-
-
-def _duplicate(manifest: Manifest, group: Sequence[int]) -> Duplicate:
-    rows = [manifest[index] for index in group]
-    return Duplicate(ids=tuple(row.id for row in rows), labels=tuple(row.emotion for row in rows))
+    audited = {}
+    for label in labels:
+        rows = [row for row in manifest if row.emotion == label]
+        clips_of = Counter(row.speaker for row in rows)
+        audited[label] = LabelAudit(
+            clips=Count(found=len(rows), expected=expected.get(label)),
+            clips_by_sex=by_sex(rows),
+            clips_per_speaker=_spread(clips_of[speaker] for speaker in speakers),
+            speakers_without=tuple(speaker for speaker in speakers if not clips_of[speaker]),
+        )
+    return audited
 
 
 def _formats(manifest: Manifest) -> tuple[SourceFormat, ...]:
-    """Return the formats of the files, the commonest first."""
+    """Return the formats that files come in, the commonest first."""
     paths: dict[tuple[int, int], list[str]] = {}
     for row in manifest:
         prefix = f"{row.corpus}:" if row.id.startswith(f"{row.corpus}:") else ""  # one of several corpora
         paths.setdefault((row.source_rate_hz, row.source_channels), []).append(prefix + row.path)
     ordered = sorted(paths.items(), key=lambda item: -len(item[1]))
     return tuple(
-        SourceFormat(rate_hz=rate_hz, channels=channels, n_clips=len(own), paths=tuple(own) if rank else ())
-        for rank, ((rate_hz, channels), own) in enumerate(ordered)
+        SourceFormat(rate_hz=rate_hz, channels=channels, n_clips=len(files), paths=tuple(files) if rank else ())
+        for rank, ((rate_hz, channels), files) in enumerate(ordered)
     )
 
 

@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.data.audit.corpus_audit import Audit, Count, Spread
-from ser_lightning.data.audit.findings import Finding
 from ser_lightning.data.audit.folds import FoldAudit, SplitAudit, Subset
 from ser_lightning.data.audit.speakers import similarity_table
 from ser_lightning.data.corpora.corpus import SYNTHETIC
@@ -27,28 +26,29 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(Text(audit.title, style="bold"))
     for line in (*audit.folders, *_overview(audit)):
         console.print(line, soft_wrap=True)
-    _print_parts(
-        console,
-        [_target_table(audit) if audit.targets else _label_table(audit)],
-    )
+    _print_section(console, [_target_table(audit) if audit.targets else _label_table(audit)])
     for split in audit.splits:
         if split.folds:
-            _print_parts(console, _leaks(split))
+            _print_section(console, _leaks(split))
     if audit.speaker_similarity is not None:
-        _print_parts(console, similarity_table(audit.speaker_similarity))
-    _print_parts(console, [_findings(audit)])
-    console.print()
-    console.print(_outcome(audit))
+        _print_section(console, similarity_table(audit.speaker_similarity))
+    _print_section(console, [_findings(audit)])
+    n_warnings = counted(len(audit.of("warning")), "warning")
+    if audit.passed:
+        outcome = Text(f"passed, with {n_warnings}", style="bold green")
+    else:
+        outcome = Text(f"failed: {counted(len(audit.of('error')), 'error')}, {n_warnings}", style="bold red")
+    _print_section(console, [outcome])
 
 
 def print_splits(splits: Sequence[SplitAudit], labels: Sequence[str], console: Console) -> None:
     """Print every fold of every split: sizes, speakers, sex, classes and hash."""
     for number, split in enumerate(splits):
-        _print_parts(console, _folds(split, labels, console), gap=number > 0)
+        _print_section(console, _folds(split, labels, console), gap=number > 0)
 
 
-def _print_parts(console: Console, parts: Iterable[RenderableType], *, gap: bool = True) -> None:
-    """One under the other, after an empty line."""
+def _print_section(console: Console, parts: Iterable[RenderableType], *, gap: bool = True) -> None:
+    """Print parts one under the other, after an empty line."""
     if gap:
         console.print()
     for part in parts:
@@ -56,9 +56,17 @@ def _print_parts(console: Console, parts: Iterable[RenderableType], *, gap: bool
 
 
 def _overview(audit: Audit) -> Iterator[str]:
+    """Yield lines on how much there is, from whom, and in which formats."""
     sexes = ", ".join(f"{n} {sex}" for sex, n in audit.speakers_by_sex.items())
-    yield f"{_of(audit.clips, 'clip')}, {_of(audit.speakers, 'speaker')} ({sexes}), {_length(audit.total_s)}"
-    formats = [f"{_format(each.rate_hz, each.channels)} × {each.n_clips:,}" for each in audit.formats]
+    seconds = audit.total_s
+    length = f"{seconds:.0f} s"
+    if seconds >= 60:
+        length = f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    yield f"{_of(audit.clips, 'clip')}, {_of(audit.speakers, 'speaker')} ({sexes}), {length}"
+    formats = []
+    for source in audit.formats:
+        channels = _CHANNELS.get(source.channels, f"{source.channels} channels")
+        formats.append(f"{source.rate_hz / 1000:g} kHz {channels} × {source.n_clips:,}")
     lengths = audit.duration_s
     yield f"{', '.join(formats)}; {lengths.min:.1f} to {lengths.max:.1f} s, median {lengths.median:.1f} s"
     if audit.synthetic:
@@ -68,26 +76,27 @@ def _overview(audit: Audit) -> Iterator[str]:
 def _target_table(audit: Audit) -> Table:
     """Return how the numbers that are to be predicted are spread, and over how many clips of how many speakers."""
     table = number_table("target", numbers=("clips", "lowest", "mean", "sd", "highest", "clips a speaker"), gap=3)
-    for name, each in audit.targets.items():
-        numbers = [f"{number:.4g}" for number in (each.min, each.mean, each.sd, each.max)]
+    for name, target in audit.targets.items():
+        numbers = [f"{number:.4g}" for number in (target.min, target.mean, target.sd, target.max)]
         table.add_row(name, f"{audit.clips.found:,}", *numbers, _spread(audit.clips_per_speaker))
     return table
 
 
 def _label_table(audit: Audit) -> Table:
-    """Classes against sexes and speakers, and what was expected, where that is known and was not found."""
+    """Return classes against sexes and speakers, with the expected clips where other ones are there."""
     sexes = list(audit.speakers_by_sex)
     labels = audit.labels.values()
-    differs = any(each.clips.expected not in (None, each.clips.found) for each in labels)
+    differs = any(label.clips.expected not in (None, label.clips.found) for label in labels)
     table = number_table("class", numbers=("clips", *["expected"] * differs, *sexes, "clips a speaker"), gap=3)
-    for label, each in audit.labels.items():
-        expected = [_expected(each.clips)] * differs
-        by_sex = [f"{each.clips_by_sex.get(sex, 0):,}" for sex in sexes]
-        table.add_row(label, f"{each.clips.found:,}", *expected, *by_sex, _spread(each.clips_per_speaker))
-    by_sex = [f"{sum(each.clips_by_sex.get(sex, 0) for each in labels):,}" for sex in sexes]
-    expected = [_expected(audit.clips)] * differs
-    row = "all", f"{audit.clips.found:,}", *expected, *by_sex, _spread(audit.clips_per_speaker)
-    table.add_row(*row, style="bold")
+    total_by_sex = {sex: sum(label.clips_by_sex.get(sex, 0) for label in labels) for sex in sexes}
+    rows = [
+        (name, label.clips, label.clips_by_sex, label.clips_per_speaker) for name, label in audit.labels.items()
+    ]
+    for name, clips, by_sex, per_speaker in (*rows, ("all", audit.clips, total_by_sex, audit.clips_per_speaker)):
+        expected = ["–" if clips.expected is None else f"{clips.expected:,}"] * differs
+        numbers = [f"{by_sex.get(sex, 0):,}" for sex in sexes]
+        table.add_row(name, f"{clips.found:,}", *expected, *numbers, _spread(per_speaker))
+    table.rows[-1].style = "bold"
     return table
 
 
@@ -109,32 +118,34 @@ def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
         table.add_row(str(fold.fold), *sizes, *leaks, fold.hash, style="bold red" if broken else "")
     yield table
     if n_shown < split.n_folds:
-        rest = counted(split.n_folds - n_shown, "more fold")
-        yield Text(f"and {rest}, which `ser data splits` shows", style="dim")
+        n_left = counted(split.n_folds - n_shown, "more fold")
+        yield Text(f"and {n_left}, which `ser data splits` shows", style="dim")
 
 
 def _folds(split: SplitAudit, labels: Sequence[str], console: Console) -> Iterator[RenderableType]:
+    """Yield what a split says of itself, a table of its folds as wide as fits, and their hashes."""
     yield _promise(split)
     if split.trouble:
         yield Text(split.trouble)
         return
-    yield _widest_that_fits(split, labels, console)
+    n_letters = 3
+    while len({label[:n_letters] for label in labels}) < len(set(labels)):
+        n_letters += 1
+    short = [label[:n_letters] for label in labels]
+    unlimited = console.options.update(max_width=10_000)
+    for headings, gap in ((labels, 2), (short, 2), (short, 1)):
+        table = _fold_table(split, labels, headings, gap)
+        if console.measure(table, options=unlimited).maximum <= console.width:
+            break
+    yield table
     hashes = Table.grid(padding=(0, 2, 0, 0))
     for row, fold in enumerate(split.folds):
         hashes.add_row("hash of fold" if row == 0 else "", str(fold.fold), fold.hash)
     yield hashes
 
 
-def _widest_that_fits(split: SplitAudit, labels: Sequence[str], console: Console) -> Table:
-    unlimited = console.options.update(max_width=10_000)
-    for headings, gap in ((labels, 2), (_abbreviated(labels), 2), (_abbreviated(labels), 1)):
-        table = _fold_table(split, labels, headings, gap)
-        if console.measure(table, options=unlimited).maximum <= console.width:
-            break
-    return table
-
-
 def _fold_table(split: SplitAudit, labels: Sequence[str], headings: Sequence[str], gap: int) -> Table:
+    """Return a row for each subset of each fold; ``headings`` stand for the labels."""
     sexes = sorted({sex for fold in split.folds for _, subset in _subsets(fold) for sex in subset.clips_by_sex})
     table = number_table("fold", numbers=("subset", "clips", "speakers", *sexes, *headings), gap=gap)
     table.columns[1].justify = "left"
@@ -145,14 +156,6 @@ def _fold_table(split: SplitAudit, labels: Sequence[str], headings: Sequence[str
             number = str(fold.fold) if name == SUBSETS[0] else ""
             table.add_row(number, name, f"{subset.n_clips:,}", str(len(subset.speakers)), *by_sex, *by_label)
     return table
-
-
-def _abbreviated(labels: Sequence[str]) -> list[str]:
-    """As few letters as tell them apart, three at least."""
-    n = 3
-    while len({label[:n] for label in labels}) < len(set(labels)):
-        n += 1
-    return [label[:n] for label in labels]
 
 
 def _subsets(fold: FoldAudit) -> list[tuple[str, Subset]]:
@@ -172,54 +175,33 @@ def _promise(split: SplitAudit) -> Text:
 
 
 def _findings(audit: Audit) -> Table:
+    """Return the findings with their first names: in a row, or a line each where they are more than a word."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(min_width=7)
     grid.add_column(overflow="fold")
     for finding in (*audit.of("error"), *audit.of("warning"), *audit.of("note")):
-        grid.add_row(Text(finding.severity, style=_STYLES[finding.severity]), _in_full(finding))
+        n_shown = _NAMED[finding.severity]
+        names, n_left = list(finding.names[:n_shown]), len(finding.names) - n_shown
+        in_lines = any(" " in name for name in names)
+        if n_left > 0:
+            names.append(f"and {n_left:,} more, which --json lists")
+        text = finding.text
+        if in_lines:
+            text = "\n  ".join([f"{text}:", *names])
+        elif names:
+            text = f"{text}: {', '.join(names)}"
+        grid.add_row(Text(finding.severity, style=_STYLES[finding.severity]), Text(text))
     return grid
 
 
-def _in_full(finding: Finding) -> Text:
-    """Return the text, then the first names: in a row, or a line each where they are more than a word."""
-    n_shown = _NAMED[finding.severity]
-    shown, n_left = finding.names[:n_shown], len(finding.names) - n_shown
-    if not shown:
-        return Text(finding.text)
-    rest = [f"and {n_left:,} more, which --json lists"] * (n_left > 0)
-    if any(" " in name for name in shown):
-        return Text("\n  ".join([f"{finding.text}:", *shown, *rest]))
-    return Text(f"{finding.text}: " + ", ".join([*shown, *rest]))
-
-
-def _outcome(audit: Audit) -> Text:
-    n_warnings = counted(len(audit.of("warning")), "warning")
-    if audit.passed:
-        return Text(f"passed, with {n_warnings}", style="bold green")
-    return Text(f"failed: {counted(len(audit.of('error')), 'error')}, {n_warnings}", style="bold red")
-
-
 def _of(count: Count, noun: str) -> str:
+    """Return how many there are, and of how many, where others are expected."""
     if count.expected is None or count.expected == count.found:
         return counted(count.found, noun)
     return f"{count.found:,} of {counted(count.expected, noun)}"
-
-
-def _expected(count: Count) -> str:
-    return "–" if count.expected is None else f"{count.expected:,}"
 
 
 def _spread(spread: Spread) -> str:
     if spread.min == spread.max:
         return f"{spread.median:g}"
     return f"{spread.min:g} to {spread.max:g}, median {spread.median:g}"
-
-
-def _length(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-
-
-def _format(rate_hz: int, channels: int) -> str:
-    return f"{rate_hz / 1000:g} kHz {_CHANNELS.get(channels, f'{channels} channels')}"
