@@ -62,10 +62,10 @@ class Duplicate:
 
 def file_findings(reports: Sequence[Report]) -> Iterator[Finding]:
     """Yield findings on files that cannot be used, missing clips, and files that were counted once."""
-    bad = [each for report in reports for each in report.bad]
     by_reason: dict[str, list[str]] = {}
-    for each in bad:
-        by_reason.setdefault(each.reason, []).append(each.path)
+    for report in reports:
+        for file in report.bad:
+            by_reason.setdefault(file.reason, []).append(file.path)
     for reason, paths in list(by_reason.items())[:_REASONS]:
         who = "it" if len(paths) == 1 else "each"
         yield _finding("error", "unusable", f"{counted(paths, 'file')} cannot be used: {who} {reason}", paths)
@@ -85,11 +85,12 @@ def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Find
     """Yield findings on clips that can be decoded and yet look wrong."""
     if silent:
         yield _finding("warning", "silent", counted(silent, "silent clip"), silent)
-    flat = clipped(manifest)
-    if flat:
-        text = f"{counted(flat, 'clipped clip')}: more than {CLIPPED_SHARE:.1%} of the samples at full scale"
-        yield _finding("warning", "clipped", text, flat)
-    if square := square_waves(manifest):
+    flat_tops = clipped(manifest)
+    if flat_tops:
+        text = f"{counted(flat_tops, 'clipped clip')}: more than {CLIPPED_SHARE:.1%} of the samples at full scale"
+        yield _finding("warning", "clipped", text, flat_tops)
+    square = square_waves(manifest)
+    if square:
         yield _finding("warning", "square_waves", f"{counted(square, 'clip')} {SQUARE_WAVES}", square)
     short = [row.id for row in manifest if row.duration_s < SHORT_S]
     if short:
@@ -119,7 +120,7 @@ def speaker_findings(manifest: Manifest, *, n_unknown: int = 0) -> Iterator[Find
     for corpus in dict.fromkeys(manifest.column("corpus")):
         rows = [row for row in manifest if row.corpus == corpus]
         clips_of = Counter(row.speaker for row in rows)
-        yield from _no_speakers(rows)
+        yield from _column_findings(rows)
         usual = statistics.median([n_clips for n_clips in clips_of.values() if n_clips > FEW_CLIPS] or [0])
         few = {who: n_clips for who, n_clips in clips_of.items() if n_clips <= min(FEW_CLIPS, usual / MANY_TIMES)}
         if 0 < sum(few.values()) <= RARE_SHARE * clips_of.total():
@@ -128,7 +129,7 @@ def speaker_findings(manifest: Manifest, *, n_unknown: int = 0) -> Iterator[Find
             yield _finding("warning", "few_clips", text, names)
 
 
-def _no_speakers(rows: Sequence[Utterance]) -> Iterator[Finding]:
+def _column_findings(rows: Sequence[Utterance]) -> Iterator[Finding]:
     """Yield findings on a column of speakers that looks like something else."""
     n_clips = Counter(row.speaker for row in rows)
     labels, sexes = defaultdict(set), defaultdict(set)
@@ -140,16 +141,18 @@ def _no_speakers(rows: Sequence[Utterance]) -> Iterator[Finding]:
     n_single = len(n_clips) - len(several)
     n_labels = len(set().union(*labels.values()))
     is_label = len(n_clips) == len(one_label) == n_labels  # each has a label of its own
-    asked = "is this column the speaker? If not, speakers may be in training and in the test"
+    question = "is this column the speaker? If not, speakers may be in training and in the test"
     if n_single >= _SEVERAL and n_single > _MOST * len(n_clips) and n_single > len(rows) / 2:
         yield _finding(
-            "warning", "one_clip_each", f"nearly every one of {len(n_clips):,} speakers has one clip: {asked}"
+            "warning", "one_clip_each", f"nearly every one of {len(n_clips):,} speakers has one clip: {question}"
         )
     elif len(one_label) > _MOST * len(several) and n_labels > 1 and (len(several) >= _SEVERAL or is_label):
-        yield _finding("warning", "one_label_each", f"nearly every speaker has clips of one label alone: {asked}")
-    both = sorted(who for who, of_clips in sexes.items() if len(of_clips - {""}) > 1)
-    if both:
-        yield _finding("warning", "two_sexes", f"{counted(both, 'speaker')} of more than one sex", both)
+        yield _finding(
+            "warning", "one_label_each", f"nearly every speaker has clips of one label alone: {question}"
+        )
+    two_sexes = sorted(who for who, of_clips in sexes.items() if len(of_clips - {""}) > 1)
+    if two_sexes:
+        yield _finding("warning", "two_sexes", f"{counted(two_sexes, 'speaker')} of more than one sex", two_sexes)
 
 
 def release_findings(corpus: Corpus, manifest: Manifest) -> Iterator[Finding]:
@@ -163,18 +166,18 @@ def release_findings(corpus: Corpus, manifest: Manifest) -> Iterator[Finding]:
         f"{release}: " + ", ".join(f"{n_clips:,} {part}" for part, n_clips in parts.items())
         for release, parts in corpus.releases.items()
     ]
-    found = ", ".join(f"{counts[part]:,} {part}" for part in sorted(counts) if part)
-    text = f"{found} are the parts of no release whose sizes are known ({'; '.join(known)}): check that it is whole"
+    sizes = ", ".join(f"{counts[part]:,} {part}" for part in sorted(counts) if part)
+    text = f"{sizes} are the parts of no release whose sizes are known ({'; '.join(known)}): check that it is whole"
     yield _finding("warning", "release", text)
 
 
 def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:
     """Yield findings on sounds that are there under more than one name."""
-    contradictory = [str(one) for one in duplicates if one.contradictory]
+    contradictory = [str(duplicate) for duplicate in duplicates if duplicate.contradictory]
     if contradictory:
         text = f"{counted(contradictory, 'sound')} under more than one name, and with more than one label"
         yield _finding("warning", "contradictory_duplicates", text, contradictory)
-    agreeing = [str(one) for one in duplicates if not one.contradictory]
+    agreeing = [str(duplicate) for duplicate in duplicates if not duplicate.contradictory]
     if agreeing:
         yield _finding("warning", "duplicates", f"{counted(agreeing, 'sound')} under more than one name", agreeing)
 
@@ -224,14 +227,21 @@ def split_findings(split: SplitAudit, *, needs_validation: bool) -> Iterator[Fin
         text = f"split {split.name}: {len(split.folds)} of {split.n_folds:,} folds were looked at"
         yield _finding("note", "folds_left_out", f"{text}, those first in which something may be wrong")
     yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
+    if not split.speaker_independent:
+        return
     trained = {name for fold in split.folds for name in {*fold.train.speakers} & {*fold.val.speakers}}
-    if split.speaker_independent and trained and not split.empty_parts(needs_validation=False):
+    if trained and not split.empty_parts(needs_validation=False):
         text = f"split {split.name}: validation is on speakers who train, not on new ones"
         yield _finding("warning", "validation_on_training_speakers", text, sorted(trained))
-    yield from _sentences([split])
+    most = max(split.folds, key=lambda fold: fold.n_trained_sentences, default=None)
+    if most and most.n_trained_sentences:
+        n = f"{most.n_trained_sentences} of {most.n_sentences}"
+        text = f"{n} test sentences are read in training by other speakers: usual with fixed sentences"
+        yield _finding("note", "shared_sentences", text)
 
 
 def _broken_promise(split: SplitAudit) -> Iterator[Finding]:
+    """Yield findings on speakers and sounds that are in several parts, though the split promises otherwise."""
     shared = [f"fold {fold.fold}: {name}" for fold in split.folds for name in fold.shared_speakers]
     if shared:
         n = len({name for fold in split.folds for name in fold.shared_speakers})
@@ -245,6 +255,7 @@ def _broken_promise(split: SplitAudit) -> Iterator[Finding]:
 
 
 def _declared_leak(split: SplitAudit) -> Iterator[Finding]:
+    """Yield how much of the test is in training, of a split that does not promise to keep speakers apart."""
     parts = []
     if split.shares_test_speakers:
         worst = max(split.folds, key=lambda fold: (fold.n_trained_speakers, fold.n_trained_readings))
@@ -259,15 +270,6 @@ def _declared_leak(split: SplitAudit) -> Iterator[Finding]:
         parts.append(f"{counted(n_torn, 'duplicate')} on two sides")
     if parts:
         yield _finding("warning", "shared_speakers", f"split {split.name}: {'; '.join(parts)}")
-
-
-def _sentences(splits: Sequence[SplitAudit]) -> Iterator[Finding]:
-    folds = [fold for split in splits if split.speaker_independent for fold in split.folds]
-    most = max(folds, key=lambda fold: fold.n_trained_sentences, default=None)
-    if most and most.n_trained_sentences:
-        n = f"{most.n_trained_sentences} of {most.n_sentences}"
-        text = f"{n} test sentences are read in training by other speakers: usual with fixed sentences"
-        yield _finding("note", "shared_sentences", text)
 
 
 def _finding(severity: Severity, kind: str, text: str, names: Sequence[str] = ()) -> Finding:

@@ -88,7 +88,7 @@ class SplitAudit:
 def audit_splits(
     manifest: Manifest, labels: Sequence[str], rules: Mapping[str, SplitRule], *, most_folds: int | None = None
 ) -> tuple[SplitAudit, ...]:
-    """Look at every fold of every rule. A broken promise is reported here, where `splits.split` would raise.
+    """Audit every fold of every rule. A broken promise is reported here, where `splits.split` would raise.
 
     Of a large corpus, rules after the first one that have very many folds are passed over.
 
@@ -111,7 +111,7 @@ def by_sex(rows: Iterable[Utterance]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _Auditor:
-    """Looks at the folds of one rule."""
+    """Audits the folds of one rule."""
 
     manifest: Manifest
     labels: Sequence[str]
@@ -127,11 +127,12 @@ class _Auditor:
             return 0
 
     def split(self, name: str, most_folds: int | None) -> SplitAudit:
+        """Audit the folds, ``most_folds`` of them at most; a rule that cannot be applied has none."""
         folds: tuple[FoldAudit, ...] = ()
         trouble = ""
         try:
-            looked_at = self._looked_at(self.rule.folds(self.manifest), most_folds)
-            folds = tuple(self._fold(fold) for fold in looked_at)
+            audited = self._audited(self.rule.folds(self.manifest), most_folds)
+            folds = tuple(self._fold(fold) for fold in audited)
             trouble = "" if folds else "it has no folds"
         except UserError as error:
             trouble = str(error)
@@ -144,7 +145,7 @@ class _Auditor:
             trouble=trouble,
         )
 
-    def _looked_at(self, folds: Sequence[int], most: int | None) -> Sequence[int]:
+    def _audited(self, folds: Sequence[int], most: int | None) -> Sequence[int]:
         """Return all folds, or of too many first those on speakers who share a sound or lack labels."""
         if most is None or len(folds) <= most:
             return folds
@@ -158,8 +159,16 @@ class _Auditor:
         return sorted([*sorted(suspects), *(fold for fold in folds if fold not in suspects)][:most])
 
     def _fold(self, fold: int) -> FoldAudit:
+        """Count a fold. A clip without a label can only train, unless numbers are predicted."""
         parts = assign(self.manifest, self.rule, fold)
-        indices = {name: self._indices(parts, name) for name in SUBSETS}
+        indices = {
+            name: tuple(
+                index
+                for index, part in enumerate(parts)
+                if part == name and (name == "train" or not self.labels or self.manifest[index].emotion)
+            )
+            for name in SUBSETS
+        }
         train, val, test = ([self.manifest[index] for index in indices[name]] for name in SUBSETS)
         speakers = [_known_speakers(rows) for rows in (train, val, test)]
         shared = shared_speakers(*speakers)
@@ -184,11 +193,6 @@ class _Auditor:
                 if len({parts[index] for index in group} - {""}) > 1
             ),
         )
-
-    def _indices(self, parts: Sequence[str], name: str) -> tuple[int, ...]:
-        """Return the rows of a subset; a clip without a label can only train, unless numbers are predicted."""
-        rows = (index for index, part in enumerate(parts) if part == name)
-        return tuple(index for index in rows if name == "train" or not self.labels or self.manifest[index].emotion)
 
 
 def _subset(rows: Sequence[Utterance], labels: Sequence[str]) -> Subset:

@@ -61,9 +61,9 @@ class SpeakerEncoder(nn.Module):
     @torch.inference_mode()
     def embed(self, waveform: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Embed int16 samples (B, T), padded with zeros, none silent throughout, of lengths (B,): (B, D)."""
-        starts = [window_starts(int(length)) for length in lengths]
-        clip_of = torch.tensor([clip for clip, own in enumerate(starts) for _ in own])  # (W,)
-        n_frames = max(own[-1] for own in starts) + _WINDOW_FRAMES
+        starts_of = [window_starts(int(length)) for length in lengths]
+        clip_of = torch.tensor([clip for clip, starts in enumerate(starts_of) for _ in starts])  # (W,)
+        n_frames = max(starts[-1] for starts in starts_of) + _WINDOW_FRAMES
         audio = torch.from_numpy(waveform).float() / 32_768
         audio = nn.functional.pad(audio, (0, max(0, n_frames * _HOP_SAMPLES - audio.shape[1])))
         level = (audio.square().sum(1) / torch.from_numpy(lengths)).sqrt()
@@ -71,13 +71,13 @@ class SpeakerEncoder(nn.Module):
         windows = torch.stack(
             [
                 frames[start : start + _WINDOW_FRAMES]
-                for frames, own in zip(mel, starts, strict=True)
-                for start in own
+                for frames, starts in zip(mel, starts_of, strict=True)
+                for start in starts
             ]
         )  # (W, 160, M)
         last = self.lstm(windows)[1][0][-1]  # (W, D)
         partial = nn.functional.normalize(self.linear(last).relu(), dim=1)
-        sums = torch.zeros(len(starts), WIDTH).index_add_(0, clip_of, partial)
+        sums = torch.zeros(len(starts_of), WIDTH).index_add_(0, clip_of, partial)
         return nn.functional.normalize(sums, dim=1).numpy()
 
 
@@ -113,8 +113,8 @@ def load_encoder(path: Path) -> SpeakerEncoder:
     encoder = SpeakerEncoder().eval()
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
-        own = {name: weights[name] for name in encoder.state_dict() if not name.startswith("mel.")}
-        encoder.load_state_dict(own, strict=False)
+        trained = {name: weights[name] for name in encoder.state_dict() if not name.startswith("mel.")}
+        encoder.load_state_dict(trained, strict=False)
     except Exception as error:  # unpickling a file that is something else may raise anything
         raise UserError(f"{path} holds no weights of the speaker encoder: {_INSTALL} --force-reinstall") from error
     return encoder
@@ -143,15 +143,17 @@ def embed_clips(clips: LabelledClips, rows: Sequence[int], weights: Path) -> np.
 def _fill(
     store: Path, clips: LabelledClips, row_of: Mapping[str, int], encoder: SpeakerEncoder
 ) -> dict[str, np.ndarray]:
+    """Embed the sounds that are not in the store, saving it now and then; return all embeddings by hash."""
     known = _read(store)
-    lacking = [audio_hash for audio_hash in row_of if audio_hash not in known]
-    lacking.sort(key=lambda audio_hash: clips.manifest[row_of[audio_hash]].n_samples)
-    batches = _batches(lacking, [clips.manifest[row_of[audio_hash]].n_samples for audio_hash in lacking])
+    n_samples = {audio_hash: clips.manifest[row].n_samples for audio_hash, row in row_of.items()}
+    missing = sorted((audio_hash for audio_hash in row_of if audio_hash not in known), key=n_samples.__getitem__)
+    batches = _batches(missing, [n_samples[audio_hash] for audio_hash in missing])
     for number, batch in enumerate(track(batches, "speaker embeddings", size=len), 1):
         embeddings = encoder.embed(*clips.gather([row_of[audio_hash] for audio_hash in batch]))
         known.update(zip(batch, embeddings, strict=True))
         if number % _BATCHES_A_SAVE == 0 or number == len(batches):
-            _write(store, known)
+            with replacing(store) as partial, partial.open("wb") as file:
+                np.savez(file, hashes=np.array(list(known)), embeddings=np.stack(list(known.values())))
     return known
 
 
@@ -166,13 +168,9 @@ def _batches(hashes: Sequence[str], n_samples: Sequence[int]) -> list[list[str]]
 
 
 def _read(store: Path) -> dict[str, np.ndarray]:
+    """Return the stored embeddings by hash; none where the file is not there, or damaged: it is made again."""
     try:
-        with np.load(store) as held:
-            return dict(zip(held["hashes"].tolist(), held["embeddings"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # not there, or damaged: made again
+        with np.load(store) as arrays:
+            return dict(zip(arrays["hashes"].tolist(), arrays["embeddings"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return {}
-
-
-def _write(store: Path, known: Mapping[str, np.ndarray]) -> None:
-    with replacing(store) as partial, partial.open("wb") as file:
-        np.savez(file, hashes=np.array(list(known)), embeddings=np.stack(list(known.values())))

@@ -123,7 +123,7 @@ class _Clips:
 
     @cached_property
     def residuals(self) -> np.ndarray:
-        """Embeddings less what clips of their emotion differ by, on average, from the mean of their speaker."""
+        """Return embeddings less what clips of their emotion differ by, on average, from their speaker's mean."""
         deviations = self.embeddings - _means(self.embeddings, self.speaker_of)[self.speaker_of]
         _, emotion_of = np.unique(self.emotions, return_inverse=True)
         return self.embeddings - _means(deviations, emotion_of)[emotion_of]
@@ -148,7 +148,7 @@ class _Clips:
 
 
 def _compare_pairs(base: SpeakerSimilarity, all_clips: _Clips) -> SpeakerSimilarity:
-    """Add what is known of pairs of speakers."""
+    """Add how alike random halves and pairs of speakers are, and which pairs may be one person."""
     normalised = all_clips.normalised()
     clips = [normalised[all_clips.speaker_of == number] for number in range(len(base.speakers))]
     numbers = combinations(range(len(clips)), 2)
@@ -167,21 +167,19 @@ def _compare_pairs(base: SpeakerSimilarity, all_clips: _Clips) -> SpeakerSimilar
     if not different_limit < _low(halves, _LEAST_DEVIATIONS):
         return replace(base, cannot_tell="different speakers are about as alike as random halves of one")
 
-    def close(pair: tuple[int, int]) -> SpeakerPair:
-        """Compare two as if they were one: normalised as two, they are less alike than random parts of one are."""
-        one, other = all_clips.as_one(pair)
-        sizes = sorted((len(one), len(other)))
-        draws = _random_parts([np.concatenate([one, other])], *sizes), _random_parts(clips, *sizes)
-        limit = max(min(_low(parts, _DEVIATIONS) for parts in draws), different_limit)
-        return described(pair, similarity(one, other), limit)
-
     def described(pair: tuple[int, int], alike: float, limit: float) -> SpeakerPair:
         names = base.speakers[pair[0]], base.speakers[pair[1]]
         return SpeakerPair(speakers=names, similarity=round(alike, 4), limit=round(limit, 4))
 
     pairs = sorted(similarities, key=lambda pair: -np.nan_to_num(similarities[pair], nan=-1))
     n_close = sum(value > different_limit for value in similarities.values())
-    tested = [close(pair) for pair in pairs[:n_close]]
+    tested = []
+    for pair in pairs[:n_close]:  # as if they were one: normalised as two, they are less alike than parts of one
+        one, other = all_clips.as_one(pair)
+        sizes = sorted((len(one), len(other)))
+        draws = _random_parts([np.concatenate([one, other])], *sizes), _random_parts(clips, *sizes)
+        limit = max(min(_low(parts, _DEVIATIONS) for parts in draws), different_limit)
+        tested.append(described(pair, similarity(one, other), limit))
     others = pairs[n_close : n_close + _NEAREST]
     return replace(
         base,
@@ -197,15 +195,14 @@ def _compare_groups(base: SpeakerSimilarity, clips: _Clips) -> SpeakerSimilarity
     Each speaker is normalised by the others alone: what tells two people under one name would be divided out.
     """
     groups = [_groups(name, clips.normalised(without=number)) for number, name in enumerate(base.speakers)]
-    limit = math.tanh(_low(_fisher_z([each.similarity for each in groups]), _GROUP_DEVIATIONS))
-    two_people = (
-        each for each in groups if each.similarity < limit and min(each.n_clips) >= _LEAST_SHARE * sum(each.n_clips)
-    )
-    return replace(
-        base,
-        groups_limit=round(limit, 4),
-        two_people=tuple(sorted(two_people, key=lambda each: each.similarity)),
-    )
+    limit = math.tanh(_low(_fisher_z([speaker.similarity for speaker in groups]), _GROUP_DEVIATIONS))
+    two_people = [
+        speaker
+        for speaker in groups
+        if speaker.similarity < limit and min(speaker.n_clips) >= _LEAST_SHARE * sum(speaker.n_clips)
+    ]
+    two_people.sort(key=lambda speaker: speaker.similarity)
+    return replace(base, groups_limit=round(limit, 4), two_people=tuple(two_people))
 
 
 def similarity(one: np.ndarray, other: np.ndarray) -> float:
@@ -225,19 +222,20 @@ def _noiseless_power(clips: np.ndarray) -> float:
 
 
 def _means(embeddings: np.ndarray, group_of: np.ndarray) -> np.ndarray:
-    """Of each group, (groups, D)."""
+    """Return the mean of each group, (groups, D)."""
     return np.stack([embeddings[group_of == group].mean(0) for group in range(group_of.max() + 1)])
 
 
 def _random_parts(clips: Sequence[np.ndarray], n_one: int | None = None, n_other: int | None = None) -> np.ndarray:
-    """Similarities of two random parts of each speaker's clips: halves, or parts of at most so many clips."""
+    """Return similarities of two random parts of each speaker's clips: halves, or at most so many clips."""
     random = np.random.default_rng(0)
     similarities = []
     for _ in range(math.ceil(_DRAWS / len(clips))):
-        for own in clips:
-            shuffled = random.permutation(own)
-            border = min(len(own) // 2, n_one or len(own))
-            end = min(len(own), border + (n_other or len(own)))
+        for of_speaker in clips:
+            n = len(of_speaker)
+            shuffled = random.permutation(of_speaker)
+            border = min(n // 2, n_one or n)
+            end = min(n, border + (n_other or n))
             similarities.append(similarity(shuffled[:border], shuffled[border:end]))
     return np.array(similarities)
 
@@ -260,7 +258,7 @@ def _groups(speaker: str, clips: np.ndarray) -> SpeakerGroups:
 
 
 def _low(values: np.ndarray, deviations: float) -> float:
-    """So many robust standard deviations below the median; NaN counts as no value."""
+    """Return what lies so many robust standard deviations below the median; NaN counts as no value."""
     middle = np.nanmedian(values)
     return float(middle - deviations * 1.4826 * np.nanmedian(np.abs(values - middle)))
 
@@ -282,5 +280,6 @@ def _fisher_z(similarities: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the lowest, the median and the highest value; NaN counts as none."""
     low, middle, high = np.nanquantile(values, [0, 0.5, 1]).round(4).tolist()
     return low, middle, high

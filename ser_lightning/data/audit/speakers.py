@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
-from ser_lightning.data.audit.findings import Finding, counted
+from ser_lightning.data.audit.findings import Finding
 from ser_lightning.data.audit.folds import FoldAudit, SplitAudit
 from ser_lightning.data.audit.speaker_encoder import embed_clips
 from ser_lightning.data.audit.speaker_similarity import (
@@ -19,6 +19,7 @@ from ser_lightning.data.audit.speaker_similarity import (
 from ser_lightning.data.labelled_clips import LabelledClips
 from ser_lightning.data.prepare.decoding import SILENT_PEAK
 from ser_lightning.data.splits.split import SUBSETS
+from ser_lightning.utils.errors import counted
 from ser_lightning.utils.terminal import number_table
 
 
@@ -76,8 +77,9 @@ def similarity_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAud
             f"({similarity.groups_limit:.3f} or more)"
         )
         names = [
-            f"{each.speaker}: {each.n_clips[0]} and {each.n_clips[1]} clips, similarity {each.similarity:.3f}"
-            for each in similarity.two_people
+            f"{speaker.speaker}: {speaker.n_clips[0]} and {speaker.n_clips[1]} clips, "
+            f"similarity {speaker.similarity:.3f}"
+            for speaker in similarity.two_people
         ]
         yield Finding(severity="warning", kind="two_people", text=text, names=tuple(names))
     if similarity.not_compared:
@@ -93,11 +95,11 @@ def similarity_table(similarity: SpeakerSimilarity) -> Iterator[RenderableType]:
     yield Text("speakers compared by embeddings: 1 is one person, whatever the number of clips", style="bold")
     if similarity.halves is not None and similarity.different is not None:
         table = number_table("similarity", numbers=("lowest", "median", "highest", "limit"), gap=3)
-        for what, spread, limit in (
+        for name, spread, limit in (
             ("random halves of a speaker", similarity.halves, f"≥ {similarity.halves_limit:.3f}"),
             ("pairs of speakers", similarity.different, f"≤ {similarity.different_limit:.3f}"),
         ):
-            table.add_row(what, *(f"{value:.3f}" for value in spread), limit)
+            table.add_row(name, *(f"{value:.3f}" for value in spread), limit)
         yield table
     for pair in similarity.nearest:
         yield Text(f"next alike: {' and '.join(pair.speakers)}, {pair.similarity:.3f}", style="dim")
