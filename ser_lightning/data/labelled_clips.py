@@ -18,7 +18,6 @@ from ser_lightning.data.long_clips import LongClips
 from ser_lightning.data.manifest import Manifest, Utterance
 from ser_lightning.data.prepare.decoding import SAMPLE_RATE_HZ
 from ser_lightning.data.prepare.packed_corpus import PackedCorpus
-from ser_lightning.data.prepare.preparation_report import Report
 from ser_lightning.data.spelling import loose_key
 from ser_lightning.data.votes import Votes, annotator_scores
 from ser_lightning.runs.label_sources import INTENDED, MAJORITY, SOFT
@@ -60,6 +59,11 @@ class LabelledClips:
         long_clips: what becomes of long ones.
 
     Attributes:
+        name: the corpora's names, joined by "+"; one that is for the test alone is not among them.
+        title: the names of all corpora for people.
+        labels: the classes that the clips are of; none where numbers are predicted.
+        synthetic: whether any of it was made rather than recorded.
+        reports: what preparation found, corpus by corpus.
         manifest: the N clips; every index below points into it, but for those of pieces.
         people: the N speakers, each with the corpus's name.
         pieces: the P pieces of clips that models are run on: the clips themselves, where none is too long.
@@ -83,9 +87,15 @@ class LabelledClips:
         self.facts = dict(facts or {})
         self.test_corpus = test_corpus
         self.same_speakers = same_speakers
+        self.long_clips = long_clips or LongClips()
+        self._split_corpora = [part.corpus.name for part in self.parts if part.corpus.name != test_corpus]
+        self.name = "+".join(self._split_corpora)
+        self.title = " + ".join(part.corpus.title for part in self.parts)
+        self.labels = task.labels
+        self.synthetic = any(part.corpus.synthesise is not None for part in self.parts)
+        self.reports = tuple(part.packed.report for part in self.parts)
         self.people = self._people()
         self.manifest = Manifest(self._utterances())
-        self.long_clips = long_clips or LongClips()
         n_samples = np.array([row.n_samples for row in self.manifest], dtype=np.int64)
         self.pieces = self.long_clips.pieces(n_samples, SAMPLE_RATE_HZ)
         self.target = np.concatenate([part.labelling.target[part.rows] for part in self.parts])
@@ -118,7 +128,7 @@ class LabelledClips:
 
     def _utterances(self) -> Iterator[Utterance]:
         """Yield the clips with the labels that they are tested by, ids and speakers with the corpus's name."""
-        alone = f"{self._names[0]}:" if len(self._names) == 1 else ""  # of one corpus the name says nothing
+        alone = f"{self.name}:" if len(self._split_corpora) == 1 else ""  # of one corpus the name says nothing
         people = iter(self.people)
         for part in self.parts:
             prefix = f"{part.corpus.name}:".removeprefix(alone)
@@ -143,36 +153,6 @@ class LabelledClips:
             for part in self.parts
             if part.corpus.listing is not None
         }
-
-    @property
-    def _names(self) -> list[str]:
-        """Return the names of the corpora that are split."""
-        return [part.corpus.name for part in self.parts if part.corpus.name != self.test_corpus]
-
-    @property
-    def name(self) -> str:
-        """Return the corpora's names, joined; one that is for the test alone is not among them."""
-        return "+".join(self._names)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Return the classes that the clips are of; none where numbers are predicted."""
-        return self.task.labels
-
-    @property
-    def title(self) -> str:
-        """Return the names of the corpora for people."""
-        return " + ".join(part.corpus.title for part in self.parts)
-
-    @property
-    def synthetic(self) -> bool:
-        """Return whether any of it was made rather than recorded."""
-        return any(part.corpus.synthesise is not None for part in self.parts)
-
-    @property
-    def reports(self) -> tuple[Report, ...]:
-        """Return what preparation found, corpus by corpus."""
-        return tuple(part.packed.report for part in self.parts)
 
     def warnings(self) -> dict[str, int]:
         """Count clips with a warning, by kind; "namesakes" are speakers, not clips."""
@@ -254,14 +234,14 @@ class LabelledClips:
         """Return the shares of votes (N, K) on clips that are labelled by votes, all on one of the labels."""
         if self.facts.get("label_source") not in (MAJORITY, SOFT):
             return None
-        tables = [
-            part.votes.on(self.labels, [part.packed.manifest[self._row[index]].id])[0, :-1]
-            for index in indices
-            if (part := self.parts[self._part[index]]).votes is not None and part.votes.counted
-        ]
-        if len(tables) < len(indices):
-            return None
-        return np.array([votes / votes.sum() for votes in tables])
+        shares = []
+        for index in indices:
+            part = self.parts[self._part[index]]
+            if part.votes is None or not part.votes.counted:
+                return None
+            votes = part.votes.on(self.labels, [part.packed.manifest[self._row[index]].id])[0, :-1]
+            shares.append(votes / votes.sum())
+        return np.array(shares)
 
     def result_facts(self, indices: Sequence[int]) -> dict[str, Any]:
         """Return what result.json says of clips that were tested, beside the scores."""
