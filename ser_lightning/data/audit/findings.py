@@ -44,6 +44,11 @@ class Finding:
     names: tuple[str, ...] = ()
 
 
+def finding(severity: Severity, kind: str, text: str, names: Sequence[str] = ()) -> Finding:
+    """Return a finding, a sentence on these names."""
+    return Finding(severity=severity, kind=kind, text=text, names=tuple(names))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Duplicate:
     """Clips that are the same sound, bit for bit, and the label of each."""
@@ -68,33 +73,33 @@ def file_findings(reports: Sequence[Report]) -> Iterator[Finding]:
             by_reason.setdefault(file.reason, []).append(file.path)
     for reason, paths in list(by_reason.items())[:_REASONS]:
         who = "it" if len(paths) == 1 else "each"
-        yield _finding("error", "unusable", f"{counted(paths, 'file')} cannot be used: {who} {reason}", paths)
+        yield finding("error", "unusable", f"{counted(paths, 'file')} cannot be used: {who} {reason}", paths)
     others = [f"{path}: {reason}" for reason, paths in list(by_reason.items())[_REASONS:] for path in paths]
     if others:
-        yield _finding("error", "unusable", f"{counted(others, 'file')} cannot be used for other reasons", others)
+        yield finding("error", "unusable", f"{counted(others, 'file')} cannot be used for other reasons", others)
     n_missing = sum(report.n_missing for report in reports)
     if n_missing:
         text = f"{counted(n_missing, 'clip')} missing: results are on a part of the corpus"
-        yield _finding("warning", "missing", text)
+        yield finding("warning", "missing", text)
     copies = [path for report in reports for path in report.copies]
     if copies:
-        yield _finding("note", "copies", f"{counted(copies, 'file')} there twice, and counted once", copies)
+        yield finding("note", "copies", f"{counted(copies, 'file')} there twice, and counted once", copies)
 
 
 def clip_findings(manifest: Manifest, *, silent: Sequence[str]) -> Iterator[Finding]:
     """Yield findings on clips that can be decoded and yet look wrong."""
     if silent:
-        yield _finding("warning", "silent", counted(silent, "silent clip"), silent)
+        yield finding("warning", "silent", counted(silent, "silent clip"), silent)
     flat_tops = clipped(manifest)
     if flat_tops:
         text = f"{counted(flat_tops, 'clipped clip')}: more than {CLIPPED_SHARE:.1%} of the samples at full scale"
-        yield _finding("warning", "clipped", text, flat_tops)
+        yield finding("warning", "clipped", text, flat_tops)
     square = square_waves(manifest)
     if square:
-        yield _finding("warning", "square_waves", f"{counted(square, 'clip')} {SQUARE_WAVES}", square)
+        yield finding("warning", "square_waves", f"{counted(square, 'clip')} {SQUARE_WAVES}", square)
     short = [row.id for row in manifest if row.duration_s < SHORT_S]
     if short:
-        yield _finding("warning", "short", f"{counted(short, 'clip')} shorter than {SHORT_S} s", short)
+        yield finding("warning", "short", f"{counted(short, 'clip')} shorter than {SHORT_S} s", short)
 
 
 def long_findings(names: Sequence[str], long_clips: LongClips, *, refused: bool) -> Iterator[Finding]:
@@ -102,9 +107,9 @@ def long_findings(names: Sequence[str], long_clips: LongClips, *, refused: bool)
     longer = f"{counted(names, 'clip')} longer than {long_clips.max_clip_seconds:g} s"
     if names and refused:
         remedy = "data.on_long=split trains on pieces of them, data.on_long=crop on their middle"
-        yield _finding("error", "long", f"{longer}: {remedy}", names)
+        yield finding("error", "long", f"{longer}: {remedy}", names)
     elif names:
-        yield _finding("note", "long", f"{longer}: data.on_long={long_clips.on_long} cuts them", names)
+        yield finding("note", "long", f"{longer}: data.on_long={long_clips.on_long} cuts them", names)
 
 
 def speaker_findings(manifest: Manifest, *, n_unknown: int = 0) -> Iterator[Finding]:
@@ -116,7 +121,7 @@ def speaker_findings(manifest: Manifest, *, n_unknown: int = 0) -> Iterator[Find
         text = (
             f"{counted(n_unknown, 'clip')} of unknown speakers: in no count of speakers, and in no claim about them"
         )
-        yield _finding("note", "unknown_speakers", text)
+        yield finding("note", "unknown_speakers", text)
     for corpus in dict.fromkeys(manifest.column("corpus")):
         rows = [row for row in manifest if row.corpus == corpus]
         clips_of = Counter(row.speaker for row in rows)
@@ -126,7 +131,7 @@ def speaker_findings(manifest: Manifest, *, n_unknown: int = 0) -> Iterator[Find
         if 0 < sum(few.values()) <= RARE_SHARE * clips_of.total():
             text = f"{counted(len(few), 'speaker')} with 1 or 2 clips where {usual:,.0f} are usual, maybe misspelt"
             names = [f"{who} ({counted(n_clips, 'clip')})" for who, n_clips in few.items()]
-            yield _finding("warning", "few_clips", text, names)
+            yield finding("warning", "few_clips", text, names)
 
 
 def _column_findings(rows: Sequence[Utterance]) -> Iterator[Finding]:
@@ -143,16 +148,14 @@ def _column_findings(rows: Sequence[Utterance]) -> Iterator[Finding]:
     is_label = len(n_clips) == len(one_label) == n_labels  # each has a label of its own
     question = "is this column the speaker? If not, speakers may be in training and in the test"
     if n_single >= _SEVERAL and n_single > _MOST * len(n_clips) and n_single > len(rows) / 2:
-        yield _finding(
+        yield finding(
             "warning", "one_clip_each", f"nearly every one of {len(n_clips):,} speakers has one clip: {question}"
         )
     elif len(one_label) > _MOST * len(several) and n_labels > 1 and (len(several) >= _SEVERAL or is_label):
-        yield _finding(
-            "warning", "one_label_each", f"nearly every speaker has clips of one label alone: {question}"
-        )
+        yield finding("warning", "one_label_each", f"nearly every speaker has clips of one label alone: {question}")
     two_sexes = sorted(who for who, of_clips in sexes.items() if len(of_clips - {""}) > 1)
     if two_sexes:
-        yield _finding("warning", "two_sexes", f"{counted(two_sexes, 'speaker')} of more than one sex", two_sexes)
+        yield finding("warning", "two_sexes", f"{counted(two_sexes, 'speaker')} of more than one sex", two_sexes)
 
 
 def release_findings(corpus: Corpus, manifest: Manifest) -> Iterator[Finding]:
@@ -160,7 +163,7 @@ def release_findings(corpus: Corpus, manifest: Manifest) -> Iterator[Finding]:
     counts = Counter(manifest.column("fold"))
     for release, parts in corpus.releases.items():
         if all(counts[part] == n_clips for part, n_clips in parts.items()):
-            yield _finding("note", "release", f"its parts have as many clips as those of release {release}")
+            yield finding("note", "release", f"its parts have as many clips as those of release {release}")
             return
     known = [
         f"{release}: " + ", ".join(f"{n_clips:,} {part}" for part, n_clips in parts.items())
@@ -168,7 +171,7 @@ def release_findings(corpus: Corpus, manifest: Manifest) -> Iterator[Finding]:
     ]
     sizes = ", ".join(f"{counts[part]:,} {part}" for part in sorted(counts) if part)
     text = f"{sizes} are the parts of no release whose sizes are known ({'; '.join(known)}): check that it is whole"
-    yield _finding("warning", "release", text)
+    yield finding("warning", "release", text)
 
 
 def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:
@@ -176,10 +179,10 @@ def duplicate_findings(duplicates: Sequence[Duplicate]) -> Iterator[Finding]:
     contradictory = [str(duplicate) for duplicate in duplicates if duplicate.contradictory]
     if contradictory:
         text = f"{counted(contradictory, 'sound')} under more than one name, and with more than one label"
-        yield _finding("warning", "contradictory_duplicates", text, contradictory)
+        yield finding("warning", "contradictory_duplicates", text, contradictory)
     agreeing = [str(duplicate) for duplicate in duplicates if not duplicate.contradictory]
     if agreeing:
-        yield _finding("warning", "duplicates", f"{counted(agreeing, 'sound')} under more than one name", agreeing)
+        yield finding("warning", "duplicates", f"{counted(agreeing, 'sound')} under more than one name", agreeing)
 
 
 def label_findings(
@@ -191,25 +194,25 @@ def label_findings(
 ) -> Iterator[Finding]:
     """Yield findings on labels that nobody, or not everybody, conveys, and on clips without a label."""
     if len(clips_of) < 2:
-        yield _finding("error", "single_label", f"{', '.join(clips_of)} is the only label: nothing is told apart")
+        yield finding("error", "single_label", f"{', '.join(clips_of)} is the only label: nothing is told apart")
     absent = [label for label, n_clips in clips_of.items() if not n_clips]
     if absent:
-        yield _finding("error", "label_without_clips", f"{counted(absent, 'label')} without any clip", absent)
+        yield finding("error", "label_without_clips", f"{counted(absent, 'label')} without any clip", absent)
     lacking = {label: names for label, names in speakers_without.items() if names and label not in absent}
     for label, names in lacking.items():
-        yield _finding("note", "speaker_without_label", f"{counted(names, 'speaker')} without {label}", names)
+        yield finding("note", "speaker_without_label", f"{counted(names, 'speaker')} without {label}", names)
     if n_left_out:
         text = f"{counted(n_left_out, 'clip')} left out: the label map drops them, or annotators did not agree"
-        yield _finding("note", "left_out_by_label", text)
+        yield finding("note", "left_out_by_label", text)
     if n_unlabelled:
-        yield _finding("note", "unlabelled", f"{counted(n_unlabelled, 'clip')} without a majority: they only train")
+        yield finding("note", "unlabelled", f"{counted(n_unlabelled, 'clip')} without a majority: they only train")
 
 
 def value_findings(*, n_left_out: int) -> Iterator[Finding]:
     """Yield how many clips lack a number that is to be predicted."""
     if n_left_out:
         text = f"{counted(n_left_out, 'clip')} left out: without a value of every target"
-        yield _finding("note", "left_out_without_value", text)
+        yield finding("note", "left_out_without_value", text)
 
 
 def split_findings(split: SplitAudit, *, needs_validation: bool) -> Iterator[Finding]:
@@ -218,26 +221,26 @@ def split_findings(split: SplitAudit, *, needs_validation: bool) -> Iterator[Fin
     ``needs_validation``: a fold without validation clips is an error, since a run would be refused.
     """
     if split.trouble:
-        yield _finding("error", "no_split", f"split {split.name} cannot be made: {split.trouble}")
+        yield finding("error", "no_split", f"split {split.name} cannot be made: {split.trouble}")
     empty = split.empty_parts(needs_validation=needs_validation)
     if empty:
         where = "; ".join(f"no {_EMPTY[part]} clips in fold {some(folds, 12)}" for part, folds in empty.items())
-        yield _finding("error", "empty_fold", f"split {split.name}: {where}")
+        yield finding("error", "empty_fold", f"split {split.name}: {where}")
     if len(split.folds) < split.n_folds and not split.trouble:
         text = f"split {split.name}: {len(split.folds)} of {split.n_folds:,} folds were looked at"
-        yield _finding("note", "folds_left_out", f"{text}, those first in which something may be wrong")
+        yield finding("note", "folds_left_out", f"{text}, those first in which something may be wrong")
     yield from _broken_promise(split) if split.speaker_independent else _declared_leak(split)
     if not split.speaker_independent:
         return
     trained = {name for fold in split.folds for name in {*fold.train.speakers} & {*fold.val.speakers}}
     if trained and not split.empty_parts(needs_validation=False):
         text = f"split {split.name}: validation is on speakers who train, not on new ones"
-        yield _finding("warning", "validation_on_training_speakers", text, sorted(trained))
+        yield finding("warning", "validation_on_training_speakers", text, sorted(trained))
     most = max(split.folds, key=lambda fold: fold.n_trained_sentences, default=None)
     if most and most.n_trained_sentences:
         n = f"{most.n_trained_sentences} of {most.n_sentences}"
         text = f"{n} test sentences are read in training by other speakers: usual with fixed sentences"
-        yield _finding("note", "shared_sentences", text)
+        yield finding("note", "shared_sentences", text)
 
 
 def _broken_promise(split: SplitAudit) -> Iterator[Finding]:
@@ -246,12 +249,12 @@ def _broken_promise(split: SplitAudit) -> Iterator[Finding]:
     if shared:
         n = len({name for fold in split.folds for name in fold.shared_speakers})
         text = f"split {split.name} is declared speaker-independent: {counted(n, 'speaker')} in more than one part"
-        yield _finding("error", "broken_promise", text, shared)
+        yield finding("error", "broken_promise", text, shared)
     torn = [f"fold {fold.fold}: {' = '.join(ids)}" for fold in split.folds for ids in fold.torn_duplicates]
     if torn:
         n = len({ids for fold in split.folds for ids in fold.torn_duplicates})
         text = f"split {split.name} is declared speaker-independent: {counted(n, 'sound')} in more than one part"
-        yield _finding("error", "duplicates_across_split", text, torn)
+        yield finding("error", "duplicates_across_split", text, torn)
 
 
 def _declared_leak(split: SplitAudit) -> Iterator[Finding]:
@@ -269,8 +272,4 @@ def _declared_leak(split: SplitAudit) -> Iterator[Finding]:
     if n_torn:
         parts.append(f"{counted(n_torn, 'duplicate')} on two sides")
     if parts:
-        yield _finding("warning", "shared_speakers", f"split {split.name}: {'; '.join(parts)}")
-
-
-def _finding(severity: Severity, kind: str, text: str, names: Sequence[str] = ()) -> Finding:
-    return Finding(severity=severity, kind=kind, text=text, names=tuple(names))
+        yield finding("warning", "shared_speakers", f"split {split.name}: {'; '.join(parts)}")

@@ -45,6 +45,11 @@ class FoldAudit:
     torn_duplicates: tuple[tuple[str, ...], ...]
 
     @property
+    def subsets(self) -> dict[str, Subset]:
+        """Return train, val and test by name."""
+        return {name: getattr(self, name) for name in SUBSETS}
+
+    @property
     def leaks(self) -> bool:
         """Return whether a speaker or a sound is in two subsets."""
         return bool(self.shared_speakers or self.torn_duplicates)
@@ -73,7 +78,7 @@ class SplitAudit:
         """Return the parts that are empty in some fold, and these folds; val is one where it is needed or usual."""
         has_val = needs_validation or any(fold.val.n_clips for fold in self.folds)
         empty = {
-            name: [str(fold.fold) for fold in self.folds if not getattr(fold, name).n_clips]
+            name: [str(fold.fold) for fold in self.folds if not fold.subsets[name].n_clips]
             for name in SUBSETS
             if name != "val" or has_val
         }
@@ -98,9 +103,28 @@ def audit_splits(
     duplicates = manifest.same_sound()
     audited: list[SplitAudit] = []
     for name, rule in rules.items():
-        auditor = _Auditor(manifest, labels, duplicates, rule)
-        if not audited or len(manifest) * auditor.n_folds <= _MOST_ROWS:
-            audited.append(auditor.split(name, most_folds))
+        folds: tuple[FoldAudit, ...] = ()
+        trouble, n_folds = "", 0
+        try:
+            numbers = rule.folds(manifest)
+            n_folds = len(numbers)
+            if audited and len(manifest) * n_folds > _MOST_ROWS:
+                continue
+            if most_folds is not None and n_folds > most_folds:
+                numbers = _most_suspicious(numbers, most_folds, rule, manifest, labels, duplicates)
+            folds = tuple(_audit_fold(number, rule, manifest, labels, duplicates) for number in numbers)
+            trouble = "" if folds else "it has no folds"
+        except UserError as error:
+            trouble = str(error)
+        split = SplitAudit(
+            name=name,
+            speaker_independent=rule.speaker_independent,
+            folds=folds,
+            n_folds=n_folds,
+            n_unknown=sum(not row.speaker_is_known for row in manifest),
+            trouble=trouble,
+        )
+        audited.append(split)
     return tuple(audited)
 
 
@@ -109,90 +133,60 @@ def by_sex(rows: Iterable[Utterance]) -> dict[str, int]:
     return dict(sorted(Counter(row.sex or "unknown" for row in rows).items()))
 
 
-@dataclass(frozen=True)
-class _Auditor:
-    """Audits the folds of one rule."""
+def _most_suspicious(
+    folds: Sequence[int],
+    most: int,
+    rule: SplitRule,
+    manifest: Manifest,
+    labels: Sequence[str],
+    duplicates: Sequence[Sequence[int]],
+) -> list[int]:
+    """Return as many folds, those first that test on speakers who share a sound with others, or lack labels."""
+    suspects: set[int] = set()
+    if isinstance(rule, LeaveOneSpeakerOut):
+        speakers = manifest.column("speaker")
+        labelled = {row.speaker for row in manifest if row.emotion} if labels else {*speakers}
+        groups = [{speakers[index] for index in group} for group in duplicates]
+        suspicious = set().union({*speakers} - labelled, *(group for group in groups if len(group) > 1))
+        suspects = {fold for name, fold in rule.testing(manifest).items() if name in suspicious}
+    return sorted([*sorted(suspects), *(fold for fold in folds if fold not in suspects)][:most])
 
-    manifest: Manifest
-    labels: Sequence[str]
-    duplicates: Sequence[Sequence[int]]
-    rule: SplitRule
 
-    @property
-    def n_folds(self) -> int:
-        """Return how many folds there are; none where the rule cannot be applied."""
-        try:
-            return len(self.rule.folds(self.manifest))
-        except UserError:
-            return 0
-
-    def split(self, name: str, most_folds: int | None) -> SplitAudit:
-        """Audit the folds, ``most_folds`` of them at most; a rule that cannot be applied has none."""
-        folds: tuple[FoldAudit, ...] = ()
-        trouble = ""
-        try:
-            audited = self._audited(self.rule.folds(self.manifest), most_folds)
-            folds = tuple(self._fold(fold) for fold in audited)
-            trouble = "" if folds else "it has no folds"
-        except UserError as error:
-            trouble = str(error)
-        return SplitAudit(
-            name=name,
-            speaker_independent=self.rule.speaker_independent,
-            folds=folds,
-            n_folds=self.n_folds,
-            n_unknown=sum(not row.speaker_is_known for row in self.manifest),
-            trouble=trouble,
+def _audit_fold(
+    fold: int, rule: SplitRule, manifest: Manifest, labels: Sequence[str], duplicates: Sequence[Sequence[int]]
+) -> FoldAudit:
+    """Count one fold. A clip without a label can only train, unless numbers are predicted."""
+    parts = assign(manifest, rule, fold)
+    indices = {
+        name: tuple(
+            index
+            for index, part in enumerate(parts)
+            if part == name and (name == "train" or not labels or manifest[index].emotion)
         )
-
-    def _audited(self, folds: Sequence[int], most: int | None) -> Sequence[int]:
-        """Return all folds, or of too many first those on speakers who share a sound or lack labels."""
-        if most is None or len(folds) <= most:
-            return folds
-        suspects: set[int] = set()
-        if isinstance(self.rule, LeaveOneSpeakerOut):
-            speakers = self.manifest.column("speaker")
-            labelled = {row.speaker for row in self.manifest if row.emotion} if self.labels else {*speakers}
-            groups = [{speakers[index] for index in group} for group in self.duplicates]
-            suspicious = set().union({*speakers} - labelled, *(group for group in groups if len(group) > 1))
-            suspects = {fold for name, fold in self.rule.testing(self.manifest).items() if name in suspicious}
-        return sorted([*sorted(suspects), *(fold for fold in folds if fold not in suspects)][:most])
-
-    def _fold(self, fold: int) -> FoldAudit:
-        """Count a fold. A clip without a label can only train, unless numbers are predicted."""
-        parts = assign(self.manifest, self.rule, fold)
-        indices = {
-            name: tuple(
-                index
-                for index, part in enumerate(parts)
-                if part == name and (name == "train" or not self.labels or self.manifest[index].emotion)
-            )
-            for name in SUBSETS
-        }
-        train, val, test = ([self.manifest[index] for index in indices[name]] for name in SUBSETS)
-        speakers = [_known_speakers(rows) for rows in (train, val, test)]
-        shared = shared_speakers(*speakers)
-        readings, trained_readings = _readings(test), _readings(train)
-        sentences, trained_sentences = {text for _, text in readings}, {text for _, text in trained_readings}
-        split = Split(**indices, speaker_independent=self.rule.speaker_independent)
-        return FoldAudit(
-            fold=fold,
-            hash=split.hash(self.manifest),
-            train=_subset(train, self.labels),
-            val=_subset(val, self.labels),
-            test=_subset(test, self.labels),
-            shared_speakers=tuple(sorted(shared)),
-            n_trained_speakers=len(speakers[0] & speakers[2]),
-            n_readings=len(readings),
-            n_trained_readings=len(readings & trained_readings),
-            n_sentences=len(sentences),
-            n_trained_sentences=len(sentences & trained_sentences),
-            torn_duplicates=tuple(
-                tuple(self.manifest[index].id for index in group)
-                for group in self.duplicates
-                if len({parts[index] for index in group} - {""}) > 1
-            ),
-        )
+        for name in SUBSETS
+    }
+    train, val, test = ([manifest[index] for index in indices[name]] for name in SUBSETS)
+    speakers = [_known_speakers(rows) for rows in (train, val, test)]
+    readings, trained_readings = _readings(test), _readings(train)
+    sentences, trained_sentences = {text for _, text in readings}, {text for _, text in trained_readings}
+    return FoldAudit(
+        fold=fold,
+        hash=Split(**indices, speaker_independent=rule.speaker_independent).hash(manifest),
+        train=_subset(train, labels),
+        val=_subset(val, labels),
+        test=_subset(test, labels),
+        shared_speakers=tuple(sorted(shared_speakers(*speakers))),
+        n_trained_speakers=len(speakers[0] & speakers[2]),
+        n_readings=len(readings),
+        n_trained_readings=len(readings & trained_readings),
+        n_sentences=len(sentences),
+        n_trained_sentences=len(sentences & trained_sentences),
+        torn_duplicates=tuple(
+            tuple(manifest[index].id for index in group)
+            for group in duplicates
+            if len({parts[index] for index in group} - {""}) > 1
+        ),
+    )
 
 
 def _subset(rows: Sequence[Utterance], labels: Sequence[str]) -> Subset:

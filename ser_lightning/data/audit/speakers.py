@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
-from ser_lightning.data.audit.findings import Finding
+from ser_lightning.data.audit.findings import Finding, finding
 from ser_lightning.data.audit.folds import FoldAudit, SplitAudit
 from ser_lightning.data.audit.speaker_encoder import embed_clips
 from ser_lightning.data.audit.speaker_similarity import (
@@ -44,7 +44,7 @@ def similarity_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAud
     """Name one person under two names, which fails a split that parts them, and two people under one name."""
     if similarity.cannot_tell:
         text = f"speakers cannot be told apart by embeddings: {similarity.cannot_tell}"
-        yield Finding(severity="warning", kind="speakers_not_compared", text=text)
+        yield finding("warning", "speakers_not_compared", text)
         return
     crossing: set[SpeakerPair] = set()
     for split in splits:
@@ -61,15 +61,15 @@ def similarity_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAud
             text = (
                 f"split {split.name} parts {counted(names, 'pair')} of speakers as alike as halves of one speaker"
             )
-            yield Finding(severity="error", kind="same_person_across_split", text=text, names=tuple(names))
+            yield finding("error", "same_person_across_split", text, names)
     together = [_described(pair, similarity) for pair in similarity.same_person if pair not in crossing]
     if together:
         text = f"{counted(together, 'pair')} of speakers as alike as halves of one speaker, which no split parts"
-        yield Finding(severity="warning", kind="same_person", text=text, names=tuple(together))
+        yield finding("warning", "same_person", text, together)
     alike = [_described(pair, similarity) for pair in similarity.alike]
     if alike:
         text = f"{counted(alike, 'pair')} of speakers more alike than different speakers are: play clips of both"
-        yield Finding(severity="warning", kind="alike_speakers", text=text, names=tuple(alike))
+        yield finding("warning", "alike_speakers", text, alike)
     if similarity.two_people:
         text = (
             f"{counted(len(similarity.two_people), 'speaker')} may be two people under one name, or recorded in "
@@ -81,13 +81,13 @@ def similarity_findings(similarity: SpeakerSimilarity, splits: Sequence[SplitAud
             f"similarity {speaker.similarity:.3f}"
             for speaker in similarity.two_people
         ]
-        yield Finding(severity="warning", kind="two_people", text=text, names=tuple(names))
+        yield finding("warning", "two_people", text, names)
     if similarity.not_compared:
         text = (
             f"{counted(similarity.not_compared, 'speaker')} not compared by embeddings, for less than "
             f"{LEAST_S:.0f} s or {LEAST_CLIPS} clips of speech"
         )
-        yield Finding(severity="note", kind="speakers_not_compared", text=text, names=similarity.not_compared)
+        yield finding("note", "speakers_not_compared", text, similarity.not_compared)
 
 
 def similarity_table(similarity: SpeakerSimilarity) -> Iterator[RenderableType]:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.data.audit.corpus_audit import Audit, Count, Spread
-from ser_lightning.data.audit.folds import FoldAudit, SplitAudit, Subset
+from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.audit.speakers import similarity_table
 from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.data.splits.split import SUBSETS
@@ -108,7 +108,7 @@ def _leaks(split: SplitAudit) -> Iterator[RenderableType]:
     table.add_column("hash", no_wrap=True)
     n_shown = len(split.folds) if len(split.folds) <= _FOLDS else _FIRST_FOLDS
     for fold in split.folds[:n_shown]:
-        sizes = [f"{subset.n_clips:,}" for _, subset in _subsets(fold)]
+        sizes = [f"{subset.n_clips:,}" for subset in fold.subsets.values()]
         leaks = [
             f"{fold.n_trained_speakers} of {len(fold.test.speakers)}",
             f"{fold.n_trained_readings:,} of {fold.n_readings:,}" if fold.n_readings else "–",
@@ -146,20 +146,16 @@ def _folds(split: SplitAudit, labels: Sequence[str], console: Console) -> Iterat
 
 def _fold_table(split: SplitAudit, labels: Sequence[str], headings: Sequence[str], gap: int) -> Table:
     """Return a row for each subset of each fold; ``headings`` stand for the labels."""
-    sexes = sorted({sex for fold in split.folds for _, subset in _subsets(fold) for sex in subset.clips_by_sex})
+    sexes = sorted({sex for fold in split.folds for subset in fold.subsets.values() for sex in subset.clips_by_sex})
     table = number_table("fold", numbers=("subset", "clips", "speakers", *sexes, *headings), gap=gap)
     table.columns[1].justify = "left"
     for fold in split.folds:
-        for name, subset in _subsets(fold):
+        for name, subset in fold.subsets.items():
             by_sex = [f"{subset.clips_by_sex.get(sex, 0):,}" for sex in sexes]
             by_label = [f"{subset.clips_by_label[label]:,}" for label in labels]
             number = str(fold.fold) if name == SUBSETS[0] else ""
             table.add_row(number, name, f"{subset.n_clips:,}", str(len(subset.speakers)), *by_sex, *by_label)
     return table
-
-
-def _subsets(fold: FoldAudit) -> list[tuple[str, Subset]]:
-    return [(name, getattr(fold, name)) for name in SUBSETS]
 
 
 def _promise(split: SplitAudit) -> Text:
