@@ -67,7 +67,7 @@ def _module(
     test_root: str | None = None,
     test_setting: str = "data.test_root",
     label_map: Mapping[str, str] | None = None,
-    labels: str = "intended",
+    labels: str = INTENDED,
     votes: str | None = None,
     targets: Sequence[str] | None = None,
     ranges: Mapping[str, Sequence[float]] | None = None,

@@ -56,7 +56,7 @@ class Sources:
         training: Sequence[Source],
         test: Source | None = None,
         label_map: Mapping[str, str] | None = None,
-        labels: str = "intended",
+        labels: str = INTENDED,
         votes: Path | None = None,
         targets: Sequence[str] = (),
         ranges: Mapping[str, tuple[float, float]] | None = None,

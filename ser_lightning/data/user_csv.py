@@ -161,16 +161,17 @@ def _folder(path: Path, rows: Rows) -> Path:
     """Return where relative paths begin: beside the list, which may be a link, or beside what it leads to."""
     own = path.parent.resolve()
     for folder in (own, path.resolve().parent):
-        if any(os.path.lexists(folder / place) for _, place in _lines_and_paths(rows)):
+        if any(row["path"] and os.path.lexists(folder / row["path"]) for _, row in rows):
             return folder
     return own
 
 
 def _missing_faults(rows: Rows, folder: Path) -> list[str]:
     """Name the files that are not there; of a list without other faults, `scan` names them."""
-    missing = [(line, place) for line, place in _lines_and_paths(rows) if not os.path.exists(folder / place)]
-    hint = {place: other_ending(folder / place) for _, place in missing[:NAMED]}
-    return [f"line {line}: {place} cannot be found{hint.get(place, '')}" for line, place in missing]
+    listed = [(line, row["path"]) for line, row in rows if row["path"]]
+    missing = [(line, file) for line, file in listed if not os.path.exists(folder / file)]
+    hint = {file: other_ending(folder / file) for _, file in missing[:NAMED]}
+    return [f"line {line}: {file} cannot be found{hint.get(file, '')}" for line, file in missing]
 
 
 def _own_votes(votes: Votes, root: Path | None, given: Path | None) -> Votes:
@@ -203,10 +204,6 @@ def _make_plain(rows: Rows) -> None:
 def _first_lines(rows: Rows, column: str) -> dict[str, int]:
     """Return each value of a column, with the number of the line that has it first."""
     return {row[column]: line for line, row in reversed(rows) if row.get(column)}
-
-
-def _lines_and_paths(rows: Rows) -> Iterator[tuple[int, str]]:
-    return ((line, row["path"]) for line, row in rows if row["path"])
 
 
 def _fold_faults(rows: Rows) -> list[str]:

@@ -4,12 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ser_lightning.data.corpora import Corpus
+from ser_lightning.runs.label_sources import INTENDED
 from ser_lightning.utils.errors import UserError, counted, some
 
 
 def check_targets(corpora: Sequence[Corpus], labels: str, targets: Sequence[str]) -> None:
-    """Raise UserError for numbers that a corpus does not bring."""
-    if labels != "intended":
+    """Raise UserError for numbers that a corpus does not have, and for a choice of labels beside numbers."""
+    if labels != INTENDED:
         raise UserError(f"data.labels={labels} has no effect with data.targets: no label is predicted")
     for corpus in corpora:
         missing = [name for name in targets if name not in corpus.value_ranges]

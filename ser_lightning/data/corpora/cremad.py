@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import Corpus, MisnamedFile, NameFacts
-from ser_lightning.data.corpora.cremad_remote import remote_files
+from ser_lightning.data.corpora.cremad_remote import AUDIO_FOLDER, remote_files
 from ser_lightning.data.corpora.cremad_votes import read_levels, read_votes
 from ser_lightning.data.votes import Votes
 
@@ -76,7 +76,7 @@ CORPUS = Corpus(
     title="CREMA-D",
     n_speakers=91,
     clips_by_label={emotion: 1087 if emotion == "neutral" else 1271 for emotion in EMOTIONS.values()},
-    audio_folder="AudioWAV",
+    audio_folder=AUDIO_FOLDER,
     parse=parse,
     read_votes=_read_votes,
     value_ranges={"voice_level": (0, 100)},

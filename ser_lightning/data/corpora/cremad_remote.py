@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ser_lightning.data.corpora.corpus import RemoteFile
 
+AUDIO_FOLDER = "AudioWAV"
 # The audio is in Git LFS: the first host serves what the pointers point to, the second the repository itself.
 _LFS_FILES = "https://media.githubusercontent.com/media/CheyneyComputerScience/CREMA-D/master"
 _GIT_FILES = "https://raw.githubusercontent.com/CheyneyComputerScience/CREMA-D/master"
@@ -25,7 +26,7 @@ def remote_files() -> tuple[RemoteFile, ...]:
     sorted by name, in xz.
     """
     with lzma.open(Path(__file__).with_name("cremad_checksums.csv.xz"), "rt", encoding="ascii") as file:
-        clips = [(f"AudioWAV/{name}.wav", int(size), sha256) for name, size, sha256 in csv.reader(file)]
+        clips = [(f"{AUDIO_FOLDER}/{name}.wav", int(size), sha256) for name, size, sha256 in csv.reader(file)]
     return tuple(
         RemoteFile(
             path=path,

@@ -27,6 +27,7 @@ _AGES = {  # in years, as the corpus's own page lists its speakers
 }
 _MALE = frozenset("03 10 11 12 15".split())
 _TEXTS = tuple("a01 a02 a04 a05 a07 b01 b02 b03 b09 b10".split())
+_FOLDER = "wav"
 _NAME = re.compile(r"(\d\d)([a-z]\d\d)([A-Z])[a-z]?")
 
 
@@ -55,7 +56,7 @@ def parse(name: str) -> NameFacts:
 def _remote() -> tuple[RemoteFile, ...]:
     """Return the archive, of which no checksum is published: what guards it is the archive's own."""
     site = "emodb.bilderbar.info/download/download.zip"
-    return (RemoteFile(path="wav", urls=(f"https://{site}", f"http://{site}"), unpack=True),)
+    return (RemoteFile(path=_FOLDER, urls=(f"https://{site}", f"http://{site}"), unpack=True),)
 
 
 CORPUS = Corpus(
@@ -63,7 +64,7 @@ CORPUS = Corpus(
     title="EmoDB",
     n_speakers=10,
     clips_by_label=dict(zip(EMOTIONS.values(), (127, 81, 46, 69, 71, 62, 79), strict=True)),
-    audio_folder="wav",
+    audio_folder=_FOLDER,
     parse=parse,
     where_to_get=(
         "emodb.bilderbar.info/download/download.zip, "

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ser_lightning.data.csv_table import read_table, refuse_faults
@@ -37,7 +37,7 @@ class SpeakerFolds:
         self._fold_of: dict[str, int] = {}
         self._n_folds = len(folds)
         for number, fold in enumerate(folds):
-            for name in (name for item in fold for name in _speakers(normalise(str(item)))):
+            for name in _speakers(fold):
                 if self._fold_of.setdefault(name, number) != number:
                     raise UserError(
                         f"speaker {name} is in two folds of a split, {self._fold_of[name]} and {number}"
@@ -70,7 +70,7 @@ class SpeakerParts:
         """``test`` and ``val``: speakers, singly or as a range, as in `SpeakerFolds`."""
         self._part_of: dict[str, str] = {}
         for part, items in (("test", test), ("val", val)):
-            for name in (name for item in items for name in _speakers(normalise(str(item)))):
+            for name in _speakers(items):
                 if self._part_of.setdefault(name, part) != part:
                     raise UserError(f"speaker {name} is in two parts of a split, test and val")
 
@@ -281,17 +281,19 @@ def _growth(group: Counter[str], added: Counter[str], total: Counter[str]) -> in
     return sum(weight * weight * ((group[key] + added[key]) ** 2 - group[key] ** 2) for key, weight in shares)
 
 
-def _speakers(item: str) -> list[str]:
-    """Return the speakers of a range, three for ``"1001-1003"`` or ``"s01-s03"``; anything else is one.
+def _speakers(items: Sequence[str | int]) -> Iterator[str]:
+    """Yield speakers named singly or as a range: ``"1001-1003"`` and ``"s01-s03"`` are three each.
 
     Raises: UserError for a range that is too long, or runs backwards.
     """
-    match = _RANGE.fullmatch(item)
-    if match is None:
-        return [item]
-    prefix, first, last = match.groups()
-    if len(last) > 9 or int(last) - int(first) > _MOST_SPEAKERS:
-        raise UserError(f"{item} are more speakers than a split can name: {_MOST_SPEAKERS:,} are the most")
-    if int(last) < int(first):
-        raise UserError(f"{item} runs backwards: write the smaller number first")
-    return [f"{prefix}{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
+    for item in (normalise(str(item)) for item in items):
+        match = _RANGE.fullmatch(item)
+        if match is None:
+            yield item
+            continue
+        prefix, first, last = match.groups()
+        if len(last) > 9 or int(last) - int(first) > _MOST_SPEAKERS:
+            raise UserError(f"{item} are more speakers than a split can name: {_MOST_SPEAKERS:,} are the most")
+        if int(last) < int(first):
+            raise UserError(f"{item} runs backwards: write the smaller number first")
+        yield from (f"{prefix}{number:0{len(first)}d}" for number in range(int(first), int(last) + 1))
