@@ -100,7 +100,7 @@ class LengthBuckets(Sampler[list[int]]):
 
     @property
     def largest(self) -> int:
-        """Return how many clips the largest batch may hold."""
+        """Return the most clips that a batch may hold."""
         return int(self._sizes.max())
 
     def set_epoch(self, epoch: int) -> None:
@@ -118,6 +118,7 @@ class LengthBuckets(Sampler[list[int]]):
         return iter([self._rows[batch].tolist() for batch in batches])
 
     def _shuffled(self) -> list[np.ndarray]:
+        """Return the batches of this process in the epoch's order."""
         random = np.random.default_rng([self._seed, self._epoch])
         order = random.permutation(len(self._rows))
         batches = []
@@ -137,9 +138,9 @@ class LengthBuckets(Sampler[list[int]]):
         while first < len(sizes) and sizes[first] < sizes[-1]:
             batches.append(longest_first[first : first + sizes[first]])
             first += sizes[first]
-        rest = longest_first[first:]
-        if len(rest):
-            batches += np.array_split(rest, -(-len(rest) // sizes[-1]))
+        shorter = longest_first[first:]
+        if len(shorter):
+            batches += np.array_split(shorter, -(-len(shorter) // sizes[-1]))
         return _as_many_for_each(batches, self._n_ranks)[self._rank :: self._n_ranks]
 
 

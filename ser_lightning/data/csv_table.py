@@ -56,11 +56,12 @@ def read_table(
     Raises: UserError that lists what is wrong with the file.
     """
     lines = list(_lines(path, _text(path, needed)))
-    header = lines[0][1] if lines else []
+    first, header = lines[0] if lines else (1, [])
     names = [_column(normalise(cell), prefix) for cell in header]
     while names and not names[-1]:
         names.pop()
-    refuse_faults(path, [f"line {n}: {fault}" for n, cells in lines[:1] if (fault := _fault(cells, names))])
+    if header and (fault := _fault(header, names)):
+        refuse_faults(path, [f"line {first}: {fault}"])
     if prefix is not None:
         optional = (*optional, *dict.fromkeys(name for name in names if name.startswith(prefix)))
     _check_header(path, names, needed, optional, without)  # under a broken header, every line would look broken
@@ -222,4 +223,5 @@ def decimal_faults(column: str, cells: Sequence[tuple[int, str]]) -> list[str]:
 
 
 def _in_words(names: Sequence[str]) -> str:
+    """Return names as "a, b and c"."""
     return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])

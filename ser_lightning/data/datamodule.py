@@ -212,10 +212,10 @@ class EmotionDataModule(LightningDataModule):
         for subset, rows in (("val", self.split.val), ("test", self.split.test)):
             absent[subset] = [label for label, n in self.clips_by_output(subset).items() if rows and not n]
         trained = {self.manifest[row].speaker for row in self.split.train}
-        known = [who for who in validators if who in trained and self.split.speaker_independent]
+        shared = [who for who in validators if who in trained and self.split.speaker_independent]
         kinds = {
-            "validation_on_training_speakers": known,
-            "one_validation_speaker": validators if len(validators) == 1 and not known else [],
+            "validation_on_training_speakers": shared,
+            "one_validation_speaker": validators if len(validators) == 1 and not shared else [],
         }
         kinds |= {f"labels_not_in_{subset}": labels for subset, labels in absent.items()}
         return {kind: names for kind, names in kinds.items() if names}
@@ -226,6 +226,7 @@ class EmotionDataModule(LightningDataModule):
 
     @cached_property
     def _protocol(self) -> dict[str, Any]:
+        """Return the protocol, made once; it compares the test with what trains, as for any other checkpoint."""
         record = TrainingRecord.from_stamp(self._training_record)
         assert record is not None
         leakage = record.leakage(self.clips, self.split.test, same_speakers=self.clips.same_speakers)
@@ -287,6 +288,7 @@ class EmotionDataModule(LightningDataModule):
         return self._loader(self.split.test, self._eval_batch_size)
 
     def _loader(self, rows: tuple[int, ...], batch_size: int, *, shuffle: bool = False) -> DataLoader[Batch]:
+        """Return batches of this process; a resumed training begins with the order of its epoch."""
         sampler = LengthBuckets(
             self.clips.pieces_of(rows),
             self.clips.pieces.n_samples,
@@ -309,4 +311,5 @@ class EmotionDataModule(LightningDataModule):
 
 
 def _by_output(clips: LabelledClips, rows: Sequence[int]) -> dict[str, int]:
+    """Count the clips of these rows by label or target."""
     return clips.task.count_clips(clips.reference[np.asarray(rows, dtype=np.int64)])

@@ -38,7 +38,7 @@ def pooled_corpora(
     test_root: str | None = None,
     **options: Any,
 ) -> EmotionDataModule:
-    """Return several corpora as one; ``roots`` says where each lies, by its name.
+    """Make the data module of several corpora as one; ``roots`` says where each lies, by its name.
 
     ``options`` are those of `_module`.
     Raises: UserError for a root of a corpus that there is not.
@@ -153,7 +153,7 @@ def _of_lists(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _targets(given: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of numbers to predict, as columns are named. Raises: UserError for what is no list."""
+    """Return the names of the numbers to predict, in lower case. Raises: UserError for what is no list of names."""
     given = given or ()
     if isinstance(given, str) or not all(isinstance(name, str) for name in given):
         raise UserError(f"data.targets={given} is no list of names: say data.targets=[arousal,valence]")
@@ -161,7 +161,7 @@ def _targets(given: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _ranges(given: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[float, float]]:
-    """Return the lowest and highest of numbers by name. Raises: UserError for what are none."""
+    """Return the lowest and highest value of numbers by name. Raises: UserError for what is no such range."""
     if not isinstance(given or {}, Mapping):
         raise UserError(f"data.ranges={given} is no range for each number: say data.ranges.arousal=[1,7]")
     ranges = {}

@@ -57,6 +57,7 @@ class TrainingRecord:
 
     @classmethod
     def _of(cls, plain: Mapping[str, Any]) -> "TrainingRecord":
+        """Return one of `plain_records`; of old stamps, which do not name lists, all but our corpora are lists."""
         heard = plain["heard"]
         speakers = {part: frozenset(of["speakers"]) for part, of in heard.items()}
         names = {who.partition(":")[0] for part in speakers.values() for who in part}
@@ -158,15 +159,17 @@ class TrainingRecord:
         ``digest`` is that of the corpus where it is a user's list.
         """
         if digest is None:
-            itself = set() if corpus in self.lists else {f"{corpus}:{speaker}"}
-            return itself | (self._called(speaker, in_lists=True) if same_speakers else set()), True
-        own = [name for name, known in self.lists.items() if known == digest]
-        if own and not self.same_speakers:
-            return {f"{corpus if corpus in own else own[0]}:{speaker}"}, True
-        alike = self._called(speaker, in_lists=True)
+            namesakes = set() if corpus in self.lists else {f"{corpus}:{speaker}"}
+            if same_speakers:
+                namesakes |= self._called(speaker, in_lists=True)
+            return namesakes, True
+        same_lists = [name for name, other in self.lists.items() if other == digest]
+        if same_lists and not self.same_speakers:
+            return {f"{corpus if corpus in same_lists else same_lists[0]}:{speaker}"}, True
+        namesakes = self._called(speaker, in_lists=True)
         if same_speakers:
-            alike |= self._called(speaker, in_lists=False)
-        return alike, True if own else same_speakers
+            namesakes |= self._called(speaker, in_lists=False)
+        return namesakes, True if same_lists else same_speakers
 
     def _called(self, speaker: str, *, in_lists: bool) -> set[str]:
         """Return who of the record is called so, in a user's list or in a corpus of ours."""

@@ -36,12 +36,12 @@ class LongClips:
     @property
     def sentence(self) -> str:
         """Say what becomes of long clips."""
-        done = "cropped to their middle" if self.on_long == "crop" else "trained and tested in pieces"
-        return f"clips longer than {self.max_clip_seconds:g} s are {done}"
+        treatment = "cropped to their middle" if self.on_long == "crop" else "trained and tested in pieces"
+        return f"clips longer than {self.max_clip_seconds:g} s are {treatment}"
 
     @property
     def warning(self) -> str:
-        """Return what result.json counts clips under that are cut."""
+        """Return the key that result.json counts cut clips under."""
         return "cropped" if self.on_long == "crop" else "in_pieces"
 
     @property
@@ -50,7 +50,7 @@ class LongClips:
         return self.max_clip_seconds if self.on_long == "error" else np.inf
 
     def pieces(self, n_samples: np.ndarray, sample_rate_hz: int) -> "Pieces":
-        """Cut clips of these lengths (N,)."""
+        """Return the pieces of clips of these lengths (N,), as ``on_long`` says."""
         longest = max(1, int(self.max_clip_seconds * sample_rate_hz))
         first = np.arange(len(n_samples))
         long = np.flatnonzero(n_samples > longest)

@@ -56,6 +56,7 @@ class Votes:
         return self._on_labels(_majority(self.table(ids)), labels)
 
     def _on_labels(self, table: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """Return the columns of (N, V) by label, (N, K + 1): those of anything else are summed in the last."""
         joined = np.zeros((len(table), len(labels) + 1))
         for column, name in enumerate(self.labels):
             joined[:, labels.index(name) if name in labels else -1] += table[:, column]
@@ -177,6 +178,7 @@ def annotator_scores(
 
 
 def _agreement(votes: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Agreement:
+    """Return how well votes (N, K + 1) agree with labels (N,), as if they were predictions."""
     matrix = np.zeros((votes.shape[1], votes.shape[1]))
     np.add.at(matrix, labels, votes)
     agreement = scores(matrix, [*names, "anything else"])

@@ -190,6 +190,7 @@ def _audit_fold(
 
 
 def _subset(rows: Sequence[Utterance], labels: Sequence[str]) -> Subset:
+    """Count the clips of a subset by sex and label, and name its speakers."""
     by_label = Counter(row.emotion for row in rows)
     return Subset(
         n_clips=len(rows),
@@ -204,4 +205,5 @@ def _known_speakers(rows: Iterable[Utterance]) -> set[str]:
 
 
 def _readings(rows: Sequence[Utterance]) -> set[tuple[str, str]]:
+    """Return which speaker reads which sentence, as far as sentences are known."""
     return {(row.speaker, row.sentence) for row in rows if row.sentence}

@@ -96,5 +96,6 @@ def _pieces(value: str) -> list[str | int]:
 
 
 def _listed(some_values: Iterable[str], values: Collection[str]) -> str:
+    """Return some of the values in a row, each with its line where ``values`` has that."""
     lines = values if isinstance(values, Mapping) else {}
     return some([at_line(value, lines) for value in sorted(some_values)], 6)

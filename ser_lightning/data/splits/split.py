@@ -140,6 +140,7 @@ def refuse_empty(result: Split, fold: int) -> None:
 
 
 def _in_words(folds: Sequence[int]) -> str:
+    """Return the numbers of folds as a message names them, a range where they follow each other."""
     if not folds:
         return "no folds"
     if len(folds) == 1:
