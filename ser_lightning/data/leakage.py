@@ -131,10 +131,10 @@ class TrainingRecord:
         for record in records:
             for (corpus, speaker), name in names.items():
                 namesakes, same = record._called_alike(corpus, speaker, clips.lists.get(corpus), same_speakers)
-                if same is not False:
-                    for part, speakers in record.speakers.items():
-                        if namesakes & speakers:
-                            (possible if same is None else known)[part].add(name)
+                if same is False:
+                    continue
+                for part in [part for part, speakers in record.speakers.items() if namesakes & speakers]:
+                    (possible if same is None else known)[part].add(name)
         sounds = {
             part: set[str]().union(*(tested_sounds & record.sounds.get(part, set()) for record in records))
             for part in parts

@@ -129,10 +129,10 @@ def _turns_of(table: Path) -> Iterator[_Turn]:
             name, code, *values = match.groups()
             turn = _Turn(name, code, tuple(map(float, values)))
         elif turn is not None and (match := _EVALUATOR.match(line)):
-            for choice in match[1].split(";"):
-                if choice.strip():  # the words begin with the codes; any further word is something else
-                    emotion = EMOTIONS.get(choice.strip().lower()[:3], "other")
-                    turn.votes[emotion] = turn.votes.get(emotion, 0) + 1
+            for choice in filter(None, map(str.strip, match[1].split(";"))):
+                # the words begin with the codes; any further word is something else
+                emotion = EMOTIONS.get(choice.lower()[:3], "other")
+                turn.votes[emotion] = turn.votes.get(emotion, 0) + 1
     if turn is not None:
         yield turn
 
