@@ -166,9 +166,8 @@ class LabelledClips:
         for part in self.parts:
             if part.corpus.listing is not None and part.corpus.listing.has_times:
                 counts["whole_files"] += len(part.rows)
-        if (
-            self.same_speakers is None and len(self.parts) > 1
-        ):  # who is called like one of a corpus may be that person
+        if self.same_speakers is None and len(self.parts) > 1:
+            # who is called like one of a corpus may be that person
             of_corpora = self._of_corpora()
             listed = {
                 (part.corpus.name, clip.speaker)
