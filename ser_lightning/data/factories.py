@@ -43,6 +43,8 @@ def pooled_corpora(
     ``options`` are those of `_module`.
     Raises: UserError for a root of a corpus that there is not.
     """
+    if isinstance(corpora, str):
+        raise UserError(f"data.corpora={corpora} is no list: say data.corpora=[{corpora}]")
     if not corpora:
         raise UserError("data.corpora is empty: name at least one, as in data.corpora=[cremad,ravdess]")
     roots = roots or {}
@@ -102,7 +104,7 @@ def _module(
         ranges=_ranges(ranges),
         label_map=label_map,
         labels=labels,
-        votes=_path(votes),
+        votes=_path(votes, "data.votes"),
         on_bad=on_bad,
         fetch=download,
         same_speakers=same_speakers,
@@ -127,14 +129,16 @@ def _source(
 
     ``named_by`` and ``setting`` are the settings that say its name and where it lies.
     """
+    if not isinstance(name, str):
+        raise UserError(f"{named_by}={name} is neither the name of a corpus nor the path of a CSV")
     try:
-        if is_list or name.lower().endswith(".csv"):
+        if is_list or name.lower().endswith((".csv", ".tsv", ".txt")):
             corpus = read_csv_corpus(Path(name).expanduser(), **read)
         else:
             corpus = load_corpus(name)
     except UserError as error:
         raise UserError(f"{named_by}: {error}") from error
-    return Source(corpus=corpus, root=_path(root), setting=setting)
+    return Source(corpus=corpus, root=_path(root, setting), setting=setting)
 
 
 def _of_lists(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,5 +180,8 @@ def _ranges(given: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[floa
     return ranges
 
 
-def _path(text: str | None) -> Path | None:
+def _path(text: str | None, setting: str) -> Path | None:
+    """Return the path that a setting names, if it does. Raises: UserError for what is no text."""
+    if text is not None and not isinstance(text, str):
+        raise UserError(f"{setting}={text} is no path of a file or folder")
     return Path(text).expanduser() if text is not None else None

@@ -1,5 +1,6 @@
 """Opens the corpora that are asked for, and joins their labels."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,11 +22,13 @@ from ser_lightning.data.prepare.packed_corpus import PackedCorpus
 from ser_lightning.data.prepare.scan import Scan
 from ser_lightning.data.source import Source, check_speakers, named_apart
 from ser_lightning.data.values import check_targets, check_values, joint_ranges
-from ser_lightning.data.votes import Votes, is_votes_table, read_votes_table
+from ser_lightning.data.votes import PREFIX, Votes, is_votes_table, read_votes_table, winners
 from ser_lightning.runs.label_sources import INTENDED, LABEL_SOURCES, SOFT, current_name
 from ser_lightning.tasks.registry import task_for, task_of
 from ser_lightning.tasks.task import Task
-from ser_lightning.utils.errors import UserError, check_choice
+from ser_lightning.utils.errors import UserError, check_choice, some
+
+log = logging.getLogger(__name__)
 
 
 class Sources:
@@ -203,6 +206,8 @@ class Sources:
             labels = tuple(label for label in labels if label in set(emotions))
             if self._label_source != INTENDED and votes is not None:
                 labels = tuple(sorted(votes.labels))
+        if votes is not None:
+            _compare_names(votes, labels)
         return [self._part(corpus, packed, emotions, labels, votes)], labels
 
     def _mapped(self, packed: Sequence[PackedCorpus]) -> tuple[list[Part], tuple[str, ...]]:
@@ -211,6 +216,7 @@ class Sources:
         Raises: UserError for a label of the test corpus that no training clip has.
         """
         emotions_of, votes_on, trained = [], [], set()
+        tested: set[str | None] = set()
         for source, packed_corpus in zip(self._all, packed, strict=True):
             joint = partial(map_emotions, label_map=self._label_map, corpus=source.corpus.title)
             emotions = choices = joint(packed_corpus.manifest.column("emotion"))
@@ -222,10 +228,14 @@ class Sources:
                     choices = voted  # a list with votes needs no emotions
             emotions_of.append(emotions)
             votes_on.append(votes)
+            tested = set(emotions)  # of the last one, the test corpus where there is one
+            if votes is not None and self._label_source != INTENDED:
+                best = winners(votes.table(packed_corpus.manifest.column("id")))
+                tested = {votes.labels[number] for number in best if number >= 0} & set(voted)
             if source.corpus.name != self.test_corpus:
                 trained |= {label for label in choices if label is not None}
         labels = tuple(sorted(trained))
-        untrained = sorted({label for label in emotions_of[-1] if label is not None} - trained)
+        untrained = sorted({label for label in tested if label is not None} - trained)
         if untrained:
             raise UserError(
                 f"{self.test_corpus} has clips of {', '.join(untrained)}, which no training clip is: "
@@ -272,3 +282,20 @@ class Sources:
                 )
             return votes
         return own(source.root or Path(packed.report.folder), self._votes) if own is not None else None
+
+
+def _compare_names(votes: Votes, labels: Sequence[str]) -> None:
+    """Warn of labels without a column of votes beside columns that are no label: they may be the same emotions.
+
+    Raises: UserError where no column is a label.
+    """
+    lacking = [label for label in labels if label not in votes.labels]
+    others = [name for name in votes.labels if name not in labels]
+    if lacking and others:
+        columns, rename = some([f"{PREFIX}{name}" for name in others]), "name the columns as the labels"
+        if len(others) == len(votes.labels):
+            raise UserError(f"{votes.source}: {columns} are none of the labels {some(lacking)}: {rename}")
+        log.warning(
+            "%s: no votes for %s, and %s, which no label is called: if these are the same, %s",
+            *(votes.source, some(lacking), columns, rename),
+        )

@@ -32,6 +32,7 @@ from ser_lightning.utils.files import other_ending, shared_folder
 log = logging.getLogger(__name__)
 _OPTIONAL = ("sentence", "sex", "age", "intensity", "fold")
 _NOBODY = (*NOTHING, "unknown speaker")  # in any case; "Na" and "Nan" may be names
+_NO_EMOTION = tuple(name for name in NOTHING if name not in ("unknown", "unk", "none"))  # these may be labels
 _INITIALS = re.compile("[A-Z]{2}")
 # Columns that say where in a file a clip is; an end or a duration alone may be that of the file.
 _TIMES = re.compile(r"(^|[\W_])(start|begin|onset|offset|end|stop|duration|tmin|tmax)(time)?s?($|[\W_])")
@@ -128,7 +129,9 @@ def _corpus(
     listing = Listing(folder=folder, files=files, lines=lines, has_times=has_times)
     votes = None
     if has_votes:
-        cells_of = {facts.id: row for facts, (_, row) in zip(files.values(), rows, strict=True)}
+        cells_of: dict[str, dict[str, str]] = {}
+        for facts, (_, row) in zip(files.values(), rows, strict=True):
+            cells_of.setdefault(facts.id, row)  # of two files of one clip's name, the first is used
         votes = votes_of(cells_of, [facts.emotion for facts in files.values()], source=path.name)
     return Corpus(
         name=re.sub(r"\W+", "_", normalise(path.stem)).strip("_").lower() or "csv",
@@ -192,6 +195,8 @@ def _make_plain(rows: Rows) -> None:
         is_na = row["speaker"] == "NA" and not has_initials
         if is_na or row["speaker"].casefold().replace("_", " ") in _NOBODY:
             row["speaker"] = UNKNOWN_SPEAKER
+        if row.get("emotion", "").casefold() in _NO_EMOTION:
+            row["emotion"] = ""
         if "sex" in row:
             sex = row["sex"].casefold()
             row["sex"] = _SEX_OF.get(sex.rstrip("."), sex)

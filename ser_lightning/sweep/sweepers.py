@@ -3,6 +3,7 @@
 import itertools
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ser_lightning.sweep.record import plan
 from ser_lightning.sweep.resolvers import job_name, varying_keys
 from ser_lightning.tasks.registry import task_for
 from ser_lightning.utils.command_line import assignment
-from ser_lightning.utils.errors import counted, first_line
+from ser_lightning.utils.errors import counted, first_line, some
 from ser_lightning.utils.hydra_errors import in_a_line
 
 _ABSENT = object()
@@ -78,6 +79,9 @@ def _pairs_of_corpora(overrides: dict[str, Override]) -> list[list[str]]:
     names = [str(getattr(name, "text", name)) for name in corpora] if isinstance(corpora, list) else []
     if len(set(names)) < 2:
         raise HydraException("experiment=cross_corpus needs two corpora at least: data.corpora=[cremad,ravdess]")
+    stems = Counter(Path(name).stem for name in dict.fromkeys(names))
+    if alike := [name for name in dict.fromkeys(names) if stems[Path(name).stem] > 1]:
+        raise HydraException(f"{some(alike)}: results are told apart by a list's file name, so rename one of them")
     quoted = {name: assignment("", name).removeprefix("=") for name in dict.fromkeys(names)}
     return [
         [f"data.corpora=[{quoted[trained]}]", f"data.test_corpus={quoted[tested]}"]

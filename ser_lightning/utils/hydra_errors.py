@@ -36,7 +36,7 @@ def in_a_line(error: Exception) -> str:
         guess = did_you_mean(missing[1].rpartition("/")[2], known)
         return f"there is no {missing[1]}{guess or ':'} known are {', '.join(known)}"
     lines = [line for line in text.splitlines() if line and not line.startswith("See http")]
-    return ": ".join(lines[:2])
+    return ": ".join(lines[:2]) or f"the config cannot be composed ({type(error).__name__}): see what was changed"
 
 
 def _similar_setting(setting: str, cause: BaseException | None) -> str:

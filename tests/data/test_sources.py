@@ -627,3 +627,28 @@ def test_speakers_shared_by_the_parts_of_joined_lists_are_named_with_the_remedy(
 def test_roots_that_are_no_mapping_are_named_whole():
     with pytest.raises(UserError, match=r"data\.roots=/corpora names no corpora: say data\.roots\.cremad=DIR"):
         pooled_corpora(corpora=["toy"], roots="/corpora")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["data=csv", "data.manifest=[a.csv,b.csv]"],
+            r"data\.manifest=.* is neither the name of a corpus",
+        ),
+        (["data=cremad", "data.test_corpus=[ravdess]"], r"data\.test_corpus=.* is neither the name of a corpus"),
+        (["data=cremad", "data.votes=[x.csv]"], r"data\.votes=.* is no path of a file or folder"),
+        (["data=pooled", "data.corpora=cremad"], r"data\.corpora=cremad is no list: say data\.corpora=\[cremad\]"),
+        (["data=cremad", "data.test_corpus=there.tsv"], r"data\.test_corpus: .*there\.tsv cannot be read"),
+    ],
+)
+def test_values_of_a_kind_that_a_setting_does_not_take_are_named(overrides, said):
+    with pytest.raises(UserError, match=said):
+        unsplit_data(config(*overrides))
+
+
+def test_one_speaker_alone_is_told_what_splits_their_clips(tmp_path):
+    listed = make_csv(tmp_path)
+    listed.write_text(re.sub(r",p\d,", ",unknown,", listed.read_text()))
+    with pytest.raises(UserError, match=r"there are 1: data\.split=random deals clips"):
+        make_data(config("data=csv", f"data.manifest={listed}"))

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
@@ -85,3 +86,9 @@ def test_a_search_is_over_what_the_model_and_the_task_have(caplog, targets, kept
     assert (
         "not searched: model.label_smoothing, which has no effect with data.targets" in caplog.messages
     ) is bool(targets)
+
+
+def test_lists_that_results_could_not_tell_apart_are_refused_before_the_first_job():
+    parsed = OverridesParser.create().parse_overrides(["data.corpora=[a/my.csv,b/my.csv,cremad]"])
+    with pytest.raises(HydraException, match=r"a/my\.csv, b/my\.csv: results are told apart by a list's file name"):
+        sweepers._pairs_of_corpora({override.get_key_element(): override for override in parsed})

@@ -69,6 +69,7 @@ def check_container(file: BinaryIO) -> Correction | None:
     size = os.fstat(file.fileno()).st_size
     head = file.read(24)
     refuse_strange_beginning(head)
+    _refuse_copied_as_text(read_at(file, 0, 1 << 16))
     head, magic = head.ljust(24, b"\0"), head[:4]
     if magic in _CHUNKED and head[8:12] in _KINDS:
         return _check_chunks(file, size, head)
@@ -97,6 +98,14 @@ def refuse_strange_beginning(head: bytes) -> None:
         raise UnreadableAudio(
             "cannot be decoded (it begins like no format that is read here: convert it to WAV or FLAC)"
         )
+
+
+def _refuse_copied_as_text(content: bytes) -> None:
+    """Raise UnreadableAudio for a file (its beginning) whose line feeds a text transfer made two bytes each."""
+    n_feeds, n_returns = content.count(b"\n"), content.count(b"\r")
+    # by chance, one line feed of 256 follows a carriage return
+    if n_feeds >= 16 and content.count(b"\r\n") == n_feeds and n_returns >= n_feeds + 4:
+        raise UnreadableAudio("was transferred as text, which changed its bytes: transfer it again as binary")
 
 
 def _check_chunks(file: BinaryIO, size: int, head: bytes) -> Correction | None:

@@ -145,7 +145,11 @@ class StratifiedSpeakerFolds:
         for row in manifest:
             clips[row.speaker].update([f"emotion {row.emotion}", f"sex {row.sex}", f"corpus {row.corpus}", "clips"])
         if len(clips) < self._n_folds:
-            remedy = "lower data.splits.kfold.n_folds" if len(clips) > 2 else "data.split=loso takes two"
+            remedy = "lower data.splits.kfold.n_folds"
+            if len(clips) < 3:
+                remedy = "data.split=loso takes two"
+            if len(clips) < 2:
+                remedy = "data.split=random deals clips, whose speakers are then shared"
             raise UserError(f"{self._n_folds} folds need as many speakers, and there are {len(clips)}: {remedy}")
         total = sum(clips.values(), Counter())
         groups = [Counter[str]() for _ in range(self._n_folds)]

@@ -99,3 +99,19 @@ def test_chunks_after_the_sound_are_no_sound(tmp_path, length):
     whole = content[:4] + struct.pack("<I", len(content) - 8) + content[8:]
     (tmp_path / "a.wav").write_bytes(whole)
     assert np.array_equal(decode(tmp_path / "a.wav").samples, samples)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "AU", "CAF"])
+def test_what_was_transferred_as_text_is_no_sound(tmp_path, kind):
+    noise = np.random.default_rng(0).integers(-(2**15), 2**15, 16_000).astype(np.int16)
+    soundfile.write(tmp_path / "a", noise, 16_000, format=kind, subtype="PCM_16")
+    content = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(content[:12] + content[12:].replace(b"\n", b"\r\n"))
+    with pytest.raises(UnreadableAudio, match="was transferred as text"):
+        decode(tmp_path / "a")
+
+
+def test_a_tone_of_two_bytes_that_look_like_ends_of_lines_is_sound(tmp_path):
+    samples = np.full(8_000, int.from_bytes(b"\r\n", "little"), np.int16)
+    soundfile.write(tmp_path / "a.wav", samples, 16_000)
+    assert np.array_equal(decode(tmp_path / "a.wav").samples, samples)
