@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from conftest import config, names_in
+from conftest import config, make_cremad, names_in
 from layouts import make_csv, make_emodb, make_examples, make_iemocap, make_msp_podcast, make_ravdess, tone
 from lightning.pytorch import Trainer
 
@@ -652,3 +652,12 @@ def test_one_speaker_alone_is_told_what_splits_their_clips(tmp_path):
     listed.write_text(re.sub(r",p\d,", ",unknown,", listed.read_text()))
     with pytest.raises(UserError, match=r"there are 1: data\.split=random deals clips"):
         make_data(config("data=csv", f"data.manifest={listed}"))
+
+
+def test_a_corpus_one_folder_further_down_is_found_and_what_lies_beside_its_audio_is_not_read(tmp_path):
+    folder = make_cremad(tmp_path / "CREMA-D") / "AudioWAV"
+    for path in folder.iterdir():  # as AudioMP3 has every clip again
+        (folder.parent / "AudioMP3").mkdir(exist_ok=True)
+        (folder.parent / "AudioMP3" / path.name).write_bytes(path.read_bytes() + b"\0")
+    data = make_data(config("data=cremad", f"data.root={tmp_path}"))
+    assert len(data.manifest) == len(list(folder.iterdir()))

@@ -82,8 +82,10 @@ def scan(corpus: Corpus, root: Path | None, *, setting: str = "data.root") -> Sc
     if not root.is_dir():
         fault = "is a file, not a folder" if root.exists() else "does not exist"
         raise UserError(f"{setting}={root} {fault}. {how_to_get(corpus, setting)}")
-    inside = root / corpus.audio_folder
-    folder = inside if inside.is_dir() else root
+    folder = root / corpus.audio_folder
+    if not folder.is_dir():
+        below = [place for place in root.glob(f"*/{corpus.audio_folder}") if place.is_dir()]  # one level too high
+        folder = below[0] if len(below) == 1 else root
     if corpus.read_listing is not None:
         return _listed(corpus.read_listing(folder))
     scanned = _parsed(corpus, folder)
