@@ -77,7 +77,8 @@ class BandPass(nn.Module):
         _check_range("BandPass", min_low_hz=min_low_hz, max_low_hz=max_low_hz, p=p)
         _check_range("BandPass", min_high_hz=min_high_hz, max_high_hz=max_high_hz, p=p)
         _check_range("BandPass", max_low_hz=max_low_hz, min_high_hz=min_high_hz, p=p)
-        self._low_hz, self._high_hz = (min_low_hz, max_low_hz), (min_high_hz, max_high_hz)
+        self._low_octaves = (math.log2(min_low_hz), math.log2(max_low_hz))
+        self._high_octaves = (math.log2(min_high_hz), math.log2(max_high_hz))
         self._p = p
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -88,18 +89,16 @@ class BandPass(nn.Module):
         if not chosen.any():  # the FFT refuses an empty batch
             return waveform
         clips = waveform[chosen]
-        low_hz, high_hz = (self._drawn(clips, *ends) for ends in (self._low_hz, self._high_hz))
+        low_hz, high_hz = (
+            torch.empty(len(clips), 1, device=clips.device).uniform_(*octaves).exp2()
+            for octaves in (self._low_octaves, self._high_octaves)
+        )
         # room for what the filter rings, else a clip's end is in its start; the FFT is slow at most other lengths
         n_fft = -(-(waveform.shape[1] + _RINGING_SAMPLES) // 1024) * 1024
         hz = torch.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE_HZ, device=waveform.device).clamp_min(1.0)
         power = 1 / ((1 + (low_hz / hz) ** 12) * (1 + (hz / high_hz) ** 12))  # (chosen, n_fft / 2 + 1)
         filtered = torch.fft.irfft(torch.fft.rfft(clips, n_fft) * power.sqrt(), n_fft)
         return waveform.index_put((chosen,), filtered[:, : waveform.shape[1]])
-
-    @staticmethod
-    def _drawn(clips: Tensor, least: float, most: float) -> Tensor:
-        octaves = torch.empty(len(clips), 1, device=clips.device).uniform_(math.log2(least), math.log2(most))
-        return octaves.exp2()
 
 
 class TimeStretch(nn.Module):
@@ -186,9 +185,9 @@ class ClipMelShift(MelShift):
 def _between(features: Tensor, below: Tensor, share: Tensor, last: Tensor, *, axis: int) -> Tensor:
     """Interpolate (B, M, F) between bins or frames ``below`` (B, n) and the next, none beyond ``last`` (B, 1)."""
     above = torch.minimum(below + 1, last)
-    other = list(features.shape)
-    other[axis] = below.shape[1]
-    low, high = (features.gather(axis, each.unsqueeze(3 - axis).expand(other)) for each in (below, above))
+    shape = list(features.shape)
+    shape[axis] = below.shape[1]
+    low, high = (features.gather(axis, index.unsqueeze(3 - axis).expand(shape)) for index in (below, above))
     return torch.lerp(low, high, share.unsqueeze(3 - axis).to(features.dtype))
 
 

@@ -125,8 +125,8 @@ class EmotionModule(LightningModule):
         self._forward_cached: Callable[[Tensor], Tensor] | None = None
         self._clip_of_piece: Tensor | None  # (P,)
         self._label_of_clip: Tensor | None  # (N,)
-        for name in ("_clip_of_piece", "_label_of_clip"):
-            self.register_buffer(name, None, persistent=False)
+        self.register_buffer("_clip_of_piece", None, persistent=False)
+        self.register_buffer("_label_of_clip", None, persistent=False)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Map waveforms (B, T), int16 or float in [-1, 1], and lengths (B,) in samples to outputs (B, K)."""

@@ -44,7 +44,13 @@ def scheduled(
     if by_step:
         options["total_steps"] = int(trainer.estimated_stepping_batches)
     scheduler = make(optimizer, **options)
-    _check_rates(optimizer)
+    groups = optimizer.param_groups
+    rates = [group.get("initial_lr", group["lr"]) / group.get("lr_scale", 1.0) for group in groups]
+    if max(rates) > 1.001 * min(rates):
+        raise UserError(
+            "model.scheduler sets one learning rate for all layers, and these have rates of their own: "
+            "take ser_lightning.models.schedule.warmup_cosine, or another that scales"
+        )
     settings = {"scheduler": scheduler, "interval": "step" if by_step else "epoch"}
     return settings | ({"monitor": metric} if waits else {})
 
@@ -64,13 +70,3 @@ def warmup_cosine(optimizer: Optimizer, *, total_steps: int, warmup_share: float
         return (1 + math.cos(math.pi * min(1.0, (step - n_warmup) / n_fall))) / 2
 
     return LambdaLR(optimizer, scale)
-
-
-def _check_rates(optimizer: Optimizer) -> None:
-    groups = optimizer.param_groups
-    rates = [group.get("initial_lr", group["lr"]) / group.get("lr_scale", 1.0) for group in groups]
-    if max(rates) > 1.001 * min(rates):
-        raise UserError(
-            "model.scheduler sets one learning rate for all layers, and these have rates of their own: "
-            "take ser_lightning.models.schedule.warmup_cosine, or another that scales"
-        )

@@ -189,12 +189,12 @@ def moments_of_set(
         of_batches = [(rows, moments(wave.to(device), lengths.to(device))) for rows, wave, lengths in batches]
         all_rows = [row for rows, _ in of_batches for row in rows]
         shape = of_batches[0][1].moments.shape[1:]
-        found = ClipMoments(
+        of_set = ClipMoments(
             torch.zeros(n_clips, *shape, device=device), torch.zeros(n_clips, dtype=torch.int64, device=device)
         )
-        for whole, parts in zip(found, zip(*(each for _, each in of_batches), strict=True), strict=True):
-            whole[all_rows] = torch.cat(parts)
-    return found
+        of_set.moments[all_rows] = torch.cat([batch.moments for _, batch in of_batches])
+        of_set.frames[all_rows] = torch.cat([batch.frames for _, batch in of_batches])
+    return of_set
 
 
 def _groups(
@@ -216,9 +216,9 @@ def _groups(
             continue
         random = torch.Generator().manual_seed(seed)  # anew, so that a speaker's draw depends on nobody else
         for row in rows:
-            others = [each for each in rows if each != row]
+            others = [other for other in rows if other != row]
             drawn = torch.randperm(len(others), generator=random)[: n_clips - 1].tolist()
-            groups.append([row, *(others[each] for each in drawn)])
+            groups.append([row, *(others[number] for number in drawn)])
             owners.append([row])
     return groups, owners
 

@@ -44,7 +44,12 @@ class Mamba(nn.Module):
         self.A_log = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(n_inner, 1))  # (C, E)
         self.D = nn.Parameter(torch.ones(n_inner))
         self.out_proj = nn.Linear(n_inner, d_model, bias=False)
-        self._start_with_short_and_long_memories()
+        # short and long memories: each channel's first Δ lies between 0.001 and 0.1, evenly in its logarithm
+        # (section 3.6)
+        nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
+        delta = torch.empty(n_inner).uniform_(math.log(0.001), math.log(0.1)).exp()
+        with torch.no_grad():
+            self.dt_proj.bias.copy_(delta + torch.log(-torch.expm1(-delta)))  # the inverse of softplus
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (F, B, D) to (F, B, D)."""
@@ -54,13 +59,6 @@ class Mamba(nn.Module):
         delta = functional.linear(low_rank, self.dt_proj.weight)  # (F, B, C)
         y = selective_scan(u, delta, -self.A_log.exp(), B, C, self.D, z, self.dt_proj.bias, backend=self._backend)
         return self.out_proj(y)
-
-    @torch.no_grad()
-    def _start_with_short_and_long_memories(self) -> None:
-        """Draw each channel's first Δ between 0.001 and 0.1, evenly in its logarithm (section 3.6)."""
-        nn.init.uniform_(self.dt_proj.weight, -(self._parts[0] ** -0.5), self._parts[0] ** -0.5)
-        delta = torch.empty_like(self.dt_proj.bias).uniform_(math.log(0.001), math.log(0.1)).exp()
-        self.dt_proj.bias.copy_(delta + torch.log(-torch.expm1(-delta)))  # the inverse of softplus
 
 
 class MambaStack(nn.Module):

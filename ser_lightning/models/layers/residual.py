@@ -57,11 +57,7 @@ class ResidualStack(nn.Module):
                 self.blocks.append(BasicBlock(n_in, n_out, strides))
                 n_in = n_out
         self._mel_stride = (4 if stem_pool else 2) * math.prod(mel_strides)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """Initialise the weights as the paper does, by He et al., 2015, arXiv 1502.01852."""
-        for module in self.modules():
+        for module in self.modules():  # initialised as in the paper, by He et al., 2015, arXiv 1502.01852
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 

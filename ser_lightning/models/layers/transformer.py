@@ -63,14 +63,11 @@ class _Layer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Attend and transform (B, F, D); ``mask`` is true where a frame may be attended to."""
-        x = x + self.dropout(self._attended(self.norm1(x), mask))
-        return x + self.dropout(self.feedforward(self.norm2(x)))
-
-    def _attended(self, x: Tensor, mask: Tensor) -> Tensor:
-        parts = self.queries_keys_values(x).unflatten(2, (3, self._n_heads, -1))  # (B, F, 3, H, D / H)
+        parts = self.queries_keys_values(self.norm1(x)).unflatten(2, (3, self._n_heads, -1))  # (B, F, 3, H, D / H)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, F, D / H) each
-        x = functional.scaled_dot_product_attention(query, key, value, mask)
-        return self.out(x.transpose(1, 2).flatten(2))  # (B, F, D)
+        attended = functional.scaled_dot_product_attention(query, key, value, mask)
+        x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))  # (B, F, D)
+        return x + self.dropout(self.feedforward(self.norm2(x)))
 
 
 def sinusoids(n_frames: int, d_model: int, device: torch.device | None = None) -> Tensor:
