@@ -90,8 +90,8 @@ class OpenSmile(Network):
         )
 
         def encode(clips: list[Clip]) -> tuple[Tensor, Tensor]:
-            found = self.forward_features(*make([clip.row for clip in clips]))
-            return found[:, None, None], torch.ones(len(clips), dtype=torch.int64)
+            features = self.forward_features(*make([clip.row for clip in clips]))  # (B, D)
+            return features[:, None, None], torch.ones(len(clips), dtype=torch.int64)
 
         store.fill([Clip(row, hashes[row], n_samples[row], 1) for row in rows], encode)
         self._cache, self._hashes = store, hashes

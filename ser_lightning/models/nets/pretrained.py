@@ -105,7 +105,10 @@ class Pretrained(Network):
         self.head: StatisticsHead | None = None
         self.speaker_statistics: SpeakerStatistics | None = None
         n_inputs = len(self._layers) * self.backbone.width
-        if _is_by_speaker(normalise, can_be=pooling == STATISTICS and self._may_cache):
+        check_choice("model.net.", (None, "speaker"), normalise=normalise)
+        if normalise == "speaker":
+            if pooling != STATISTICS or not self._may_cache:
+                raise UserError("model.net.normalise=speaker needs pooling=statistics, mode=frozen and store=true")
             check("model.net.", at_least=0, prior_clips=prior_clips)
             self.speaker_statistics = SpeakerStatistics(n_inputs, prior_clips=prior_clips, untrained=(0.0, 1.0))
         if pooling == STATISTICS:
@@ -137,12 +140,21 @@ class Pretrained(Network):
         return states[:, self._layers], frames
 
     def forward_head(self, states: Tensor, frames: Tensor, statistics: Tensor | None = None) -> Tensor:
-        """Map (B, L, F, D), (B,) to logits (B, K); statistics have F 1."""
+        """Map (B, L, F, D), (B,) to logits (B, K); statistics of layers have F 1.
+
+        ``statistics`` (B, 2, M): of each clip's speaker, from the clip alone where they are None.
+        """
         if self.head is not None:
             if self.speaker_statistics is not None:
-                states = self._by_speaker(states.flatten(1).float(), statistics)
+                x = states.flatten(1).float()  # (B, M)
+                if statistics is None:
+                    statistics = self.speaker_statistics.from_single_clips(_moments(x))
+                mean, variance = statistics.unbind(1)
+                states = (x - mean) / (variance + _EPS).sqrt()
             return self.head(states)
-        mixed = self._mixed(states)  # (B, F, D)
+        with torch.autocast(states.device.type, enabled=False):  # layers are averaged in 32 bits
+            weights = self.layer_weights.softmax(0).expand(states.shape[0], 1, -1)  # (B, 1, L)
+            mixed = weights.bmm(states.flatten(2).float()).view(states.shape[0], *states.shape[2:])  # (B, F, D)
         x = functional.relu(self.project(mixed)).transpose(1, 2)  # (B, n_hidden, F)
         return self.classify(self.dropout(batch_standardised(self.norm, self.pool(x, frames))))
 
@@ -230,27 +242,6 @@ class Pretrained(Network):
     def _cached(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         assert self._cache is not None, "cache_features() comes first"
         return self._cache.gather([self._hashes[row] for row in rows], self._layers)
-
-    def _by_speaker(self, x: Tensor, statistics: Tensor | None) -> Tensor:
-        """Normalise (B, M) by statistics (B, 2, M) of the speakers, or of the clips alone."""
-        if statistics is None:
-            assert self.speaker_statistics is not None
-            statistics = self.speaker_statistics.from_single_clips(_moments(x))
-        mean, variance = statistics.unbind(1)
-        return (x - mean) / (variance + _EPS).sqrt()
-
-    def _mixed(self, states: Tensor) -> Tensor:
-        """Map (B, L, F, D) to (B, F, D), in 32 bits."""
-        with torch.autocast(states.device.type, enabled=False):
-            weights = self.layer_weights.softmax(0).expand(states.shape[0], 1, -1)  # (B, 1, L)
-            return weights.bmm(states.flatten(2).float()).view(states.shape[0], *states.shape[2:])
-
-
-def _is_by_speaker(normalise: str | None, *, can_be: bool) -> bool:
-    check_choice("model.net.", (None, "speaker"), normalise=normalise)
-    if normalise == "speaker" and not can_be:
-        raise UserError("model.net.normalise=speaker needs pooling=statistics, mode=frozen and store=true")
-    return normalise == "speaker"
 
 
 def _moments(states: Tensor) -> ClipMoments:

@@ -4,7 +4,6 @@ Hu et al., 2021 (arXiv 2106.09685).
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import nn
 
@@ -35,8 +34,18 @@ def add_adapters(
     check("model.net.", above=0, lora_alpha=alpha)
     check("model.net.", at_least=0, below=1, lora_dropout=dropout)
     chosen = list(_TARGETS.get(family, _OTHER_TARGETS) if targets is None else targets)
-    peft = _library()
-    settings = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=chosen)
+    try:
+        import peft
+    except ImportError:
+        raise UserError(
+            "model.net.mode=lora needs peft: pip install -c constraints.txt -e '.[pretrained]'"
+        ) from None
+    settings = peft.LoraConfig(
+        r=rank,
+        lora_alpha=alpha,  # type: ignore[arg-type]  # any number does
+        lora_dropout=dropout,
+        target_modules=chosen,
+    )
     try:
         peft.inject_adapter_in_model(settings, model)
     except ValueError as error:
@@ -51,13 +60,3 @@ def merge_adapters(model: nn.Module) -> None:
             module.merge(safe_merge=True)
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, module.get_base_layer())
-
-
-def _library() -> Any:
-    try:
-        import peft
-    except ImportError:
-        raise UserError(
-            "model.net.mode=lora needs peft: pip install -c constraints.txt -e '.[pretrained]'"
-        ) from None
-    return peft

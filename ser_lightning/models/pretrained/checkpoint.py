@@ -142,44 +142,45 @@ def remake_encoder(name: str | None, architecture: str, *, context: str = "windo
 
 def _bounded(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a preprocessor's settings that decide its numbers, checked to make no large table."""
+    refusal = ValueError("its preprocessor is none of these families'")
     numbers = {key: settings[key] for key in _PREPROCESSING if key in settings}
-    if any(not isinstance(value, int) or value > _LARGEST_NUMBER for value in numbers.values()):
-        raise ValueError("its preprocessor is none of these families'")
+    if not all(isinstance(value, int) and 0 <= value <= _LARGEST_NUMBER for value in numbers.values()):
+        raise refusal
     n_fft, hop_samples = numbers.get("n_fft", 400), numbers.get("hop_length", 160)
-    work = (
-        n_fft * numbers.get("feature_size", 80),
-        RATE_HZ * n_fft // max(1, hop_samples),
-    )  # filters, numbers a second
-    if min(numbers.values(), default=0) < 0 or hop_samples < 1 or max(work) > _LARGEST_TABLE:
-        raise ValueError("its preprocessor is none of these families'")
+    if hop_samples < 1 or RATE_HZ * n_fft // hop_samples > _LARGEST_TABLE:  # numbers a second
+        raise refusal
+    if n_fft * numbers.get("feature_size", 80) > _LARGEST_TABLE:  # filters
+        raise refusal
     return numbers
 
 
 def _made(
     name: str, config: Any, preprocessor: Any, model: Any, *, context: str, digest: str | None = None
 ) -> tuple[Encoder, Source]:
-    encoder = _encoder(config, preprocessor, model.float(), context)
+    """Return the encoder around a model of transformers or `WhisperLayers`, and its `Source`."""
+    model = model.float()
+    encoder: Encoder
+    if config.model_type in WAVES:
+        encoder = Wav2Vec2Encoder(model, standardise=preprocessor.do_normalize)
+    else:
+        encoder = WhisperEncoder(
+            model if isinstance(model, WhisperLayers) else model.get_encoder(),
+            mel_filters=mel_filters(preprocessor.n_fft, preprocessor.feature_size, preprocessor.sampling_rate),
+            n_fft=preprocessor.n_fft,
+            hop_samples=preprocessor.hop_length,
+            context=context,
+        )
     parts = {"config": config, "preprocessor": preprocessor}
+    path = Path(name)
+    short_name = path.name if path.is_absolute() or _folder_of(name) else name
     source = Source(
         name=name,
         family=config.model_type,
         digest=_digest(config, preprocessor, encoder) if digest is None else digest,
         architecture=json.dumps({key: json.loads(part.to_json_string()) for key, part in parts.items()}),
-        contamination=contamination(_short_name(name), (config.id2label or {}).values(), family=config.model_type),
+        contamination=contamination(short_name, (config.id2label or {}).values(), family=config.model_type),
     )
     return encoder, source
-
-
-def _encoder(config: Any, preprocessor: Any, model: Any, context: str) -> Encoder:
-    if config.model_type in WAVES:
-        return Wav2Vec2Encoder(model, standardise=preprocessor.do_normalize)
-    return WhisperEncoder(
-        model if isinstance(model, WhisperLayers) else model.get_encoder(),
-        mel_filters=mel_filters(preprocessor.n_fft, preprocessor.feature_size, preprocessor.sampling_rate),
-        n_fft=preprocessor.n_fft,
-        hop_samples=preprocessor.hop_length,
-        context=context,
-    )
 
 
 def _digest(config: Any, preprocessor: Any, encoder: Encoder) -> str:
@@ -187,7 +188,10 @@ def _digest(config: Any, preprocessor: Any, encoder: Encoder) -> str:
     settings = [(name, _plain(getattr(config, name, None))) for name in _SETTINGS]
     settings += [(name, _plain(getattr(preprocessor, name, None))) for name in _PREPROCESSING]
     facts = [repr(setting) for setting in settings]
-    facts += sorted(_hash(tensor.numpy()) for tensor in encoder.state_dict().values())
+    facts += sorted(
+        f"{tuple(tensor.shape)} {hashlib.sha256(np.ascontiguousarray(tensor).data).hexdigest()}"
+        for tensor in encoder.state_dict().values()
+    )
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
 
 
@@ -195,11 +199,6 @@ def _folder_of(name: str) -> Path | None:
     """Return the folder of that name; None where there is none, and the name is one of the hub's."""
     folder = Path(name).expanduser()
     return folder.resolve() if folder.is_dir() else None
-
-
-def _short_name(name: str) -> str:
-    path = Path(name)
-    return path.name if path.is_absolute() or _folder_of(name) else name
 
 
 def _library() -> Any:
@@ -217,13 +216,13 @@ def _library() -> Any:
     return transformers
 
 
-def _read(name: str, what: str, read: Callable[[str], Any]) -> Any:
-    """Call ``read`` with the model's folder, or its name on the hub."""
+def _read(name: str, part: str, read: Callable[[str], Any]) -> Any:
+    """Call ``read``, which reads a part of the model, with its folder or its name on the hub."""
     from safetensors import SafetensorError
 
     folder = _folder_of(name)
     if folder is not None and any(
-        not (each.is_file() or each.is_dir()) for each in folder.iterdir() if each.exists()
+        path.exists() and not (path.is_file() or path.is_dir()) for path in folder.iterdir()
     ):
         raise UserError(f"{name} cannot be read: it holds pipes or devices, which a model does not")
     try:
@@ -231,7 +230,7 @@ def _read(name: str, what: str, read: Callable[[str], Any]) -> Any:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         line = first_line(error)
         if folder is not None:
-            raise UserError(f"{name} cannot be read: {what} is not there, or not whole ({line})") from error
+            raise UserError(f"{name} cannot be read: {part} is not there, or not whole ({line})") from error
         if not isinstance(error, OSError):
             raise UserError(f"{name} cannot be read: {line}") from error
         raise UserError(
@@ -242,7 +241,3 @@ def _read(name: str, what: str, read: Callable[[str], Any]) -> Any:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
-
-
-def _hash(tensor: np.ndarray) -> str:
-    return f"{tensor.shape} {hashlib.sha256(np.ascontiguousarray(tensor).data).hexdigest()}"

@@ -15,10 +15,11 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,8 @@ class FeatureCache:
     """
 
     def __init__(self, folder: Path, *, n_layers: int, width: int, title: str, dtype: str = "<f2"):
-        self._arguments = (folder, n_layers, width, title, dtype)
+        # a copy, or another process, opens the maps itself
+        self._reopened = partial(FeatureCache, folder, n_layers=n_layers, width=width, title=title, dtype=dtype)
         self._folder = folder
         self._n_layers = n_layers
         self._width = width
@@ -67,8 +69,8 @@ class FeatureCache:
         self._places: dict[str, tuple[int, int, int]] = {}  # part, first number, frames
         self._open_parts()
 
-    def __reduce__(self):  # type: ignore[no-untyped-def]  # a copy, or another process, opens the maps itself
-        return _reopened, self._arguments
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._reopened, ()
 
     def fill(self, clips: Sequence[Clip], encode: Callable[[list[Clip]], tuple[Tensor, Tensor]]) -> None:
         """Add the clips that are not there yet; ``encode`` returns ((B, L, F, D), frames (B,)) of some.
@@ -79,9 +81,10 @@ class FeatureCache:
         if not self._lacking(clips):
             return
         remedy = "set SER_CACHE to a directory that can be, or model.net.store=false"
+        waiting = "waiting for another run, which is encoding clips with %s"
         with writable(f"the cache of features {self._folder}", remedy):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with self._locked():
+            with alone(self._folder / ".lock", on_wait=lambda: log.info(waiting, self._title)):
                 self._open_parts()
                 self._add(self._lacking(clips), encode)
 
@@ -98,7 +101,9 @@ class FeatureCache:
         return torch.from_numpy(states), torch.tensor(frames)
 
     def _open_parts(self) -> None:
-        for folder in self._parts()[len(self._maps) :]:
+        """Map the parts that are not mapped yet."""
+        parts = sorted(path for path in self._folder.glob("[0-9]*") if path.name.isdigit())
+        for folder in parts[len(self._maps) :]:
             start = 0
             with (folder / "clips.csv").open(newline="", encoding="utf-8") as file:
                 for clip in csv.DictReader(file):
@@ -107,17 +112,10 @@ class FeatureCache:
                     start += self._n_layers * n_frames * self._width
             self._maps.append(np.memmap(folder / self._file, dtype=self._dtype, mode="r"))
 
-    def _parts(self) -> list[Path]:
-        return sorted(path for path in self._folder.glob("[0-9]*") if path.name.isdigit())
-
     def _lacking(self, clips: Sequence[Clip]) -> list[Clip]:
         """Return one clip of every sound that is not there, the longest first."""
         lacking = {clip.audio_hash: clip for clip in clips if clip.audio_hash not in self._places}
         return sorted(lacking.values(), key=lambda clip: -clip.n_samples)
-
-    def _locked(self) -> AbstractContextManager[None]:
-        waiting = "waiting for another run, which is encoding clips with %s"
-        return alone(self._folder / ".lock", on_wait=lambda: log.info(waiting, self._title))
 
     def _add(self, lacking: list[Clip], encode: Callable[[list[Clip]], tuple[Tensor, Tensor]]) -> None:
         if not lacking:
@@ -126,25 +124,22 @@ class FeatureCache:
         log.info(
             "encoding %d clips with %s, once: %s in %s", len(lacking), self._title, _gigabytes(total), self._folder
         )
-        self._check_room(total)
+        free = shutil.disk_usage(self._folder).free
+        if free < total * _ROOM:
+            raise UserError(
+                f"the features take {_gigabytes(total)}, and {self._folder} has room for {_gigabytes(free)}: "
+                "set SER_CACHE to a larger disk, average frames (model.net.average_frames=4 takes a quarter), "
+                "or do without (model.net.store=false)"
+            )
         batches = list(_cut(lacking, lambda batch: batch[0].n_samples * len(batch) > _BATCH_SAMPLES))
         progress = iter(track(batches, "encoding", size=len))
         for part in list(_cut(batches, lambda some: sum(map(self._bytes, some)) > _PART_BYTES)):
-            with folder_written_whole(self._folder / f"{len(self._maps):05d}") as partial:
-                self._write(partial, islice(progress, len(part)), encode)
+            with folder_written_whole(self._folder / f"{len(self._maps):05d}") as unfinished:
+                self._write(unfinished, islice(progress, len(part)), encode)
             self._open_parts()
 
     def _bytes(self, clips: Sequence[Clip]) -> int:
         return self._dtype.itemsize * self._n_layers * self._width * sum(clip.n_frames for clip in clips)
-
-    def _check_room(self, n_bytes: int) -> None:
-        free = shutil.disk_usage(self._folder).free
-        if free < n_bytes * _ROOM:
-            raise UserError(
-                f"the features take {_gigabytes(n_bytes)}, and {self._folder} has room for {_gigabytes(free)}: "
-                "set SER_CACHE to a larger disk, average frames (model.net.average_frames=4 takes a quarter), "
-                "or do without (model.net.store=false)"
-            )
 
     def _write(
         self,
@@ -163,10 +158,6 @@ class FeatureCache:
             for file in (data, table):
                 file.flush()
                 os.fsync(file.fileno())
-
-
-def _reopened(folder: Path, n_layers: int, width: int, title: str, dtype: str) -> FeatureCache:
-    return FeatureCache(folder, n_layers=n_layers, width=width, title=title, dtype=dtype)
 
 
 def _cut(items: Sequence, is_too_much: Callable[[list], bool]) -> Iterator[list]:

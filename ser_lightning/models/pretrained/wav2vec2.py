@@ -39,7 +39,9 @@ class Wav2Vec2Encoder(nn.Module):
         self.width = model.config.hidden_size
         self.standardise = standardise
         self._steps = list(zip(model.config.conv_kernel, model.config.conv_stride, strict=True))
-        self.shortest = _receptive_field(self._steps)
+        self.shortest = 1  # samples that one frame needs
+        for kernel, stride in reversed(self._steps):
+            self.shortest = (self.shortest - 1) * stride + kernel
         self._frames = torch.empty(0, dtype=torch.long)
         first = model.feature_extractor.conv_layers[0]
         self.norm: Any = None
@@ -126,11 +128,3 @@ def standardised(waveform: Tensor, lengths: Tensor) -> Tensor:
 def _after(lengths: Tensor, kernel: int, stride: int) -> Tensor:
     """Return lengths after a convolution without padding."""
     return torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
-
-
-def _receptive_field(steps: list[tuple[int, int]]) -> int:
-    """Return the number of samples that one frame needs."""
-    n_samples = 1
-    for kernel, stride in reversed(steps):
-        n_samples = (n_samples - 1) * stride + kernel
-    return n_samples

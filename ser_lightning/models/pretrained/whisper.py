@@ -6,7 +6,6 @@ F: frames of the longest clip.  H: heads.  D: width.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -72,8 +71,11 @@ class WhisperEncoder(nn.Module):
         begin = torch.arange(n_windows, device=lengths.device) * self._window_samples
         used = begin < lengths[:, None]  # (B, W)
         positions = self._positions((lengths[:, None] - begin)[used])  # (U,)
-        kept = min(n_frames, self._n_positions)
-        states = torch.cat(list(self._states(windows[used], positions, kept)))  # (U, L, kept, D)
+        kept, n_positions = min(n_frames, self._n_positions), int(positions.max())
+        at_a_time = len(positions) if torch.is_grad_enabled() else max(1, _POSITIONS_AT_A_TIME // n_positions)
+        samples = windows[used][:, : n_positions * self._frame_samples].split(at_a_time)
+        parts = zip(samples, positions.split(at_a_time), strict=True)
+        states = torch.cat([self._layers(self._log_mel(part), own, kept) for part, own in parts])  # (U, L, kept, D)
         placed = states.new_zeros(*used.shape, *states.shape[1:])  # (B, W, L, kept, D)
         placed[used] = states
         return placed.transpose(1, 2).flatten(2, 3)[:, :, :n_frames], frames
@@ -104,23 +106,15 @@ class WhisperEncoder(nn.Module):
             return torch.full_like(lengths, self._n_positions)
         return (self.frames(lengths) + SILENT_POSITIONS).clamp_max(self._n_positions)
 
-    def _states(self, windows: Tensor, positions: Tensor, kept: int) -> Iterator[Tensor]:
-        """Encode windows (U, samples) a few at a time to (some, L, kept, D)."""
-        n_positions = int(positions.max())
-        at_a_time = len(windows) if torch.is_grad_enabled() else max(1, _POSITIONS_AT_A_TIME // n_positions)
-        samples = windows[:, : n_positions * self._frame_samples]
-        for some, own in zip(samples.split(at_a_time), positions.split(at_a_time), strict=True):
-            yield self._layers(self._log_mel(some), own, kept)
-
     def _layers(self, mel: Tensor, positions: Tensor, kept: int | None) -> Tensor:
         """Map (U, M, 2P), (U,) to (U, L, kept, D), the first positions of each layer; None keeps all."""
         model = self.model
         x = functional.gelu(model.conv1(clear_padding(mel, 2 * positions)))
         x = functional.gelu(model.conv2(clear_padding(x, 2 * positions))).transpose(1, 2)  # (U, P, D)
         x = x + model.embed_positions.weight[: x.shape[1]].to(x.dtype)
-        mask = (
-            None if self.context == "window" else frame_mask(positions, x.shape[1])[:, None, None]
-        )  # (U, 1, 1, P)
+        mask = None
+        if self.context == "clip":
+            mask = frame_mask(positions, x.shape[1])[:, None, None]  # (U, 1, 1, P)
         states = [x]
         for layer in model.layers:
             if self._gradient_checkpointing and torch.is_grad_enabled():
