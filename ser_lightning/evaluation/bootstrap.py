@@ -46,20 +46,14 @@ def interval(counts: NDArray, statistic: Callable[[NDArray], Floats]) -> list[Es
         return [Estimate(value, math.nan, math.nan) for value in values.tolist()]
 
     drawn = np.random.default_rng(_SEED).integers(0, len(counts), (N_RESAMPLES, len(counts)))  # (W, S)
-    resamples = statistic(np.tensordot(_times_drawn(drawn), counts, axes=1))  # (W, V)
-    return [_between_percentiles(*one) for one in zip(values.tolist(), resamples.T, strict=True)]
-
-
-def _times_drawn(drawn: NDArray[np.int64]) -> Floats:
-    """Return how often each speaker was drawn, (W, S), from indices of speakers (W, S)."""
-    n_resamples, n_speakers = drawn.shape
-    cells = np.arange(n_resamples)[:, None] * n_speakers + drawn
-    return np.bincount(cells.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
-
-
-def _between_percentiles(value: float, drawn: Floats) -> Estimate:
-    known = drawn[np.isfinite(drawn)]
-    if not known.size:
-        return Estimate(value, math.nan, math.nan)
-    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
-    return Estimate(value, low, high)
+    cells = np.arange(N_RESAMPLES)[:, None] * len(counts) + drawn
+    times_drawn = np.bincount(cells.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)  # (W, S)
+    resamples = statistic(np.tensordot(times_drawn, counts, axes=1))  # (W, V)
+    estimates = []
+    for value, resampled in zip(values.tolist(), resamples.T, strict=True):
+        known = resampled[np.isfinite(resampled)]
+        low = high = math.nan
+        if known.size:
+            low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+        estimates.append(Estimate(value, low, high))
+    return estimates

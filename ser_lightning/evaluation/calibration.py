@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from ser_lightning.evaluation.metrics import confusion, uar
+from ser_lightning.evaluation.metrics import Floats, confusion, uar
 from ser_lightning.evaluation.records import Calibration, ConfidenceBin, SelectivePoint
 
-Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 N_BINS = 15
@@ -26,7 +25,8 @@ def calibration(probabilities: Floats, labels: Labels) -> Calibration:
     probability) and accuracy in 15 bins of confidence of one width (Guo et al., "On calibration of modern neural
     networks", ICML 2017, arXiv 1706.04599, equation 3). ``nll``: mean negative log-likelihood; ``brier``: mean
     squared distance from the truth, 0 to 2 (Brier, 1950); both are lower where better. ``bins``: those that are
-    not empty. ``selective``: `selective_curve`; ``aurc``: the area between it and 1 (Geifman and El-Yaniv, 2017).
+    not empty. ``selective``: `selective_curve`; ``aurc``: the area between it and 1, the mean over all coverages of
+    the share of errors among the most confident clips (Geifman and El-Yaniv, 2017).
 
     Args:
         probabilities: (N, K), each row's sum 1.
@@ -36,12 +36,13 @@ def calibration(probabilities: Floats, labels: Labels) -> Calibration:
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = _bins(confidence, correct)
     truth = np.eye(n_classes)[labels]
+    errors = ~correct[np.argsort(-confidence, kind="stable")]  # the most confident answers first
     likelihood = probabilities[np.arange(n_clips), labels]
     return Calibration(
         ece=sum(bin_.n * abs(bin_.confidence - bin_.accuracy) for bin_ in bins) / n_clips,
         nll=float(-np.log(likelihood.clip(1e-12)).mean()),
         brier=float(((probabilities - truth) ** 2).sum(axis=1).mean()),
-        aurc=_area_under_risk(confidence, correct),
+        aurc=float((np.cumsum(errors) / np.arange(1, n_clips + 1)).mean()),
         confidence=min(1.0, float(confidence.mean())),  # rounding may take a mean of ones above 1
         bins=bins,
         selective=selective_curve(probabilities, labels),
@@ -49,6 +50,7 @@ def calibration(probabilities: Floats, labels: Labels) -> Calibration:
 
 
 def _bins(confidence: Floats, correct: NDArray[np.bool_]) -> list[ConfidenceBin]:
+    """Return the bins of confidence that hold any of the clips (N,)."""
     numbers = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
     return [
         ConfidenceBin(
@@ -82,12 +84,6 @@ def selective_curve(probabilities: Floats, labels: Labels) -> list[SelectivePoin
             )
         )
     return points
-
-
-def _area_under_risk(confidence: Floats, correct: NDArray[np.bool_]) -> float:
-    """Return the mean over all coverages of the share of errors among the most confident clips."""
-    errors = ~correct[np.argsort(-confidence, kind="stable")]
-    return float((np.cumsum(errors) / np.arange(1, len(errors) + 1)).mean())
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:

@@ -4,12 +4,10 @@ N clips, K labels. Rows of both sum to 1.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import rel_entr
 
+from ser_lightning.evaluation.metrics import Floats
 from ser_lightning.evaluation.records import DistributionScores
-
-Floats = NDArray[np.float64]
 
 
 def distribution_scores(probabilities: Floats, shares: Floats) -> DistributionScores:

@@ -51,23 +51,23 @@ def robustness(
 
     Raises: ValueError for a condition with more or fewer answers than the first.
     """
-    for each in answers:
-        if len(each.predicted) != len(answers[0].predicted):
+    for answer in answers:
+        if len(answer.predicted) != len(answers[0].predicted):
             n_clips = len(answers[0].predicted)
-            raise ValueError(f"{len(each.predicted)} answers under {each.condition}, of {n_clips} clips")
-    by_condition = [sums(each.predicted) for each in answers]
+            raise ValueError(f"{len(answer.predicted)} answers under {answer.condition}, of {n_clips} clips")
+    by_condition = [sums(answer.predicted) for answer in answers]
     rows = []
-    for number, (under, own) in enumerate(zip(answers, by_condition, strict=True)):
+    for number, (answer, own_sums) in enumerate(zip(answers, by_condition, strict=True)):
         against_clean = None
         if number > 0:
-            both = np.stack([own, by_condition[0]], axis=1)[:, :, None]  # (S, 2, 1, ...)
+            both = np.stack([own_sums, by_condition[0]], axis=1)[:, :, None]  # (S, 2, 1, ...)
             (against_clean,) = bootstrap.interval(both, difference)
         rows.append(
             record(
-                **part_scores(own).plain(),
-                condition=under.condition,
-                title=under.title,
-                group=under.group,
+                **part_scores(own_sums).plain(),
+                condition=answer.condition,
+                title=answer.title,
+                group=answer.group,
                 difference=None if against_clean is None else known(against_clean.value),
                 difference_interval=None if against_clean is None else bounds(against_clean),
             )
