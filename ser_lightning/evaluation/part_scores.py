@@ -19,8 +19,8 @@ Indices = NDArray[np.int64]
 
 def counts_by_speaker(labels: Indices, predicted: Indices, speakers: Sequence[str], n_labels: int) -> Counts:
     """Return a confusion matrix for each speaker, (S, K, K), rows the true label, from N answers."""
-    who = np.unique(np.asarray(speakers), return_inverse=True)[1]
-    return metrics.by_speaker(who, np.asarray(labels), np.asarray(predicted), int(who.max()) + 1, n_labels)
+    names, speaker_of_clip = np.unique(np.asarray(speakers), return_inverse=True)
+    return metrics.by_speaker(speaker_of_clip, np.asarray(labels), np.asarray(predicted), len(names), n_labels)
 
 
 def part_scores(counts: Counts, names: Sequence[str]) -> PartScores:

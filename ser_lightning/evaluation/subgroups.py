@@ -32,18 +32,18 @@ def subgroups(
     """
     by_column: dict[str, dict[str, Scored]] = {}
     for column, values in columns.items():
-        whose = np.asarray(values, dtype=object)
-        parts = sorted({value for value in values if value}, key=_rank)
-        if 1 < len(parts) <= MOST_VALUES:
-            by_column[column] = {value: score(np.flatnonzero(whose == value)) for value in parts}
+        of_clips = np.asarray(values, dtype=object)  # (N,)
+        known_values = sorted({value for value in values if value}, key=_rank)
+        if 1 < len(known_values) <= MOST_VALUES:
+            by_column[column] = {value: score(np.flatnonzero(of_clips == value)) for value in known_values}
     return by_column
 
 
 def lacks_labels(part: Part, subgroups: Subgroups) -> bool:
     """Return whether a part is not to be compared with others, since they have labels that it lacks."""
-    every = [other.by_output for parts in subgroups.values() for other in parts.values()]
-    absent = [label for label, share in part.by_output.items() if share is None]
-    return any(scores[label] is not None for scores in every for label in absent)
+    absent = [label for label, score in part.by_output.items() if score is None]
+    others = [other for parts in subgroups.values() for other in parts.values()]
+    return any(other.by_output[label] is not None for other in others for label in absent)
 
 
 def _rank(value: str) -> tuple[int, int, str]:

@@ -173,9 +173,9 @@ class Classification(Task):
         matrix = confusion(predictions.labels, predictions.predicted, self.n_outputs)
 
         def scored(rows: NDArray[np.int64]) -> PartScores:
-            who = [clips.speakers[row] for row in rows]
-            counts = counts_by_speaker(predictions.labels[rows], predictions.predicted[rows], who, self.n_outputs)
-            return part_scores(counts, self.labels)
+            speakers = [clips.speakers[row] for row in rows]
+            labels, predicted = predictions.labels[rows], predictions.predicted[rows]
+            return part_scores(counts_by_speaker(labels, predicted, speakers, self.n_outputs), self.labels)
 
         columns = {name: values for name, values in clips.columns.items() if name != "emotion"}  # recall says that
         return Evaluation(

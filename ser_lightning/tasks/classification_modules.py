@@ -54,7 +54,14 @@ class ClassificationLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, teacher: Tensor | None = None) -> Tensor:
         """Map logits (B, K), targets (B, K) and a teacher's softened probabilities (B, K) to the mean loss."""
-        loss = self._cross_entropy(logits, target)
+        reduction = "mean" if self.class_weight is None else "none"
+        loss = functional.cross_entropy(
+            logits.float(), target, label_smoothing=self._label_smoothing, reduction=reduction
+        )
+        if self.class_weight is not None:
+            # torch's own weight multiplies the smoothed target: every clip then has a share in a rare class, with
+            # its weight (https://github.com/pytorch/pytorch/issues/104776)
+            loss = (loss * (target @ self.class_weight)).mean()  # of (B,)
         if teacher is None:
             return loss
         softened = (logits.float() / self._temperature).log_softmax(-1)
@@ -67,16 +74,6 @@ class ClassificationLoss(nn.Module):
     def soften(self, logits: Tensor) -> Tensor:
         """Return the probabilities (N, K) that are learnt of a teacher with these logits (N, K)."""
         return (logits.float() / self._temperature).softmax(-1)
-
-    def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
-        if self.class_weight is None:
-            return functional.cross_entropy(logits.float(), target, label_smoothing=self._label_smoothing)
-        # torch's own weight multiplies the smoothed target: every clip then has a share in a rare class, with its
-        # weight (https://github.com/pytorch/pytorch/issues/104776)
-        by_clip = functional.cross_entropy(
-            logits.float(), target, label_smoothing=self._label_smoothing, reduction="none"
-        )  # (B,)
-        return (by_clip * (target @ self.class_weight)).mean()
 
 
 class ClassificationMetrics(nn.Module):
@@ -112,6 +109,7 @@ class ClassificationMetrics(nn.Module):
 
 
 def _class_weight(mode: str | None, counts: Tensor | None) -> Tensor | None:
+    """Return the weights of classes (K,) from counts of training clips (K,); None where all weigh the same."""
     if mode is None:
         return None
     if mode != "balanced" or counts is None:

@@ -15,8 +15,8 @@ _TRUE, _PREDICTED = "true.", "predicted."
 
 def as_written(numbers: ArrayLike) -> NDArray[np.float64]:
     """Return numbers with the seven digits that a file has of them: file and memory never disagree."""
-    given = np.asarray(numbers, dtype=np.float64)
-    return np.array([float(_text(number)) for number in given.ravel().tolist()]).reshape(given.shape)
+    exact = np.asarray(numbers, dtype=np.float64)
+    return np.array([float(_text(number)) for number in exact.ravel().tolist()]).reshape(exact.shape)
 
 
 def _text(number: float) -> str:

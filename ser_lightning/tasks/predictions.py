@@ -70,7 +70,8 @@ class Predictions:
         """Yield a line for each clip: id, speaker, label, predicted, then a probability of each class."""
         columns = (self.ids, self.speakers, self.labels, self.predicted, self.probabilities.round(DIGITS))
         for clip, speaker, label, guess, shares in zip(*columns, strict=True):
-            yield [clip, speaker, self.names[label], self.names[guess], *(f"{each:.{DIGITS}f}" for each in shares)]
+            written = [f"{share:.{DIGITS}f}" for share in shares]
+            yield [clip, speaker, self.names[label], self.names[guess], *written]
 
     @classmethod
     def from_rows(cls, header: Sequence[str], rows: Sequence[Sequence[str]]) -> "Predictions":

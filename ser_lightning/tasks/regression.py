@@ -189,13 +189,15 @@ class Regression(Task):
             names=self.targets,
         )
 
+        sums = self._sums(predictions.truth, predictions.predicted, predictions.speakers)  # (S, K, N_SUMS)
+
         def scored(rows: NDArray[np.int64]) -> RegressionPartScores:
             speakers = [clips.speakers[row] for row in rows]
             return self._part_scores(self._sums(predictions.truth[rows], predictions.predicted[rows], speakers))
 
         return Evaluation(
             task=self,
-            scores=regression.regression_scores(self._total(predictions), self.targets),
+            scores=regression.regression_scores(sums.sum(axis=0), self.targets),
             subgroups=subgroups(clips.columns, scored),
             predictions=predictions,
         )
@@ -221,11 +223,8 @@ class Regression(Task):
         )
 
     def _sums(self, truth: NDArray, predicted: NDArray, speakers: Sequence[str]) -> NDArray[np.float64]:
-        who = np.unique(np.asarray(speakers), return_inverse=True)[1]
-        return self.sums_by_speaker(truth, predicted, who, int(who.max()) + 1)
-
-    def _total(self, predictions: NumberPredictions) -> NDArray[np.float64]:
-        return self._sums(predictions.truth, predictions.predicted, predictions.speakers).sum(axis=0)
+        names, speaker_of_clip = np.unique(np.asarray(speakers), return_inverse=True)
+        return self.sums_by_speaker(truth, predicted, speaker_of_clip, len(names))
 
     def _part_scores(self, sums: NDArray) -> RegressionPartScores:
         """Return the scores of sums by speaker (S, K, N_SUMS), with intervals over speakers."""
@@ -239,7 +238,9 @@ class Regression(Task):
             mae=known(mae.value),
             mae_interval=bounds(mae),
             rmse=known(rmse.value),
-            targets={name: known(each.value) for name, each in zip(self.targets, by_target, strict=True)},
+            targets={
+                name: known(target_ccc.value) for name, target_ccc in zip(self.targets, by_target, strict=True)
+            },
         )
 
     def sums_by_speaker(

@@ -40,7 +40,8 @@ class Readout(nn.Module):
         mean, std = torch.zeros(k), torch.ones(k)
         if training_targets is not None:
             mean, std = training_targets.mean(0), training_targets.std(0, correction=0)
-            if len(constant := [name for name, spread in zip(targets, std.tolist(), strict=True) if spread == 0]):
+            constant = [name for name, spread in zip(targets, std.tolist(), strict=True) if spread == 0]
+            if constant:
                 raise UserError(
                     f"{', '.join(constant)} is the same for every training clip of this fold: nothing can be learnt"
                 )
@@ -71,7 +72,7 @@ class RegressionLoss(nn.Module):
         super().__init__()
         chosen = "ccc" if loss is None else loss
         check_choice("model.", LOSSES, loss=chosen)
-        self._parts = [getattr(self, f"_{part}") for part in chosen.split("+")]
+        self._terms = chosen.split("+")
         self._teacher_weight = 0.5 if teacher_weight is None else teacher_weight
         check("model.", at_least=0, at_most=1, teacher_weight=self._teacher_weight)
         std = torch.ones(1) if training_targets is None else training_targets.std(0, correction=0)
@@ -90,27 +91,24 @@ class RegressionLoss(nn.Module):
 
     def check_single_clips(self) -> None:
         """Refuse to learn from batches of one clip where it takes several. Raises: UserError."""
-        if self._parts == [self._ccc]:
+        if self._terms == ["ccc"]:
             raise UserError(
                 "every training batch holds one clip, of which a CCC teaches nothing: set model.loss=mse, or raise "
                 "data.batch_size (and data.batch_seconds, where it is set)"
             )
 
     def _of(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the sum of the terms, each a mean over targets."""
         predicted, true = outputs.float() / self.std, target.float() / self.std
-        return torch.stack([part(predicted, true) for part in self._parts]).sum()
-
-    @staticmethod
-    def _ccc(predicted: Tensor, true: Tensor) -> Tensor:
-        """Return 1 - CCC, mean over targets; a batch of one clip teaches nothing."""
-        p, t = predicted - predicted.mean(0), true - true.mean(0)
-        covariance, spread = (p * t).mean(0), p.square().mean(0) + t.square().mean(0)
-        shift = (predicted.mean(0) - true.mean(0)).square()
-        return (1 - 2 * covariance / (spread + shift + _EPSILON)).mean()
-
-    @staticmethod
-    def _mse(predicted: Tensor, true: Tensor) -> Tensor:
-        return (predicted - true).square().mean()
+        losses = []
+        if "ccc" in self._terms:  # 1 - CCC, of which a batch of one clip teaches nothing
+            p, t = predicted - predicted.mean(0), true - true.mean(0)
+            covariance, spread = (p * t).mean(0), p.square().mean(0) + t.square().mean(0)
+            shift = (predicted.mean(0) - true.mean(0)).square()
+            losses.append((1 - 2 * covariance / (spread + shift + _EPSILON)).mean())
+        if "mse" in self._terms:
+            losses.append((predicted - true).square().mean())
+        return torch.stack(losses).sum()
 
 
 class RegressionMetrics(Metric):

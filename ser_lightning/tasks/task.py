@@ -209,11 +209,11 @@ class Task(ABC):
         Tibshirani, An Introduction to the Bootstrap, 1993, 11.5): their sum is nearly the difference.
         """
         total, n_speakers = sums.sum(axis=0), len(sums)
-        whole = self.headline_difference(total[None])[0, 0]
+        of_all = self.headline_difference(total[None])[0, 0]
         if n_speakers < 2:
-            return np.array([whole])
-        left_out = self.headline_difference(total - sums)[:, 0]  # (S,)
-        return whole - (n_speakers - 1) / n_speakers * left_out
+            return np.array([of_all])
+        without_one = self.headline_difference(total - sums)[:, 0]  # (S,)
+        return of_all - (n_speakers - 1) / n_speakers * without_one
 
     def permutation_p(self, tests: Sequence[NDArray]) -> list[float]:
         """Return the p of paired permutation tests over speakers, from sums (S, 2, R, ...) of each test."""
