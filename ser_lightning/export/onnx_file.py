@@ -44,6 +44,7 @@ class _Graph(nn.Module):
 
 
 def _frontend(model: EmotionRecognizer) -> nn.Module:
+    """Return a front-end that can be exported. Raises: UserError for one of another kind."""
     if isinstance(model.frontend, RawWaveform):
         return model.frontend
     if not isinstance(model.frontend, LogMel):
@@ -75,28 +76,23 @@ def to_onnx(model: EmotionRecognizer) -> bytes:
     lengths = torch.tensor([int(s * model.sample_rate_hz) for s in _TRACED_S])
     waveform = torch.randn(len(lengths), int(lengths.max()), generator=torch.Generator().manual_seed(0)) / 10
     try:
-        program = _traced(graph, waveform, lengths, output_name(model))
+        with _quietly():
+            program = torch.onnx.export(
+                graph,
+                (waveform, lengths),
+                input_names=["waveform", "lengths"],
+                output_names=[output_name(model)],
+                dynamic_shapes={"waveform": {0: "batch", 1: "samples"}, "lengths": {0: "batch"}},
+                custom_translation_table=TRANSLATIONS,
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
     except Exception as error:  # of very many kinds
         raise UserError(f"{model.name} cannot be exported: {first_line(error.__cause__ or error)}") from error
+    assert program is not None, "dynamo=True returns one"
     program.model.metadata_props.update(metadata(model))
     return program.model_proto.SerializeToString()
-
-
-def _traced(graph: nn.Module, waveform: Tensor, lengths: Tensor, output: str) -> torch.onnx.ONNXProgram:
-    with _quietly():
-        program = torch.onnx.export(
-            graph,
-            (waveform, lengths),
-            input_names=["waveform", "lengths"],
-            output_names=[output],
-            dynamic_shapes={"waveform": {0: "batch", 1: "samples"}, "lengths": {0: "batch"}},
-            custom_translation_table=TRANSLATIONS,
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    return program
 
 
 def output_name(model: EmotionRecognizer) -> str:
