@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ser_lightning.inference.checkpoint import Checkpoint
+from ser_lightning.models.nets.arguments import without_memory
 from ser_lightning.utils.errors import UserError
 
 _LARGEST_SETTING = 65_536  # of a network that is ours
@@ -32,12 +31,8 @@ def check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], ch
         if n_made > 2 * len(held):  # some are shared, and registered more than once
             raise misfit
 
-    hook = register_module_parameter_registration_hook(count)
-    try:
-        with torch.device("meta"):
-            claimed = make()
-    finally:
-        hook.remove()
+    with without_memory(count):
+        claimed = make()
     try:
         claimed.load_state_dict(held, assign=True)  # names and shapes are compared, nothing is copied
     except (RuntimeError, LookupError, TypeError) as error:

@@ -69,13 +69,15 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
-    """Read a checkpoint, or the chosen one of a run's directory. Nothing in the file is executed.
+    """Read a checkpoint, or the best one in a run's directory. Nothing in the file is executed.
 
     Raises: UserError where there is none, and for a file that is something else, or claims more than it holds.
     """
     place = _file(Path(path).expanduser())
     try:
-        _refuse_swelling(place)
+        with zipfile.ZipFile(place) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > place.stat().st_size:
+                raise ValueError("it is compressed")  # and may swell without end: torch.save compresses nothing
         content = torch.load(place, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{place} cannot be read: {error.strerror or error}") from error
@@ -106,13 +108,6 @@ def _is_best(callbacks: Any, config: Mapping[str, Any]) -> bool:
     return not scores or scores[-1] == (min if monitor.get("mode") == "min" else max)(scores)
 
 
-def _refuse_swelling(path: Path) -> None:
-    """Raise ValueError for a file that holds more than lies there: `torch.save` compresses nothing."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-            raise ValueError("it is compressed")
-
-
 def _check_weights(weights: Any, *, source: str, most_bytes: int) -> None:
     """Raise UserError for anything but tensors that are wholly there, each alone, and extra states of ours."""
     changed, n_bytes = f"{source} is no checkpoint of ours, or a changed one", 0
@@ -128,6 +123,7 @@ def _check_weights(weights: Any, *, source: str, most_bytes: int) -> None:
 
 
 def _file(path: Path) -> Path:
+    """Return the file of a checkpoint that is named by itself or by its run. Raises: UserError for no such file."""
     if not path.is_dir():
         if not path.exists():
             raise UserError(f"there is no checkpoint {path}: name the best.ckpt of a run, or the run's directory")

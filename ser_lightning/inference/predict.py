@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.data.prepare.truncation import UnreadableAudio
-from ser_lightning.inference.prediction import NoAnswer, Prediction, Segment, summarised
+from ser_lightning.inference.prediction import NoAnswer, Prediction, summarised
 from ser_lightning.inference.recognizer import EmotionRecognizer, Speaker
 from ser_lightning.inference.recordings import STDIN, Recording
 from ser_lightning.inference.windows import Windows
@@ -35,7 +35,16 @@ class Outcome:
             **prediction.told(),
             "silent": prediction.silent,
             "clipped": round(prediction.clipped, 6),
-            "segments": [_segment(segment) for segment in prediction.segments],
+            "segments": [
+                {
+                    "start_s": round(segment.start_s, 3),
+                    "end_s": round(segment.end_s, 3),
+                    **segment.told(),
+                    "silent": segment.silent,
+                    "clipped": round(segment.clipped, 6),
+                }
+                for segment in prediction.segments
+            ],
         }
 
 
@@ -100,13 +109,3 @@ def _segments(
 
 def _failed(recording: Recording, error: str) -> Outcome:
     return Outcome(name=recording.name, error=printable(error))
-
-
-def _segment(segment: Segment) -> dict[str, Any]:
-    return {
-        "start_s": round(segment.start_s, 3),
-        "end_s": round(segment.end_s, 3),
-        **segment.told(),
-        "silent": segment.silent,
-        "clipped": round(segment.clipped, 6),
-    }

@@ -47,10 +47,10 @@ class Answer:
 
     def told(self) -> dict[str, Any]:
         """Return what is predicted as plain values: label and probabilities, or values."""
-        values = {name: float(f"{value:.7g}") for name, value in self.values.items()}
         if not self.labelled:
-            return {"values": values}
-        return {"label": self.label, "probabilities": {name: round(each, 6) for name, each in self.values.items()}}
+            return {"values": {name: float(f"{value:.7g}") for name, value in self.values.items()}}
+        probabilities = {name: round(value, 6) for name, value in self.values.items()}
+        return {"label": self.label, "probabilities": probabilities}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,9 +122,10 @@ class EmotionRecognizer(nn.Module):
         Raises: UserError for a model that does not normalise by speaker, and for nothing but silence; ValueError
             that says what is wrong with a file.
         """
-        blocks = (self._stream(path) for path in recordings)
-        cut = (segment for each in blocks for _, segment in (windows or Windows()).cut(each, self.sample_rate_hz))
-        return self.fit_speaker_on_clips(cut)
+        windows = windows or Windows()
+        streams = (self._stream(path) for path in recordings)
+        clips = (samples for stream in streams for _, samples in windows.cut(stream, self.sample_rate_hz))
+        return self.fit_speaker_on_clips(clips)
 
     @torch.inference_mode()
     def fit_speaker_on_clips(self, clips: Iterable[np.ndarray]) -> Speaker:
@@ -191,10 +192,8 @@ class EmotionRecognizer(nn.Module):
         self, blocks: Iterable[np.ndarray], *, windows: Windows | None = None, speaker: Speaker | None = None
     ) -> Prediction:
         """Do the same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
-        cut = (windows or Windows()).cut(blocks, self.sample_rate_hz)
-        return summarised(
-            [segment for _, segment in self.predict_segments(((None, *each) for each in cut), speaker=speaker)]
-        )
+        cut = ((None, *segment) for segment in (windows or Windows()).cut(blocks, self.sample_rate_hz))
+        return summarised([segment for _, segment in self.predict_segments(cut, speaker=speaker)])
 
     def predict_segments(
         self, cut: "Iterable[tuple[Any, int, np.ndarray]]", *, speaker: Speaker | None = None
@@ -211,7 +210,15 @@ class EmotionRecognizer(nn.Module):
                 values = self._values([pool[number][2] for number in batch], speaker)
                 by_number |= dict(zip(batch, values, strict=True))
             for number, (whose, start, samples) in enumerate(pool):
-                yield whose, self._segment(start, samples, by_number[number])
+                segment = Segment(
+                    start_s=start / self.sample_rate_hz,
+                    end_s=(start + len(samples)) / self.sample_rate_hz,
+                    values=dict(zip(self.task.outputs, by_number[number].tolist(), strict=True)),
+                    labelled=bool(self.labels),
+                    silent=peak(samples) < SILENT_PEAK,
+                    clipped=clipped_share(samples),
+                )
+                yield whose, segment
 
     @torch.inference_mode()
     def _values(self, clips: Sequence[np.ndarray], speaker: Speaker | None) -> np.ndarray:
@@ -221,16 +228,6 @@ class EmotionRecognizer(nn.Module):
         if speaker is not None:
             statistics = speaker.statistics.to(self.device).expand(len(clips), -1, -1)  # (B, 2, M)
         return self.task.answers(self.logits(waveform, lengths, statistics)).double().cpu().numpy()
-
-    def _segment(self, start: int, samples: np.ndarray, values: np.ndarray) -> Segment:
-        return Segment(
-            start_s=start / self.sample_rate_hz,
-            end_s=(start + len(samples)) / self.sample_rate_hz,
-            values=dict(zip(self.task.outputs, values.tolist(), strict=True)),
-            labelled=bool(self.labels),
-            silent=peak(samples) < SILENT_PEAK,
-            clipped=clipped_share(samples),
-        )
 
 
 def _runs(items: Iterable[_Item], n_samples: Callable[[_Item], int], at_most: int) -> Iterator[list[_Item]]:
@@ -263,16 +260,11 @@ def load_model(path: Path | str, *, device: str = "cpu", trust: bool = False) ->
 
 
 def recognizer(checkpoint: Checkpoint, *, device: str = "cpu", trust: bool = False) -> EmotionRecognizer:
-    """Make the model of a checkpoint that was read."""
-    place = _device(device)
-    return EmotionRecognizer(checkpoint, trust=trust).to(place)
-
-
-def _device(name: str) -> torch.device:
+    """Make the model of a checkpoint that was read. Raises: UserError for a device that is not here."""
     try:
-        device = torch.device(name)
+        place = torch.device(device)
     except RuntimeError as error:
-        raise UserError(f"device {name} is not known: use cpu, or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device {name} cannot be used here: PyTorch finds no GPU, use cpu")
-    return device
+        raise UserError(f"device {device} is not known: use cpu, or cuda") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {device} cannot be used here: PyTorch finds no GPU, use cpu")
+    return EmotionRecognizer(checkpoint, trust=trust).to(place)

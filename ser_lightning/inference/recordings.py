@@ -9,8 +9,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def find_recordings(places: Sequence[str], *, raw: RawFormat | None = None) -> l
 
 def _recordings_at(place: str, raw: RawFormat | None) -> list[Recording]:
     if place == STDIN:
-        return [Recording(name=STDIN, blocks=_piped if raw is None else _raw(raw))]
+        return [Recording(name=STDIN, blocks=_piped if raw is None else partial(_piped_raw, raw))]
     path = Path(place).expanduser()
     if not os.path.lexists(path):
         raise UserError(f"{place} is not there: name audio files, folders of them, or - for standard input")
@@ -76,7 +77,8 @@ def _recordings_at(place: str, raw: RawFormat | None) -> list[Recording]:
         log.info("%s: %s passed over, hidden or of no audio format: %s", place, n_files, some(passed_over))
     if not recordings and not unlisted:
         raise UserError(f"{place} holds no audio files")
-    recordings += [_unreadable(str(path / bad.path), bad.reason) for bad in unlisted]
+    for bad in unlisted:
+        recordings.append(Recording(name=printable(str(path / bad.path)), blocks=partial(_unreadable, bad.reason)))
     return sorted(recordings, key=lambda recording: recording.name)
 
 
@@ -84,11 +86,8 @@ def _file(path: Path, name: str) -> Recording:
     return Recording(name=printable(name), blocks=lambda rate_hz: stream_file(path, sample_rate_hz=rate_hz))
 
 
-def _unreadable(name: str, reason: str) -> Recording:
-    def blocks(sample_rate_hz: int) -> Iterator[np.ndarray]:
-        raise UnreadableAudio(reason)
-
-    return Recording(name=printable(name), blocks=blocks)
+def _unreadable(reason: str, sample_rate_hz: int) -> NoReturn:
+    raise UnreadableAudio(reason)
 
 
 def _piped(sample_rate_hz: int) -> Iterator[np.ndarray]:
@@ -116,11 +115,9 @@ def _piped(sample_rate_hz: int) -> Iterator[np.ndarray]:
         ) from error
 
 
-def _raw(form: RawFormat) -> Callable[[int], Iterator[np.ndarray]]:
-    def blocks(sample_rate_hz: int) -> Iterator[np.ndarray]:
-        return stream_raw(_stdin(), form.sample_rate_hz, channels=form.channels, sample_rate_hz=sample_rate_hz)
-
-    return blocks
+def _piped_raw(form: RawFormat, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """Read samples without a header that come through a pipe."""
+    return stream_raw(_stdin(), form.sample_rate_hz, channels=form.channels, sample_rate_hz=sample_rate_hz)
 
 
 def _stdin() -> BinaryIO:

@@ -1,6 +1,7 @@
-"""Check the form of what a checkpoint says beside its weights, before anything is made of it."""
+"""Check the form of the stamp, which a checkpoint holds beside its weights, before anything is made of it."""
 
 import math
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -97,14 +98,9 @@ class _OfLabels(_AnyStamp):
     labels: Annotated[list[str], AfterValidator(check_labels)]
 
 
-def _check_targets(names: list[str]) -> list[str]:
-    check_labels(names, fewest=1)
-    return names
-
-
 class _OfNumbers(_AnyStamp):
     task: Literal["regression"]
-    targets: Annotated[list[str], AfterValidator(_check_targets)]
+    targets: Annotated[list[str], AfterValidator(partial(check_labels, fewest=1))]
     ranges: list[Annotated[list[float], Field(min_length=2, max_length=2)] | None] = []
 
 

@@ -1,7 +1,8 @@
 """Check the numbers that a network is made from, by the names that all networks share."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -57,11 +58,19 @@ def check_memory(make: Callable[..., nn.Module], **shape: int) -> None:
                 f"and this machine has {memory / 1e9:,.0f} GB: make it smaller"
             )
 
-    hook = register_module_parameter_registration_hook(count)
     try:
-        with torch.random.fork_rng(devices=()), torch.device("meta"):
+        with torch.random.fork_rng(devices=()), without_memory(count):
             make(**shape)
     except (NotImplementedError, RuntimeError):  # one of a user's own that computes while it is made
         pass
+
+
+@contextmanager
+def without_memory(on_parameter: Callable[[nn.Module, str, nn.Parameter], None]) -> Iterator[None]:
+    """Make networks on the device "meta"; ``on_parameter`` gets module, name and value of each parameter."""
+    hook = register_module_parameter_registration_hook(on_parameter)
+    try:
+        with torch.device("meta"):
+            yield
     finally:
         hook.remove()
