@@ -1,4 +1,4 @@
-"""Calibration: how far confidence is from accuracy, and what is gained by not answering where it is low.
+"""Measure how far confidence is from accuracy, and what is gained by not answering where it is low.
 
 N: clips.  K: classes.  Q: points of a curve.
 """
@@ -112,7 +112,7 @@ def probabilities_at(logits: Floats, temperature: float) -> Floats:
 def left_out(logits: Floats, labels: Labels, groups: Labels) -> Floats:
     """Return the probabilities (N, K) of each clip at the temperature that fits all other ``groups`` (N,).
 
-    With groups of speakers, this is what calibration is worth for somebody new.
+    With groups of speakers, this shows what calibration is worth for new speakers.
     """
     probabilities = np.empty_like(logits)
     for group in np.unique(groups):

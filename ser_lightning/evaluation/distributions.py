@@ -1,4 +1,4 @@
-"""How far a model's probabilities are from the shares of annotators' votes.
+"""Measure how far a model's probabilities are from the shares of annotators' votes.
 
 N clips, K labels. Rows of both sum to 1.
 """

@@ -38,12 +38,12 @@ def part_scores(counts: Counts, names: Sequence[str]) -> PartScores:
 
 
 def bounds(estimate: Estimate) -> list[float] | None:
-    """Return an interval as JSON has it; None where there are too few speakers for one."""
+    """Return the interval as a list for JSON; None where there are too few speakers for one."""
     return [estimate.low, estimate.high] if math.isfinite(estimate.low) else None
 
 
 def known(value: float) -> float | None:
-    """Return a number as JSON has it, which has no NaN."""
+    """Return the number, or None for NaN, which JSON does not have."""
     return value if math.isfinite(value) else None
 
 

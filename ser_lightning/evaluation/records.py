@@ -1,4 +1,4 @@
-"""What an evaluation gives, as typed values. K: labels or targets."""
+"""Define the typed values that an evaluation returns. K: labels or targets."""
 
 from typing import Annotated, ClassVar
 
@@ -59,7 +59,7 @@ class Part(Record):
 
     @property
     def headline_interval(self) -> list[float] | None:
-        """Return its interval."""
+        """Return the interval of the headline; None for too few speakers."""
         return getattr(self, f"{self._headline}_interval")
 
     @property
@@ -69,7 +69,7 @@ class Part(Record):
 
     @property
     def chance(self) -> float:
-        """Return what guessing gets."""
+        """Return the headline of a guess."""
         raise NotImplementedError
 
 
@@ -90,7 +90,7 @@ class PartScores(Part):
 
     @property
     def chance(self) -> float:
-        """Return what guessing gets, of as many labels as there are clips of."""
+        """Return the UAR of a guess: one over the number of labels that have clips."""
         return 1 / sum(share is not None for share in self.recall.values())
 
 
@@ -110,7 +110,7 @@ class RegressionPartScores(Part):
 
     @property
     def chance(self) -> float:
-        """Return what guessing gets."""
+        """Return the CCC of a guess."""
         return 0.0
 
 

@@ -116,7 +116,7 @@ def mcnemar_p(only_first: float, only_second: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the same p, corrected for how many they are by Holm's step-down method."""
+    """Return the p values corrected for their number by Holm's step-down method."""
     return multipletests(p_values, method="holm")[1].tolist() if p_values else []
 
 

@@ -1,4 +1,4 @@
-"""For whom a model works: scores of parts of the test clips, by what is known of them.  N: clips."""
+"""Score parts of the test clips, such as those of women, to see for whom a model works.  N: clips."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Define two operators that a graph keeps whole, where PyTorch would unroll time; slow, as they are written.
+"""Define two operators that a graph keeps as they are, where PyTorch would unroll time; slow, and easy to read.
 
 `onnx_ops` says what they are in ONNX.
 
@@ -28,10 +28,10 @@ def bidirectional_gru(
     for way, frames in enumerate((range(n_frames), range(n_frames - 1, -1, -1))):
         state = x.new_zeros(n_clips, recurrent.shape[2])
         for frame in frames:
-            given = functional.linear(x[frame], inputs[way], input_bias[way]).chunk(3, 1)
-            kept = functional.linear(state, recurrent[way], recurrent_bias[way]).chunk(3, 1)
-            update, reset = ((a + b).sigmoid() for a, b in zip(given[:2], kept[:2], strict=True))
-            candidate = (given[2] + reset * kept[2]).tanh()
+            from_input = functional.linear(x[frame], inputs[way], input_bias[way]).chunk(3, 1)
+            from_state = functional.linear(state, recurrent[way], recurrent_bias[way]).chunk(3, 1)
+            update, reset = ((a + b).sigmoid() for a, b in zip(from_input[:2], from_state[:2], strict=True))
+            candidate = (from_input[2] + reset * from_state[2]).tanh()
             after = (1 - update) * candidate + update * state
             state = torch.where((frame < lengths)[:, None], after, state)
             y[frame, way] = torch.where((frame < lengths)[:, None], after, 0.0)

@@ -23,6 +23,7 @@ def exportable(net: nn.Module) -> nn.Module:
 
 
 def _swapped(module: nn.Module) -> nn.Module:
+    """Return what replaces a module, or the module itself with its parts replaced."""
     if isinstance(module, BidirectionalGRU):
         return _GRU(module)
     if isinstance(module, nn.GRU):
@@ -37,7 +38,7 @@ def _swapped(module: nn.Module) -> nn.Module:
 
 
 class _GRU(nn.Module):
-    """For `BidirectionalGRU`."""
+    """Replaces a `BidirectionalGRU`, with the same outputs."""
 
     def __init__(self, gru: nn.GRU):
         super().__init__()
@@ -55,7 +56,7 @@ class _GRU(nn.Module):
 
 
 class _WholeGRU(_GRU):
-    """For `nn.GRU` on clips of one length, whose last state is not asked for."""
+    """Replaces an `nn.GRU` on clips of one length, whose last state is not used."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         """Map (B, F, C) to (B, F, 2U)."""
@@ -70,7 +71,7 @@ def _both_ways(gru: nn.GRU, name: str) -> nn.Parameter:
 
 
 class _Mamba(nn.Module):
-    """For `Mamba`."""
+    """Replaces a `Mamba` block, with the same outputs."""
 
     def __init__(self, block: Mamba):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The front-end as a graph can hold it: no Fourier transform, and no step that depends on what the numbers are.
+"""Make the front-end exportable: no Fourier transform, and no step that depends on what the numbers are.
 
 B: clips.  T: samples of the longest clip.  F: frames of the longest clip.
 """
@@ -15,7 +15,7 @@ from ser_lightning.models.layers.masking import frame_mask
 
 
 class LogMelByConvolution(LogMel):
-    """Computes what `LogMel` does, its spectrum by a convolution with windowed cosines and sines.
+    """A `LogMel` that computes its spectrum by a convolution with windowed cosines and sines.
 
     Takes the same arguments; samples beyond a clip's length are not looked at. Where there is nothing but
     rounding, as between the harmonics of a tone that no noise accompanies, the two round differently.

@@ -1,4 +1,4 @@
-"""A trained model as ONNX: waveforms in, probabilities or numbers out.
+"""Export a trained model as ONNX: waveforms in, probabilities or numbers out.
 
 B: clips.  T: samples of the longest clip.  K: labels or targets.
 """
@@ -28,7 +28,7 @@ _MOST_BYTES = 2_000_000_000  # a file of ONNX without others beside it holds lit
 
 
 class _Graph(nn.Module):
-    """Does all that `EmotionRecognizer` does, as one module to trace."""
+    """An `EmotionRecognizer` as one module to trace, from waveforms to answers."""
 
     def __init__(self, model: EmotionRecognizer):
         super().__init__()
@@ -96,12 +96,12 @@ def to_onnx(model: EmotionRecognizer) -> bytes:
 
 
 def output_name(model: EmotionRecognizer) -> str:
-    """Return what the file's output is called."""
+    """Return the name of the file's output."""
     return "probabilities" if model.labels else "values"
 
 
 def metadata(model: EmotionRecognizer) -> dict[str, str]:
-    """Return what the file says of itself."""
+    """Return the file's description of itself: labels, rate, protocol and usage, as strings."""
     predicts = {key: json.dumps(value, ensure_ascii=False) for key, value in model.task.entry().items()}
     about = hook(model.net, "description")()
     return {

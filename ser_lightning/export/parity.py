@@ -25,7 +25,10 @@ _ROUNDS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """``difference``: the largest of any answer, over ``n_clips``; the times are of a clip of ``CLIP_S``."""
+    """How an exported file compares with its model.
+
+    ``difference``: the largest of any answer, over ``n_clips``; the times are of a clip of ``CLIP_S``.
+    """
 
     difference: float
     n_clips: int
@@ -51,10 +54,10 @@ def check(content: bytes, model: EmotionRecognizer) -> Check:
     unit = model.task.unit(model.readout)
     differences = [((own - other).abs() / unit).max() for own, other in zip(answers, expected, strict=True)]
     difference = float(torch.stack(differences).max())
-    what = "probabilities" if model.labels else "values"
+    output = "probabilities" if model.labels else "values"
     if not difference <= TOLERANCE:  # nor NaN
         raise UserError(
-            f"{model.name} was not exported: {what} would be up to {difference:.2g} off those of PyTorch, "
+            f"{model.name} was not exported: {output} would be up to {difference:.2g} off those of PyTorch, "
             f"and {TOLERANCE:g} is allowed"
         )
     waveform, lengths = probes((CLIP_S,), model.sample_rate_hz)
@@ -101,7 +104,7 @@ def _answer(model: EmotionRecognizer, waveform: Tensor, lengths: Tensor) -> Tens
 
 
 def _milliseconds(action: Callable[[], Any]) -> float:
-    """Return the median time, on one thread."""
+    """Return the median time of a call, on one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Pretrained models as a graph can hold them: every size follows from the shape of a batch, not from its numbers.
+"""Make pretrained models exportable: in a graph every size follows from the shape of a batch, not from its numbers.
 
 B: clips.  T: samples of the longest clip.  W: windows of it.  U: windows of all clips.  P: positions of a window.
 L: layers, what goes into the first one counted as one.  F: frames.  C: channels.  G: groups of them.  D: width.
@@ -16,7 +16,7 @@ from ser_lightning.models.pretrained.whisper import SILENT_POSITIONS, WhisperEnc
 
 
 class ExportableBackbone(nn.Module):
-    """For `Backbone`, which it takes over: adapters are merged, and the encoder is part of this module.
+    """Replaces a `Backbone`, and takes its parts over: adapters are merged, and the encoder is part of this module.
 
     Its outputs may have more frames than the longest clip: the second of them says how many are a clip's own.
     """
@@ -36,7 +36,7 @@ class ExportableBackbone(nn.Module):
 
 
 class ExportableWhisper(WhisperEncoder):
-    """For `WhisperEncoder`: every clip has as many windows as the longest, its spectrum is made by convolution."""
+    """Replaces a `WhisperEncoder`: clips have as many windows as the longest, spectra come from convolutions."""
 
     def __init__(self, encoder: WhisperEncoder):
         super().__init__(
@@ -71,7 +71,7 @@ class ExportableWhisper(WhisperEncoder):
 
 
 class ExportableWav2Vec2(nn.Module):
-    """For `Wav2Vec2Encoder`, which it takes over."""
+    """Replaces a `Wav2Vec2Encoder`, and takes its parts over."""
 
     def __init__(self, encoder: Wav2Vec2Encoder):
         super().__init__()
@@ -88,7 +88,7 @@ class ExportableWav2Vec2(nn.Module):
 
 
 class MaskedGroupNorm(nn.Module):
-    """For `OwnFramesNorm`, all clips at once: (B, C, F) -> (B, C, F)."""
+    """Replaces an `OwnFramesNorm`, all clips at once: (B, C, F) -> (B, C, F)."""
 
     def __init__(self, norm: OwnFramesNorm):
         super().__init__()
@@ -96,7 +96,7 @@ class MaskedGroupNorm(nn.Module):
         self.frames = norm.frames
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """Map (B, C, F) to the same shape, zero beyond each clip's frames."""
         mask = frame_mask(self.frames, x.shape[-1])[:, None, None]  # (B, 1, 1, F)
         groups = x.unflatten(1, (self.n_groups, -1))  # (B, G, C / G, F)
         count = (self.frames * groups.shape[2])[:, None, None, None]

@@ -22,7 +22,7 @@ _IS_BEST = "is_best"  # in the stamp of a copy, which has no learning curves
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """``weights`` by name after so many epochs, and the ``stamp``.
+    """A checkpoint that was read: ``weights`` by name, after so many epochs, and the ``stamp``.
 
     The stamp is plain data: config, what is predicted, sample rate, protocol, training speakers and clips, and
     ``temperature`` where `ser calibrate` found one. ``is_best`` is false for one whose run had a better epoch, by

@@ -1,4 +1,4 @@
-"""Run a trained model on the labelled clips.
+"""Run a trained model on labelled clips.
 
 N: clips.  B: clips of a batch.  T: samples.  K: classes.
 """
@@ -33,8 +33,8 @@ def logits_of(
 ) -> np.ndarray:
     """Return the logits (N, K) of clips, in the order of ``rows``, from cached features where it has these.
 
-    Those of a clip in pieces are of all of it. It is computed in the number format of the training, so that a run's
-    own test is repeated, and features that it cached are found.
+    A clip in pieces has the logits of all of them, joined. The number format is that of the training, so that a
+    run's own test is repeated, and features that it cached are found again.
 
     Args:
         what: the progress bar's title.
@@ -57,8 +57,8 @@ def logits_of(
             logits = _from_waveforms(model, clips, rows, pieces, batches_of, what)
     if clips.pieces.several:  # joined before any temperature, as it is fitted
         answers = torch.from_numpy(logits * model.temperature)
-        whose, means = joined(torch.from_numpy(clips.pieces.clip[pieces]), answers, model.task)
-        logits = (means / model.temperature).numpy()[np.searchsorted(whose.numpy(), rows)]
+        joined_rows, means = joined(torch.from_numpy(clips.pieces.clip[pieces]), answers, model.task)
+        logits = (means / model.temperature).numpy()[np.searchsorted(joined_rows.numpy(), rows)]
     if not np.isfinite(logits).all():
         raise UserError(f"{what}: the model's outputs are no numbers (NaN): train it anew")
     return logits

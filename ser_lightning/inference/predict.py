@@ -25,7 +25,7 @@ class Outcome:
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the outcome as plain values, for JSON."""
         if self.prediction is None:
             return {"path": self.name, "error": self.error}
         prediction = self.prediction

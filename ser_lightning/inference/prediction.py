@@ -13,12 +13,12 @@ SILENT = "silent"  # a label beside those of the model
 
 
 class NoAnswer(ValueError):
-    """What a model made of a recording is no number; the message says so."""
+    """A model's output for a recording is no number; the message says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """``values``, by name: probabilities of the K emotions, or the numbers that are predicted.
+    """An answer of a model: ``values`` by name, probabilities of the K emotions or the numbers that are predicted.
 
     ``silent``: nothing is above -60 dB, and they are void. ``labelled``: they are probabilities, and the highest
     says which label is predicted.
@@ -46,7 +46,7 @@ class Answer:
         return max(self.probabilities.values())
 
     def told(self) -> dict[str, Any]:
-        """Return what is predicted as plain values: label and probabilities, or values."""
+        """Return the answer as plain values for JSON: label and rounded probabilities, or values."""
         if not self.labelled:
             return {"values": {name: float(f"{value:.7g}") for name, value in self.values.items()}}
         probabilities = {name: round(value, 6) for name, value in self.values.items()}
@@ -67,9 +67,9 @@ class Segment(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction(Answer):
-    """What a model says of a recording: by segment, and of the whole.
+    """A model's answer for a recording, and those for its segments.
 
-    ``values`` of the whole are the mean over its segments that are not silent, each weighted by its length.
+    ``values`` of the recording are the mean over its segments that are not silent, each weighted by its length.
     """
 
     duration_s: float

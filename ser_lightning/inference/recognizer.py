@@ -86,7 +86,7 @@ class EmotionRecognizer(nn.Module):
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Return between which ends each number lies, usually at least; nothing for labels."""
+        """Return the lowest and highest usual value of each number, by name; nothing for labels."""
         return self.task.usual_ranges(self.readout)
 
     @property
@@ -107,10 +107,10 @@ class EmotionRecognizer(nn.Module):
         They are logits of labels, or numbers. ``statistics`` (B, 2, M): of each clip's speaker, for a model that
         normalises by speaker.
         """
-        given = {"statistics": statistics} if statistics is not None else {}
+        options = {"statistics": statistics} if statistics is not None else {}
         if normaliser(self.frontend, self.net) is self.frontend:
-            return self.read_out(self.net(*self.frontend(waveform, lengths, **given)))
-        return self.read_out(self.net(*self.frontend(waveform, lengths), **given))
+            return self.read_out(self.net(*self.frontend(waveform, lengths, **options)))
+        return self.read_out(self.net(*self.frontend(waveform, lengths), **options))
 
     def read_out(self, raw: Tensor) -> Tensor:
         """Map what the network gives (B, K) to logits at this model's temperature, or to numbers in their units."""
@@ -129,7 +129,7 @@ class EmotionRecognizer(nn.Module):
 
     @torch.inference_mode()
     def fit_speaker_on_clips(self, clips: Iterable[np.ndarray]) -> Speaker:
-        """Do the same with clips (T,) int16 at ``sample_rate_hz``; silent ones are left out."""
+        """Estimate the statistics of one speaker from clips (T,) int16 at ``sample_rate_hz``, but silent ones."""
         if self.speaker_statistics is None:
             raise UserError(
                 "this model takes nothing from other recordings: it is not trained with experiment=by_speaker or, "
@@ -148,7 +148,7 @@ class EmotionRecognizer(nn.Module):
         return Speaker(statistics=by_clip[0], n_clips=len(rows))
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        """Return probabilities, or numbers (B, K), as `logits` otherwise."""
+        """Map waveforms (B, T) and lengths (B,), as `logits` does, to probabilities or numbers (B, K)."""
         return self.task.answers(self.logits(waveform, lengths))
 
     def predict(
@@ -176,7 +176,7 @@ class EmotionRecognizer(nn.Module):
     def predict_file(
         self, path: Path | str, *, windows: Windows | None = None, speaker: Speaker | None = None
     ) -> Prediction:
-        """Do the same for an audio file, read piece by piece: an hour takes no more memory than a minute.
+        """Predict the emotion in an audio file, read piece by piece: an hour takes no more memory than a minute.
 
         Raises: ValueError that says what is wrong with the file.
         """
@@ -191,16 +191,16 @@ class EmotionRecognizer(nn.Module):
     def predict_blocks(
         self, blocks: Iterable[np.ndarray], *, windows: Windows | None = None, speaker: Speaker | None = None
     ) -> Prediction:
-        """Do the same for int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
+        """Predict the emotion in int16 samples (T,) at ``sample_rate_hz`` that come in blocks."""
         cut = ((None, *segment) for segment in (windows or Windows()).cut(blocks, self.sample_rate_hz))
         return summarised([segment for _, segment in self.predict_segments(cut, speaker=speaker)])
 
     def predict_segments(
         self, cut: "Iterable[tuple[Any, int, np.ndarray]]", *, speaker: Speaker | None = None
     ) -> "Iterator[tuple[Any, Segment]]":
-        """Yield a prediction for each segment: (whose, first sample, samples) -> (whose, prediction).
+        """Yield a prediction for each segment: (owner, first sample, samples) -> (owner, prediction).
 
-        Those of one recording keep their order. Some hundred are in memory at a time.
+        Segments of one recording keep their order. Some hundred are in memory at a time.
         """
         for pool in _runs(cut, lambda segment: len(segment[2]), _POOL):
             lengths = [len(samples) for _, _, samples in pool]
@@ -209,7 +209,7 @@ class EmotionRecognizer(nn.Module):
             for batch in _runs(order, lengths.__getitem__, _BATCH):
                 values = self._values([pool[number][2] for number in batch], speaker)
                 by_number |= dict(zip(batch, values, strict=True))
-            for number, (whose, start, samples) in enumerate(pool):
+            for number, (owner, start, samples) in enumerate(pool):
                 segment = Segment(
                     start_s=start / self.sample_rate_hz,
                     end_s=(start + len(samples)) / self.sample_rate_hz,
@@ -218,7 +218,7 @@ class EmotionRecognizer(nn.Module):
                     silent=peak(samples) < SILENT_PEAK,
                     clipped=clipped_share(samples),
                 )
-                yield whose, segment
+                yield owner, segment
 
     @torch.inference_mode()
     def _values(self, clips: Sequence[np.ndarray], speaker: Speaker | None) -> np.ndarray:

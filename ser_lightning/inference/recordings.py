@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """A name, and what gives its samples in blocks (T,) of int16 at a rate; that raises `UnreadableAudio`.
+    """A recording by its name; ``blocks`` yields samples (T,) int16 at a rate, or raises `UnreadableAudio`.
 
     The name is for people, as for CSV and JSON: what no text can hold, or a terminal should not get, is escaped.
     """

@@ -17,7 +17,7 @@ _LONGEST_S = 86_400.0
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """How a recording is cut: a window of ``window_s`` every ``hop_s`` seconds.
+    """The way in which a recording is cut: a window of ``window_s`` every ``hop_s`` seconds.
 
     What remains at the end, and a whole recording, is one segment while it is no longer than one and a half
     windows: no segment is ever much shorter than half a window, and a clip of a few seconds stays as it is.

@@ -29,7 +29,7 @@ class Gain(nn.Module):
         self._p = p
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """``waveform`` is float; full scale is ±1."""
+        """Map (B, T) float, whose full scale is ±1, to the same shape."""
         if not self.training:
             return waveform
         gain_db = torch.empty(len(waveform), 1, device=waveform.device).uniform_(*self._range_db)
@@ -48,7 +48,7 @@ class WhiteNoise(nn.Module):
         self._p = p
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """``waveform`` is float; full scale is ±1."""
+        """Map (B, T) float, whose full scale is ±1, to the same shape."""
         if not self.training:
             return waveform
         level_db = torch.empty(len(waveform), 1, device=waveform.device).uniform_(*self._range_db)
@@ -82,7 +82,7 @@ class BandPass(nn.Module):
         self._p = p
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """``waveform`` is float."""
+        """Map (B, T) float to the same shape."""
         if not self.training:
             return waveform
         chosen = torch.rand(len(waveform), device=waveform.device) < self._p
@@ -293,7 +293,7 @@ class Augmentation(nn.Module):
         return samples
 
     def on_features(self, features: Tensor, frames: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map (B, M, F), (B,), (B, K) to the same, F at will."""
+        """Map (B, M, F), (B,), (B, K) to the same shapes, but for F, which may change."""
         if self.training:
             for step in self.features.values():
                 features, frames = step(features, frames)
@@ -307,7 +307,7 @@ def _present(steps: Mapping[str, nn.Module | None] | None) -> nn.ModuleDict:
 
 
 def _check_range(step: str, *, p: float, **ends: Any) -> None:
-    """Refuse a range whose first end lies above its second, and a probability that is none."""
+    """Refuse a range whose first end lies above its second, and a ``p`` outside 0 to 1."""
     check(f"{step}: ", **ends)
     check(f"{step}: ", at_least=0, at_most=1, p=p)
     (low, least), (high, most) = ends.items()

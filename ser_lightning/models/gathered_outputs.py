@@ -28,10 +28,10 @@ class Outputs(Metric):
     def gathered(self) -> tuple[Tensor, Tensor]:
         """Return rows (N,) int64 and logits (N, K) float32, of all processes."""
         rows, logits = self.compute()
-        return rows.reshape(-1), logits.reshape(rows.numel(), -1)  # torchmetrics makes a single number a scalar
+        return rows.reshape(-1), logits.reshape(rows.numel(), -1)
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """Do as `gathered` says, but for what torchmetrics makes of it."""
+        """Return rows and logits in the order of the rows; of a single number torchmetrics makes a scalar."""
         rows = dim_zero_cat(self.rows)
         order = torch.argsort(rows)
         return rows[order], dim_zero_cat(self.logits)[order]

@@ -1,4 +1,4 @@
-"""The one LightningModule: front-end, augmentation, network, loss, optimiser, metrics.
+"""Join front-end, augmentation, network, loss, optimiser and metrics in one LightningModule.
 
 B: clips.  N: clips of the set.  P: pieces of them.  T: samples.  M: mel bins.  F: frames.  K: classes.
 """
@@ -229,9 +229,9 @@ class EmotionModule(LightningModule):
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Make the optimiser, each group of parameters at its own share of the learning rate."""
-        given = getattr(self._optimizer, "keywords", {})
-        check("model.optimizer.", above=0, lr=given.get("lr", 1.0))
-        check("model.optimizer.", at_least=0, weight_decay=given.get("weight_decay", 0.0))
+        settings = getattr(self._optimizer, "keywords", {})
+        check("model.optimizer.", above=0, lr=settings.get("lr", 1.0))
+        check("model.optimizer.", at_least=0, weight_decay=settings.get("weight_decay", 0.0))
         groups = hook(self.net, "parameter_groups")()
         optimizer = self._optimizer(self.parameters() if groups is None else groups)
         for group in optimizer.param_groups:
@@ -239,7 +239,7 @@ class EmotionModule(LightningModule):
         return optimizer
 
     def n_parameters(self) -> int:
-        """Return how many numbers are trained."""
+        """Return the number of trained parameters."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def description(self) -> dict[str, Any]:
@@ -248,7 +248,7 @@ class EmotionModule(LightningModule):
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """Return what a result depends on beside the clip that is tested."""
+        """Return the part of a result's protocol that says how many clips speaker statistics come from."""
         return protocol_entry(self.speaker_clips) if self.speaker_statistics is not None else {}
 
     @property

@@ -1,4 +1,4 @@
-"""The waveform itself as features, for networks that make their own of it.
+"""Pass on the waveform itself as features, for networks that make their own of it.
 
 B: clips.  T: samples of the longest clip.
 """

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: what Lightning is told of one, and one that scales each parameter group's own rate."""
+"""Make learning-rate schedules in Lightning's form, and one that scales each parameter group's own rate."""
 
 import inspect
 import math
@@ -27,15 +27,15 @@ def scheduled(
     Raises: UserError for a schedule that would give all parameter groups one rate, or that has a setting of its own
         where the optimiser or ``monitor`` has one.
     """
-    given, (metric, mode) = getattr(make, "keywords", {}), monitor
+    settings, (metric, mode) = getattr(make, "keywords", {}), monitor
     rate = optimizer.defaults.get("lr")
-    if given.get("max_lr", rate) != rate:
+    if settings.get("max_lr", rate) != rate:
         raise UserError(
-            f"model.scheduler.max_lr={given['max_lr']} and model.optimizer.lr={rate} differ, and the schedule "
+            f"model.scheduler.max_lr={settings['max_lr']} and model.optimizer.lr={rate} differ, and the schedule "
             "reads the first alone: set model.optimizer.lr, and leave max_lr=${model.optimizer.lr}"
         )
-    if given.get("mode") in ("min", "max") and given["mode"] != mode:
-        raise UserError(f"model.scheduler.mode={given['mode']} is not that of monitor.mode={mode}: leave it out")
+    if settings.get("mode") in ("min", "max") and settings["mode"] != mode:
+        raise UserError(f"model.scheduler.mode={settings['mode']} is not that of monitor.mode={mode}: leave it out")
     options: dict[str, Any] = {}
     waits = getattr(make, "func", make) is ReduceLROnPlateau
     by_step = "total_steps" in inspect.signature(make).parameters
@@ -51,12 +51,12 @@ def scheduled(
             "model.scheduler sets one learning rate for all layers, and these have rates of their own: "
             "take ser_lightning.models.schedule.warmup_cosine, or another that scales"
         )
-    settings = {"scheduler": scheduler, "interval": "step" if by_step else "epoch"}
-    return settings | ({"monitor": metric} if waits else {})
+    scheduled_by = {"scheduler": scheduler, "interval": "step" if by_step else "epoch"}
+    return scheduled_by | ({"monitor": metric} if waits else {})
 
 
 def warmup_cosine(optimizer: Optimizer, *, total_steps: int, warmup_share: float = 0.1) -> LambdaLR:
-    """Rise in a line over the first share of the steps, then fall along half a cosine to zero.
+    """Return a schedule that rises in a line for ``warmup_share`` of the steps, then falls along half a cosine.
 
     Unlike one-cycle, it leaves groups with rates of their own (layer-wise decay) in proportion.
     """

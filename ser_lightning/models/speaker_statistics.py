@@ -22,7 +22,7 @@ from ser_lightning.utils.errors import UserError
 
 
 class ClipMoments(NamedTuple):
-    """What statistics are estimated from: see `LogMel.moments`.
+    """The moments of clips, from which statistics are estimated: see `LogMel.moments`.
 
     ``moments`` (N, 2, M): mean and mean square of every feature over each clip's frames; ``frames`` (N,): how many.
     """
@@ -31,15 +31,15 @@ class ClipMoments(NamedTuple):
     frames: Tensor
 
     def of(self, rows: Sequence[int]) -> "ClipMoments":
-        """Return those of some clips."""
+        """Return the moments of the clips at these rows."""
         return ClipMoments(self.moments[list(rows)], self.frames[list(rows)])
 
 
 class SomeMoments(Protocol):
-    """Moments of which some can be had at a time."""
+    """Anything that returns the moments of some clips at a time."""
 
     def of(self, rows: Sequence[int]) -> ClipMoments:
-        """Return those of some clips."""
+        """Return the moments of the clips at these rows."""
 
 
 class SpeakerStatistics(nn.Module):
@@ -230,7 +230,7 @@ def _mean_and_variance(moments: Tensor) -> Tensor:
 
 
 def protocol_entry(n_clips: int | None) -> dict[str, int | str]:
-    """Return what a result's protocol says where statistics come from more than the clip itself; None is all."""
+    """Return the entry of a result's protocol for statistics from more clips than one; None is all clips."""
     if n_clips == 1:
         return {}
     return {"speaker_clips": "all" if n_clips is None else n_clips}

@@ -1,4 +1,4 @@
-"""Weights of checkpoints of older versions, by the names of today."""
+"""Rename the weights of checkpoints of older versions."""
 
 from typing import Any
 

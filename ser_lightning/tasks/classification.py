@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a model's answers are worth. ``confusion_matrix`` (K, K) counts clips, rows the true label."""
+    """How well labels were predicted. ``confusion_matrix`` (K, K) counts clips, rows the true label."""
 
     scores: Scores
     confusion_matrix: list[list[int]]
@@ -90,7 +90,7 @@ class Classification(Task):
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Self:
-        """Return the task that `entry` named."""
+        """Return the task that `entry` describes."""
         return cls(tuple(map(str, entry["labels"])))
 
     def make_loss(  # type: ignore[override]
@@ -151,7 +151,7 @@ class Classification(Task):
         return [label for label, total in zip(self.labels, targets.sum(axis=0), strict=True) if total == 0]
 
     def logged_scores(self, values: Mapping[str, float]) -> Scores:
-        """Return scores of their values by name."""
+        """Return scores from their values by name."""
         measured = {name: values[name] for name in self.metrics}
         return Scores(**measured, recall={label: values.get(f"recall.{label}") for label in self.labels})
 

@@ -69,10 +69,10 @@ class ClassificationLoss(nn.Module):
         return (1 - self._teacher_weight) * loss + self._teacher_weight * self._temperature**2 * divergence
 
     def check_single_clips(self) -> None:
-        """Let batches of one clip be."""
+        """Accept batches of one clip, which cross-entropy learns from."""
 
     def soften(self, logits: Tensor) -> Tensor:
-        """Return the probabilities (N, K) that are learnt of a teacher with these logits (N, K)."""
+        """Return the probabilities (N, K) that are learnt from a teacher with these logits (N, K)."""
         return (logits.float() / self._temperature).softmax(-1)
 
 
@@ -103,7 +103,7 @@ class ClassificationMetrics(nn.Module):
         return values | recall
 
     def reset(self) -> None:
-        """Forget what was added."""
+        """Discard what was added."""
         self.loss.reset()
         self.confusion.reset()
 

@@ -14,7 +14,7 @@ _TRUE, _PREDICTED = "true.", "predicted."
 
 
 def as_written(numbers: ArrayLike) -> NDArray[np.float64]:
-    """Return numbers with the seven digits that a file has of them: file and memory never disagree."""
+    """Return numbers rounded to the seven digits that a file has of them: file and memory never disagree."""
     exact = np.asarray(numbers, dtype=np.float64)
     return np.array([float(_text(number)) for number in exact.ravel().tolist()]).reshape(exact.shape)
 
@@ -50,12 +50,12 @@ class NumberPredictions:
 
     @property
     def n_words(self) -> int:
-        """Return how many of the columns hold words; numbers follow them."""
+        """Return how many columns hold words; the columns of numbers follow them."""
         return len(_COLUMNS)
 
     @property
     def columns(self) -> list[str]:
-        """Return the heads of predictions.csv."""
+        """Return the column names of predictions.csv."""
         return [*_COLUMNS, *(prefix + name for name in self.names for prefix in (_TRUE, _PREDICTED))]
 
     def rows(self) -> Iterator[list[str]]:

@@ -58,12 +58,12 @@ class Predictions:
 
     @property
     def n_words(self) -> int:
-        """Return how many of the columns hold words; numbers follow them."""
+        """Return how many columns hold words; the columns of numbers follow them."""
         return len(_COLUMNS)
 
     @property
     def columns(self) -> list[str]:
-        """Return the heads of predictions.csv."""
+        """Return the column names of predictions.csv."""
         return [*_COLUMNS, *(_PREFIX + name for name in self.names)]
 
     def rows(self) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""The kinds of task by their names: here, and nowhere else, one is chosen."""
+"""Choose a kind of task by its name; this is done nowhere else."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ser_lightning.tasks.task import Task
 
-HEADLINES = {"classification": "uar", "regression": "ccc"}  # the tasks' own, for who is not to import all of them
+HEADLINES = {
+    "classification": "uar",
+    "regression": "ccc",
+}  # as the classes have it, for users that must not import all of them
 
 
 def all_tasks() -> "dict[str, type[Task]]":
     """Return the kinds of task by their names."""
-    from ser_lightning.tasks.classification import Classification  # help is to answer without what they import
+    from ser_lightning.tasks.classification import (
+        Classification,
+    )  # late: `ser --help` answers without what they import
     from ser_lightning.tasks.regression import Regression
 
     return {kind.name: kind for kind in (Classification, Regression)}

@@ -35,7 +35,7 @@ Ranges = tuple[tuple[float, float] | None, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What predicted numbers are worth."""
+    """How well numbers were predicted: scores over all clips and of parts of them, and the predictions."""
 
     task: "Regression"
     scores: RegressionScores
@@ -73,6 +73,7 @@ class Regression(Task):
     figures: ClassVar[tuple[str, ...]] = ("scatter", "subgroups", "robustness")
     fewest_outputs: ClassVar[int] = 1
     left_out: ClassVar[str] = "left_out_without_value"
+    labels: ClassVar[tuple[str, ...]] = ()  # type: ignore[misc]
     unused: ClassVar[tuple[str, ...]] = ("model.label_smoothing",)
 
     @property
@@ -92,7 +93,7 @@ class Regression(Task):
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Self:
-        """Return the task that `entry` named."""
+        """Return the task that `entry` describes."""
         ranges = tuple((float(ends[0]), float(ends[1])) if ends else None for ends in entry.get("ranges") or ())
         return cls(tuple(map(str, entry["targets"])), ranges)
 
@@ -153,23 +154,11 @@ class Regression(Task):
         return outputs
 
     def count_clips(self, truth: NDArray) -> dict[str, int]:
-        """Return that every clip has every target."""
+        """Return the number of clips for each target: every clip has a value."""
         return dict.fromkeys(self.targets, len(truth))
 
-    @property
-    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Return none."""
-        return ()
-
-    def emotions(self, truth: NDArray) -> None:
-        """Return nothing: clips keep their emotions."""
-
-    def untrained(self, targets: NDArray) -> list[str]:
-        """Return nothing: targets that do not vary are refused."""
-        return []
-
     def logged_scores(self, values: Mapping[str, float]) -> RegressionScores:
-        """Return scores of their values by name; what was not defined is NaN, or was not logged."""
+        """Return scores from their values by name; one that was not defined is NaN, or was not logged."""
         values = {name: value for name, value in values.items() if math.isfinite(value)}
         of_target = {
             name: TargetScores(**{metric: values.get(f"{metric}.{name}") for metric in regression.METRICS})

@@ -86,7 +86,7 @@ class RegressionLoss(nn.Module):
         return (1 - self._teacher_weight) * loss + self._teacher_weight * self._of(outputs, teacher)
 
     def soften(self, outputs: Tensor) -> Tensor:
-        """Return what is learnt of a teacher with these outputs (N, K): the numbers themselves."""
+        """Return what is learnt from a teacher with these outputs (N, K): the numbers themselves."""
         return outputs.float()
 
     def check_single_clips(self) -> None:

@@ -1,4 +1,4 @@
-"""What every kind of task provides. `tasks.registry` knows them by their names.
+"""Define what every kind of task provides; `tasks.registry` lists the kinds by their names.
 
 N: clips.  K: outputs of the network.  S: speakers.  R: repetitions (seeds).  W: sets of sums at a time.
 """
@@ -95,16 +95,16 @@ class Task(ABC):
 
     @abstractmethod
     def entry(self) -> dict[str, Any]:
-        """Return what names this task in a checkpoint, as plain values."""
+        """Return plain values from which `from_entry` makes this task again, for a checkpoint."""
 
     @classmethod
     @abstractmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Self:
-        """Return the task that `entry` named; other values are passed over."""
+        """Return the task that `entry` describes; other values are passed over."""
 
     @property
     def data_overrides(self) -> tuple[str, ...]:
-        """Return the settings by which other data are of this task, too."""
+        """Return the settings that ask other data for the same outputs."""
         return ()
 
     @abstractmethod
@@ -116,11 +116,11 @@ class Task(ABC):
         """Return a module: what the network gives (B, K) -> outputs (B, K). It is fitted to the targets (N, K)."""
 
     def unit(self, readout: "nn.Module") -> "Tensor | float":
-        """Return by what differences of answers are divided before they are called small: 1, or (K,)."""
+        """Return the unit of differences between answers, 1 or (K,): in it they are compared with a tolerance."""
         return 1.0
 
     def usual_ranges(self, readout: "nn.Module") -> dict[str, tuple[float, float]]:
-        """Return between which ends each number usually lies, by name; nothing for what is no number."""
+        """Return the lowest and highest usual value of each number, by name; nothing where labels are predicted."""
         return {}
 
     @abstractmethod
@@ -129,7 +129,7 @@ class Task(ABC):
 
     @abstractmethod
     def answers(self, outputs: "Tensor") -> "Tensor":
-        """Map outputs (B, K) to what is told of them: probabilities, or numbers."""
+        """Map outputs (B, K) to answers, as people get them: probabilities, or numbers."""
 
     @abstractmethod
     def averaged(self, outputs: "Tensor") -> "Tensor":
@@ -139,13 +139,13 @@ class Task(ABC):
     def count_clips(self, truth: NDArray) -> dict[str, int]:
         """Count the clips that each output can be tested on, from the truth of all."""
 
-    @abstractmethod
     def emotions(self, truth: NDArray) -> list[str] | None:
         """Return the label of each clip, '' for none; None where the truth is no label, and clips keep theirs."""
+        return None
 
-    @abstractmethod
     def untrained(self, targets: NDArray) -> list[str]:
-        """Return the outputs of which the training targets (N, K) teach nothing."""
+        """Return the outputs that the training targets (N, K) teach nothing about."""
+        return []
 
     @abstractmethod
     def logged_scores(self, values: Mapping[str, float]) -> Any:

@@ -15,7 +15,7 @@ class BidirectionalGRU(nn.GRU):
         super().__init__(n_inputs, n_units, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``lengths``: (B,) in frames."""
+        """Map (B, F, C) and lengths (B,) in frames to (B, F, 2U)."""
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         output, _ = super().forward(packed)  # type: ignore[has-type]
         return pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])[0]

@@ -84,7 +84,7 @@ class MambaStack(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``lengths``: (B,) in frames."""
+        """Map (B, F, D) and lengths (B,) in frames to (B, F, D)."""
         order = reversal(lengths, x.shape[1])
         x = x.transpose(0, 1)  # (F, B, D)
         for layer in self.layers:

@@ -25,7 +25,7 @@ class MeanPooling(nn.Module):
         self.n_outputs = n_channels
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``lengths`` (B,) in frames of ``x``, each at least 1."""
+        """Pool ``x`` over each clip's ``lengths`` (B,) in frames, each at least 1."""
         mask = frame_mask(lengths, x.shape[-1])[:, None]  # (B, 1, F)
         return (x * mask).sum(-1) / lengths[:, None].to(x.dtype)
 
@@ -38,7 +38,7 @@ class MaxPooling(nn.Module):
         self.n_outputs = n_channels
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``lengths`` (B,) in frames of ``x``, each at least 1."""
+        """Pool ``x`` over each clip's ``lengths`` (B,) in frames, each at least 1."""
         mask = frame_mask(lengths, x.shape[-1])[:, None]  # (B, 1, F)
         return x.masked_fill(~mask, torch.finfo(x.dtype).min).amax(-1)
 
@@ -53,7 +53,7 @@ class MeanMaxPooling(nn.Module):
         self.max = MaxPooling(n_channels)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``lengths`` (B,) in frames of ``x``, each at least 1."""
+        """Pool ``x`` over each clip's ``lengths`` (B,) in frames, each at least 1."""
         return torch.cat([self.mean(x, lengths), self.max(x, lengths)], dim=1)
 
 
@@ -71,7 +71,7 @@ class AttentiveStatisticsPooling(nn.Module):
         self.score = nn.Sequential(hidden, nn.Tanh(), nn.Conv1d(n_hidden, 1, 1, bias=False))  # softmax undoes one
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``lengths`` (B,) in frames of ``x``, each at least 1."""
+        """Pool ``x`` over each clip's ``lengths`` (B,) in frames, each at least 1."""
         mask = frame_mask(lengths, x.shape[-1])[:, None]  # (B, 1, F)
         scores = self.score(x).float().masked_fill(~mask, -torch.inf)
         weights = scores.softmax(-1)  # (B, 1, F)

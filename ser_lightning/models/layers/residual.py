@@ -95,7 +95,7 @@ class BasicBlock(nn.Module):
         self._time_stride = strides[1]
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``x`` is zero beyond each clip's length, and so are the maps returned."""
+        """Return the maps and their lengths; they are zero beyond each clip's length, as ``x`` must be."""
         lengths = strided(lengths, self._time_stride)
         y = relu_within(self.norm1(self.conv1(x)), lengths)
         y = self.norm2(self.conv2(y))

@@ -98,7 +98,7 @@ def _takes_kernels(backend: str, device: torch.device) -> bool:
 
 @cache
 def _announce(path: str, device: str) -> None:
-    """Say it once, not at every call."""
+    """Log which path does the scan, once for each device."""
     log.info("the selective scan is done by %s, on the %s", path, device)
 
 

@@ -38,7 +38,7 @@ class TransformerEncoder(nn.Module):
         self.norm = nn.LayerNorm(d_model)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``lengths`` (B,) in frames, each at least 1; what is returned beyond them means nothing."""
+        """Map (B, F, D) and lengths (B,) in frames, each at least 1, to (B, F, D), undefined beyond the lengths."""
         x = self.dropout(x + sinusoids(x.shape[1], x.shape[2], x.device))
         mask = frame_mask(lengths, x.shape[1])[:, None, None]  # (B, 1, 1, F): the same for every head and frame
         for layer in self.layers:

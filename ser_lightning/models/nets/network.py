@@ -1,4 +1,4 @@
-"""What the framework asks of a network beside its `forward`: optional hooks, each with a default.
+"""Define what the framework asks of a network beside its `forward`: optional hooks, each with a default.
 
 A network is any `nn.Module` with ``forward(features, lengths) -> logits``. One that needs more derives from
 `Network` and overrides what it needs, or has a method of the same name: the rest is as here.
@@ -70,12 +70,12 @@ class Network(nn.Module):
 
     @property
     def can_be_averaged(self) -> bool:
-        """Whether callbacks.average_weights may keep a running average of the weights, in as much memory again."""
+        """Return whether callbacks.average_weights may keep an average of the weights, in as much memory again."""
         return True
 
     @property
     def contamination(self) -> str | None:
-        """A sentence beside results where pretraining may have included clips of the test; None where not."""
+        """Return a sentence for results where pretraining may have included clips of the test; None where not."""
         return None
 
 
@@ -97,8 +97,8 @@ def cached_forward(
 ) -> Callable[[Tensor], Tensor] | None:
     """Let a network cache features of clips, or of their pieces; return its `forward_cached`, or None."""
 
-    def features(some: list[int]) -> tuple[Tensor, Tensor]:
-        waveform, lengths = (torch.from_numpy(array).to(device) for array in clips.gather(some))
+    def features(batch: list[int]) -> tuple[Tensor, Tensor]:
+        waveform, lengths = (torch.from_numpy(array).to(device) for array in clips.gather(batch))
         return frontend(waveform, lengths)
 
     n_samples = clips.pieces.n_samples.tolist()

@@ -138,7 +138,7 @@ class Standardisation(nn.BatchNorm1d):
         self._fitted = True
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """Map (B, D) to standardised (B, D)."""
         if self.training and not self._fitted and len(x) > 1:
             standardised = super().forward(x)
         else:

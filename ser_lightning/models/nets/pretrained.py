@@ -97,7 +97,7 @@ class Pretrained(Network):
             gradient_checkpointing=gradient_checkpointing,
             architecture=architecture,
         )
-        self._layers = _chosen(layers, self.backbone.n_layers)
+        self._layers = _used_layers(layers, self.backbone.n_layers)
         self._lr_scale, self._lr_decay = backbone_lr_scale, layer_lr_decay
         self._may_cache = store and mode == "frozen"
         self._cache: FeatureCache | None = None
@@ -172,7 +172,7 @@ class Pretrained(Network):
         return _moments(self.forward_features(features, lengths)[0])
 
     def of(self, rows: Sequence[int]) -> ClipMoments:
-        """Return the same of clips whose features are cached, by row: see `speaker_statistics.SomeMoments`."""
+        """Return the moments of clips whose features are cached, by row: see `speaker_statistics.SomeMoments`."""
         return _moments(self._cached(rows)[0].to(next(self.parameters()).device))
 
     def cache_features(
@@ -219,12 +219,12 @@ class Pretrained(Network):
 
     @property
     def contamination(self) -> str | None:
-        """Say so where it was, or may have been, pretrained on emotional speech."""
+        """Return a sentence where it was, or may have been, pretrained on emotional speech; else None."""
         return self.backbone.source.contamination
 
     @property
     def can_be_averaged(self) -> bool:
-        """Say no of a frozen model: it is large, and its head gains nothing by it."""
+        """Return False for a frozen model: it is large, and its head gains nothing by an average."""
         return any(parameter.requires_grad for parameter in self.backbone.parameters())
 
     def description(self) -> dict[str, Any]:
@@ -250,7 +250,8 @@ def _moments(states: Tensor) -> ClipMoments:
     return ClipMoments(torch.stack([x, x.square()], dim=1), torch.ones(len(x), dtype=torch.int64, device=x.device))
 
 
-def _chosen(layers: Sequence[int] | None, n_layers: int) -> list[int]:
+def _used_layers(layers: Sequence[int] | None, n_layers: int) -> list[int]:
+    """Return the layers to use, all where ``layers`` is None. Raises: UserError for one that is not there."""
     chosen = list(range(n_layers) if layers is None else layers)
     if not chosen or not all(0 <= layer < n_layers for layer in chosen):
         raise UserError(f"model.net.layers={chosen} is not among the layers of this model, 0 to {n_layers - 1}")

@@ -1,4 +1,4 @@
-"""A pretrained model as the lower part of a network, frozen or trained, and its part of results and checkpoints.
+"""Use a pretrained model as the lower part of a network, frozen or trained, and describe it in results.
 
 B: clips.  T: samples of the longest clip.  L: layers, what goes into the first one counted as one.
 F: frames of the longest clip.  D: width.
@@ -20,7 +20,6 @@ from ser_lightning.models.pretrained.whisper import WhisperEncoder
 from ser_lightning.utils.errors import UserError, check_choice
 
 _FORMAT = 1  # of the cache: raised whenever the same clips would become other features
-
 
 MODES = ("frozen", "lora", "finetune")
 
@@ -90,7 +89,7 @@ class Backbone(nn.Module):
 
     @property
     def cache_name(self) -> str:
-        """Everything that decides what `forward` returns here, but the clip."""
+        """Return a name made of everything that decides what `forward` returns, but the clip."""
         parts = [self.source.family, self.source.digest, str(_FORMAT), str(self.average_frames)]
         if isinstance(self.encoder, WhisperEncoder) and self.encoder.context != "window":
             parts.append(self.encoder.context)
@@ -107,7 +106,7 @@ class Backbone(nn.Module):
         return -(-self.encoder.frames(lengths) // self.average_frames)
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Set the adapters' mode too: the model around them is no part of this module, and stays in eval mode."""
+        """Set the mode, also of adapters: the model around them is no part of this one, and stays in eval mode."""
         if self._mode == "lora":
             for module in self.encoder.modules():
                 if hasattr(module, "lora_dropout"):
@@ -126,7 +125,7 @@ class Backbone(nn.Module):
         return self.encoder.depth(self._adapted[int(number)] if number else parameter)
 
     def description(self) -> dict[str, Any]:
-        """Return what results say of it, as plain values."""
+        """Return the description of the model in results, as plain values."""
         return {
             "name": self.source.name,
             "family": self.source.family,
@@ -136,7 +135,7 @@ class Backbone(nn.Module):
         }
 
     def checkpoint_arguments(self) -> dict[str, Any]:
-        """Return what it is made from before weights are loaded: its architecture, or its place if it is frozen."""
+        """Return the arguments that make it before weights are loaded: its architecture, or its place if frozen."""
         return (
             {"architecture": self.source.architecture} if self._mode == "finetune" else {"name": self.source.place}
         )

@@ -1,4 +1,4 @@
-"""Tell which pretrained models were trained on emotional speech: their results on it are not of unseen speakers."""
+"""Find out whether a pretrained model was trained on emotional speech: its speakers are then not unseen."""
 
 import re
 from collections.abc import Iterable
@@ -25,11 +25,13 @@ def contamination(name: str, labels: Iterable[str] = (), *, family: str = "") ->
             return f"{name} was trained on {corpora}: results on these are not of unseen speakers"
     emotions = sorted({label.lower() for label in labels} & set(_EMOTIONS))
     if len(emotions) > 1:
-        told = f"its labels are {', '.join(emotions)}"
+        reason = f"its labels are {', '.join(emotions)}"
     elif re.search(_TELLING, name, re.IGNORECASE):
-        told = "its name says so"
+        reason = "its name says so"
     elif family == "whisper":
         return f"{name}: the audio that Whisper was trained on is not known, and may hold published corpora"
     else:
         return None
-    return f"{name} was trained on emotional speech ({told}): if on this corpus, results are not of unseen speakers"
+    return (
+        f"{name} was trained on emotional speech ({reason}): if on this corpus, results are not of unseen speakers"
+    )

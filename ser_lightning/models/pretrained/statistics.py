@@ -1,4 +1,4 @@
-"""Statistics of a model's layers over each clip, and the head that reads them.
+"""Compute statistics of a model's layers over each clip, and classify by them.
 
 B: clips.  L: layers that are used.  F: frames of the longest clip.  D: width of the model.  K: classes.
 """
@@ -43,7 +43,7 @@ class StatisticsHead(nn.Module):
         self.classify = nn.Linear(n_hidden, n_classes)
 
     def forward(self, statistics: Tensor) -> Tensor:
-        """See the class."""
+        """Map (B, L, 2D) to logits (B, K)."""
         x = self.input_dropout(batch_standardised(self.standardise, statistics.flatten(1).float()))
         x = functional.relu(batch_standardised(self.norm, self.hidden(x)))
         return self.classify(self.dropout(x))

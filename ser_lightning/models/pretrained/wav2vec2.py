@@ -59,7 +59,7 @@ class Wav2Vec2Encoder(nn.Module):
         return self.states(samples, lengths.clamp_min(self.shortest))
 
     def states(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Do as `forward` with what its preprocessor makes of waveforms, each at least as long as a frame."""
+        """Map standardised samples (B, T), at least `shortest` of each clip, to ((B, L, F, D), frames (B,))."""
         self._frames = self.frames(lengths)
         if self.norm is not None:
             self.norm.frames = _after(lengths, *self._steps[0])
@@ -86,11 +86,11 @@ class Wav2Vec2Encoder(nn.Module):
         return self.n_layers - 1 if on_top and "encoder.layer_norm." in parameter else 0
 
     def freeze_feature_encoder(self) -> None:
-        """Leave the convolutions over the waveform as they are."""
+        """Exclude the convolutions over the waveform from training."""
         self.model.feature_extractor._freeze_parameters()
 
     def keep_no_activations(self) -> None:
-        """Compute layers twice in training rather than keep what is inside them in memory."""
+        """Switch on gradient checkpointing: layers are computed twice rather than kept in memory."""
         self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
     def _clear(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

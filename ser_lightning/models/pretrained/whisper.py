@@ -92,12 +92,12 @@ class WhisperEncoder(nn.Module):
         return self.n_layers - 1 if "layer_norm." in parameter else 0
 
     def freeze_feature_encoder(self) -> None:
-        """Leave the convolutions over the spectrogram as they are."""
+        """Exclude the convolutions over the spectrogram from training."""
         for convolution in (self.model.conv1, self.model.conv2):
             convolution.requires_grad_(False)
 
     def keep_no_activations(self) -> None:
-        """Compute layers twice in training rather than keep what is inside them in memory."""
+        """Switch on gradient checkpointing: layers are computed twice rather than kept in memory."""
         self._gradient_checkpointing = True
 
     def _positions(self, lengths: Tensor) -> Tensor:
