@@ -32,7 +32,18 @@ class _Graph(nn.Module):
 
     def __init__(self, model: EmotionRecognizer):
         super().__init__()
-        self.frontend = _frontend(model)
+        frontend: nn.Module = model.frontend
+        if isinstance(frontend, LogMel):
+            settings = model.stamp["config"]["model"]["frontend"]
+            options = {name: value for name, value in settings.items() if not name.startswith("_")}
+            frontend = LogMelByConvolution(sample_rate_hz=model.sample_rate_hz, **options)
+            frontend.load_state_dict(model.frontend.state_dict())
+        elif not isinstance(frontend, RawWaveform):
+            raise UserError(
+                f"{model.name} cannot be exported: of front-ends only LogMel and RawWaveform can be, and it has "
+                f"{type(frontend).__name__}"
+            )
+        self.frontend = frontend
         self.net = exportable(model.net)
         self.readout = model.readout
         self._answers = model.task.answers
@@ -41,22 +52,6 @@ class _Graph(nn.Module):
     def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Map (B, T) float in [-1, 1], (B,) to (B, K)."""
         return self._answers(self.readout(self.net(*self.frontend(waveform, lengths))) / self._temperature)
-
-
-def _frontend(model: EmotionRecognizer) -> nn.Module:
-    """Return a front-end that can be exported. Raises: UserError for one of another kind."""
-    if isinstance(model.frontend, RawWaveform):
-        return model.frontend
-    if not isinstance(model.frontend, LogMel):
-        raise UserError(
-            f"{model.name} cannot be exported: of front-ends only LogMel and RawWaveform can be, and it has "
-            f"{type(model.frontend).__name__}"
-        )
-    described = model.stamp["config"]["model"]["frontend"]
-    options = {name: value for name, value in described.items() if not name.startswith("_")}
-    frontend = LogMelByConvolution(sample_rate_hz=model.sample_rate_hz, **options)
-    frontend.load_state_dict(model.frontend.state_dict())
-    return frontend
 
 
 def to_onnx(model: EmotionRecognizer) -> bytes:

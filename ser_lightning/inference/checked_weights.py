@@ -10,6 +10,8 @@ from ser_lightning.models.nets.arguments import without_memory
 from ser_lightning.utils.errors import UserError
 
 _LARGEST_SETTING = 65_536  # of a network that is ours
+_MISFIT = "was made by another version: its weights fit no network here"
+_NET = "net."  # begins the names of a network's weights
 
 
 def check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], checkpoint: Checkpoint) -> None:
@@ -17,12 +19,12 @@ def check_size(description: Mapping[str, Any], make: Callable[[], nn.Module], ch
 
     Raises: UserError where it is not: what a file claims is bounded by what it holds.
     """
-    misfit = UserError(f"{checkpoint.path} was made by another version: its weights fit no network here")
+    misfit = UserError(f"{checkpoint.path} {_MISFIT}")
     if any(isinstance(value, int) and value > _LARGEST_SETTING for value in description.values()):
         raise misfit
     if description.get("name") and not description.get("architecture"):
         return  # the network is under another's weights, which are read from where they lie
-    held = {name[4:]: weight for name, weight in checkpoint.weights.items() if name.startswith("net.")}
+    held = {name.removeprefix(_NET): weight for name, weight in checkpoint.weights.items() if name.startswith(_NET)}
     n_made = 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
@@ -44,11 +46,9 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint) -> None:
 
     Raises: UserError where they do not fit.
     """
-    prefixes = ("net.", "frontend.", "readout.")
+    prefixes = (_NET, "frontend.", "readout.")
     own = {name: tensor for name, tensor in checkpoint.weights.items() if name.startswith(prefixes)}
     try:
         module.load_state_dict(own)
     except RuntimeError as error:
-        raise UserError(
-            f"{checkpoint.path} was made by another version: its weights fit no network here"
-        ) from error
+        raise UserError(f"{checkpoint.path} {_MISFIT}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ser_lightning.inference.stamp import check_stamp
+from ser_lightning.inference.stamp import NOT_OURS, check_stamp
 from ser_lightning.runs.directory import STAMP, RunDirectory
 from ser_lightning.tasks.registry import task_of
 from ser_lightning.tasks.task import Task
@@ -91,7 +91,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     _check_weights(content["state_dict"], source=str(place), most_bytes=place.stat().st_size)
     epoch = content.get("epoch", -1)
     if not isinstance(epoch, int):
-        raise UserError(f"{place} is no checkpoint of ours, or a changed one: its epoch is no number")
+        raise UserError(f"{place} {NOT_OURS}: its epoch is no number")
     is_best = stamp.get(_IS_BEST) is not False and _is_best(content.get("callbacks"), stamp["config"])
     return Checkpoint(path=place, weights=content["state_dict"], epoch=epoch + 1, stamp=stamp, is_best=is_best)
 
@@ -110,7 +110,7 @@ def _is_best(callbacks: Any, config: Mapping[str, Any]) -> bool:
 
 def _check_weights(weights: Any, *, source: str, most_bytes: int) -> None:
     """Raise UserError for anything but tensors that are wholly there, each alone, and extra states of ours."""
-    changed, n_bytes = f"{source} is no checkpoint of ours, or a changed one", 0
+    changed, n_bytes = f"{source} {NOT_OURS}", 0
     for name, value in weights.items() if isinstance(weights, dict) else [("state_dict", weights)]:
         if isinstance(value, dict) and str(name).endswith("_extra_state"):
             continue

@@ -10,6 +10,8 @@ from ser_lightning.data.labels import check_labels
 from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.text import is_file_name
 
+NOT_OURS = "is no checkpoint of ours, or a changed one"
+
 
 def _check_name(text: str) -> str:
     if not is_file_name(text):
@@ -116,4 +118,4 @@ def check_stamp(stamp: Any, *, source: str) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the stamp"
-        raise UserError(f"{source} is no checkpoint of ours, or a changed one: {where}: {first['msg']}") from None
+        raise UserError(f"{source} {NOT_OURS}: {where}: {first['msg']}") from None

@@ -1,7 +1,5 @@
 """Collect a model's outputs for every clip of a subset, from all processes."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -15,8 +13,8 @@ class Outputs(Metric):
     rows: list[Tensor]
     logits: list[Tensor]
 
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
+    def __init__(self) -> None:
+        super().__init__()
         self.add_state("rows", [], dist_reduce_fx="cat")
         self.add_state("logits", [], dist_reduce_fx="cat")
 

@@ -185,9 +185,11 @@ def _made(
 
 def _digest(config: Any, preprocessor: Any, encoder: Encoder) -> str:
     """Hash settings and weights, without their names, which differ between versions of transformers."""
-    settings = [(name, _plain(getattr(config, name, None))) for name in _SETTINGS]
-    settings += [(name, _plain(getattr(preprocessor, name, None))) for name in _PREPROCESSING]
-    facts = [repr(setting) for setting in settings]
+    facts = []
+    for part, names in ((config, _SETTINGS), (preprocessor, _PREPROCESSING)):
+        for name in names:
+            value = getattr(part, name, None)
+            facts.append(repr((name, list(value) if isinstance(value, (list, tuple)) else value)))
     facts += sorted(
         f"{tuple(tensor.shape)} {hashlib.sha256(np.ascontiguousarray(tensor).data).hexdigest()}"
         for tensor in encoder.state_dict().values()
@@ -237,7 +239,3 @@ def _read(name: str, part: str, read: Callable[[str], Any]) -> Any:
             f"{name} cannot be had: no connection to the hub, or no such model. "
             "Put its files in a folder and say model.net.name=DIR"
         ) from error
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, (list, tuple)) else value

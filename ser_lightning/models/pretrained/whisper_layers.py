@@ -93,11 +93,14 @@ def read_layers(folder: Path) -> tuple[Settings, Settings, WhisperLayers] | None
         with torch.device("meta"):
             layers = WhisperLayers(shape)
         weights = {name.removeprefix("model."): tensor for name, tensor in load_file(folder / _FILES[2]).items()}
-        own = {name[8:]: tensor.float() for name, tensor in weights.items() if name.startswith("encoder.")}
+        prefix = "encoder."
+        own = {
+            name.removeprefix(prefix): tensor.float() for name, tensor in weights.items() if name.startswith(prefix)
+        }
         layers.load_state_dict(own, assign=True)
         config["num_attention_heads"] = shape.encoder_attention_heads  # its other name in transformers
-        *of_filters, _ = (preprocessor[name] for name in _PREPROCESSING)
-        mel_filters(*of_filters)
+        n_fft, n_mels, sample_rate_hz, _ = (preprocessor[name] for name in _PREPROCESSING)
+        mel_filters(n_fft, n_mels, sample_rate_hz)
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError):
         return None
     return config, preprocessor, layers
