@@ -17,6 +17,11 @@ class Style:
 
     is_share: bool
 
+    @property
+    def lowest(self) -> float:
+        """Return the lowest value that there may be: of a share 0, of a correlation -1."""
+        return 0 if self.is_share else -1
+
     def value(self, value: float | None, *, unit: str = "%") -> str:
         """Write 66.1% or 0.661; ``unit`` is empty in tables whose legend has it."""
         return numbers.percent(value, unit=unit) if self.is_share else numbers.decimal(value, _DECIMALS)

@@ -28,7 +28,7 @@ from ser_lightning.report import metric_style, numbers, protocol
 from ser_lightning.utils.errors import counted
 from ser_lightning.utils.files import written_whole
 
-_PAGE = Path(__file__).parent / "templates"
+_TEMPLATES = Path(__file__).parent / "templates"
 _N_CURVES_SHOWN = 8  # at first: as many as there are colours
 
 
@@ -42,30 +42,24 @@ def write_page(path: Path, comparisons: Sequence[Comparison]) -> None:
         raise ValueError(
             "a page needs at least one comparison, and each of them at least one group of finished runs"
         )
-    text = _render(comparisons).encode("utf-8", "replace").decode()  # names of files need not be valid Unicode
-    with written_whole(path) as file:
-        file.write(text)
-
-
-def _render(comparisons: Sequence[Comparison]) -> str:
-    style, script = ((_PAGE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            comparisons=comparisons,
-            today=date.today(),
-            style=Markup(style),
-            script=Markup(script),
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    page = _environment().get_template("page.html.j2")
+    text = page.render(
+        comparisons=comparisons,
+        today=date.today(),
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+    with written_whole(path) as file:
+        file.write(text.encode("utf-8", "replace").decode())  # names of files need not be valid Unicode
 
 
 @cache
 def _environment() -> Environment:
+    """Return the environment of the templates, with the functions that they call."""
     environment = Environment(
-        loader=FileSystemLoader(_PAGE),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -120,15 +114,10 @@ def scale_of(
     estimates: Iterable[Estimate | None], style: metric_style.Style, also: float | None = None
 ) -> axes.Scale:
     """Return an axis that holds these intervals, and one more value."""
-    ends = [end for at in estimates if at is not None for end in (at.low, at.value, at.high)]
-    return axes.even(
-        [*ends, *([] if also is None else [also])], span=0.1, floor=_floor(style), ceiling=1, n_ticks=4
-    )
-
-
-def _floor(style: metric_style.Style) -> float:
-    """Return the lowest value that there may be."""
-    return 0 if style.is_share else -1
+    values = [end for at in estimates if at is not None for end in (at.low, at.value, at.high)]
+    if also is not None:
+        values.append(also)
+    return axes.even(values, span=0.1, floor=style.lowest, ceiling=1, n_ticks=4)
 
 
 def output_scale(comparison: Comparison) -> axes.Scale:
@@ -152,13 +141,13 @@ def speaker_scale(comparison: Comparison) -> axes.Scale:
     """Return an axis that holds every speaker's score with every group."""
     style = metric_style.headline_style(comparison.task)
     shares = [share for group in comparison.groups for share in group.by_speaker.values()]
-    return axes.even(shares, span=0.2, floor=_floor(style), ceiling=1)
+    return axes.even(shares, span=0.2, floor=style.lowest, ceiling=1)
 
 
 def speakers_of(comparison: Comparison) -> list[str]:
     """Return all speakers, 2 before 10."""
     speakers = {speaker for group in comparison.groups for speaker in group.by_speaker}
-    return sorted(speakers, key=lambda speaker: [(part.zfill(12)) for part in re.split(r"(\d+)", speaker)])
+    return sorted(speakers, key=lambda speaker: [part.zfill(12) for part in re.split(r"(\d+)", speaker)])
 
 
 def epochs_of(lines: Iterable[curves.Line]) -> list[int]:

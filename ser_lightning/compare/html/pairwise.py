@@ -40,10 +40,16 @@ def first_pair(comparison: Comparison) -> dict[str, Any]:
         named = {group.name: group for group in comparison.groups}
         first, second = named[comparison.pairs[0].first], named[comparison.pairs[0].second]
     pair = _turned(comparison.pairs, first.name, second.name)
-    shown: dict[str, Any] = {"limit": _limit(comparison.pairs), "estimate": pair.difference if pair else None}
-    shown |= {"groups": (first, second), "ranks": [comparison.groups.index(group) for group in (first, second)]}
-    texts = _texts(pair, headline_style(comparison.task))
-    return {**shown, **texts, "confusions": _confusions(first, second)}
+    gaps = [pair.difference for pair in comparison.pairs]
+    ends = [abs(end) for gap in gaps for end in (gap.low, gap.value, gap.high) if math.isfinite(end)]
+    return {
+        "limit": math.ceil(100 * max([0.05, *ends])) / 100,  # of the axis of differences, on both sides
+        "estimate": pair.difference if pair else None,
+        "groups": (first, second),
+        "ranks": [comparison.groups.index(group) for group in (first, second)],
+        **_texts(pair, headline_style(comparison.task)),
+        "confusions": _confusions(first, second),
+    }
 
 
 def _turned(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
@@ -63,13 +69,6 @@ def _turned(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
                 effect_size=-pair.effect_size,
             )
     return None
-
-
-def _limit(pairs: Sequence[Pair]) -> float:
-    """Return what the axis of differences reaches on both sides."""
-    gaps = [pair.difference for pair in pairs]
-    ends = [abs(end) for gap in gaps for end in (gap.low, gap.value, gap.high) if math.isfinite(end)]
-    return math.ceil(100 * max([0.05, *ends])) / 100
 
 
 def _texts(pair: Pair | None, style: Style) -> dict[str, str]:
@@ -97,6 +96,7 @@ def _share(n_clips: float | None, pair: Pair) -> float | None:
 
 
 def _confusions(first: Group, second: Group) -> dict[str, list[list[Cell]]]:
+    """Return (K, K) cells of either group, and of the first minus the second; nothing of numbers."""
     if first.confusion is None or second.confusion is None:
         return {}
     gaps = [
@@ -108,16 +108,16 @@ def _confusions(first: Group, second: Group) -> dict[str, list[list[Cell]]]:
 
 def confusion_cells(group: Group) -> list[list[Cell]]:
     """Return (K, K) of a group's confusion matrix, in per cent of each true label."""
-    return [[_share_cell(share) for share in row] for row in _shares(group)]
+    absent = (MISSING, 0.0, "")
+    return [
+        [absent if share is None else (decimal(100 * share), round(share, 3), "") for share in row]
+        for row in _shares(group)
+    ]
 
 
 def _shares(group: Group) -> list[list[float | None]]:
     """Return (K, K) shares of each true label; None where it never occurred."""
     return [[clips / sum(row) if sum(row) else None for clips in row] for row in group.confusion or ()]
-
-
-def _share_cell(share: float | None) -> Cell:
-    return (MISSING, 0.0, "") if share is None else (decimal(100 * share), round(share, 3), "")
 
 
 def _difference_cell(one: float | None, two: float | None) -> Cell:
@@ -130,31 +130,30 @@ def _difference_cell(one: float | None, two: float | None) -> Cell:
 def pair_data(comparison: Comparison) -> dict[str, Any]:
     """Return what page.js needs to show any two groups: plain numbers, groups by their rank from 0."""
     ranks = {group.name: rank for rank, group in enumerate(comparison.groups)}
+    groups = []
+    for group in comparison.groups:
+        scores = [group.by_output.get(name) for name in comparison.task.outputs]
+        groups.append(
+            {
+                "name": group.name,
+                "confusion": None if group.confusion is None else [list(row) for row in group.confusion],
+                "recall": [None if at is None else _numbers(at.value, at.low, at.high) for at in scores],
+            }
+        )
+    pairs = []
+    for pair in comparison.pairs:  # in the order in which page.js unpacks it
+        gap, effect = pair.difference, pair.effect_size
+        tests = (pair.permutation_p, pair.permutation_holm_p, pair.mcnemar_p, pair.mcnemar_holm_p)
+        alone = (_share(pair.only_first, pair), _share(pair.only_second, pair))
+        numbers = _numbers(gap.value, gap.low, gap.high, *tests, effect, *alone)
+        pairs.append([ranks[pair.first], ranks[pair.second], pair.n_clips, pair.n_speakers, *numbers])
     return {
-        "groups": [_group_data(group, comparison.task.outputs) for group in comparison.groups],
-        "pairs": [_pair_data(pair, ranks) for pair in comparison.pairs],
+        "groups": groups,
+        "pairs": pairs,
         "significant": SIGNIFICANT,
         "strong": _STRONG,
         "share": headline_style(comparison.task).is_share,
     }
-
-
-def _group_data(group: Group, outputs: Sequence[str]) -> dict[str, Any]:
-    scores = [group.by_output.get(name) for name in outputs]
-    return {
-        "name": group.name,
-        "confusion": None if group.confusion is None else [list(row) for row in group.confusion],
-        "recall": [None if at is None else _numbers(at.value, at.low, at.high) for at in scores],
-    }
-
-
-def _pair_data(pair: Pair, ranks: dict[str, int]) -> list[Any]:
-    """Return a pair in the order in which page.js unpacks it."""
-    gap, effect = pair.difference, pair.effect_size
-    tests = (pair.permutation_p, pair.permutation_holm_p, pair.mcnemar_p, pair.mcnemar_holm_p)
-    alone = (_share(pair.only_first, pair), _share(pair.only_second, pair))
-    numbers = _numbers(gap.value, gap.low, gap.high, *tests, effect, *alone)
-    return [ranks[pair.first], ranks[pair.second], pair.n_clips, pair.n_speakers, *numbers]
 
 
 def _numbers(*values: float | None) -> list[float | None]:

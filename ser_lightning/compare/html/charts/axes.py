@@ -33,7 +33,11 @@ def even(
     low, high = min(finite), max(finite)
     air = max(0.04 * (high - low), (span - (high - low)) / 2)
     low, high = max(low - air, floor), min(high + air, ceiling)
-    return Scale(low, high, _even_ticks(low, high, n_ticks))
+    rough = (high - low) / n_ticks
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    ticks = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    return Scale(low, high, [number * step for number in ticks])
 
 
 def full_range() -> Scale:
@@ -42,26 +46,16 @@ def full_range() -> Scale:
 
 
 def logarithmic(values: Iterable[float]) -> Scale:
-    """Return a logarithmic axis around all values, which are above 0."""
-    given = list(values)
-    low, high = min(given) / 1.25, max(given) * 1.25
-    return Scale(low, high, _log_ticks(low, high), log=True)
+    """Return a logarithmic axis around all values, which are above 0.
 
-
-def _even_ticks(low: float, high: float, at_most: int) -> list[float]:
-    rough = (high - low) / at_most
-    power = 10 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
-    first = math.ceil(low / step - 1e-9)
-    return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 10, 100, or where those are few, 1, 2, 5, 10."""
+    It is marked at 1, 10, 100, or where those are few, at 1, 2, 5, 10.
+    """
+    values = list(values)
+    low, high = min(values) / 1.25, max(values) * 1.25
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [factor * 10.0**power for power in powers for factor in factors]
         inside = [tick for tick in ticks if low <= tick <= high]
         if len(inside) >= 3:
             break
-    return inside
+    return Scale(low, high, inside, log=True)

@@ -69,18 +69,20 @@ def panel(
     Groups beyond the first ``shown`` are drawn but switched off.
     """
     alone = are_drawn_alone(groups)
-    lines = [list(_lines(group, column, alone)) for group in groups]
-    flat = [line for many in lines for line in many]
-    if not flat:
+    by_group = [list(_lines(group, column, alone)) for group in groups]
+    lines = [line for of_group in by_group for line in of_group]
+    if not lines:
         return None
-    epochs = [epoch for line in flat for epoch in line.curve]
+    epochs = [epoch for line in lines for epoch in line.curve]
     x = _whole(even(epochs, span=2, floor=0), min(epochs), max(epochs))
-    y = even(_within_reason(value for line in flat for value in _extent(line)), span=0.1)
+    values = [value for line in lines for value in line.curve.values()]
+    values += [end for line in lines for ends in line.band.values() for end in ends]
+    y = even(_within_reason(values), span=0.1)
     curves, marks = [], []
-    for group, many in enumerate(lines):
+    for group, of_group in enumerate(by_group):
         switch = {"data_group": group, "class_": f"{colour(group)} {'' if group < shown else 'off'}".rstrip()}
-        curves.append(element("g", *(path for line in many for path in _paths(line, x, y)), **switch))
-        marks.append(element("g", *(_best(group, line, x, y, write, height_px) for line in many), **switch))
+        curves.append(element("g", *(path for line in of_group for path in _paths(line, x, y)), **switch))
+        marks.append(element("g", *(_best(group, line, x, y, write, height_px) for line in of_group), **switch))
     stretched = element(  # the best drawn last, over the others
         "svg",
         *reversed(curves),
@@ -96,20 +98,13 @@ def panel(
 
 
 def _lines(group: Group, column: str, alone: bool) -> Iterator[Line]:
-    if not any(curve_of(run, column) for run in group.runs):
-        return
-    if not alone:
-        yield mean_curve(group, column)
-        return
-    for run in group.runs:
-        if curve := curve_of(run, column):
+    """Yield the lines of a group's runs, ``alone`` each or all in one; none where the column is not known."""
+    curves = [(run, curve) for run in group.runs if (curve := curve_of(run, column))]
+    if alone:
+        for run, curve in curves:
             yield Line(f"{group.name}, fold {run.fold}, seed {run.seed}", curve, {}, run.best)
-
-
-def _extent(line: Line) -> Iterator[float]:
-    yield from line.curve.values()
-    for low, high in line.band.values():
-        yield from (low, high)
+    elif curves:
+        yield mean_curve(group, column)
 
 
 def _within_reason(values: Iterable[float]) -> list[float]:
@@ -126,20 +121,16 @@ def _whole(scale: Scale, first: int, last: int) -> Scale:
 
 
 def _paths(line: Line, x: Scale, y: Scale) -> Iterator[Markup]:
-    curve = _thinned(line)
+    """Yield the band and the curve, of at most so many epochs, evenly, with the best and the last."""
+    step = math.ceil(len(line.curve) / _MAX_POINTS)
+    epochs = list(line.curve)
+    kept = {*epochs[::step], epochs[-1], line.best}
+    curve = {epoch: value for epoch, value in line.curve.items() if epoch in kept}
     if line.band:
         there = [(epoch, line.band[epoch][1]) for epoch in curve]
         back = [(epoch, line.band[epoch][0]) for epoch in reversed(curve)]
         yield element("path", d=_path([*there, *back], x, y) + "Z", class_="band")
     yield element("path", d=_path(list(curve.items()), x, y), class_="line")
-
-
-def _thinned(line: Line) -> Curve:
-    """Return at most so many epochs, evenly, and the last."""
-    step = math.ceil(len(line.curve) / _MAX_POINTS)
-    epochs = list(line.curve)
-    kept = {*epochs[::step], epochs[-1], *([line.best] if line.best in line.curve else [])}
-    return {epoch: line.curve[epoch] for epoch in epochs if epoch in kept}
 
 
 def _path(points: Sequence[tuple[int, float]], x: Scale, y: Scale) -> str:
@@ -148,6 +139,7 @@ def _path(points: Sequence[tuple[int, float]], x: Scale, y: Scale) -> str:
 
 
 def _best(group: int, line: Line, x: Scale, y: Scale, write: Callable[[float], str], height_px: int) -> Markup:
+    """Mark the best epoch, where the line reaches it."""
     value = line.curve.get(line.best)
     if value is None:
         return Markup()

@@ -44,20 +44,15 @@ def interval_strip(
         drawn.append(upright(scale.share(reference), "reference"))
     gap = _ROW_PX / (len(estimates) + 1) if len(estimates) > 1 else _ROW_PX / 2
     for row, (group, name, at) in enumerate(known, start=1):
-        drawn += _interval(group, name, at, scale, style, y=row * gap)
+        tip = f"{name}: {style.value(at.value)} ({style.interval(at)})"
+        if math.isfinite(at.low) and math.isfinite(at.high):
+            ends = scale.share(at.low), scale.share(at.high)
+            drawn.append(level(*ends, row * gap, f"interval {colour(group)}", data_tip=tip))
+        drawn.append(mark(group, scale.share(at.value), row * gap, tip=tip))
     description = (
         "; ".join(f"{name} {style.value(at.value)}, {style.interval(at)}" for _, name, at in known) or "not known"
     )
     return picture(description, *drawn, height_px=_ROW_PX, class_="strip")
-
-
-def _interval(group: int, name: str, at: Estimate, scale: Scale, style: Style, *, y: float) -> list[Markup]:
-    tip = f"{name}: {style.value(at.value)} ({style.interval(at)})"
-    parts = []
-    if math.isfinite(at.low) and math.isfinite(at.high):
-        ends = scale.share(at.low), scale.share(at.high)
-        parts = [level(*ends, y, f"interval {colour(group)}", data_tip=tip)]
-    return [*parts, mark(group, scale.share(at.value), y, tip=tip)]
 
 
 def difference_strip(

@@ -5,7 +5,7 @@ Names are placed for a chart of a usual width; a narrower one shows ranks instea
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -85,7 +85,7 @@ def scatter(
     y = even(
         (end for _, group, _ in known for end in (group.headline.low, group.headline.value, group.headline.high)),
         span=0.1,
-        floor=0 if style.is_share else -1,
+        floor=style.lowest,
         ceiling=1,
     )
     spots = _apart([(x.share(cost), height(y, group.headline.value, _HEIGHT_PX)) for _, group, cost in known])
@@ -100,7 +100,10 @@ def scatter(
             low, high = (height(y, end, _HEIGHT_PX) for end in (group.headline.low, group.headline.high))
             drawn.append(upright(share, f"whisker {colour(rank)}", top=low, bottom=high))
         drawn.append(mark(rank, share, at, tip=tip, shipped=group.reference))
-        drawn += _texts(rank, text, place, across(share), at)
+        if place is not None:  # the name where it fits, and the rank for where it does not
+            where = {"x": across(share), "y": at, "dx": place.dx, "dy": place.dy, "text_anchor": place.anchor}
+            drawn.append(element("text", text, class_="label wide", **where))
+            drawn.append(element("text", str(rank + 1), class_="label narrow", **where))
     title = f"{score} against {name}: {counted(known, 'model')}"
     return plot(title, *drawn, x=(name, x, write), y=(score, y, style.tick), height_px=_HEIGHT_PX)
 
@@ -119,28 +122,21 @@ def _apart(spots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return placed
 
 
-def _texts(rank: int, text: str, place: _Place | None, x: str, y: float) -> Iterator[Markup]:
-    """Write the name where it fits, and the rank for where it does not."""
-    if place:
-        where = {"x": x, "y": y, "dx": place.dx, "dy": place.dy, "text_anchor": place.anchor}
-        yield element("text", text, class_="label wide", **where)
-        yield element("text", str(rank + 1), class_="label narrow", **where)
-
-
 def _place(texts: Sequence[str], spots: Sequence[tuple[float, float]]) -> list[_Place | None]:
     """Choose places greedily, the best first: a place whose box touches no point, no other text and no edge."""
     taken = [_Box(x - _POINT_PX, y - _POINT_PX, x + _POINT_PX, y + _POINT_PX) for x, y in spots]
     places: list[_Place | None] = []
     for text, (x, y) in zip(texts, spots, strict=True):
-        boxes = [(place, place.box(x, y, len(text))) for place in _PLACES]
-        free = [(place, box) for place, box in boxes if _is_inside(box) and not any(map(box.touches, taken))]
-        places.append(free[0][0] if free else None)
-        taken += [box for _, box in free[:1]]
+        chosen = None
+        for place in _PLACES:
+            box = place.box(x, y, len(text))
+            is_inside = min(box.left, box.top) >= 0 and box.right <= _WIDTH_PX + 10 and box.bottom <= _HEIGHT_PX
+            if is_inside and not any(map(box.touches, taken)):
+                chosen = place
+                taken.append(box)
+                break
+        places.append(chosen)
     return places
-
-
-def _is_inside(box: _Box) -> bool:
-    return box.left >= 0 and box.right <= _WIDTH_PX + 10 and box.top >= 0 and box.bottom <= _HEIGHT_PX
 
 
 def _labels(names: Sequence[str]) -> dict[str, str]:
