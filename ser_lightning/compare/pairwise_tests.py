@@ -22,49 +22,42 @@ _Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Both:
-    """The scores of two groups on the clips that both were tested on, before p values are corrected.
+class _Results:
+    """The results of two groups on the clips that both were tested on, before p values are corrected.
 
-    ``sums`` (S, 2, R, ...): what each speaker adds to the sums of either. ``only_first``, ``only_second``: clips
-    that were recognised by that one alone, None where clips are not simply right or wrong.
+    ``sums`` (S, 2, R, ...): what each speaker adds to the sums of either. ``recognised_alone``: clips that were
+    recognised by the first alone, and by the second alone; None where clips are not simply right or wrong.
     """
 
     n_clips: int
     difference: Estimate
     sums: NDArray
-    only_first: float | None
-    only_second: float | None
+    recognised_alone: tuple[float, float] | None
 
 
 def make_pairs(groups: Mapping[str, Runs], clips: Clips) -> tuple[list[Pair], list[str]]:
-    """Test groups, the best first, against each other. Returns: the pairs, and what must be known of them."""
-    names = _asked(groups)
+    """Test groups, the best first, against each other. Returns: the pairs, and what must be known of them.
+
+    Two references are not tested: that would make the tests of others' runs stricter.
+    """
+    names = list(combinations(groups, 2))
+    if len(groups) > ALL_PAIRS_TESTED_UP_TO:
+        names = names[: len(groups) - 1]  # those with the first
+    names = [pair for pair in names if not all(is_reference(groups[name]) for name in pair)]
     sides = {(first, second): _sides(groups[first], groups[second]) for first, second in names}
     common = {pair: _common(*of_pair) for pair, of_pair in sides.items()}
-    both = {pair: _both(*sides[pair], rows, clips) for pair, rows in common.items() if rows}
-    permutation = clips.task.permutation_p([results.sums for results in both.values()])
-    mcnemar = [
-        None
-        if results.only_first is None or results.only_second is None
-        else significance.mcnemar_p(results.only_first, results.only_second)
-        for results in both.values()
-    ]
+    results = {pair: _results(*sides[pair], rows, clips) for pair, rows in common.items() if rows}
+    permutation = clips.task.permutation_p([both.sums for both in results.values()])
+    alone = [both.recognised_alone for both in results.values()]
+    mcnemar = [None if counts is None else significance.mcnemar_p(*counts) for counts in alone]
     of_clips = [p for p in mcnemar if p is not None]
     corrected = significance.holm(of_clips) if of_clips else mcnemar
     columns = zip(permutation, significance.holm(permutation), mcnemar, corrected, strict=True)
     pairs = [
-        _pair(pair, results, p_values, clips.task.differences(results.sums), n_tests=len(both))
-        for (pair, results), p_values in zip(both.items(), columns, strict=True)
+        _pair(pair, both, p_values, clips.task.differences(both.sums), n_tests=len(results))
+        for (pair, both), p_values in zip(results.items(), columns, strict=True)
     ]
     return pairs, [*_remarks(sides, common, len(groups)), *_too_few_speakers(pairs)]
-
-
-def _asked(groups: Mapping[str, Runs]) -> list[tuple[str, str]]:
-    """Return which are tested: no two references, whose tests would make those of others' runs stricter."""
-    pairs = list(combinations(groups, 2))
-    if len(groups) > ALL_PAIRS_TESTED_UP_TO:
-        pairs = pairs[: len(groups) - 1]  # those with the first
-    return [pair for pair in pairs if not all(is_reference(groups[name]) for name in pair)]
 
 
 def _sides(first: Runs, second: Runs) -> tuple[Runs, Runs]:
@@ -85,44 +78,41 @@ def _sides(first: Runs, second: Runs) -> tuple[Runs, Runs]:
 
 def _common(first: Runs, second: Runs) -> dict[Cell, tuple[_Rows, _Rows]]:
     """Return, for each fold and seed that both have, the rows of either that hold the same clips."""
-    rows = {cell: _same_clips(run.ids, second[cell].ids) for cell, run in first.items() if cell in second}
-    return {cell: both for cell, both in rows.items() if len(both[0])}
+    rows: dict[Cell, tuple[_Rows, _Rows]] = {}
+    for cell in (cell for cell in first if cell in second):
+        ours, theirs = first[cell].ids, second[cell].ids  # both sorted, so that rows are in the same order
+        if ours == theirs:
+            rows[cell] = np.arange(len(ours)), np.arange(len(theirs))
+        else:
+            rows[cell] = np.flatnonzero(np.isin(ours, theirs)), np.flatnonzero(np.isin(theirs, ours))
+    return {cell: of_cell for cell, of_cell in rows.items() if len(of_cell[0])}
 
 
-def _same_clips(first: Sequence[str], second: Sequence[str]) -> tuple[_Rows, _Rows]:
-    """Return the rows of the clips in common; both are sorted, so that the rows are in the same order."""
-    if first == second:
-        return np.arange(len(first)), np.arange(len(second))
-    return np.flatnonzero(np.isin(first, second)), np.flatnonzero(np.isin(second, first))
-
-
-def _both(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], clips: Clips) -> _Both:
+def _results(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], clips: Clips) -> _Results:
     sides = [
-        clips.pooled({cell: runs[cell] for cell in rows}, {cell: both[side] for cell, both in rows.items()})
+        clips.pooled({cell: runs[cell] for cell in rows}, {cell: of_cell[side] for cell, of_cell in rows.items()})
         for side, runs in enumerate((first, second))
     ]
     sums = np.stack(sides, axis=1)  # (S, 2, R, ...)
     sums = sums[clips.task.n_clips(sums[:, 0]) > 0]
     (difference,) = bootstrap.interval(sums, clips.task.headline_difference)
-    only_first, only_second = _recognised_alone(first, second, rows, clips)
-    return _Both(
-        n_clips=len({first[cell].ids[row] for cell, (ours, _) in rows.items() for row in ours}),
+    return _Results(
+        n_clips=len({first[cell].ids[row] for cell, (ours, _) in rows.items() for row in ours.tolist()}),
         difference=difference,
         sums=sums,
-        only_first=only_first,
-        only_second=only_second,
+        recognised_alone=_recognised_alone(first, second, rows, clips),
     )
 
 
 def _recognised_alone(
     first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], clips: Clips
-) -> tuple[float | None, float | None]:
+) -> tuple[float, float] | None:
     """Count the clips that were recognised by one of two alone, mean over repetitions."""
     only_first = only_second = 0
     for cell, (ours, theirs) in rows.items():
         one, other = (clips.task.recognised(run.truth, run.predicted) for run in (first[cell], second[cell]))
         if one is None or other is None:
-            return None, None
+            return None
         only_first += int((one[ours] & ~other[theirs]).sum())
         only_second += int((other[theirs] & ~one[ours]).sum())
     n_repetitions = len({clips.repetition(cell) for cell in rows})
@@ -131,13 +121,14 @@ def _recognised_alone(
 
 def _pair(
     names: tuple[str, str],
-    both: _Both,
+    both: _Results,
     p_values: tuple[float, float, float | None, float | None],
     differences: NDArray[np.float64],
     *,
     n_tests: int,
 ) -> Pair:
     permutation, permutation_holm, mcnemar, mcnemar_holm = p_values
+    only_first, only_second = both.recognised_alone or (None, None)
     return Pair(
         first=names[0],
         second=names[1],
@@ -146,8 +137,8 @@ def _pair(
         difference=both.difference,
         permutation_p=permutation,
         permutation_holm_p=permutation_holm,
-        only_first=both.only_first,
-        only_second=both.only_second,
+        only_first=only_first,
+        only_second=only_second,
         mcnemar_p=mcnemar,
         mcnemar_holm_p=mcnemar_holm,
         smallest_p=significance.smallest_p(len(differences), n_tests),
@@ -157,23 +148,24 @@ def _pair(
 
 def _too_few_speakers(pairs: Sequence[Pair]) -> Iterator[str]:
     """Yield a warning for each number of speakers that is too small for any difference to be significant."""
-    for n_speakers in sorted({pair.n_speakers for pair in pairs}):
-        smallest = next(pair.smallest_p for pair in pairs if pair.n_speakers == n_speakers)
+    smallest_by_count = {pair.n_speakers: pair.smallest_p for pair in reversed(pairs)}
+    for n_speakers, smallest in sorted(smallest_by_count.items()):
         corrected = min(1.0, smallest * len(pairs))  # of the smallest p, Holm's method makes this
-        if corrected >= SIGNIFICANT:
-            least = f"{corrected:.3g}" if len({pair.n_speakers for pair in pairs}) == 1 else "more"
-            holm = f", and {least} once corrected for {len(pairs)} tests" if len(pairs) > 1 else ""
-            if n_speakers < bootstrap.FEWEST_SPEAKERS:
-                few = counted(n_speakers, "test speaker")
-                yield (
-                    f"with {few}, it cannot be said which model is better: no intervals, no effect sizes; "
-                    "test more speakers (more folds)"
-                )
-                continue
+        if corrected < SIGNIFICANT:
+            continue
+        if n_speakers < bootstrap.FEWEST_SPEAKERS:
+            few = counted(n_speakers, "test speaker")
             yield (
-                f"with {n_speakers} test speaker{'s' if n_speakers > 1 else ''}, the smallest p over speakers that "
-                f"is possible is {smallest:.4g}{holm}: test more speakers (more folds) to tell models apart"
+                f"with {few}, it cannot be said which model is better: no intervals, no effect sizes; "
+                "test more speakers (more folds)"
             )
+            continue
+        least = f"{corrected:.3g}" if len(smallest_by_count) == 1 else "more"
+        holm = f", and {least} once corrected for {len(pairs)} tests" if len(pairs) > 1 else ""
+        yield (
+            f"with {n_speakers} test speaker{'s' if n_speakers > 1 else ''}, the smallest p over speakers that "
+            f"is possible is {smallest:.4g}{holm}: test more speakers (more folds) to tell models apart"
+        )
 
 
 def _remarks(
@@ -181,6 +173,7 @@ def _remarks(
     common: Mapping[tuple[str, str], Mapping[Cell, object]],
     n_groups: int,
 ) -> Iterator[str]:
+    """Yield which groups were not tested against each other, or on a part of their runs alone."""
     if n_groups > ALL_PAIRS_TESTED_UP_TO:
         yield (
             f"{n_groups} groups are too many to test every pair: each is tested against the best alone, "
