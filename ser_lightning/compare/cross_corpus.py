@@ -76,19 +76,15 @@ def cells_of(comparisons: Sequence[Comparison]) -> list[Cell]:
 
 def print_cells(cells: Sequence[Cell], console: Console) -> None:
     """Print a row for each pair of corpora."""
-    several = len({cell.model for cell in cells}) > 1
+    with_model = len({cell.model for cell in cells}) > 1
     task, style = cells[0].task, headline_style(cells[0].task)
     columns = (headline_title(task), "95% interval", task.outputs_word, "clips", "speakers", "runs")
-    table = number_table(*["model"] * several, "trained on", "tested on", numbers=columns)
+    table = number_table(*["model"] * with_model, "trained on", "tested on", numbers=columns)
     for cell in cells:
-        names = [*[cell.model] * several, cell.trained_on, cell.tested_on]
+        names = [*[cell.model] * with_model, cell.trained_on, cell.tested_on]
         counts = [f"{n:,}" for n in (cell.task.n_outputs, cell.n_clips, cell.n_speakers, cell.n_runs)]
         table.add_row(*map(Text, names), style.value(cell.headline.value), style.interval(cell.headline), *counts)
     console.print(table)
-
-
-def _ends(estimate: Estimate) -> tuple[float, float, float]:
-    return estimate.value, estimate.low, estimate.high
 
 
 def write_csv(path: Path, cells: Sequence[Cell]) -> None:
@@ -100,9 +96,10 @@ def write_csv(path: Path, cells: Sequence[Cell]) -> None:
     columns = (*scores, f"n_{cells[0].task.outputs_word}", "n_clips", "n_speakers", "n_runs")
     writer.writerow(("model", "trained_on", "tested_on", *columns))
     for cell in cells:
-        ends = ["" if np.isnan(end) else f"{end:.6f}" for end in _ends(cell.headline)]
+        score = cell.headline
+        texts = ["" if np.isnan(number) else f"{number:.6f}" for number in (score.value, score.low, score.high)]
         counts = (cell.task.n_outputs, cell.n_clips, cell.n_speakers, cell.n_runs)
-        writer.writerow((cell.model, cell.trained_on, cell.tested_on, *ends, *counts))
+        writer.writerow((cell.model, cell.trained_on, cell.tested_on, *texts, *counts))
     with written_whole(path) as file:
         file.write(text.getvalue())
 

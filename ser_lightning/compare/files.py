@@ -22,6 +22,7 @@ from ser_lightning.compare.tables import (
     shown_pairs,
 )
 from ser_lightning.report.metric_style import headline_style, headline_title
+from ser_lightning.report.numbers import count
 from ser_lightning.report.table_cells import markdown, plain
 
 SCHEMA = 1  # of the JSON
@@ -31,12 +32,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
     """Return everything that the comparisons hold, as JSON."""
-    value = {"schema": SCHEMA, "comparisons": [_without_nan(_plain(comparison)) for comparison in comparisons]}
-    return json.dumps(value, indent=2, allow_nan=False, default=str) + "\n"
+    record = {"schema": SCHEMA, "comparisons": [_without_nan(_plain(comparison)) for comparison in comparisons]}
+    return json.dumps(record, indent=2, allow_nan=False, default=str) + "\n"
 
 
 def _plain(comparison: Comparison) -> dict[str, Any]:
-    """Return plain values, scores by their own names."""
+    """Return a comparison as plain values, scores by their own names."""
     values, task = asdict(comparison), comparison.task
     del values["task"]
     values = {"protocol": values.pop("protocol"), **task.entry(), **values}
@@ -60,15 +61,19 @@ def by_output_name(comparison: Comparison) -> str:
 def _without_nan(value: Any) -> Any:
     """Return a value with None for NaN, which JSON does not have."""
     if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
+        return {key: _without_nan(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
+        return [_without_nan(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
     """Return a CSV with a row a group, shares between 0 and 1; the protocol in the first columns."""
-    rows = [_row(comparison, rank, group) for comparison in comparisons for rank, group in _ranked(comparison)]
+    rows = [
+        _row(comparison, rank, group)
+        for comparison in comparisons
+        for rank, group in enumerate(comparison.groups, start=1)
+    ]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, [_cell(name) for name in columns], lineterminator="\n")
@@ -84,23 +89,22 @@ def to_markdown(comparisons: Sequence[Comparison]) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _ranked(comparison: Comparison) -> Iterator[tuple[int, Group]]:
-    return enumerate(comparison.groups, start=1)
-
-
 def _row(comparison: Comparison, rank: int, group: Group) -> dict[str, Any]:
-    protocol = {name: text for name, text in comparison.protocol.items() if name not in _NO_COLUMNS}
+    """Return a group's cells by column; scores with their interval and standard deviation where they have such."""
+    scores: dict[str, float | None] = {}
+    for name, estimate in group.scores.items():
+        scores[name] = estimate.value
+        if name in group.sds:
+            scores |= {f"{name}_low": estimate.low, f"{name}_high": estimate.high, f"{name}_sd": group.sds[name]}
+    by_output = {name: group.by_output.get(name) for name in comparison.task.outputs}
     return {
-        **protocol,
+        **{name: text for name, text in comparison.protocol.items() if name not in _NO_COLUMNS},
         "synthetic": "yes" if comparison.synthetic else "no",
         "rank": rank,
         "name": group.name,
         "model": group.model,
-        **{name: value for score in group.scores for name, value in _columns(group, score).items()},
-        **{
-            f"{comparison.task.by_output}.{name}": group.by_output[name].value if name in group.by_output else None
-            for name in comparison.task.outputs
-        },
+        **scores,
+        **{f"{comparison.task.by_output}.{name}": score and score.value for name, score in by_output.items()},
         "folds": " ".join(group.folds),
         "seeds": " ".join(map(str, group.seeds)),
         "missing": len(group.incomplete),
@@ -109,15 +113,6 @@ def _row(comparison: Comparison, rank: int, group: Group) -> dict[str, Any]:
         "parameters": group.parameters,
         "minutes": group.minutes,
     }
-
-
-def _columns(group: Group, name: str) -> dict[str, float | None]:
-    """Return a score, with its interval and its standard deviation where it has such."""
-    estimate = group.scores[name]
-    if name not in group.sds:
-        return {name: estimate.value}
-    interval = {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    return {name: estimate.value, **interval, f"{name}_sd": group.sds[name]}
 
 
 def _cell(value: Any) -> Any:
@@ -129,44 +124,39 @@ def _cell(value: Any) -> Any:
 
 
 def _section(comparison: Comparison) -> Iterator[str]:
+    """Yield the lines of a comparison: protocol, groups, pairs, what the numbers are, warnings."""
+    style, scores = headline_style(comparison.task), score_columns(comparison)
+    titles = [title for _, title in scores]
+    headings = ["", "model", headline_title(comparison.task), "seeds ±", *titles, "folds×seeds", "parameters"]
+    rows = [
+        [
+            str(rank),
+            markdown(group.name),
+            style.bracketed(group.headline),
+            style.spread(group.headline_sd),
+            *[score_cell(comparison, group, name) for name, _ in scores],
+            markdown(grid_text(group)),
+            count(group.parameters),
+        ]
+        for rank, group in enumerate(comparison.groups, start=1)
+    ]
+    if comparison.annotators is not None:
+        uar = style.value(comparison.annotators, unit="")
+        rows.append(["", "annotators", uar, *[""] * (len(headings) - 3)])
     yield f"**{markdown(headline(comparison))}**"
     yield ""
-    titles = [title for _, title in score_columns(comparison)]
-    headings = ["", "model", headline_title(comparison.task), "seeds ±", *titles, "folds×seeds", "parameters"]
-    annotators = headline_style(comparison.task).value(comparison.annotators, unit="")
-    yield from _table(
-        headings,
-        [_cells(comparison, rank, group) for rank, group in _ranked(comparison)]
-        + [["", "annotators", annotators, *[""] * (len(headings) - 3)]] * (comparison.annotators is not None),
-        names=1,
-    )
+    yield from _table(headings, rows, names=1)
     if comparison.pairs:
+        pairs = [pair_cells(comparison, pair) for pair in shown_pairs(comparison)]
+        rows = [[markdown(names), *(text.replace("<", "&lt;") for text in texts)] for names, *texts in pairs]
         yield ""
-        rows = [pair_cells(comparison, pair) for pair in shown_pairs(comparison)]
-        yield from _table(
-            [markdown(pair_heading(comparison)), *pair_columns(comparison)],
-            [[markdown(names), *(number.replace("<", "&lt;") for number in numbers)] for names, *numbers in rows],
-            names=0,
-        )
+        yield from _table([markdown(pair_heading(comparison)), *pair_columns(comparison)], rows, names=0)
     yield ""
     yield legend(comparison)
     yield ""
     if comparison.warnings:
         yield from (f"- {markdown(line)}" for line in comparison.warnings)
         yield ""
-
-
-def _cells(comparison: Comparison, rank: int, group: Group) -> list[str]:
-    style = headline_style(comparison.task)
-    return [
-        str(rank),
-        markdown(group.name),
-        style.bracketed(group.headline),
-        style.spread(group.headline_sd),
-        *[score_cell(comparison, group, name) for name, _ in score_columns(comparison)],
-        markdown(grid_text(group)),
-        f"{group.parameters:,}" if group.parameters is not None else "–",
-    ]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> Iterator[str]:

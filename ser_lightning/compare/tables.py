@@ -1,16 +1,16 @@
 """A comparison for people on a terminal: what was compared under which protocol, the ranking, the pairs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import comb
 from textwrap import shorten
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ser_lightning.compare.comparison import ALL_PAIRS_SHOWN_UP_TO, Comparison, Group, Pair
 from ser_lightning.report.metric_style import headline_style, headline_title, style_of
-from ser_lightning.report.numbers import decimal, minutes, p_value
+from ser_lightning.report.numbers import count, decimal, minutes, p_value
 from ser_lightning.report.protocol import corpora, known_of_speakers, label_source
 from ser_lightning.report.table_cells import plain
 
@@ -25,8 +25,19 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console) -> No
     for number, comparison in enumerate(comparisons):
         if number:
             console.print()
-        for part in _parts(comparison, wide=console.width >= _WIDE):
-            console.print(part)
+        console.print(Text(plain(headline(comparison)), style="bold"))
+        console.print()
+        console.print(_group_table(comparison, wide=console.width >= _WIDE))
+        if comparison.pairs:
+            console.print()
+            console.print(_pair_table(comparison))
+        console.print()
+        console.print(Text(legend(comparison), style="dim"))
+        if (n_groups := len(comparison.groups)) > _MOST_ROWS:
+            cut = f"{n_groups} groups, {_MOST_ROWS} of them shown: --csv FILE lists all"
+            console.print(Text(cut, style="yellow"))
+        for line in comparison.warnings:
+            console.print(Text(f"note: {plain(line)}", style="yellow"))
     for line in failures(comparisons):
         console.print(Text(plain(line), style="yellow"), soft_wrap=True)
 
@@ -101,15 +112,13 @@ def _every_pair(comparison: Comparison) -> bool:
 
 
 def failures(comparisons: Sequence[Comparison]) -> list[str]:
-    """Return a line for each of the first runs that could not be compared, the same in every comparison."""
+    """Return a line for each of the first runs that could not be compared, the same in every comparison.
+
+    Reasons are cut; ``--json`` has all of them.
+    """
     failed = comparisons[0].failed
-    others = [f"and {len(failed) - _FAILED:,} more"] if len(failed) > _FAILED else []
-    return [f"not compared: {place}: {_brief(reason)}" for place, reason in failed[:_FAILED]] + others
-
-
-def _brief(reason: str) -> str:
-    """Return the beginning of a reason; result.json, and ``--json``, have all of it."""
-    return shorten(reason, _REASON, placeholder=" …")
+    lines = [f"not compared: {place}: {shorten(why, _REASON, placeholder=' …')}" for place, why in failed[:_FAILED]]
+    return lines + [f"and {len(failed) - _FAILED:,} more"] * (len(failed) > _FAILED)
 
 
 def legend(comparison: Comparison) -> str:
@@ -119,8 +128,8 @@ def legend(comparison: Comparison) -> str:
     text = f"{unit} brackets 95 % intervals by a bootstrap over speakers; ± standard deviation over seeds."
     if not n_tests:
         return text
-    each = "Both p" if tests_clips(comparison) else "p"
-    corrected = f" {each} after Holm's correction for {n_tests} tests." if n_tests > 1 else ""
+    p_values = "Both p" if tests_clips(comparison) else "p"
+    corrected = f" {p_values} after Holm's correction for {n_tests} tests." if n_tests > 1 else ""
     clips = " p clips: McNemar's test, which takes clips of a speaker for independent." * tests_clips(comparison)
     left_out = (
         f" Of {n_tests} pairs, those with the best are shown." if len(shown_pairs(comparison)) < n_tests else ""
@@ -136,27 +145,7 @@ def grid_text(group: Group) -> str:
     return f"{len(group.folds)}×{len(group.seeds)}" + ("*" if group.incomplete else "")
 
 
-def _parts(comparison: Comparison, *, wide: bool) -> Iterator[RenderableType]:
-    yield Text(plain(headline(comparison)), style="bold")
-    yield ""
-    yield _groups(comparison, wide=wide)
-    if comparison.pairs:
-        yield ""
-        pairs = _table("", pair_heading(comparison), *pair_columns(comparison))
-        for pair in shown_pairs(comparison)[:_MOST_ROWS]:
-            pairs.add_row("", *pair_cells(comparison, pair))
-        yield pairs
-    yield ""
-    yield Text(legend(comparison), style="dim")
-    if len(comparison.groups) > _MOST_ROWS:
-        yield Text(
-            f"{len(comparison.groups)} groups, {_MOST_ROWS} of them shown: --csv FILE lists all", style="yellow"
-        )
-    for line in comparison.warnings:
-        yield Text(f"note: {plain(line)}", style="yellow")
-
-
-def _groups(comparison: Comparison, *, wide: bool) -> Table:
+def _group_table(comparison: Comparison, *, wide: bool) -> Table:
     style, scores = headline_style(comparison.task), score_columns(comparison)
     titles = [title for _, title in scores]
     if_wide = [*titles[1:], "clips", "speakers", "minutes"] * wide
@@ -173,11 +162,18 @@ def _groups(comparison: Comparison, *, wide: bool) -> Table:
             *[f"{group.n_clips:,}", str(group.n_speakers)] * wide,
             *[minutes(group.minutes)] * wide,
             grid_text(group),
-            f"{group.parameters:,}" if group.parameters is not None else "–",
+            count(group.parameters),
             style="bold" if rank == 1 else "",
         )
     if comparison.annotators is not None:
         table.add_row("", "annotators", style.value(comparison.annotators, unit=""), style="dim")
+    return table
+
+
+def _pair_table(comparison: Comparison) -> Table:
+    table = _table("", pair_heading(comparison), *pair_columns(comparison))
+    for pair in shown_pairs(comparison)[:_MOST_ROWS]:
+        table.add_row("", *pair_cells(comparison, pair))
     return table
 
 
