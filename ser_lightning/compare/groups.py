@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations, count
 from typing import Any
 
 from ser_lightning.compare.one_model import RECORDED, of_one_model, recorded, settings
@@ -19,7 +19,6 @@ _ORDER = (
 _BOOKKEEPING = ("callbacks", "monitor", "trainer", *RECORDED)  # after all others
 _LONGEST = 40  # letters of a value in a name
 _MOST_SETTINGS = 60  # that are tried for a name
-_Values = list[Any]
 
 
 def by_model(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
@@ -51,18 +50,25 @@ def _is_part(name: str, part: str) -> bool:
 
 
 def _names(firsts: Sequence[FinishedRun]) -> list[str]:
-    """Return the model's name for each, and the fewest settings that tell groups of one model apart."""
+    """Return the model's name for each, and the fewest settings that tell groups of one model apart.
+
+    Where shortened values leave two names the same, they are numbered.
+    """
     names: dict[int, str] = {}
     for model in dict.fromkeys(run.model for run in firsts):
         numbers = [number for number, run in enumerate(firsts) if run.model == model]
         suffixes = _suffixes([_named_settings(firsts[number]) for number in numbers])
         names |= {number: model + suffix for number, suffix in zip(numbers, suffixes, strict=True)}
-    return _all_different([names[number] for number in range(len(firsts))])
+    unique: list[str] = []
+    for number in range(len(firsts)):
+        numbered = chain([names[number]], (f"{names[number]} #{n}" for n in count(2)))
+        unique.append(next(name for name in numbered if name not in unique))
+    return unique
 
 
 def _suffixes(several: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what to write behind the name that all of these have; what most of them share is not written."""
-    values = {name: _short(each) for name, each in differing(several).items()}
+    values = {name: _short(of_setting) for name, of_setting in differing(several).items()}
     shown = _fewest(values)
     usual = {name: max(values[name], key=values[name].count) for name in shown}
     usual = {name: text for name, text in usual.items() if 2 * values[name].count(text) > len(several)}
@@ -115,24 +121,15 @@ def _n_told_apart(chosen: Sequence[str], texts: Mapping[str, list[str]]) -> int:
     return len(set(zip(*(texts[name] for name in chosen), strict=True))) if chosen else 1
 
 
-def _short(values: _Values) -> list[str]:
-    """Return a setting's values as a name has them: of a part that is switched on, its class."""
+def _short(values: Sequence[Any]) -> list[str]:
+    """Return a setting's values as a name has them."""
     texts = []
     for value in values:
         if isinstance(value, Mapping):
-            texts.append("on" if "_target_" not in value else str(value["_target_"]).rpartition(".")[2])
+            texts.append(str(value["_target_"]).rpartition(".")[2] if "_target_" in value else "on")
+        elif isinstance(value, float):
+            texts.append(f"{value:.6g}")
         else:
-            texts.append("null" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value))
-    return [shortened(texts, _LONGEST)[text] for text in texts]
-
-
-def _all_different(names: Sequence[str]) -> list[str]:
-    """Return names that are numbered where shortened values leave two the same."""
-    taken: list[str] = []
-    for name in names:
-        n, unique = 1, name
-        while unique in taken:
-            n += 1
-            unique = f"{name} #{n}"
-        taken.append(unique)
-    return taken
+            texts.append("null" if value is None else str(value))
+    short = shortened(texts, _LONGEST)
+    return [short[text] for text in texts]

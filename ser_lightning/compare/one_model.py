@@ -1,6 +1,7 @@
 """Which runs are one model's: those that differ in nothing but fold and seed, by settings and by result.json."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,16 @@ def recorded(run: FinishedRun) -> dict[str, Any]:
         plain["checkpoint"] = {"training": run.training.plain()}
     if result.annotators is not None and run.label_source != INTENDED:  # their votes are what was learnt
         plain["annotators"] = result.annotators.plain()
-    values = {name: _value(plain, name) for name in RECORDED}
-    return {name: value for name, value in values.items() if value is not None}
+    values: dict[str, Any] = {}
+    for name in RECORDED:
+        value: Any = plain
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if isinstance(value, float):
+            values[name] = round(value, 4)
+        elif value is not None:
+            values[name] = value[:_DIGITS] if isinstance(value, str) else value
+    return values
 
 
 def contradiction(runs: Sequence[FinishedRun]) -> tuple[FinishedRun, FinishedRun, str] | None:
@@ -91,16 +100,16 @@ def of_one_model(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
     """
     if contradiction(runs) is None:
         return [list(runs)]
-    for key in (_recorded_of_all, _places, recorded):
-        parts: dict[str, list[FinishedRun]] = {}
+    for key in (_of_all, _places, recorded):
+        parts = defaultdict[str, list[FinishedRun]](list)
         for run in runs:
-            parts.setdefault(json.dumps(key(run), sort_keys=True, default=str), []).append(run)
+            parts[json.dumps(key(run), sort_keys=True, default=str)].append(run)
         if len(parts) > 1:
             return [model for part in parts.values() for model in of_one_model(part)]
     raise AssertionError("records that contradict each other are not the same")
 
 
-def _recorded_of_all(run: FinishedRun) -> dict[str, Any]:
+def _of_all(run: FinishedRun) -> dict[str, Any]:
     return {name: value for name, value in recorded(run).items() if name in _OF_ALL}
 
 
@@ -112,26 +121,19 @@ def _places(run: FinishedRun) -> list[Any]:
     return [{name: data.get(name) for name in _PLACES}, runs_of_teachers]
 
 
-def _value(plain: Any, name: str) -> Any:
-    for part in name.split("."):
-        plain = plain.get(part) if isinstance(plain, Mapping) else None
-    if isinstance(plain, float):
-        return round(plain, 4)
-    return plain[:_DIGITS] if isinstance(plain, str) else plain
-
-
 def _pruned(config: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
+    """Return a section of a config, named ``prefix``, without what makes no other model and what is off."""
     kept: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}.{key}".lstrip(".")
-        value = _pruned(value, name) if isinstance(value, Mapping) else _plain(value)
+        value = _pruned(value, name) if isinstance(value, Mapping) else _whole_numbers(value)
         if name not in NOT_OF_THE_MODEL and value not in (None, {}):
             kept[str(key)] = value
     return kept
 
 
-def _plain(value: Any) -> Any:
+def _whole_numbers(value: Any) -> Any:
     """Return a value such that 1 and 1.0 are one setting."""
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_whole_numbers(entry) for entry in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -104,38 +104,30 @@ def _families(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
     members: list[list[FinishedRun]] = []
     lately: dict[str, int] = {}  # the family that the runs of a data configuration joined
     for run in runs:
-        here = _data(run)
+        data = run.config.get("data")
+        kept = {key: data[key] for key in data if key not in ("fold", "seed")} if isinstance(data, Mapping) else {}
+        configuration = json.dumps(kept, sort_keys=True, default=str)
         fold, text = run.fold, run.result.protocol.split_hash
-        order = ([lately[here]] if here in lately else []) + list(range(len(hashes)))
+        order = [*([lately[configuration]] if configuration in lately else []), *range(len(hashes))]
         number = next((family for family in order if hashes[family].get(fold, text) == text), len(hashes))
         if number == len(hashes):
             hashes.append({})
             members.append([])
         hashes[number][fold] = text
         members[number].append(run)
-        lately[here] = number
+        lately[configuration] = number
     return members
 
 
-def _data(run: FinishedRun) -> str:
-    """Return what a split was made of."""
-    data = run.config.get("data")
-    kept = {key: data[key] for key in data if key not in ("fold", "seed")} if isinstance(data, Mapping) else {}
-    return json.dumps(kept, sort_keys=True, default=str)
-
-
 def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
-    names = dict.fromkeys(name for group in groups for name in _facts(group[0]))
+    """Return a line for each fact that is not the same in all groups, of runs under one protocol each."""
     facts = [_facts(group[0]) for group in groups]
     lines = []
-    for name in names:
+    for name in dict.fromkeys(name for known in facts for name in known):
         values: dict[str, list[FinishedRun]] = {}
         for known, group in zip(facts, groups, strict=True):
-            text = (
-                label_source(str(known[name]))
-                if name == "label_source"
-                else _text(known.get(name, _DEFAULTS.get(name)))
-            )
+            value = known.get(name, _DEFAULTS.get(name))
+            text = label_source(value) if name == "label_source" else _text(value)
             values.setdefault(text, []).extend(group)
         if len(values) > 1:
             lines.append(f"  {name_of(name)}: {_in_which(values)}")
@@ -157,12 +149,11 @@ def _different_clips(families: Sequence[Sequence[FinishedRun]]) -> str:
 
 def _in_which(values: Mapping[str, Sequence[FinishedRun]]) -> str:
     """Return each value, cut where it is long, with one of its runs."""
-    texts = [f"{shorten(value, _LONGEST, placeholder=' …')} in {_where(runs)}" for value, runs in values.items()]
+    texts = []
+    for value, runs in values.items():
+        others = f" and {len(runs) - 1:,} more" if len(runs) > 1 else ""
+        texts.append(f"{shorten(value, _LONGEST, placeholder=' …')} in {runs[0].path}{others}")
     return some(texts, _MOST_VALUES)
-
-
-def _where(runs: Sequence[FinishedRun]) -> str:
-    return str(runs[0].path) + (f" and {len(runs) - 1:,} more" if len(runs) > 1 else "")
 
 
 def _text(value: Any) -> str:
@@ -172,4 +163,4 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(str, value[:_MANY_LABELS])) + (" …" if len(value) > _MANY_LABELS else "")
-    return ", ".join(f"{key} → {each}" for key, each in value.items()) if isinstance(value, dict) else str(value)
+    return ", ".join(f"{key} → {new}" for key, new in value.items()) if isinstance(value, dict) else str(value)

@@ -33,23 +33,19 @@ def compare(read: RunsRead, *, separate: bool = False) -> list[Comparison]:
 
     Raises: UserError where runs of several protocols are not to be separate, or disagree about their clips.
     """
-    return [_compared(runs, read.failed) for runs in sections(read.runs, separate=separate)]
+    return [_compare_section(runs, read.failed) for runs in sections(read.runs, separate=separate)]
 
 
-def _compared(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) -> Comparison:
+def _compare_section(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, str]]) -> Comparison:
+    """Return the comparison of runs under one protocol."""
     clips = Clips(runs)
     cells: dict[str, grid.Runs] = {}
     repeats: list[str] = []
     for name, runs_of_group in by_model(runs).items():
         cells[name], warnings = grid.without_repeats(name, runs_of_group)
         repeats += warnings
-    unordered = [_group(name, runs_of_group, clips) for name, runs_of_group in cells.items()]
-
-    def order(group: Group) -> tuple[float, str]:
-        value = group.headline.value
-        return -value if isfinite(value) else inf, group.name
-
-    groups = sorted(unordered, key=order)
+    groups = [_group(name, runs_of_group, clips) for name, runs_of_group in cells.items()]
+    groups.sort(key=lambda group: (-group.headline.value if isfinite(group.headline.value) else inf, group.name))
     ranked = {group.name: cells[group.name] for group in groups}
     pairs, remarks = make_pairs(ranked, clips)
     return Comparison(
@@ -89,8 +85,8 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
         n_speakers=len(speakers),
         scores=scores | {name: Estimate(value, nan, nan) for name, value in without_interval.items()},
         sds={
-            name: stdev(by_repetition[:, number].tolist()) if len(by_repetition) > 1 else None
-            for number, name in enumerate(scores)
+            name: stdev(values) if len(values) > 1 else None
+            for name, values in zip(scores, by_repetition.T.tolist(), strict=False)
         },
         by_output={
             name.partition(".")[2]: estimate
@@ -164,14 +160,13 @@ def _annotators(runs: Sequence[FinishedRun]) -> float | None:
     None if it is not known of a fold, or runs say different things of one: their votes are others.
     """
     by_fold = {run.fold: run.result for run in runs}
-    for who in ("single", "majority"):
-        said = {
-            (run.fold, round(each.uar, 4)) for run in runs if (each := getattr(run.result.annotators, who, None))
-        }
-        if len(said) > len({fold for fold, _ in said}):
+    for annotators in ("single", "majority"):
+        agreements = [(run.fold, getattr(run.result.annotators, annotators, None)) for run in runs]
+        uars = {(fold, round(agreement.uar, 4)) for fold, agreement in agreements if agreement is not None}
+        if len(uars) > len({fold for fold, _ in uars}):
             return None
-        known = [each.uar for result in by_fold.values() if (each := getattr(result.annotators, who, None))]
-        if len(known) == len(by_fold):
+        known = [getattr(result.annotators, annotators, None) for result in by_fold.values()]
+        if all(agreement is not None for agreement in known):
             weights = [result.n_tested for result in by_fold.values()]
-            return float(np.average(known, weights=weights))
+            return float(np.average([agreement.uar for agreement in known], weights=weights))
     return None

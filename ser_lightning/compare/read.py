@@ -55,7 +55,13 @@ def read_checked(folder: Path) -> FinishedRun:
     Raises: as `read_run`; ValueError where its split does not test on its speakers.
     """
     run = read_run(RunDirectory(folder))
-    _check_speakers(run)
+    protocol = run.result.protocol
+    rule = ((run.config.get("data") or {}).get("splits") or {}).get(protocol.split) or {}
+    if str(rule.get("_target_")).endswith(".SpeakerFolds") and not protocol.test_corpus:
+        tested = SpeakerFolds(folds=rule["folds"]).speakers(protocol.fold)
+        others = sorted({name.rpartition(":")[2] for name in run.speakers} - tested)
+        if others:
+            raise ValueError(f"predictions.csv has speakers whom this split does not test on: {some(others)}")
     return run
 
 
@@ -75,7 +81,11 @@ def run_directories(folders: Sequence[Path]) -> list[Path]:
 def _walk(folder: Path) -> Iterator[Path]:
     """Yield the directories of runs under a folder, links followed, none twice."""
     visited: set[Path] = set()
-    for place, inside, files in os.walk(folder, followlinks=True, onerror=_remark):
+
+    def warn(error: OSError) -> None:
+        log.warning("%s cannot be looked into: %s", error.filename, error.strerror)
+
+    for place, inside, files in os.walk(folder, followlinks=True, onerror=warn):
         real = Path(place).resolve()
         if real in visited:
             inside.clear()
@@ -84,22 +94,6 @@ def _walk(folder: Path) -> Iterator[Path]:
         inside[:] = sorted(name for name in inside if name not in _INSIDE_RUNS and not name.startswith("."))
         if str(RunDirectory.result) in files or set(files) >= _BEGUN:
             yield Path(place)
-
-
-def _remark(error: OSError) -> None:
-    log.warning("%s cannot be looked into: %s", error.filename, error.strerror)
-
-
-def _check_speakers(run: FinishedRun) -> None:
-    """Check that the split, where it names its speakers, tests on these. Raises: ValueError for others."""
-    protocol = run.result.protocol
-    rule = ((run.config.get("data") or {}).get("splits") or {}).get(protocol.split) or {}
-    if protocol.test_corpus or not str(rule.get("_target_")).endswith(".SpeakerFolds"):
-        return
-    tested = SpeakerFolds(folds=rule["folds"]).speakers(protocol.fold)
-    others = sorted({who.rpartition(":")[2] for who in run.speakers} - tested)
-    if others:
-        raise ValueError(f"predictions.csv has speakers whom this split does not test on: {some(others)}")
 
 
 def _refuse_contradictions(result: RunsRead) -> None:
@@ -126,4 +120,4 @@ def _clips(run: FinishedRun) -> dict[tuple[str, ...], _Facts]:
     protocol, task = run.result.protocol, run.result.predicts
     split = (task.name, *task.outputs, protocol.corpus, protocol.split_hash)
     facts = zip(run.ids, run.speakers, run.truths, strict=True)
-    return {(*split, id): (who, truth) for id, who, truth in facts}
+    return {(*split, id): (speaker, truth) for id, speaker, truth in facts}

@@ -68,7 +68,8 @@ def _overlap(runs: Sequence[FinishedRun]) -> bool:
     overlap = False
     for run in runs:
         first = first_of.setdefault(run.fold, run)
-        if first is not run and _same_truth(first, run):
+        same_clips = (first.ids, first.speakers) == (run.ids, run.speakers)
+        if first is not run and same_clips and np.array_equal(first.truth, run.truth):
             continue
         for clip, *truth in zip(run.ids, run.speakers, run.truths, strict=True):
             if known.setdefault(clip, tuple(truth)) != tuple(truth):
@@ -78,8 +79,3 @@ def _overlap(runs: Sequence[FinishedRun]) -> bool:
                 )
             overlap = overlap or fold_of.setdefault(clip, run.fold) != run.fold
     return overlap
-
-
-def _same_truth(one: FinishedRun, other: FinishedRun) -> bool:
-    same_clips = one.ids == other.ids and one.speakers == other.speakers
-    return same_clips and np.array_equal(one.truth, other.truth)
