@@ -1,22 +1,24 @@
-"""What the pictures share: colours, a blank figure, where things are put on it, titles.
+"""Give all pictures one look: colours, a blank figure, where things are put on it, titles, axes.
 
 Matplotlib's object interface, so no display is needed, and what is global is put back. Positions and sizes are in
 inches from the lower left corner; the saved picture is cropped to what was drawn.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
 from ser_lightning.utils.files import replacing
@@ -24,6 +26,7 @@ from ser_lightning.utils.files import replacing
 DPI = 200
 _MARGIN = 0.3
 INK, MUTED, FAINT, ACCENT, BLUE = "#1b2430", "#66717f", "#dde3ea", "#d4691e", "#245795"
+DASHED = (0, (4, 3))  # matplotlib's on and off, in points
 # Fonts with letters that matplotlib's own lacks; whichever are installed are taken.
 _OTHER_SCRIPTS = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
@@ -68,6 +71,38 @@ def place(
     """Return new axes of that size, put there."""
     across, up = figure.get_size_inches()
     return figure.add_axes((left / across, bottom / up, width / across, height / up), sharey=sharey)
+
+
+def style_axes(
+    axes: Axes,
+    *,
+    grid: Literal["x", "y", "both"] | None,
+    grid_width: float = 0.7,
+    spines: Sequence[str] = (),
+    tick_size: float = 8.5,
+    tick_colour: str = MUTED,
+) -> None:
+    """Style axes: a faint grid behind what is drawn, faint spines at the named sides alone, no ticks."""
+    axes.spines[:].set_visible(False)
+    for side in spines:
+        axes.spines[side].set(visible=True, color=FAINT)
+    if grid is not None:
+        axes.grid(axis=grid, color=FAINT, linewidth=grid_width)
+        axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=tick_size, colors=tick_colour)
+
+
+def name_axes(axes: Axes, *, x: str | None = None, y: str | None = None, pad: float | None = None) -> None:
+    """Write what lies along an axis, ``pad`` points from its numbers."""
+    for write, name in ((axes.set_xlabel, x), (axes.set_ylabel, y)):
+        if name is not None:
+            write(name, color=MUTED, fontsize=10, labelpad=pad)
+
+
+def in_per_cent(*axis: Axis) -> None:
+    """Write the shares along these axes in whole per cent."""
+    for shares in axis:
+        shares.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
 
 
 def entitle(figure: Figure, axes: Axes, title: str, subtitle: str, *, gap: float) -> None:

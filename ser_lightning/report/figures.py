@@ -15,19 +15,22 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from ser_lightning.report.drawing import (
     ACCENT,
     BLUE,
+    DASHED,
     FAINT,
     INK,
     MUTED,
     entitle,
+    in_per_cent,
     new_figure,
     place,
     save,
+    style_axes,
     written_as_given,
 )
 from ser_lightning.report.heat_map import BLUES, name_rows_and_columns, readable_on
@@ -83,6 +86,7 @@ def draw_confusion(path: Path, *, matrix: ArrayLike, labels: Sequence[str], titl
 
 
 def _fill_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+    """Write share and count into each cell."""
     for (row, column), count in np.ndenumerate(counts):
         share = float(shares[row, column])
         write = partial(
@@ -106,6 +110,7 @@ def _draw_recall(
     left: float,
     height: float,
 ) -> None:
+    """Draw a bar of each class's recall right of the matrix."""
     axes = place(figure, left=left, bottom=1.5, width=0.95, height=height, sharey=beside)
     axes.axis("off")
     axes.set_xlim(0, 1)
@@ -148,7 +153,7 @@ def draw_curves(
     lines = {column: (name, colour) for (column, name), colour in zip(titles.items(), (BLUE, _SECOND), strict=True)}
     _draw_lines(scores, history, lines, span=0.1)
     if headline_style(task).is_share:
-        scores.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        in_per_cent(scores.yaxis)
     _head(scores, f"validation {' and '.join(titles.values())}")
     if not scores.lines:
         scores.set_yticks([])
@@ -215,6 +220,7 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
 
 
 def _draw_strip(axes: Axes, history: History, column: str, name: str) -> None:
+    """Draw a column in a low panel, from 0 to its highest value, which is written beside it."""
     epochs, values = _series(history, column)
     if values:
         axes.fill_between(epochs, values, color=FAINT)
@@ -228,16 +234,14 @@ def _draw_strip(axes: Axes, history: History, column: str, name: str) -> None:
 
 
 def _brief(value: float) -> str:
+    """Write a number in few characters, whatever its size."""
     return f"{value:,.0f}" if 99.5 <= value < 1e6 else f"{value:.2g}"
 
 
 def _head(axes: Axes, text: str, *, size: float = 10.5) -> None:
+    """Write the title of a panel, and style its axes."""
     axes.set_title(text, loc="left", fontsize=size, color=MUTED, pad=6)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
-    axes.grid(axis="y", color=FAINT, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=8.5, colors=MUTED)
+    style_axes(axes, grid="y", spines=["bottom"])
 
 
 def _frame_epochs(axes: Axes, history: History) -> None:
@@ -249,9 +253,10 @@ def _frame_epochs(axes: Axes, history: History) -> None:
 
 
 def _mark_epoch(loss: Axes, scores: Axes, history: History, epoch: int, task: Task | type[Task]) -> None:
+    """Mark the epoch that was tested, with its headline where that is known."""
     monitored = scores if scores.lines else loss
     for axes in {loss, monitored}:
-        axes.axvline(epoch, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        axes.axvline(epoch, color=ACCENT, linewidth=1, linestyle=DASHED, zorder=1)
     note = f"epoch {epoch} tested"
     value = dict(zip(*_series(history, f"val/{task.headline}"), strict=True)).get(epoch)
     if value is not None:

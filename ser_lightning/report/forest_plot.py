@@ -1,4 +1,4 @@
-"""A picture of dots with intervals, in named groups of rows, numbers beside them.
+"""Draw a forest plot: dots with intervals, in named groups of rows, numbers beside them.
 
 Positions and sizes are in inches from the lower left corner, or in rows from the top of the axes.
 """
@@ -12,19 +12,21 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
-from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from ser_lightning.report.drawing import (
     ACCENT,
     BLUE,
+    DASHED,
     DPI,
-    FAINT,
     INK,
     MUTED,
     entitle,
+    in_per_cent,
     new_figure,
     place,
     save,
+    style_axes,
     written_as_given,
 )
 from ser_lightning.report.metric_style import SHARE, Style
@@ -74,11 +76,16 @@ def draw_dots(
         title: one line.
         subtitle: one or several lines.
     """
-    heights = _heights(dots)
+    gaps = [1 + _GAP * (above.group != dot.group) for above, dot in pairwise(dots)]
+    heights = [0.0, *np.cumsum(gaps).tolist()]
     figure = new_figure()
     axes = place(figure, left=3.0, bottom=_BOTTOM, width=_WIDTH, height=_ROW * (heights[-1] + 1))
     _frame(axes, dots, heights, style)
-    _draw_dots(axes, dots, heights)
+    for dot, height in zip(dots, heights, strict=True):
+        if dot.interval:
+            axes.plot(dot.interval, [height] * 2, color=BLUE, linewidth=2, alpha=0.45, solid_capstyle="round")
+        face = "white" if dot.hollow else BLUE
+        axes.plot(dot.value, height, marker="o", markersize=6.5, color=face, markeredgecolor=BLUE, mew=1.4)
     _draw_lines(axes, dots, heights, reference, style)
     _write_names(axes, dots, heights)
     _write_cells(axes, dots, heights, headings)
@@ -87,34 +94,19 @@ def draw_dots(
     save(figure, path)
 
 
-def _heights(dots: Sequence[Dot]) -> list[float]:
-    """Return the heights of rows from the top, with a gap between groups."""
-    steps = [1 + _GAP * (above.group != dot.group) for above, dot in pairwise(dots)]
-    return [0.0, *np.cumsum(steps).tolist()]
-
-
 def _frame(axes: Axes, dots: Sequence[Dot], heights: Sequence[float], style: Style) -> None:
+    """Set the limits, ticks and style of the axes."""
     lowest = min(min(dot.value, 0, *(dot.interval or ())) for dot in dots)
     highest = max(max(dot.value, dot.chance, *(dot.interval or ())) for dot in dots)
     axes.set_xlim(np.floor(10 * lowest) / 10, min(1.0, np.ceil(10 * highest + 0.3) / 10))
     axes.set_ylim(heights[-1] + 0.5, -0.5)
     axes.xaxis.set_major_locator(MultipleLocator(0.1))
-    axes.xaxis.set_major_formatter(
-        PercentFormatter(xmax=1, decimals=0) if style.is_share else FuncFormatter(lambda at, _: f"{at:.1f}")
-    )
+    if style.is_share:
+        in_per_cent(axes.xaxis)
+    else:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:.1f}"))
     axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    axes.grid(axis="x", color=FAINT, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=8.5, colors=MUTED)
-
-
-def _draw_dots(axes: Axes, dots: Sequence[Dot], heights: Sequence[float]) -> None:
-    for dot, height in zip(dots, heights, strict=True):
-        if dot.interval:
-            axes.plot(dot.interval, [height] * 2, color=BLUE, linewidth=2, alpha=0.45, solid_capstyle="round")
-        face = "white" if dot.hollow else BLUE
-        axes.plot(dot.value, height, marker="o", markersize=6.5, color=face, markeredgecolor=BLUE, mew=1.4)
+    style_axes(axes, grid="x")
 
 
 def _draw_lines(
@@ -122,14 +114,19 @@ def _draw_lines(
 ) -> None:
     """Draw the reference through all rows; chance by row, since it depends on how many labels there are."""
     name, value = reference
-    axes.axvline(value, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    axes.axvline(value, color=ACCENT, linewidth=1, linestyle=DASHED, zorder=1)
     for number, (dot, height) in enumerate(zip(dots, heights, strict=True)):
         top = heights[number - 1] + 0.5 if number else -0.5
         axes.plot([dot.chance] * 2, [top, height + 0.5], color=MUTED, linewidth=0.8, zorder=1)
     first, *others = {dot.chance: None for dot in dots}
     at_first = f"chance {style.value(first)}"
     chance = f"{at_first} or more" if others and first == min([first, *others]) else at_first
-    above, beside = _sides(value, first, axes.get_xlim()[1])
+    end = axes.get_xlim()[1]
+    if value < first:  # which ends of the words are at the lines, so that they touch nothing
+        above, beside = "right", "left"
+    else:
+        crowded = end - value < _WORDS * end and value - first > _WORDS * end
+        above, beside = "right" if crowded else "left", "right"
     for text, at, side, colour in (
         (f"{name} {style.value(value)}", value, above, ACCENT),
         (chance, first, beside, MUTED),
@@ -139,14 +136,6 @@ def _draw_lines(
             text, (at, 1), aside, ("data", "axes fraction"), "offset points", color=colour, ha=side
         )
         note.set_fontsize(8.5)
-
-
-def _sides(value: float, chance: float, end: float) -> tuple[str, str]:
-    """Return which ends of the words above the two lines are at the lines, so that they touch nothing."""
-    if value < chance:
-        return "right", "left"
-    crowded = end - value < _WORDS * end
-    return "right" if crowded and value - chance > _WORDS * end else "left", "right"
 
 
 def _write_names(axes: Axes, dots: Sequence[Dot], heights: Sequence[float]) -> None:

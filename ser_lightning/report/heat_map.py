@@ -11,7 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 
-from ser_lightning.report.drawing import INK, MUTED, entitle, new_figure, place, save, written_as_given
+from ser_lightning.report.drawing import (
+    INK,
+    MUTED,
+    entitle,
+    name_axes,
+    new_figure,
+    place,
+    save,
+    style_axes,
+    written_as_given,
+)
 
 # Even steps of OKLCH lightness from 0.98 to 0.35 at hue 255°: equal differences look equal, in grey as well.
 BLUES = LinearSegmentedColormap.from_list(
@@ -32,16 +42,14 @@ def readable_on(share: float) -> str:
 def name_rows_and_columns(axes: Axes, names: Sequence[str], *, cell: float, rows: str, columns: str) -> None:
     """Write the names at both sides, slanted where they are too long, and what rows and columns are."""
     ticks = np.arange(len(names)) + 0.5
-    slanted = max(map(len, names)) * 0.09 > cell
-    axes.set_yticks(ticks, names, fontsize=10)
-    axes.set_xticks(ticks, names, fontsize=10)
-    if slanted:
+    axes.set_yticks(ticks, names)
+    axes.set_xticks(ticks, names)
+    if max(map(len, names)) * 0.09 > cell:
         for label in axes.get_xticklabels():
             label.set(rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_xlabel(columns, color=MUTED, fontsize=10, labelpad=8)
-    axes.set_ylabel(rows, color=MUTED, fontsize=10, labelpad=8)
-    axes.tick_params(length=0, colors=INK, pad=6)
-    axes.spines[:].set_visible(False)
+    name_axes(axes, x=columns, y=rows, pad=8)
+    style_axes(axes, grid=None, tick_size=10, tick_colour=INK)
+    axes.tick_params(pad=6)
 
 
 @written_as_given()

@@ -14,13 +14,15 @@ from ser_lightning.evaluation.records import TargetScores
 from ser_lightning.report.drawing import (
     ACCENT,
     BLUE,
-    FAINT,
+    DASHED,
     INK,
     MUTED,
     entitle,
+    name_axes,
     new_figure,
     place,
     save,
+    style_axes,
     written_as_given,
 )
 from ser_lightning.report.numbers import decimal
@@ -54,8 +56,7 @@ def draw_scatter(
         row, column = divmod(number, _A_ROW)
         bottom = 1.0 + (n_rows - 1 - row) * (_SIDE + _GAP)
         axes = place(figure, left=1.0 + column * (_SIDE + _GAP), bottom=bottom, width=_SIDE, height=_SIDE)
-        _draw_panel(axes, predictions.truth[:, number], predictions.predicted[:, number])
-        _name(axes, name, scores[name])
+        _draw_panel(axes, name, predictions.truth[:, number], predictions.predicted[:, number], scores[name])
         first = first or axes
     assert first is not None, "a run has a target at least"
     lines = "dashed: predicted is true; solid: the straight line that fits best"
@@ -63,13 +64,16 @@ def draw_scatter(
     save(figure, path)
 
 
-def _draw_panel(axes: Axes, truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> None:
+def _draw_panel(
+    axes: Axes, target: str, truth: NDArray[np.float64], predicted: NDArray[np.float64], scores: TargetScores
+) -> None:
+    """Draw the clips of a target, truth and prediction (N,), with both lines and the scores above."""
     both = np.concatenate([truth, predicted])
     low, high = float(both.min()), float(both.max())
     air = 0.03 * (high - low) or 0.5
     limits = (low - air, high + air)
     step = max(1, -(-len(truth) // _MOST_DRAWN))
-    axes.plot(limits, limits, color=ACCENT, linewidth=1.1, linestyle=(0, (4, 3)), zorder=3)
+    axes.plot(limits, limits, color=ACCENT, linewidth=1.1, linestyle=DASHED, zorder=3)
     opacity = float(np.clip(60 / np.sqrt(len(truth[::step])) / 10, 0.06, 0.6))
     axes.scatter(truth[::step], predicted[::step], s=9, color=BLUE, alpha=opacity, linewidths=0, rasterized=True)
     if np.ptp(truth) > 0:
@@ -78,16 +82,8 @@ def _draw_panel(axes: Axes, truth: NDArray[np.float64], predicted: NDArray[np.fl
         axes.plot(across, slope * across + intercept, color=INK, linewidth=1.4, zorder=4)
     axes.set_xlim(*limits)
     axes.set_ylim(*limits)
-
-
-def _name(axes: Axes, target: str, scores: TargetScores) -> None:
     axes.set_title(target, loc="left", fontsize=11, color=INK, pad=6)
     text = f"CCC {decimal(scores.ccc, 3)}  r {decimal(scores.pearson, 3)}  MAE {decimal(scores.mae, 3)}"
     axes.set_title(text, loc="right", fontsize=8.5, color=MUTED, pad=6)
-    axes.set_xlabel("true", color=MUTED, fontsize=10)
-    axes.set_ylabel("predicted", color=MUTED, fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.grid(color=FAINT, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=8.5, colors=MUTED)
+    name_axes(axes, x="true", y="predicted")
+    style_axes(axes, grid="both", grid_width=0.6, spines=["left", "bottom"])
