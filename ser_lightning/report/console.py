@@ -31,6 +31,7 @@ _NOT_LOGGED = (  # that preparation does not log
     *("left_out_by_label", "left_out_without_value", "tied_votes"),
     *("unknown_speaker", "unknown_trained", "namesakes", "outside_split"),
 )
+_BETWEEN = "  ·  "
 
 
 def finish(run_dir: Path, result: Result | Failure | None = None) -> None:
@@ -39,8 +40,10 @@ def finish(run_dir: Path, result: Result | Failure | None = None) -> None:
     ``result`` is what result.json is going to say; by default it is read.
     """
     result = _read_result(run_dir) if result is None else result
-    words = {"title": _title(result, run_dir), "subtitle": "\n".join(_subtitle(result))}
+    words = {"title": _title(result, run_dir), "subtitle": "failed before the test"}
     if isinstance(result, Result):
+        scores = [*written_scores(result.metrics.test, result.predicts), counted(result.n_tested, "clip")]
+        words["subtitle"] = f"test {_BETWEEN.join(scores)}\n{_BETWEEN.join(_protocol(result))}"
         for name in result.predicts.figures:
             draw_figure(name, run_dir / f"{name}.png", result, **words)
     metrics = RunDirectory(run_dir).metrics
@@ -68,18 +71,26 @@ def print_summary(run_dir: Path, console: Console | None = None, *, data_warning
         if result.seconds is not None:
             console.print(duration(result.seconds))
     else:
-        for part in _tables(result):
-            console.print(part)
+        tables: list[RenderableType] = [result_table(name, result) for name in result.predicts.tables]
+        if result.robustness:
+            tables.append(robustness_table(result.robustness, result.predicts))
+            if result.subgroups:
+                tables.append(subgroups_table(result.subgroups, result.predicts))
+        for table in tables:
+            console.print(table)
             console.print()
-        for line in _notes(result):
+        for line in (*_notes(result), *_caveats(result)):
             console.print(line)
         counts = result.warnings
         if data_warnings_said:
             counts = {kind: n for kind, n in counts.items() if kind in _NOT_LOGGED}
         for line in data_warnings(counts):
             console.print(Text(f"data warning: {line}", style="yellow"))
-    for line in _places(run_dir):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    place = run_dir.absolute()  # to be pasted anywhere
+    console.print(f"run   {place}", soft_wrap=True, markup=False, highlight=False)
+    if kept := sorted((place / "wandb").glob("offline-run-*")):  # in pieces, if it was resumed
+        upload = f"W&B   wandb sync {shlex.join(map(str, kept))}"
+        console.print(upload, soft_wrap=True, markup=False, highlight=False)
 
 
 def _read_result(run_dir: Path) -> Result | Failure:
@@ -90,6 +101,7 @@ def _read_result(run_dir: Path) -> Result | Failure:
 
 
 def _title(result: Result | Failure, run_dir: Path) -> str:
+    """Return model and corpora, or of a failed run the model's name, where its config has one."""
     if isinstance(result, Result):
         return f"{model_title(result.model)} on {corpora(result.protocol.facts())}"
     config = RunDirectory(run_dir).config  # all that there is of a failed run
@@ -97,17 +109,8 @@ def _title(result: Result | Failure, run_dir: Path) -> str:
     return str(OmegaConf.select(settings, "model.name") or "run")
 
 
-def _subtitle(result: Result | Failure) -> Iterator[str]:
-    """Yield the result, then what it holds for."""
-    if isinstance(result, Failure):
-        yield "failed before the test"
-        return
-    scores = written_scores(result.metrics.test, result.predicts)
-    yield f"test {'  ·  '.join([*scores, counted(result.n_tested, 'clip')])}"
-    yield "  ·  ".join(_protocol(result))
-
-
 def _protocol(result: Result) -> Iterator[str]:
+    """Yield what a result holds for, in a few words each, the split first."""
     protocol = result.protocol
     yield "all clips" if protocol.split == "all" else f"split {protocol.split}, fold {protocol.fold}"
     if protocol.trained_on:
@@ -127,64 +130,35 @@ def _protocol(result: Result) -> Iterator[str]:
         yield "synthetic speech"
 
 
-def _tables(result: Result) -> Iterator[RenderableType]:
-    for name in result.predicts.tables:
-        yield result_table(name, result)
-    if result.robustness:
-        yield robustness_table(result.robustness, result.predicts)
-        if result.subgroups:
-            yield subgroups_table(result.subgroups, result.predicts)
-
-
-def _notes(result: Result) -> Iterator[RenderableType]:
-    lines = (about_votes(result), _training(result), _cost(result), _confidence(result), _built_on(result))
-    yield from filter(None, lines)
-    yield from _caveats(result)
-
-
-def _places(run_dir: Path) -> Iterator[str]:
-    """Yield where the run lies, and the command that uploads what W&B kept offline, in pieces if it was resumed."""
-    run_dir = run_dir.absolute()  # to be pasted anywhere
-    yield f"run   {run_dir}"
-    kept = sorted((run_dir / "wandb").glob("offline-run-*"))
-    if kept:
-        yield f"W&B   wandb sync {shlex.join(map(str, kept))}"
-
-
-def _training(result: Result) -> str:
-    epochs, parts = result.epochs, []
+def _notes(result: Result) -> Iterator[str]:
+    """Yield a line each on votes, the training, its cost, confidence and the encoder, as far as they are known."""
+    if (votes := about_votes(result)) is not None:
+        yield votes
+    epochs, last = result.epochs, result.protocol.selection == "last epoch"
     if result.checkpoint is not None:
-        parts.append(f"the weights of epoch {epochs.best}")
+        training = [f"the weights of epoch {epochs.best}"]
     else:
-        which = "last" if result.protocol.selection == "last epoch" else "best"
-        parts.append(f"{which} epoch {epochs.best}, {epochs.trained} trained")
+        training = [f"{'last' if last else 'best'} epoch {epochs.best}, {epochs.trained} trained"]
     if result.seconds is not None:
-        parts.append(duration(result.seconds))
-    return "  ·  ".join(parts)
-
-
-def _confidence(result: Result) -> str:
-    calibration = getattr(result, "calibration", None)  # which numbers do not have
-    if calibration is None or calibration.confidence is None:
-        return ""
-    return f"calibration error {calibration.ece:.1%}  ·  {calibration.confidence:.1%} confident on average"
-
-
-def _cost(result: Result) -> str:
-    parts = []
+        training.append(duration(result.seconds))
+    yield _BETWEEN.join(training)
+    cost = []
     if result.throughput is not None and result.throughput.train_clips_per_s:
-        parts.append(f"{result.throughput.train_clips_per_s:,.0f} clips/s in training")
+        cost.append(f"{result.throughput.train_clips_per_s:,.0f} clips/s in training")
     if result.model.parameters:
-        parts.append(counted(result.model.parameters, "parameter"))
-    return "  ·  ".join(parts)
-
-
-def _built_on(result: Result) -> str:
-    encoder = result.model.pretrained
-    return f"built on {encoder.name}, {encoder.mode}, {encoder.parameters:,} parameters" if encoder else ""
+        cost.append(counted(result.model.parameters, "parameter"))
+    if cost:
+        yield _BETWEEN.join(cost)
+    calibration = getattr(result, "calibration", None)  # which numbers do not have
+    if calibration is not None and calibration.confidence is not None:
+        confidence = f"{calibration.confidence:.1%} confident on average"
+        yield f"calibration error {calibration.ece:.1%}{_BETWEEN}{confidence}"
+    if (encoder := result.model.pretrained) is not None:
+        yield f"built on {encoder.name}, {encoder.mode}, {encoder.parameters:,} parameters"
 
 
 def _caveats(result: Result) -> Iterator[RenderableType]:
+    """Yield what the numbers do not hold for, or hold for alone."""
     if result.protocol.trained_on:
         yield f"trained on {result.protocol.trained_on}"
     split = next(_protocol(result))
