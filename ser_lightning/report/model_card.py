@@ -74,7 +74,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=False,  # that is HTML's: `finalize` does Markdown's
-        finalize=_escaped,
+        finalize=lambda value: value if isinstance(value, Markup) else markdown(str(value)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -86,10 +86,6 @@ def _environment() -> Environment:
     ):
         environment.filters[write.__name__] = write
     return environment
-
-
-def _escaped(value: Any) -> str:
-    return value if isinstance(value, Markup) else markdown(str(value))
 
 
 def code(text: str, *, in_table: bool = False) -> Markup:
@@ -104,6 +100,7 @@ def code(text: str, *, in_table: bool = False) -> Markup:
 
 
 def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
+    """Return what the template fills in, by name."""
     result = run.result
     tested_on = _titles(result, test=True)
     taught = result.teacher.corpora if result.teacher is not None else []
@@ -113,7 +110,7 @@ def _facts(run: FinishedRun, directory: RunDirectory) -> dict[str, Any]:
         "title": title,
         "model": run.model,
         "corpora": list(map(_without_folders, result.corpora)),
-        "of_teacher": [_without_folders(one) for one in taught if one not in result.corpora],
+        "of_teacher": [_without_folders(corpus) for corpus in taught if corpus not in result.corpora],
         "corpus": result.protocol.corpus,
         "test_corpus": result.protocol.test_corpus,
         "where": f" of {tested_on}" if tested_on else "",
@@ -149,15 +146,15 @@ def _titles(result: Result, *, test: bool = False) -> str:
     Where titles are not known: names.
     """
     test_corpus = result.protocol.test_corpus
-    titles = [one.title for one in result.corpora if (one.name == test_corpus) == test]
+    titles = [corpus.title for corpus in result.corpora if (corpus.name == test_corpus) == test]
     return " + ".join(titles) or (test_corpus or "" if test else result.protocol.corpus)
 
 
 def _estimates(run: FinishedRun) -> tuple[NDArray, dict[str, Estimate]]:
     """Return the sums of each speaker (S, ...), and the scores by name, with intervals over speakers."""
     task = run.result.predicts
-    who = np.unique(np.asarray(run.speakers), return_inverse=True)[1]
-    sums = task.sums_by_speaker(run.truth, run.predicted, who, int(who.max()) + 1)
+    speakers = np.unique(np.asarray(run.speakers), return_inverse=True)[1]
+    sums = task.sums_by_speaker(run.truth, run.predicted, speakers, int(speakers.max()) + 1)
     estimates = bootstrap.interval(sums[:, None], task.group_scores)
     return sums, dict(zip(task.score_names, estimates, strict=True))
 
@@ -219,16 +216,14 @@ def between(bounds: Sequence[float] | None) -> Estimate | None:
 
 def _measured(test: Scores | RegressionScores) -> list[dict[str, Any]]:
     """Return what the hub shows of a test."""
+    values: list[tuple[str, str, float | None]]
     if isinstance(test, Scores):
-        return [
-            {"type": "recall", "name": "test UAR (macro recall)", "value": round(test.uar, 4)},
-            {"type": "accuracy", "name": "test accuracy", "value": round(test.accuracy, 4)},
-        ]
-    known = {"CCC": test.ccc, "mean absolute error": test.mae}
-    kinds = {"CCC": "ccc", "mean absolute error": "mae"}
+        values = [("recall", "UAR (macro recall)", test.uar), ("accuracy", "accuracy", test.accuracy)]
+    else:
+        values = [("ccc", "CCC", test.ccc), ("mae", "mean absolute error", test.mae)]
     return [
-        {"type": kinds[name], "name": f"test {name}", "value": round(value, 4)}
-        for name, value in known.items()
+        {"type": kind, "name": f"test {name}", "value": round(value, 4)}
+        for kind, name, value in values
         if value is not None
     ]
 
@@ -248,7 +243,7 @@ def _metadata(run: FinishedRun, title: str) -> dict[str, Any]:
         "library_name": "ser_lightning",
         "pipeline_tag": "audio-classification",
         "tags": ["audio-classification", "speech-emotion-recognition"],
-        "metrics": [each["type"] for each in measured],
+        "metrics": [metric["type"] for metric in measured],
         **({"base_model": name} if on_hub else {}),
         "model-index": [
             {"name": title, "results": [{"task": task, "dataset": dataset, "metrics": measured}]},

@@ -12,7 +12,6 @@ from ser_lightning.report.protocol import known_of_speakers, without_folders
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.runs.label_sources import INTENDED, MAJORITY, SOFT
 from ser_lightning.runs.result import Result
-from ser_lightning.runs.result_parts import Protocol
 from ser_lightning.utils.command_line import train_command
 from ser_lightning.utils.errors import counted
 
@@ -48,7 +47,9 @@ def protocol(run: FinishedRun) -> Iterator[str]:
     facts = run.result.protocol
     name = facts.split
     yield f"Split {name}" + (f" ({_SPLITS[name]})" if name in _SPLITS else "") + f", fold {facts.fold}."
-    yield _counts(facts)
+    where = f", of the corpus {facts.test_corpus}, which it was not trained on" if facts.test_corpus else ""
+    train, val, test = (n or 0 for n in (facts.n_train, facts.n_val, facts.n_test))
+    yield f"Clips: {train:,} to train, {val:,} to validate, and {test:,} to test{where}."
     if not facts.speaker_independent:
         yield f"{shared(run.result)} These numbers do not hold for new speakers."
     elif run.result.leakage is None:  # an older result, which was not compared
@@ -74,16 +75,18 @@ def protocol(run: FinishedRun) -> Iterator[str]:
     if facts.label_map:
         joined = ", ".join(f"{old} → {new}" for old, new in facts.label_map.items())
         yield f"Labels of several corpora were joined: {joined}."
-    yield _choice(run)
+    yield _best_epoch(run)
 
 
 def _labels(result: Result) -> str:
     """Say what a clip's label is: of corpora of ours, whether speakers or annotators are behind it."""
     source = result.protocol.label_source
-    ours = [(one, own_corpus(one.name)) for one in result.corpora]
-    by = {own.labelled_by if own is not None and own.title == one.title else "" for one, own in ours} or {"speaker"}
-    if source == INTENDED and by != {"speaker"}:
-        return _AGREED if by == {"annotators"} else _GIVEN
+    labelled_by = set()
+    for corpus in result.corpora:
+        own = own_corpus(corpus.name)
+        labelled_by.add(own.labelled_by if own is not None and own.title == corpus.title else "")
+    if source == INTENDED and labelled_by - {"speaker"}:
+        return _AGREED if labelled_by == {"annotators"} else _GIVEN
     return _LABELS.get(source, f"Labels: {source}.")
 
 
@@ -100,13 +103,8 @@ def shared(result: Result) -> str:
     return "The speakers of the test are in training, too."
 
 
-def _counts(facts: Protocol) -> str:
-    where = f", of the corpus {facts.test_corpus}, which it was not trained on" if facts.test_corpus else ""
-    train, val, test = (n or 0 for n in (facts.n_train, facts.n_val, facts.n_test))
-    return f"Clips: {train:,} to train, {val:,} to validate, and {test:,} to test{where}."
-
-
-def _choice(run: FinishedRun) -> str:
+def _best_epoch(run: FinishedRun) -> str:
+    """Say how the epoch that was tested was selected."""
     epochs, selection = run.result.epochs, run.result.protocol.selection
     if selection == "last epoch":
         trained = counted(epochs.trained, "epoch")
@@ -123,11 +121,13 @@ def _choice(run: FinishedRun) -> str:
 def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
     """Yield what the model is, a name and a text each."""
     model, settings = run.result.model, run.config.get("model") or {}
-    yield "network", _network(settings)
+    name, target = settings.get("name", ""), str((settings.get("net") or {}).get("_target_", ""))
+    yield "network", f"{name}, {target}" if target else str(name)
     if model.parameters is not None:
         yield "parameters", f"{model.parameters:,}"
     if (teacher := run.result.teacher) is not None:
-        where = f", trained on {' + '.join(one.title for one in teacher.corpora)}" if teacher.corpora else ""
+        titles = " + ".join(corpus.title for corpus in teacher.corpora)
+        where = f", trained on {titles}" if teacher.corpora else ""
         yield "learnt from", f"labels and the answers of a teacher, {teacher.name}{where}"
     if (encoder := model.pretrained) is not None:
         yield "built on", f"{without_folders(encoder.name)} ({encoder.mode}, {encoder.parameters:,} parameters)"
@@ -139,12 +139,6 @@ def network(run: FinishedRun) -> Iterator[tuple[str, str]]:
     yield "gives", f"a probability for each of {task.summary}" if task.labels else f"a number each: {task.summary}"
 
 
-def _network(settings: Mapping[str, Any]) -> str:
-    target = str((settings.get("net") or {}).get("_target_", ""))
-    name = settings.get("name", "")
-    return f"{name}, {target}" if target else str(name)
-
-
 _NORMALISED = {
     "speaker": ", normalised by speaker statistics",
     "training": ", without their level, normalised by the training clips",
@@ -152,6 +146,7 @@ _NORMALISED = {
 
 
 def _frontend(settings: Mapping[str, Any]) -> str:
+    """Say what the network is run on."""
     frontend, net = (settings.get(part) or {} for part in ("frontend", "net"))
     if "n_mels" not in frontend or "hop_samples" not in frontend:
         return "the network is run on the waveform itself" + _NORMALISED.get(str(net.get("normalise")), "")
@@ -176,12 +171,11 @@ def environment(result: Result) -> Iterator[tuple[str, str]]:
 
 def command(run: FinishedRun) -> str | None:
     """Return the command that trained it, where that is known; places on somebody's machine are left out."""
-    overrides: Sequence[str] | None = run.result.overrides or run.config.get("overrides")
-    return train_command(*map(_unplaced, overrides)) if overrides else None
-
-
-def _unplaced(override: str) -> str:
-    name, sign, value = override.partition("=")
-    place = Path(value.strip("'\"")).expanduser()  # quoted for Hydra
-    private = name.split(".")[-1] in _PRIVATE or "roots" in name or place.is_absolute()
-    return f"{name}{sign}PATH" if private else override
+    overrides: Sequence[str] = run.result.overrides or run.config.get("overrides") or ()
+    public = []
+    for override in overrides:
+        name, sign, value = override.partition("=")
+        place = Path(value.strip("'\"")).expanduser()  # quoted for Hydra
+        is_private = name.split(".")[-1] in _PRIVATE or "roots" in name or place.is_absolute()
+        public.append(f"{name}{sign}PATH" if is_private else override)
+    return train_command(*public) if public else None
