@@ -33,8 +33,8 @@ def about_test(result: Result) -> tuple[str, bool]:
             continue
         n_speakers, n_sounds = len(shared.speakers), shared.n_sounds
         if result.checkpoint is not None:
-            what = f"{n_speakers} OF THESE SPEAKERS" if n_speakers else f"{n_sounds} OF THESE CLIPS"
-            return f"{_TRAINED_ON[pair]} {what}: says nothing about new speakers", False
+            part = f"{n_speakers} OF THESE SPEAKERS" if n_speakers else f"{n_sounds} OF THESE CLIPS"
+            return f"{_TRAINED_ON[pair]} {part}: says nothing about new speakers", False
         if n_speakers:
             return f"SPEAKERS SHARED between {parts} ({n_speakers}): says nothing about new speakers", False
         return f"SOUNDS SHARED between {parts} ({n_sounds}): one speaker has two names", False
@@ -55,7 +55,7 @@ def about_validation(result: Result) -> str | None:
     shared = (result.leakage or {}).get("train/val")
     if not shared:
         return None
-    what, names = counted(shared.n_sounds, "sound"), ""
+    count, names = counted(shared.n_sounds, "sound"), ""
     if shared.speakers:
-        what, names = counted(shared.speakers, "speaker"), f" ({some(shared.speakers)})"
-    return f"validation shares {what} with training{names}: its scores say little about new speakers"
+        count, names = counted(shared.speakers, "speaker"), f" ({some(shared.speakers)})"
+    return f"validation shares {count} with training{names}: its scores say little about new speakers"

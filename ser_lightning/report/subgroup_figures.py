@@ -8,7 +8,7 @@ from ser_lightning.evaluation.part_scores import estimate_of
 from ser_lightning.evaluation.records import Condition, Part
 from ser_lightning.evaluation.subgroups import Subgroups, lacks_labels
 from ser_lightning.report.forest_plot import Dot, draw_dots
-from ser_lightning.report.metric_style import Style, headline_style, headline_title
+from ser_lightning.report.metric_style import headline_style, headline_title
 from ser_lightning.report.numbers import count, shortened
 from ser_lightning.tasks.classification import Classification
 from ser_lightning.tasks.task import Task
@@ -36,11 +36,18 @@ def draw_robustness(
         subtitle: one or several lines.
     """
     style = headline_style(task)
-    dots = [
-        _dot(row, row.group, row.title, [style.value(row.headline), *_lost(row, style)])
-        for row in rows
-        if row.headline is not None
-    ]
+    dots = []
+    for row in rows:
+        if row.headline is None:
+            continue
+        lost, interval = "", ""
+        if row.difference is not None:
+            lost, difference = (
+                style.difference(row.difference),
+                estimate_of(row.difference, row.difference_interval),
+            )
+            interval = style.difference_interval(difference) if difference else ""
+        dots.append(_dot(row, row.group, row.title, [style.value(row.headline), lost, interval]))
     draw_dots(
         path,
         dots,
@@ -73,13 +80,15 @@ def draw_subgroups(
         subtitle: one or several lines.
     """
     style = headline_style(task)
-    dots = [
-        _dot(row, column, names[value], _sizes(row, style), hollow=lacks_labels(row, subgroups))
-        for column, parts in subgroups.items()
-        for names in [shortened(parts, _LONGEST)]
-        for value, row in parts.items()
-        if row.headline is not None
-    ]
+    dots = []
+    for column, parts in subgroups.items():
+        names = shortened(parts, _LONGEST)
+        for value, row in parts.items():
+            if row.headline is None:
+                continue
+            n_scored = sum(score is not None for score in row.by_output.values())
+            cells = [style.value(row.headline), count(row.n_clips), count(row.n_speakers), str(n_scored)]
+            dots.append(_dot(row, column, names[value], cells, hollow=lacks_labels(row, subgroups)))
     if not dots:
         return
     missing = "\nhollow: labels are missing there, and the UAR is over the others"
@@ -110,15 +119,3 @@ def _dot(row: Part, group: str, name: str, cells: Sequence[str], *, hollow: bool
         cells=cells,
         hollow=hollow,
     )
-
-
-def _lost(row: Condition, style: Style) -> list[str]:
-    if row.difference is None:
-        return ["", ""]
-    difference = estimate_of(row.difference, row.difference_interval)
-    return [style.difference(row.difference), style.difference_interval(difference) if difference else ""]
-
-
-def _sizes(row: Part, style: Style) -> list[str]:
-    n_scored = sum(score is not None for score in row.by_output.values())
-    return [style.value(row.headline), count(row.n_clips), count(row.n_speakers), str(n_scored)]

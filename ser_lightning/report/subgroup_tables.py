@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ser_lightning.evaluation.bootstrap import Estimate
-from ser_lightning.evaluation.records import Condition, Part
+from ser_lightning.evaluation.records import Condition
 from ser_lightning.evaluation.subgroups import Subgroups, lacks_labels
 from ser_lightning.report.metric_style import Style, headline_style, headline_title, style_of
 from ser_lightning.report.table_cells import plain
@@ -35,8 +35,8 @@ def robustness_table(rows: Sequence[Condition], task: Task | type[Task] = Classi
 
 def subgroups_table(subgroups: Subgroups, task: Task | type[Task] = Classification) -> RenderableType:
     """Return a table with a row a part of the test clips, by column, and what its numbers are."""
-    style = headline_style(task)
-    table = number_table("", numbers=(headline_title(task), task.metrics[task.second].title, "clips", "speakers"))
+    style, second = headline_style(task), task.metrics[task.second]
+    table = number_table("", numbers=(headline_title(task), second.title, "clips", "speakers"))
     table.add_column(task.lowest, overflow="fold")
     incomplete = False
     for number, (column, parts) in enumerate(subgroups.items()):
@@ -46,7 +46,16 @@ def subgroups_table(subgroups: Subgroups, task: Task | type[Task] = Classificati
         for value, row in parts.items():
             lacks = lacks_labels(row, subgroups)
             incomplete |= lacks
-            table.add_row(Text(f"  {plain(value)}{'*' * lacks}"), *_cells(row, task))
+            scores = [(score, name) for name, score in row.by_output.items() if score is not None]
+            lowest, name = min(scores) if scores else (None, "")
+            table.add_row(
+                Text(f"  {plain(value)}{'*' * lacks}"),
+                _with_interval(row.headline, row.headline_interval, style),
+                style_of(second).value(getattr(row, task.second), unit=""),
+                f"{row.n_clips:,}",
+                str(row.n_speakers),
+                Text(f"{plain(name)} ({style.value(lowest)})" if scores else ""),
+            )
     note = " * Some labels have no clip there: not to be compared with the others." * incomplete
     return Group(table, "", Text(_units(style) + note, style="dim"))
 
@@ -54,19 +63,6 @@ def subgroups_table(subgroups: Subgroups, task: Task | type[Task] = Classificati
 def _units(style: Style) -> str:
     unit = "Per cent; in" if style.is_share else "In"
     return f"{unit} brackets 95 % intervals by a bootstrap over speakers."
-
-
-def _cells(row: Part, task: Task | type[Task]) -> list[RenderableType]:
-    style = headline_style(task)
-    scores = [(score, name) for name, score in row.by_output.items() if score is not None]
-    lowest = min(scores) if scores else None
-    return [
-        _with_interval(row.headline, row.headline_interval, style),
-        style_of(task.metrics[task.second]).value(getattr(row, task.second), unit=""),
-        f"{row.n_clips:,}",
-        str(row.n_speakers),
-        Text(f"{plain(lowest[1])} ({style.value(lowest[0])})" if lowest else ""),
-    ]
 
 
 def _with_interval(

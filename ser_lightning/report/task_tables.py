@@ -49,7 +49,8 @@ def _overall_table(result: Result) -> Table:
     table = _table("overall", [metric.title for metric in metrics.values()])
     for name, scores, style in (("validation", result.metrics.val, ""), ("test", result.metrics.test, "bold")):
         if scores is not None:
-            cells = [_cell(getattr(scores, each), metric.is_share) for each, metric in metrics.items()]
+            values = [(getattr(scores, key), metric.is_share) for key, metric in metrics.items()]
+            cells = [_percent(value) if is_share else decimal(value, 3) for value, is_share in values]
             table.add_row(name, *cells, style=style)
     annotators = result.annotators or Annotators()
     for name, agreement in (("one annotator", annotators.single), ("most annotators", annotators.majority)):
@@ -62,10 +63,6 @@ def _table(first: str, numbers: Sequence[str]) -> Table:
     table = number_table(first, numbers=numbers, gap=3, title_justify="left")
     table.columns[0].min_width = 12  # as those of the table above it
     return table
-
-
-def _cell(value: float | None, is_share: bool) -> str:
-    return _percent(value) if is_share else decimal(value, 3)
 
 
 def _percent(share: float | None) -> str:
