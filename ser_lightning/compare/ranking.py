@@ -165,8 +165,9 @@ def _annotators(runs: Sequence[FinishedRun]) -> float | None:
         uars = {(fold, round(agreement.uar, 4)) for fold, agreement in agreements if agreement is not None}
         if len(uars) > len({fold for fold, _ in uars}):
             return None
-        known = [getattr(result.annotators, annotators, None) for result in by_fold.values()]
-        if all(agreement is not None for agreement in known):
+        of_folds = [getattr(result.annotators, annotators, None) for result in by_fold.values()]
+        known = [agreement.uar for agreement in of_folds if agreement is not None]
+        if len(known) == len(by_fold):
             weights = [result.n_tested for result in by_fold.values()]
-            return float(np.average([agreement.uar for agreement in known], weights=weights))
+            return float(np.average(known, weights=weights))
     return None
