@@ -4,6 +4,7 @@ Hu et al., 2021 (arXiv 2106.09685).
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import nn
 
@@ -42,7 +43,7 @@ def add_adapters(
         ) from None
     settings = peft.LoraConfig(
         r=rank,
-        lora_alpha=alpha,  # type: ignore[arg-type]  # any number does
+        lora_alpha=cast(int, alpha),  # any number does
         lora_dropout=dropout,
         target_modules=chosen,
     )
