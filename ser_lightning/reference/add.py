@@ -1,7 +1,7 @@
 """Make the file of a reference from finished runs, and refuse those that nobody could compare with."""
 
 import getpass
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -54,7 +54,9 @@ def add(
     """
     if not NAME.fullmatch(name):
         raise UserError(f"--name {name}: up to 40 small letters, digits, - and _, the first no sign")
-    folder = _folder(to)
+    if to is None and not (SHIPPED.parent.parent / "pyproject.toml").is_file():
+        raise UserError("this is no checkout, whose references could be added to: name a folder with --to DIR")
+    folder = to or SHIPPED
     runs = _read(folders)
     first = runs[0].result.protocol
     path = folder / f"{as_file_name(first.corpus)}.{as_file_name(first.split)}.{name}.npz"
@@ -78,13 +80,8 @@ def add(
     return path, reference
 
 
-def _folder(to: Path | None) -> Path:
-    if to is None and not (SHIPPED.parent.parent / "pyproject.toml").is_file():
-        raise UserError("this is no checkout, whose references could be added to: name a folder with --to DIR")
-    return to or SHIPPED
-
-
 def _read(folders: Sequence[Path]) -> list[FinishedRun]:
+    """Read all runs under the folders, checked one by one, sorted by fold and seed. Raises: UserError."""
     for folder in folders:
         if not run_directories([folder]):
             raise UserError(f"no run lies in {folder}: name the directory of one, or one that holds such")
@@ -141,23 +138,25 @@ def _check_alike(runs: Sequence[FinishedRun]) -> None:
     """Check that runs differ in nothing but fold and seed. Raises: UserError."""
     families = sections(runs, separate=True)
     if len(families) > 1:
-        one, other = families[0][0], families[1][0]
-        other = next((run for run in families[1] for mine in families[0] if mine.fold == run.fold), other)
-        one = next((mine for mine in families[0] if mine.fold == other.fold), one)
-        what = difference(one, other)
-        raise UserError(f"{one.path} and {other.path} are of two protocols ({what}): make a reference of each")
+        same_fold = (
+            (first, second) for second in families[1] for first in families[0] if first.fold == second.fold
+        )
+        first, second = next(same_fold, (families[0][0], families[1][0]))
+        reason = difference(first, second)
+        raise UserError(f"{first.path} and {second.path} are of two protocols ({reason}): make a reference of each")
     for run in runs[1:]:
         names = list(differing([kept_settings(runs[0]), kept_settings(run)]))
         if names or run.model != runs[0].model:
-            what = some(names or ["model.name"])
-            raise UserError(f"{runs[0].path} and {run.path} differ in {what}: make a reference of each")
-    if found := contradiction(runs):
-        one, other, what = found
-        raise UserError(f"{one.path} and {other.path} differ in {what}: make a reference of each")
-    for one, other in pairwise(runs):
-        if (one.fold, one.seed) == (other.fold, other.seed):
+            settings = some(names or ["model.name"])
+            raise UserError(f"{runs[0].path} and {run.path} differ in {settings}: make a reference of each")
+    if (contradicting := contradiction(runs)) is not None:
+        first, second, name = contradicting
+        raise UserError(f"{first.path} and {second.path} differ in {name}: make a reference of each")
+    for first, second in pairwise(runs):
+        if (first.fold, first.seed) == (second.fold, second.seed):
             raise UserError(
-                f"{one.path} and {other.path} are both fold {one.fold}, seed {one.seed}: leave out one of them"
+                f"{first.path} and {second.path} are both fold {first.fold}, seed {first.seed}: "
+                "leave out one of them"
             )
 
 
@@ -168,18 +167,20 @@ def _check_split(runs: Sequence[FinishedRun], others: Sequence[FinishedRun]) -> 
     Raises: UserError.
     """
     protocol = runs[0].result.protocol
-    hashes = {(protocol_key(run), run.fold): run for run in others}
+    on_fold = {(protocol_key(run), run.fold): run for run in others}
     for run in runs:
-        theirs = hashes.get((protocol_key(run), run.fold), run)
-        if theirs.result.protocol.split_hash != run.result.protocol.split_hash:
-            raise UserError(_wrong_hash(run, theirs.result.protocol.split_hash, f"in {theirs.reference}"))
+        other = on_fold.get((protocol_key(run), run.fold), run)
+        if other.result.protocol.split_hash != run.result.protocol.split_hash:
+            raise UserError(_wrong_hash(run, other.result.protocol.split_hash, f"in {other.reference}"))
     corpus = _corpus_in_full(protocol)
     ids = {id for run in (*runs, *others) if run.result.protocol.corpus == protocol.corpus for id in run.ids}
     rule = _rule(runs[0])
     if corpus is None or rule is None or len(ids) != _n_clips(protocol):
         return
     try:
-        manifest = Manifest(_utterances(corpus, sorted(ids)))
+        manifest = Manifest(
+            Utterance(path="", corpus=corpus.name, **asdict(corpus.facts(id))) for id in sorted(ids)
+        )
     except MisnamedFile:  # its names say something in their folders alone
         return
     for run in runs:
@@ -194,11 +195,6 @@ def _wrong_hash(run: FinishedRun, expected: str, where: str) -> str:
         f"{run.path} has the split_hash {protocol.split_hash} for fold {run.fold} of {protocol.split}, which is "
         f"{expected} {where}: its clips are others; train it on all of {protocol.corpus}, by that split"
     )
-
-
-def _utterances(corpus: Corpus, ids: Sequence[str]) -> Iterator[Utterance]:
-    for id in ids:
-        yield Utterance(path="", corpus=corpus.name, **asdict(corpus.facts(id)))
 
 
 def _rule(run: FinishedRun) -> Any:
@@ -218,24 +214,24 @@ def _is_complete(runs: Sequence[FinishedRun]) -> bool:
 
 def _predictions(run: FinishedRun) -> Predictions:
     """Read the probabilities of a run, its clips in the order of `FinishedRun`."""
-    read = read_predictions(RunDirectory(run.path).predictions)
-    row = {id: number for number, id in enumerate(read.ids)}
+    in_file = read_predictions(RunDirectory(run.path).predictions)
+    row = {id: number for number, id in enumerate(in_file.ids)}
     order = [row[id] for id in run.ids]
     return Predictions(
         ids=run.ids,
         speakers=run.speakers,
-        labels=read.labels[order],
-        probabilities=read.probabilities[order],
-        names=read.names,
+        labels=in_file.labels[order],
+        probabilities=in_file.probabilities[order],
+        names=in_file.names,
     )
 
 
 def pooled_scores(runs: Sequence[FinishedRun]) -> dict[str, float]:
     """Return UAR and accuracy of all clips of a seed together, mean over seeds."""
     labels = runs[0].result.predicts.outputs
-    of_seed = {
+    matrices = {
         seed: sum(confusion(run.truth, run.predicted, len(labels)) for run in runs if run.seed == seed)
         for seed in {run.seed for run in runs}
     }
-    made = [scores(matrix, labels) for matrix in of_seed.values()]
-    return {name: fmean(getattr(each, name) for each in made) for name in ("uar", "accuracy")}
+    by_seed = [scores(matrix, labels) for matrix in matrices.values()]
+    return {name: fmean(getattr(of_seed, name) for of_seed in by_seed) for name in ("uar", "accuracy")}

@@ -78,7 +78,9 @@ def pack(
     Raises: UserError where it would name one of the ``places``.
     """
     clips = {
-        id: (who, truth) for run in runs for id, who, truth in zip(run.ids, run.speakers, run.truth, strict=True)
+        id: (speaker, truth)
+        for run in runs
+        for id, speaker, truth in zip(run.ids, run.speakers, run.truth, strict=True)
     }
     ids = sorted(clips)
     record = {
@@ -99,7 +101,7 @@ def pack(
         ids=letters.view(np.uint8).reshape(len(ids), -1).T.copy(),
         truth=np.array([clips[id][1] for id in ids], np.uint8),
         tested=np.packbits([np.isin(ids, run.ids) for run in runs], axis=1),
-        codes=np.concatenate([quantised(each) for each in predictions]),
+        codes=np.concatenate([quantised(of_run) for of_run in predictions]),
     )
     return file.getvalue()
 
@@ -163,6 +165,7 @@ def _read_run(
     truth: NDArray,
     shares: NDArray,
 ) -> FinishedRun:
+    """Return a run out of what is kept of its result, and its clips. Raises: ValueError where they do not fit."""
     result = parse_record(plain, file_name)
     if not isinstance(result, Result):
         raise ValueError("one of its runs is not finished")

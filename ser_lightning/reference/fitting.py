@@ -38,7 +38,7 @@ def why_none_fits(references: Sequence[Reference], runs: Sequence[FinishedRun]) 
     """Return a line that says what references there are, and in what their protocol is not that of ``runs``."""
     run, names = runs[0], defaultdict[str, list[str]](list)
     for reference in references:
-        same_fold = [each for each in reference.runs if each.fold == run.fold]
+        same_fold = [other for other in reference.runs if other.fold == run.fold]
         names[difference((same_fold or reference.runs)[0], run)].append(reference.name)
     reasons = [f"{some(of_reason)} ({reason})" for reason, of_reason in names.items()]
     return f"no reference fits these runs: {some(reasons) or 'there is none'}"
@@ -52,4 +52,5 @@ def with_all_folds(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
 
 
 def _clips(run: FinishedRun) -> tuple[str, str, str]:
+    """Return what is the same for runs that were tested on the same clips under one protocol."""
     return protocol_key(run), run.fold, run.result.protocol.split_hash

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ser_lightning.compare.comparison import Comparison, Group
+from ser_lightning.compare.comparison import Comparison
 from ser_lightning.compare.protocol import sections
 from ser_lightning.compare.ranking import compare
 from ser_lightning.compare.read import RunsRead
@@ -11,7 +11,7 @@ from ser_lightning.reference.files import Reference
 from ser_lightning.reference.fitting import with_all_folds
 from ser_lightning.reference.record import command
 from ser_lightning.report.metric_style import headline_style, headline_title
-from ser_lightning.report.numbers import minutes, short
+from ser_lightning.report.numbers import MISSING, minutes, short
 from ser_lightning.report.protocol import known_of_speakers
 from ser_lightning.report.table_cells import markdown
 from ser_lightning.utils.errors import counted
@@ -62,16 +62,17 @@ def leaderboard(references: Sequence[Reference]) -> str:
 
 
 def _section(references: Sequence[Reference]) -> Iterator[str]:
-    compared = {each.name: compare(RunsRead(with_all_folds(each.runs)))[0] for each in references}
-    ranked = sorted(references, key=lambda each: (-compared[each.name].groups[0].headline.value, each.name))
+    """Yield the lines of a protocol: what it is, those with all folds ranked, those with some, remarks."""
+    compared = {reference.name: compare(RunsRead(with_all_folds(reference.runs)))[0] for reference in references}
+    ranked = sorted(references, key=lambda known: (-compared[known.name].groups[0].headline.value, known.name))
     first = next(iter(compared.values()))
     protocol = first.protocol
     known = known_of_speakers(protocol.get("speaker_clips"))
     yield f"## {protocol['corpus']}, {protocol['split']}{f', {known}' if known else ''}"
     yield ""
     yield f"{markdown(headline(first))}. Clips of the folds: {protocol['split_hash']}."
-    complete = [each for each in ranked if each.complete]
-    incomplete = [each for each in ranked if not each.complete]
+    complete = [reference for reference in ranked if reference.complete]
+    incomplete = [reference for reference in ranked if not reference.complete]
     if complete:
         yield ""
         yield from _table(complete, compared, first_column="rank")
@@ -80,33 +81,37 @@ def _section(references: Sequence[Reference]) -> Iterator[str]:
         yield "Tested on some of the folds alone, and so not ranked:"
         yield ""
         yield from _table(incomplete, compared, first_column="folds")
-    remarks = [*_seeds_left_out(ranked), *_contaminations(ranked)]
+    remarks = list(_remarks(ranked))
     if remarks:
         yield ""
         yield from remarks
 
 
 def _table(references: Sequence[Reference], compared: dict[str, Comparison], *, first_column: str) -> Iterator[str]:
+    """Yield the lines of a table with a row a reference."""
     task = next(iter(compared.values())).task
     second = task.metrics[task.second].title
     headings = [first_column, "reference", headline_title(task), second, "parameters", "minutes", "seeds"]
     yield f"| {' | '.join([*headings, 'command'])} |"
     yield "|--:|---|--:|--:|--:|--:|---|---|"
     for rank, reference in enumerate(references, start=1):
-        group = compared[reference.name].groups[0]
+        group, environment = compared[reference.name].groups[0], reference.runs[0].result.environment
+        device = markdown((environment.device if environment else None) or "unknown device")
+        seeds = ", ".join(map(str, group.seeds))
         cells = [
             str(rank) if first_column == "rank" else ", ".join(group.folds),
             f"`{reference.name}`",
             *[headline_style(task).bracketed(group.scores[name]) for name in (task.headline, task.second)],
             _parameters(reference),
-            f"{minutes(group.minutes)}, {_device(reference)}",
-            _seeds(group),
+            f"{minutes(group.minutes)}, {device}",
+            f"single seed ({seeds})" if len(group.seeds) == 1 else f"{len(group.seeds)} ({seeds})",
             _command(reference),
         ]
         yield f"| {' | '.join(cells)} |"
 
 
 def _command(reference: Reference) -> str:
+    """Return how it is repeated, and at which commit, as far as its runs say."""
     text = command(reference.runs).replace("|", "\\|")
     environment = reference.runs[0].result.environment
     commit = (environment.commit if environment else None) or ""
@@ -114,25 +119,16 @@ def _command(reference: Reference) -> str:
 
 
 def _parameters(reference: Reference) -> str:
+    """Return how many parameters were trained, and on an encoder of how many."""
     model = reference.runs[0].result.model
-    trained = short(model.parameters).replace("\u00a0", " ") if model.parameters is not None else "–"
-    if model.pretrained is None:
-        return trained
-    return f"{trained}, on {short(model.pretrained.parameters)} {model.pretrained.mode}".replace("\u00a0", " ")
+    text = short(model.parameters) if model.parameters is not None else MISSING
+    if model.pretrained is not None:
+        text = f"{text}, on {short(model.pretrained.parameters)} {model.pretrained.mode}"
+    return text.replace("\u00a0", " ")
 
 
-def _device(reference: Reference) -> str:
-    environment = reference.runs[0].result.environment
-    return markdown((environment.device if environment else None) or "unknown device")
-
-
-def _seeds(group: Group) -> str:
-    if len(group.seeds) == 1:
-        return f"single seed ({group.seeds[0]})"
-    return f"{len(group.seeds)} ({', '.join(map(str, group.seeds))})"
-
-
-def _seeds_left_out(references: Sequence[Reference]) -> Iterator[str]:
+def _remarks(references: Sequence[Reference]) -> Iterator[str]:
+    """Yield a line for each reference with runs that are left out, and for each that may have had the corpus."""
     for reference in references:
         counting = with_all_folds(reference.runs)
         others = [run for run in reference.runs if run not in counting]
@@ -142,9 +138,6 @@ def _seeds_left_out(references: Sequence[Reference]) -> Iterator[str]:
                 f"- `{reference.name}` also holds {counted(others, 'run')} of seeds that lack folds ({cells}), "
                 "which count in comparisons on these folds alone."
             )
-
-
-def _contaminations(references: Sequence[Reference]) -> Iterator[str]:
     names: dict[str, list[str]] = {}
     for reference in references:
         if reference.runs[0].result.contamination:

@@ -22,13 +22,21 @@ _PLACE = re.compile(r"(?:^|(?<=[\s=,'\"\[({]))(?:[A-Za-z]:[/\\]|~?/)(?=\S)(?:[^,
 
 
 def kept_result(run: FinishedRun) -> dict[str, Any]:
-    """Return what is kept of result.json, as plain values that `parse_record` reads."""
+    """Return what is kept of result.json, as plain values that `parse_record` reads.
+
+    Its overrides are those of the training, without fold and seed and what is of one machine.
+    """
     result = run.result.plain()
     kept = {name: result[name] for name in _RESULT if result.get(name) is not None}
     environment = result.get("environment") or {}
     kept["environment"] = {name: environment[name] for name in _ENVIRONMENT if environment.get(name) is not None}
-    kept["overrides"] = _overrides(run)
-    return _without_places(kept)
+    overrides = []
+    for text in run.result.overrides or RunDirectory(run.path).read_overrides():
+        name = text.partition("=")[0].strip("-+~")
+        is_of_machine = name.startswith(("hydra.", "hydra/", "logger."))
+        if name not in _NOT_REPEATED and not is_of_machine:
+            overrides.append(f"{_TEACHER}=RUN_DIR" if name == _TEACHER else text)
+    return _without_places({**kept, "overrides": overrides})
 
 
 def kept_settings(run: FinishedRun) -> dict[str, Any]:
@@ -42,25 +50,12 @@ def command(runs: Sequence[FinishedRun]) -> str:
     return f"python train.py {shlex.join(overrides)}" if overrides else ""
 
 
-def _overrides(run: FinishedRun) -> list[str]:
-    """Return the overrides of the training without fold and seed, and without what is of one machine."""
-    kept = []
-    for text in run.result.overrides or RunDirectory(run.path).read_overrides():
-        name, _, _ = text.partition("=")
-        name = name.strip("-+~")
-        if name == _TEACHER:
-            text = f"{_TEACHER}=RUN_DIR"
-        if name not in _NOT_REPEATED and not name.startswith(("hydra.", "hydra/", "logger.")):
-            kept.append(text)
-    return kept
-
-
 def _without_places(value: Any) -> Any:
     """Return plain values with the last part alone of whatever is a place on a machine."""
     if isinstance(value, dict):
-        return {key: _without_places(each) for key, each in value.items()}
+        return {key: _without_places(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_without_places(each) for each in value]
+        return [_without_places(entry) for entry in value]
     return _PLACE.sub(r"…/\1", value) if isinstance(value, str) else value
 
 
