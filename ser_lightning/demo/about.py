@@ -34,23 +34,14 @@ class About:
 
 def about(checkpoint: Checkpoint) -> About:
     """Return what to know before an answer is believed."""
-    corpora = _corpora(checkpoint)
+    corpora, model = _corpora(checkpoint), checkpoint.config["model"]
     titles = [corpus.title if isinstance(corpus, Corpus) else corpus for corpus in corpora]
-    return About(
-        name=str(checkpoint.config["model"]["name"]),
-        trained_on=" + ".join(titles),
-        warning=_warning(corpora),
-        facts=[
-            _protocol(checkpoint.protocol),
-            *_tested(checkpoint),
-            *_confidence(checkpoint),
-            *[_ONE_RECORDING] * _is_by_speaker(checkpoint.config["model"]),
-        ],
-    )
-
-
-def _is_by_speaker(model: Mapping[str, Any]) -> bool:
-    return any((model.get(part) or {}).get("normalise") == "speaker" for part in ("frontend", "net"))
+    facts = [_protocol(checkpoint.protocol), *_tested(checkpoint)]
+    if checkpoint.task.labels:
+        facts.append(_UNCALIBRATED if checkpoint.temperature == 1 else _CALIBRATED)
+    if any((model.get(part) or {}).get("normalise") == "speaker" for part in ("frontend", "net")):
+        facts.append(_ONE_RECORDING)
+    return About(name=str(model["name"]), trained_on=" + ".join(titles), warning=_warning(corpora), facts=facts)
 
 
 def _corpora(checkpoint: Checkpoint) -> list[Corpus | str]:
@@ -58,15 +49,17 @@ def _corpora(checkpoint: Checkpoint) -> list[Corpus | str]:
     data = checkpoint.config.get("data", {})
     names = [data["corpus"]] if "corpus" in data else list(data.get("corpora", ()))
     own = [_corpus(name) for name in names] or [str(checkpoint.protocol["corpus"])]
-    taught = [_corpus(one["name"]) for one in (checkpoint.stamp.get("teacher") or {}).get("corpora", ())]
-    return own + [one for one in taught if one not in own]
+    taught = [_corpus(corpus["name"]) for corpus in (checkpoint.stamp.get("teacher") or {}).get("corpora", ())]
+    return own + [corpus for corpus in taught if corpus not in own]
 
 
 def _corpus(name: str) -> Corpus | str:
+    """Return a corpus of ours; a name otherwise, which can be that of a user's list."""
     return own_corpus(name) or Path(name).stem
 
 
 def _warning(corpora: Sequence[Corpus | str]) -> str:
+    """Return what not to take an answer for."""
     ours = [corpus for corpus in corpora if isinstance(corpus, Corpus)]
     if any(corpus.synthesise is not None for corpus in ours):
         return _SYNTHETIC
@@ -74,10 +67,11 @@ def _warning(corpora: Sequence[Corpus | str]) -> str:
 
 
 def _protocol(protocol: Mapping[str, Any]) -> str:
+    """Return by which split it was trained, and whether on the speakers of its test."""
     fold = protocol.get("fold")
     split = f"Split {protocol['split']}" + (f", fold {fold}" if fold is not None else "")
-    also = "are not in training" if protocol["speaker_independent"] else "are in training, too"
-    return f"{split}: trained on {counted(protocol['n_train'], 'clip')}; the speakers of its test {also}."
+    where = "are not in training" if protocol["speaker_independent"] else "are in training, too"
+    return f"{split}: trained on {counted(protocol['n_train'], 'clip')}; the speakers of its test {where}."
 
 
 def _tested(checkpoint: Checkpoint) -> list[str]:
@@ -91,10 +85,3 @@ def _tested(checkpoint: Checkpoint) -> list[str]:
         return [f"In its test it recognised {uar} of the clips of an emotion, on average; guessing gives {chance}."]
     scores = ", ".join(written_scores(result.metrics.test, result.predicts))
     return [f"In its test: {scores}; a CCC of 1 is perfect, and guessing gives 0."]
-
-
-def _confidence(checkpoint: Checkpoint) -> list[str]:
-    """Return what its probabilities are worth; nothing of numbers."""
-    if not checkpoint.task.labels:
-        return []
-    return [_UNCALIBRATED if checkpoint.temperature == 1 else _CALIBRATED]

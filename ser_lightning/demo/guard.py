@@ -33,6 +33,7 @@ _PAGES_FOLDERS = ("/assets/", "/static/")  # of Gradio's package
 _HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/@\[\]]+))(?::\d+)?")  # an IPv6 address, or another, or a name
 _WRONG_PASSWORD_S = 1  # a guess takes
 _LONGEST_NAME = 100  # of a page or a session
+_NO_PAGE_OPEN = "No page of this demo is open here: load the page again."
 
 
 class _Refused(Exception):
@@ -89,24 +90,26 @@ class Guard:
             pass
 
     def _check_address(self, request: Request) -> None:
-        """Raises: _Refused for a request that another page sent, or that came by a name that is not ours."""
+        """Check where a request was sent from, and to.
+
+        Raises: _Refused for one that another page sent, or that came by a name that is not ours.
+        """
         headers = request.headers
         host = ", ".join(headers.getlist("host"))  # two are none
         called = _HOST.fullmatch(host)
         name = (called[1] or called[2]).lower() if called else ""
         if name not in self._hosts and not (self._any_address and _is_address(name)):
             raise _Refused(421, f"This demo is not called {host}: open it by the address that it printed.")
-        origins = headers.getlist("origin")
-        if any(origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()) for origin in origins):
-            raise _Refused(403, "This demo answers its own page, and no other.")
-        followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not (
-            request.scope["path"] == "/" and followed
-        ):
+        own = (f"http://{host}".lower(), f"https://{host}".lower())
+        sent_elsewhere = any(origin.lower() not in own for origin in headers.getlist("origin"))
+        from_elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        opens_a_page = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+        follows_a_link = request.scope["path"] == "/" and opens_a_page  # which may be on another page
+        if sent_elsewhere or (from_elsewhere and not follows_a_link):
             raise _Refused(403, "This demo answers its own page, and no other.")
 
     async def _check_password(self, request: Request) -> None:
-        """Raises: _Refused without the password. A wrong one is told so late that guessing takes long."""
+        """Check the password. Raises: _Refused without it; a wrong one so late that guessing takes long."""
         if self._password is None:
             return
         kind, _, encoded = request.headers.get("authorization", "").partition(" ")
@@ -162,9 +165,10 @@ class Guard:
         return send_with_cookie
 
     def _session(self, request: Request) -> Session:
+        """Return the session of the browser that asks. Raises: _Refused where it has no page open."""
         session = self._sessions.of(request.cookies.get(self._cookie))
         if session is None:
-            raise _Refused(403, "No page of this demo is open here: load the page again.")
+            raise _Refused(403, _NO_PAGE_OPEN)
         return session
 
     async def _upload(self, request: Request, session: Session) -> Response:
@@ -215,19 +219,21 @@ async def _question(request: Request, session: Session) -> bytes:
 
 
 def _number(value: object) -> int | float:
-    """Raises: ValueError for anything else, or OverflowError."""
+    """Return a finite number. Raises: ValueError for anything else, or OverflowError."""
     if isinstance(value, int | float) and math.isfinite(value):
         return value
     raise ValueError(value)
 
 
 def _check_page(page: object, session: Session) -> str:
+    """Return the name of a page that the session has open. Raises: _Refused for any other."""
     if not isinstance(page, str) or page not in session.pages:
         raise _Refused(403, "This page is no longer open: load it again.")
     return page
 
 
 def _check_file(path: object, session: Session) -> str:
+    """Return the path of a file that is the session's. Raises: _Refused for any other."""
     if not isinstance(path, str) or not session.holds(path):
         raise _Refused(403, "This file was not uploaded here, or is deleted by now: choose it again.")
     return path
@@ -262,12 +268,14 @@ def _with_body(request: Request, body: bytes) -> tuple[Scope, Receive]:
 
 
 def _short(name: str) -> str:
+    """Return a name that a page or a session can have. Raises: _Refused for any other."""
     if not 0 < len(name) <= _LONGEST_NAME:
-        raise _Refused(403, "No page of this demo is open here: load the page again.")
+        raise _Refused(403, _NO_PAGE_OPEN)
     return name
 
 
 def _is_address(name: str) -> bool:
+    """Return whether a name is an IP address."""
     try:
         return bool(ipaddress.ip_address(name))
     except ValueError:

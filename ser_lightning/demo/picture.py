@@ -37,14 +37,16 @@ def draw(
     """Draw samples (T,) and what was predicted of them, as a PNG; ``ranges`` are those of numbers, by name."""
     figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor=theme.paper)
     FigureCanvasAgg(figure)
-    wave, spectrum, shares = figure.subplots(3, sharex=True, height_ratios=(1, 1.7, 1.7), gridspec_kw=_PLACE)
+    wave, spectrum, answer = figure.subplots(3, sharex=True, height_ratios=(1, 1.7, 1.7), gridspec_kw=_PLACE)
     _draw_wave(wave, samples, prediction.duration_s, theme)
     _draw_spectrum(spectrum, samples, sample_rate_hz, theme)
     if prediction.labelled:
-        _draw_shares(shares, prediction, theme)
+        _draw_shares(answer, prediction, theme)
     else:
-        _draw_numbers(shares, prediction, theme, ranges or {})
-    _count_time(shares, prediction.duration_s, theme)
+        _draw_numbers(answer, prediction, theme, ranges or {})
+    if prediction.silent:
+        _write(answer, prediction.duration_s / 2, 0.5, "silent", theme.ink, box=theme.paper)
+    _count_time(answer, prediction.duration_s, theme)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
@@ -57,6 +59,7 @@ def borders(segments: Sequence[Segment]) -> list[float]:
 
 
 def _draw_wave(axes: Axes, samples: NDArray[np.int16], duration_s: float, theme: Theme) -> None:
+    """Draw the envelope of samples (T,), as high as the loudest of them."""
     low, high = envelope(samples)
     times = np.linspace(0, duration_s, len(low))
     axes.fill_between(times, low, high, color=theme.wave, linewidth=0.6)
@@ -67,6 +70,7 @@ def _draw_wave(axes: Axes, samples: NDArray[np.int16], duration_s: float, theme:
 
 
 def _draw_spectrum(axes: Axes, samples: NDArray[np.int16], sample_rate_hz: int, theme: Theme) -> None:
+    """Draw the spectrogram of samples (T,), its colours relative to the loudest place."""
     decibels = spectrogram(samples, sample_rate_hz)
     loudest = max(float(decibels.max()), _QUIETEST_DB)
     axes.imshow(
@@ -103,9 +107,7 @@ def _draw_shares(axes: Axes, prediction: Prediction, theme: Theme) -> None:
     axes.stairs(
         1 - audible, edges, fill=True, facecolor=theme.faint, edgecolor=theme.muted, hatch="//", linewidth=0
     )
-    if prediction.silent:
-        _write(axes, prediction.duration_s / 2, 0.5, "silent", theme.ink, box=theme.paper)
-    elif len(prediction.segments) == 1:
+    if len(prediction.segments) == 1 and not prediction.silent:
         for number, name in enumerate(names):
             if table[0, number] >= _NAMED:
                 middle = (tops[0, number] + tops[0, number + 1]) / 2
@@ -134,8 +136,6 @@ def _draw_numbers(
             axes.text(
                 0.01, 0.95 - 0.13 * number, text, color=colour, fontsize=9, transform=axes.transAxes, va="top"
             )
-    if prediction.silent:
-        _write(axes, prediction.duration_s / 2, 0.5, "silent", theme.ink, box=theme.paper)
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks([0, 1], ["low", "high"])
     _dress(axes, "predicted" if len(prediction.segments) == 1 else "predicted, over time", theme)
@@ -156,6 +156,7 @@ def _write(axes: Axes, x: float, y: float, text: str, colour: str, *, box: str |
 
 
 def _dress(axes: Axes, title: str, theme: Theme) -> None:
+    """Write the title of a panel, and give it the theme's colours."""
     axes.set_title(title, loc="left", fontsize=10.5, color=theme.ink, pad=5)
     axes.set_facecolor(theme.paper)
     axes.spines[:].set_visible(False)

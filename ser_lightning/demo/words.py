@@ -57,19 +57,18 @@ def answer(prediction: Prediction, ranges: Mapping[str, tuple[float, float]] | N
 
 def picture(pngs: Mapping[str, Path], prediction: Prediction) -> Markup:
     """Write the picture for light and for dark surroundings; the page's style shows one of them."""
-    what = "probabilities" if prediction.labelled else ", ".join(prediction.values)
-    answer = "silent" if prediction.silent else _in_short(prediction)
-    text = f"Waveform, spectrogram and {what} over {prediction.duration_s:.1f} s; {answer}"
+    if prediction.labelled:
+        names, answer = "probabilities", f"most probable: {prediction.label}"
+    else:
+        values = prediction.values
+        names = ", ".join(values)
+        answer = ", ".join(f"{name} {decimal(value, 2)}" for name, value in values.items())
+    answer = "silent" if prediction.silent else answer
+    text = f"Waveform, spectrogram and {names} over {prediction.duration_s:.1f} s; {answer}"
     return Markup("").join(
         Markup('<img class="on-{}" alt="{}" src="gradio_api/file={}">').format(theme, text, quote(png.as_posix()))
         for theme, png in pngs.items()
     )
-
-
-def _in_short(prediction: Prediction) -> str:
-    if prediction.labelled:
-        return f"most probable: {prediction.label}"
-    return ", ".join(f"{name} {decimal(value, 2)}" for name, value in prediction.values.items())
 
 
 def palette(n_classes: int) -> str:
@@ -82,6 +81,7 @@ def palette(n_classes: int) -> str:
 
 
 def _bars(probabilities: Mapping[str, float], best: str) -> Markup:
+    """Write a bar for each probability."""
     bar = Markup(
         '<li class="{}" data-label="{}" data-probability="{:.6f}"><span>{}</span>'
         '<i><b style="width: {:.2f}%; background: var(--class{})"></b></i><span>{}</span></li>'
@@ -108,18 +108,20 @@ def _numbers(values: Mapping[str, float], ranges: Mapping[str, tuple[float, floa
 
 
 def _segments(prediction: Prediction) -> Markup:
+    """Write a row for each segment of a long recording."""
     segments = prediction.segments
-    silent = sum(segment.silent for segment in segments)
-    left_out = f", without {silent:,} that are silent" if silent else ""
+    n_silent = sum(segment.silent for segment in segments)
+    left_out = f", without {n_silent:,} that are silent" if n_silent else ""
     n_left = len(segments) - _MOST_ROWS
-    rest = Markup("<p>and {:,} more: ser predict lists them all</p>").format(n_left) if n_left > 0 else ""
+    not_shown = Markup("<p>and {:,} more: ser predict lists them all</p>").format(n_left) if n_left > 0 else ""
     rows = Markup("").join(map(_row, segments[:_MOST_ROWS]))
     return Markup(
         '<details><summary>The mean over {}{}</summary><div class="rows"><table>{}</table>{}</div></details>'
-    ).format(counted(len(segments) - silent, "segment"), left_out, rows, rest)
+    ).format(counted(len(segments) - n_silent, "segment"), left_out, rows, not_shown)
 
 
 def _row(segment: Segment) -> Markup:
+    """Write when a segment is, and what was predicted of it."""
     if segment.labelled:
         label, share = segment.label, percent(segment.confidence)
         cells = ["silent", ""] if segment.silent else [label, share]
