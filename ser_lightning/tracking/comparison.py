@@ -9,8 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ser_lightning.compare.comparison import Comparison, Group, Pair
-from ser_lightning.evaluation.bootstrap import Estimate
+from ser_lightning.compare.comparison import Comparison, Group
 from ser_lightning.report.protocol import corpora
 from ser_lightning.report.table_cells import plain
 from ser_lightning.tracking import run as wandb_run
@@ -19,9 +18,8 @@ PLACE = Path("outputs/compare")
 _MOST_MATRICES = 30  # of the best groups
 
 _log = logging.getLogger(__name__)
-_SIZE = ("folds", "seeds", "clips", "speakers", "parameters", "minutes")
-_TESTS = ("p_speakers", "p_speakers_holm", "p_clips", "p_clips_holm", "d")
 _PAIR = ("first", "second", "difference", "low", "high")
+_TESTS = ("p_speakers", "p_speakers_holm", "p_clips", "p_clips_holm", "d")
 
 
 def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> Path | None:
@@ -46,7 +44,8 @@ def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> P
     )
     run = None if logger is None else logger.wait()
     if run is None:
-        _remove_empty(run_dir)
+        if not any(run_dir.iterdir()):
+            run_dir.rmdir()
         return None
     try:
         for number, comparison in enumerate(comparisons):
@@ -61,23 +60,19 @@ def log_comparisons(comparisons: Sequence[Comparison], place: Path = PLACE) -> P
     return run_dir
 
 
-def _remove_empty(run_dir: Path) -> None:
-    if not any(run_dir.iterdir()):
-        run_dir.rmdir()
-
-
 def _charts(comparison: Comparison) -> dict[str, Any]:
+    """Return the tables of groups and pairs, and a confusion matrix of each of the best groups."""
     import wandb
 
-    groups = [
-        {"rank": rank, "name": group.name, "model": group.model, **_scores(group), **_size(group)}
-        for rank, group in enumerate(comparison.groups, start=1)
-    ]
-    pairs = [_pair_row(pair) for pair in comparison.pairs]
-    best = comparison.groups[:_MOST_MATRICES]
+    groups = [_group_row(rank, group) for rank, group in enumerate(comparison.groups, start=1)]
+    pairs = []
+    for pair in comparison.pairs:
+        difference = (pair.difference.value, pair.difference.low, pair.difference.high)
+        p_values = (pair.permutation_p, pair.permutation_holm_p, pair.mcnemar_p, pair.mcnemar_holm_p)
+        pairs.append([pair.first, pair.second, *difference, *p_values, pair.effect_size])
     matrices = {
         f"confusion/{plain(group.name)}": _confusion(comparison, group, group.confusion)
-        for group in best
+        for group in comparison.groups[:_MOST_MATRICES]
         if group.confusion is not None
     }
     return {
@@ -106,34 +101,27 @@ def _confusion(comparison: Comparison, group: Group, matrix: Sequence[Sequence[i
     )
 
 
-def _scores(group: Group) -> dict[str, Any]:
-    """Return the headline with its interval, and the other scores; standard deviations where there are such."""
-    row: dict[str, Any] = {}
+def _group_row(rank: int, group: Group) -> dict[str, Any]:
+    """Return a group's scores, the headline with its interval, and what was run."""
+    row: dict[str, Any] = {"rank": rank, "name": group.name, "model": group.model}
     for number, (name, estimate) in enumerate(group.scores.items()):
         row[name] = estimate.value
         if number == 0:
             row |= {f"{name}_low": estimate.low, f"{name}_high": estimate.high}
         if name in group.sds:
             row[f"{name}_sd"] = group.sds[name]
-    return row
-
-
-def _size(group: Group) -> dict[str, Any]:
-    grid = (" ".join(group.folds), " ".join(map(str, group.seeds)), group.n_clips, group.n_speakers)
-    return dict(zip(_SIZE, (*grid, group.parameters, group.minutes), strict=True))
-
-
-def _pair_row(pair: Pair) -> list[Any]:
-    by_speaker = [pair.permutation_p, pair.permutation_holm_p]
-    by_clip = [pair.mcnemar_p, pair.mcnemar_holm_p]
-    return [pair.first, pair.second, *_numbers(pair.difference), *by_speaker, *by_clip, pair.effect_size]
-
-
-def _numbers(estimate: Estimate) -> list[float]:
-    return [estimate.value, estimate.low, estimate.high]
+    return row | {
+        "folds": " ".join(group.folds),
+        "seeds": " ".join(map(str, group.seeds)),
+        "clips": group.n_clips,
+        "speakers": group.n_speakers,
+        "parameters": group.parameters,
+        "minutes": group.minutes,
+    }
 
 
 def _summary(comparison: Comparison) -> dict[str, Any]:
+    """Return the row of W&B's table of runs: the best group, and the headline of each."""
     best = comparison.groups[0]
     headline = comparison.task.headline
     scores = {f"{headline}/{group.name}": group.headline.value for group in comparison.groups}

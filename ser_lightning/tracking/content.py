@@ -7,7 +7,6 @@ from typing import Any
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.runs.predictions import read_predictions
 from ser_lightning.runs.result import ClassificationResult, Failure, Result
-from ser_lightning.tasks.predictions import Predictions
 from ser_lightning.tasks.registry import all_tasks
 
 _FIGURES = dict.fromkeys(name for kind in all_tasks().values() for name in kind.figures)
@@ -32,32 +31,25 @@ def charts(run_dir: Path, result: Result | Failure) -> dict[str, Any]:
     n_words = predictions.n_words
     data = [[*row[:n_words], *map(float, row[n_words:])] for row in predictions.rows()]
     table = wandb.Table(columns=predictions.columns, data=data)
+    drawn: dict[str, Any]
     if isinstance(result, ClassificationResult):
-        drawn = _of_labels(result, predictions)
+        rows = [list(pair) for pair in result.metrics.test.recall.items()]
+        recall = wandb.Table(columns=["class", "recall"], data=rows)
+        drawn = {
+            "test/confusion_matrix": wandb.plot.confusion_matrix(
+                y_true=predictions.labels.tolist(),
+                preds=predictions.predicted.tolist(),
+                class_names=list(predictions.names),
+                title="test confusion",
+            ),
+            "test/recall": wandb.plot.bar(recall, "class", "recall", title="test recall per class"),
+        }
     else:
         drawn = {
             f"test/scatter.{name}": wandb.plot.scatter(table, f"true.{name}", f"predicted.{name}", f"test {name}")
             for name in predictions.names
         }
     return {**drawn, "test/predictions": table}
-
-
-def _of_labels(result: ClassificationResult, predictions: Predictions) -> dict[str, Any]:
-    """Return confusion matrix and recall."""
-    import wandb
-
-    recall = wandb.Table(
-        columns=["class", "recall"], data=[list(pair) for pair in result.metrics.test.recall.items()]
-    )
-    return {
-        "test/confusion_matrix": wandb.plot.confusion_matrix(
-            y_true=predictions.labels.tolist(),
-            preds=predictions.predicted.tolist(),
-            class_names=list(predictions.names),
-            title="test confusion",
-        ),
-        "test/recall": wandb.plot.bar(recall, "class", "recall", title="test recall per class"),
-    }
 
 
 def summary(result: Result | Failure) -> dict[str, Any]:

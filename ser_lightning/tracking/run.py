@@ -111,14 +111,12 @@ def wandb_logger(
     starting: futures.Future[Run | None] = futures.Future()
     all_config = {**flat(config), "run_dir": str(run_dir.resolve())}
     _latest = TolerantWandbLogger(starting=starting, **shared)
-    threading.Thread(
-        target=_set_started, args=(starting, run_dir, chosen, options, all_config), daemon=True
-    ).start()
+
+    def start() -> None:
+        starting.set_result(_start(run_dir, chosen, options, all_config))
+
+    threading.Thread(target=start, daemon=True).start()
     return _latest
-
-
-def _set_started(starting: "futures.Future[Run | None]", *arguments: Any) -> None:
-    starting.set_result(_start(*arguments))
 
 
 def _start(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, Any]) -> "Run | None":
@@ -145,6 +143,7 @@ def _start(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str,
 
 
 def _init(run_dir: Path, mode: Mode, options: dict[str, Any], config: dict[str, Any]) -> "Run":
+    """Open a W&B run in this mode. Raises: whatever W&B does."""
     import wandb
 
     settings = {
@@ -186,6 +185,7 @@ def _inside(run_dir: Path) -> Iterator[None]:
 
 
 def _run_id(run_dir: Path) -> str:
+    """Return the id that the directory's W&B run has, or from now on has."""
     path = run_dir / "wandb_id.txt"
     known = read_text(path).strip() if has_content(path) else ""
     if not is_file_name(known):  # W&B calls a folder so
