@@ -13,7 +13,6 @@ from ser_lightning.tasks.task import Task
 
 ALL_PAIRS_TESTED_UP_TO = 25  # groups; of more, each is tested against the first alone
 ALL_PAIRS_SHOWN_UP_TO = 8  # in tables
-SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
 
 
 @dataclass(frozen=True, kw_only=True)

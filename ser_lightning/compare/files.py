@@ -48,14 +48,9 @@ def _plain(comparison: Comparison) -> dict[str, Any]:
         scores, sds = plain_group.pop("scores"), plain_group.pop("sds")
         plain_group |= {name: scores[name] if name in sds else scores[name]["value"] for name in scores}
         plain_group |= {f"{name}_sd": sd for name, sd in sds.items()}
-        plain_group[by_output_name(comparison)] = plain_group.pop("by_output")
+        by_target = "_by_target" * (task.by_output in task.metrics)  # recall of labels, but ccc_by_target
+        plain_group[f"{task.by_output}{by_target}"] = plain_group.pop("by_output")
     return values
-
-
-def by_output_name(comparison: Comparison) -> str:
-    """Return what the scores by label or target are called in files: recall, or ccc_by_target."""
-    task = comparison.task
-    return task.by_output if task.by_output not in task.metrics else f"{task.by_output}_by_target"
 
 
 def _without_nan(value: Any) -> Any:

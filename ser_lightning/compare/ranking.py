@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ser_lightning.compare import grid
-from ser_lightning.compare.comparison import SHARED, Comparison, Group, Run
+from ser_lightning.compare.comparison import Comparison, Group, Run
 from ser_lightning.compare.groups import by_importance, by_model
 from ser_lightning.compare.one_model import recorded, settings
 from ser_lightning.compare.pairwise_tests import make_pairs
@@ -23,6 +23,7 @@ from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.evaluation import bootstrap
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report.data_warnings import data_warnings
+from ser_lightning.report.leakage import SHARED
 from ser_lightning.runs.finished import FinishedRun
 from ser_lightning.utils.errors import some
 from ser_lightning.utils.nested import differing

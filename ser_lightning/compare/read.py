@@ -103,16 +103,15 @@ def _refuse_contradictions(result: RunsRead) -> None:
         for clip, facts in _clips(run).items():
             counts[clip][facts] += 1
     for run in list(result.runs):
-        wrong = [clip for clip, facts in _clips(run).items() if not _is_agreed(facts, counts[clip])]
+        wrong = []
+        for clip, facts in _clips(run).items():  # of two facts that differ, either may be wrong
+            others = [n_runs for other, n_runs in counts[clip].items() if other != facts]
+            if counts[clip][facts] <= max(others, default=0):
+                wrong.append(clip)
         if wrong:
             result.runs.remove(run)
             reason = f"predictions.csv gives {counted(wrong, 'clip')} other speakers or labels than other runs do"
             result.failed.append((str(run.path), f"{reason}: {some([clip[-1] for clip in wrong])}"))
-
-
-def _is_agreed(facts: _Facts, counts: Counter[_Facts]) -> bool:
-    """Return whether more runs have these facts than any others: of two that differ, either may be wrong."""
-    return all(counts[facts] > count for other, count in counts.items() if other != facts)
 
 
 def _clips(run: FinishedRun) -> dict[tuple[str, ...], _Facts]:

@@ -13,6 +13,7 @@ from ser_lightning.report.metric_style import headline_style, headline_title, st
 from ser_lightning.report.numbers import count, decimal, minutes, p_value
 from ser_lightning.report.protocol import corpora, known_of_speakers, label_source
 from ser_lightning.report.table_cells import plain
+from ser_lightning.utils.terminal import number_table
 
 _MOST_ROWS = 40  # of a table on a terminal
 _FAILED = 10  # that are named
@@ -29,8 +30,11 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console) -> No
         console.print()
         console.print(_group_table(comparison, wide=console.width >= _WIDE))
         if comparison.pairs:
+            table = _table(pair_heading(comparison), *pair_columns(comparison))
+            for pair in shown_pairs(comparison)[:_MOST_ROWS]:
+                table.add_row("", *pair_cells(comparison, pair))
             console.print()
-            console.print(_pair_table(comparison))
+            console.print(table)
         console.print()
         console.print(Text(legend(comparison), style="dim"))
         if (n_groups := len(comparison.groups)) > _MOST_ROWS:
@@ -146,11 +150,12 @@ def grid_text(group: Group) -> str:
 
 
 def _group_table(comparison: Comparison, *, wide: bool) -> Table:
+    """Return the ranking; where the terminal is ``wide``, with all scores, counts and minutes."""
     style, scores = headline_style(comparison.task), score_columns(comparison)
     titles = [title for _, title in scores]
     if_wide = [*titles[1:], "clips", "speakers", "minutes"] * wide
     headings = (headline_title(comparison.task), "seeds ±", titles[0], *if_wide, "folds×seeds", "parameters")
-    table = _table("", "model", *headings)
+    table = _table("model", *headings)
     for rank, group in enumerate(comparison.groups[:_MOST_ROWS], start=1):
         table.add_row(
             str(rank),
@@ -170,17 +175,9 @@ def _group_table(comparison: Comparison, *, wide: bool) -> Table:
     return table
 
 
-def _pair_table(comparison: Comparison) -> Table:
-    table = _table("", pair_heading(comparison), *pair_columns(comparison))
-    for pair in shown_pairs(comparison)[:_MOST_ROWS]:
-        table.add_row("", *pair_cells(comparison, pair))
-    return table
-
-
-def _table(first: str, second: str, *numbers: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(first, no_wrap=True, justify="right")
-    table.add_column(second, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
+def _table(names: str, *numbers: str) -> Table:
+    """Return an empty table: a column of ranks, one of names, and columns of numbers."""
+    table = number_table("", names, numbers=numbers)
+    ranks = table.columns[0]
+    ranks.justify, ranks.no_wrap = "right", True
     return table

@@ -3,6 +3,7 @@
 from ser_lightning.runs.result import Result
 from ser_lightning.utils.errors import counted, some
 
+SHARED = "SPEAKERS SHARED between training and test: says nothing about new speakers"
 _TRAINED_ON = {"train/test": "TRAINED ON", "val/test": "SELECTED ON", "calibration/test": "CALIBRATED ON"}
 _SHARED_BY = {
     "train/test": "training and test",
@@ -26,7 +27,7 @@ def about_test(result: Result) -> tuple[str, bool]:
     if result.leakage is None:
         if result.protocol.speaker_independent:
             return "no test speaker is in training", True
-        return "SPEAKERS SHARED between training and test: says nothing about new speakers", False
+        return SHARED, False
     for pair, parts in _SHARED_BY.items():
         shared = result.leakage.get(pair)
         if not shared:

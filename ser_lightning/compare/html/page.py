@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ser_lightning.compare.comparison import SHARED, Comparison
+from ser_lightning.compare.comparison import Comparison
 from ser_lightning.compare.html import pairwise
 from ser_lightning.compare.html.charts import axes, curves, row_charts, scatter, svg
 from ser_lightning.compare.html.words import words_of
@@ -25,6 +25,7 @@ from ser_lightning.compare.tables import tests_clips
 from ser_lightning.data.corpora.corpus import SYNTHETIC
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.report import metric_style, numbers, protocol
+from ser_lightning.report.leakage import SHARED
 from ser_lightning.utils.errors import counted
 from ser_lightning.utils.files import written_whole
 
@@ -124,7 +125,7 @@ def output_scale(comparison: Comparison) -> axes.Scale:
     """Return the axis of scores by label, from 0 to 1, or of those by target, around all of them."""
     style = metric_style.headline_style(comparison.task)
     if style.is_share:
-        return axes.full_range()
+        return axes.Scale(0, 1, ticks=(0, 0.25, 0.5, 0.75, 1))
     return scale_of((at for group in comparison.groups for at in group.by_output.values()), style)
 
 

@@ -40,11 +40,6 @@ def even(
     return Scale(low, high, [number * step for number in ticks])
 
 
-def full_range() -> Scale:
-    """Return the axis of a share, from 0 to 1."""
-    return Scale(0, 1, (0, 0.25, 0.5, 0.75, 1))
-
-
 def logarithmic(values: Iterable[float]) -> Scale:
     """Return a logarithmic axis around all values, which are above 0.
 
