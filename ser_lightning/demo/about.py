@@ -1,9 +1,8 @@
 """Describe the model beside its answers, out of its checkpoint, and of its run where that is at hand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ser_lightning.data.corpora import Corpus, own_corpus
 from ser_lightning.inference.checkpoint import Checkpoint
@@ -34,9 +33,15 @@ class About:
 
 def about(checkpoint: Checkpoint) -> About:
     """Return what to know before an answer is believed."""
-    corpora, model = _corpora(checkpoint), checkpoint.config["model"]
+    corpora, model, protocol = _corpora(checkpoint), checkpoint.config["model"], checkpoint.protocol
     titles = [corpus.title if isinstance(corpus, Corpus) else corpus for corpus in corpora]
-    facts = [_protocol(checkpoint.protocol), *_tested(checkpoint)]
+    fold = "" if protocol.get("fold") is None else f", fold {protocol['fold']}"
+    where = "are not in training" if protocol["speaker_independent"] else "are in training, too"
+    facts = [
+        f"Split {protocol['split']}{fold}: trained on {counted(protocol['n_train'], 'clip')}; "
+        f"the speakers of its test {where}.",
+        *_tested(checkpoint),
+    ]
     if checkpoint.task.labels:
         facts.append(_UNCALIBRATED if checkpoint.temperature == 1 else _CALIBRATED)
     if any((model.get(part) or {}).get("normalise") == "speaker" for part in ("frontend", "net")):
@@ -64,14 +69,6 @@ def _warning(corpora: Sequence[Corpus | str]) -> str:
     if any(corpus.synthesise is not None for corpus in ours):
         return _SYNTHETIC
     return _ACTED if any(corpus.labelled_by == "speaker" for corpus in ours) else _CAUTION
-
-
-def _protocol(protocol: Mapping[str, Any]) -> str:
-    """Return by which split it was trained, and whether on the speakers of its test."""
-    fold = protocol.get("fold")
-    split = f"Split {protocol['split']}" + (f", fold {fold}" if fold is not None else "")
-    where = "are not in training" if protocol["speaker_independent"] else "are in training, too"
-    return f"{split}: trained on {counted(protocol['n_train'], 'clip')}; the speakers of its test {where}."
 
 
 def _tested(checkpoint: Checkpoint) -> list[str]:

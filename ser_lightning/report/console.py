@@ -94,6 +94,7 @@ def print_summary(run_dir: Path, console: Console | None = None, *, data_warning
 
 
 def _read_result(run_dir: Path) -> Result | Failure:
+    """Read the result of a directory. Raises: UserError where it has none."""
     result = RunDirectory(run_dir).read_result()
     if result is None:
         raise UserError(f"{run_dir} holds no complete result.json: go on with the run, or name another directory")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ser_lightning.evaluation import bootstrap
 from ser_lightning.evaluation.bootstrap import Estimate
 from ser_lightning.evaluation.part_scores import estimate_of
-from ser_lightning.evaluation.records import RegressionScores, Scores
+from ser_lightning.evaluation.records import Scores
 from ser_lightning.report import model_card_sentences, numbers
 from ser_lightning.report.data_warnings import data_warnings
 from ser_lightning.report.metric_style import Style
@@ -214,27 +214,22 @@ def between(bounds: Sequence[float] | None) -> Estimate | None:
     return estimate_of(0.0, bounds)
 
 
-def _measured(test: Scores | RegressionScores) -> list[dict[str, Any]]:
-    """Return what the hub shows of a test."""
-    values: list[tuple[str, str, float | None]]
-    if isinstance(test, Scores):
-        values = [("recall", "UAR (macro recall)", test.uar), ("accuracy", "accuracy", test.accuracy)]
-    else:
-        values = [("ccc", "CCC", test.ccc), ("mae", "mean absolute error", test.mae)]
-    return [
-        {"type": kind, "name": f"test {name}", "value": round(value, 4)}
-        for kind, name, value in values
-        if value is not None
-    ]
-
-
 def _metadata(run: FinishedRun, title: str) -> dict[str, Any]:
     """Return what Hugging Face's hub reads; the licence is for whoever publishes to choose."""
     result = run.result
     test, encoder = result.metrics.test, result.model.pretrained
     name = encoder.name if encoder is not None else ""
     on_hub = name.count("/") == 1 and not Path(name).is_absolute() and not name.startswith(".")
-    measured = _measured(test)
+    values: list[tuple[str, str, float | None]]
+    if isinstance(test, Scores):
+        values = [("recall", "UAR (macro recall)", test.uar), ("accuracy", "accuracy", test.accuracy)]
+    else:
+        values = [("ccc", "CCC", test.ccc), ("mae", "mean absolute error", test.mae)]
+    measured = [
+        {"type": kind, "name": f"test {title}", "value": round(value, 4)}
+        for kind, title, value in values
+        if value is not None
+    ]
     tested_on = _titles(result, test=True) or _titles(result)  # the hub shows what the numbers were measured on
     dataset = {"name": tested_on, "type": result.protocol.test_corpus or result.protocol.corpus}
     task = {"type": "audio-classification", "name": "Speech emotion recognition"}

@@ -17,31 +17,23 @@ def result_table(name: str, result: Result) -> Table:
     """Return a table of a result. Raises: ValueError for a name that none has."""
     match name, result:
         case "labels", ClassificationResult():
-            return _label_table(result)
+            table = _table("class", ("recall", "test clips"))
+            table.add_column("most often confused with", overflow="fold")
+            for index, (label, row) in enumerate(zip(result.labels, result.confusion_matrix, strict=True)):
+                others = Text(confused_with(row, index, result.labels))
+                table.add_row(Text(label), _percent(result.metrics.test.recall[label]), f"{sum(row):,}", others)
+            return table
         case "targets", RegressionResult():
-            return _target_table(result)
+            metrics = {name: metric for name, metric in result.predicts.metrics.items() if name != "loss"}
+            table = _table("target", [metric.title for metric in metrics.values()])
+            for target, scores in result.metrics.test.targets.items():
+                cells = [style_of(metric).value(getattr(scores, name)) for name, metric in metrics.items()]
+                table.add_row(Text(target), *cells)
+            return table
         case "overall", _:
             return _overall_table(result)
         case _:
             raise ValueError(f"no table is called {name}")
-
-
-def _label_table(result: ClassificationResult) -> Table:
-    table = _table("class", ("recall", "test clips"))
-    table.add_column("most often confused with", overflow="fold")
-    for index, (label, row) in enumerate(zip(result.labels, result.confusion_matrix, strict=True)):
-        others = Text(confused_with(row, index, result.labels))
-        table.add_row(Text(label), _percent(result.metrics.test.recall[label]), f"{sum(row):,}", others)
-    return table
-
-
-def _target_table(result: RegressionResult) -> Table:
-    metrics = {name: metric for name, metric in result.predicts.metrics.items() if name != "loss"}
-    table = _table("target", [metric.title for metric in metrics.values()])
-    for target, scores in result.metrics.test.targets.items():
-        cells = [style_of(metric).value(getattr(scores, name)) for name, metric in metrics.items()]
-        table.add_row(Text(target), *cells)
-    return table
 
 
 def _overall_table(result: Result) -> Table:
