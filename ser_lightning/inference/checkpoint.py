@@ -105,7 +105,10 @@ def _is_best(callbacks: Any, config: Mapping[str, Any]) -> bool:
         return True
     rows = [row for row in curves[0] if isinstance(row, dict)]
     scores = [score for row in rows if isinstance(score := row.get(monitor.get("metric")), float)]
-    return not scores or scores[-1] == (min if monitor.get("mode") == "min" else max)(scores)
+    if not scores:
+        return True
+    best = min(scores) if monitor.get("mode") == "min" else max(scores)
+    return rows[-1].get(monitor.get("metric")) == best  # of the last epoch, which may not have been validated
 
 
 def _check_weights(weights: Any, *, source: str, most_bytes: int) -> None:

@@ -122,6 +122,8 @@ class Search(Sweeper):
         try:
             return self._sweeper.sweep(arguments)
         except Exception as error:
+            if not self._guard.n_launched and self._sweeper.sweeper.n_trials > 0:
+                raise HydraException(f"the search could not begin: {first_line(error)}") from error
             if self._guard.n_finished:  # else Optuna stumbles over there being no best trial
                 log.error("the search stopped: %s", first_line(error))
 
@@ -146,7 +148,7 @@ class _Guard(Launcher):
         self._context = context
         self._config = config
         self.sweep = Path(config.hydra.sweep.dir)
-        self.n_finished = 0
+        self.n_launched = self.n_finished = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Do nothing: the launcher is set up already."""
@@ -158,6 +160,7 @@ class _Guard(Launcher):
         """
         by_name = {self._name(overrides): overrides for overrides in job_overrides}
         plan(self.sweep, by_name, overrides=by_name)
+        self.n_launched += len(job_overrides)
         legal = [self._can_be_composed(overrides) for overrides in job_overrides]
         jobs = [overrides for overrides, is_legal in zip(job_overrides, legal, strict=True) if is_legal]
         done: list[JobReturn] = []

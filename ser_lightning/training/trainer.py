@@ -19,7 +19,10 @@ from ser_lightning.utils.precision import choose_precision
 log = logging.getLogger(__name__)
 
 _ELSEWHERE = {"logger": "logger=", "callbacks": "callbacks.", "default_root_dir": "hydra.run.dir="}
-_UNUSABLE = ("max_steps", "min_steps", "overfit_batches")  # Lightning's own values for none are -1, None and 0
+# Lightning's settings with the values that change nothing: of a trainer, those that cut epochs or validate within
+# them; of the two checkpoints that a run needs, those that write one within an epoch, or a part of it.
+_WITHIN_EPOCHS = {"max_steps": -1, "min_steps": None, "overfit_batches": 0, "val_check_interval": 1}
+_COMPLETE = {"save_top_k": 1, "save_weights_only": False, "every_n_train_steps": 0, "train_time_interval": None}
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # the weights stay in 32 bits
 _MOST_PROCESSES = 16  # that anyone tries a distributed training with on a small machine without GPUs
 _FILENAME = re.compile(r"(?!\.)(?:[\w=.-]|\{(?:epoch|step)\})+")  # of a checkpoint
@@ -92,6 +95,12 @@ def _check_checkpoint(name: str, callback: Mapping[str, Any]) -> None:
         if file != kind:
             purpose = {"best": "what is tested", "last": "what a run goes on from"}[kind]
             raise UserError(f"callbacks.{name}.filename={file}: {purpose} is {kind}.ckpt; leave it out")
+        for key, default in _COMPLETE.items():
+            if callback.get(key) not in (None, default):
+                raise UserError(
+                    f"callbacks.{name}.{key}={callback[key]} cannot be used: {kind}.ckpt is one complete file, "
+                    "written after an epoch; leave it out, or give it to a ModelCheckpoint of another name"
+                )
     elif file is not None and (file in ("best", "last") or not _FILENAME.fullmatch(file)):
         raise UserError(
             f"callbacks.{name}.filename={file} cannot be used: it must be a name without folders that is neither "
@@ -115,8 +124,8 @@ def check_trainer(config: DictConfig) -> None:
     for name, remedy in _ELSEWHERE.items():
         if name in settings:
             raise UserError(f"trainer.{name} has no effect: use {remedy}")
-    for name in _UNUSABLE:
-        if settings.get(name) not in (None, 0, -1):
+    for name, default in _WITHIN_EPOCHS.items():
+        if settings.get(name) not in (None, default):
             raise UserError(
                 f"trainer.{name}={settings[name]} cannot be used, as epochs are trained and validated as a whole: "
                 "use trainer.max_epochs and trainer.limit_train_batches"

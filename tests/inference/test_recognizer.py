@@ -13,7 +13,7 @@ from made_checkpoint import SMALL
 import ser_lightning
 from ser_lightning import Windows, load_model
 from ser_lightning.data.prepare.decoding import decode, samples_of, stream_file
-from ser_lightning.inference.checkpoint import read_checkpoint
+from ser_lightning.inference.checkpoint import _is_best, read_checkpoint
 from ser_lightning.tasks.classification import Classification
 from ser_lightning.training.experiment import make_module
 from ser_lightning.utils.errors import UserError
@@ -191,3 +191,11 @@ def test_lightning_is_not_needed(checkpoint):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_an_epoch_that_was_not_validated_is_not_the_best():
+    config = {"monitor": {"metric": "val/uar", "mode": "max"}}
+    rows = [{"val/uar": 0.4}, {"val/uar": 0.6}]
+    assert _is_best({"History": {"rows": rows}}, config)
+    assert not _is_best({"History": {"rows": [*rows, {"train/loss": 1.0}]}}, config)
+    assert not _is_best({"History": {"rows": [*rows, {"val/uar": 0.5}]}}, config)

@@ -29,6 +29,7 @@ from ser_lightning.utils.errors import UserError
             "bf16-true is not supported: use auto, 32-true, bf16-mixed, 16-mixed",
         ),
         ("+trainer.logger=true", "trainer.logger has no effect: use logger="),
+        ("+trainer.val_check_interval=8", "trainer.val_check_interval=8 cannot be used, .*limit_train_batches"),
         ("trainer.strategy=ddp_spawn", "trainer.strategy=ddp_spawn cannot be used, .*use trainer=ddp"),
         ("+trainer.max_steps=3", "trainer.max_steps=3 cannot be used, .*trainer.max_epochs"),
         ("+trainer.overfit_batches=2", "trainer.overfit_batches=2 cannot be used, .*trainer.limit_train_batches"),
@@ -83,6 +84,9 @@ CHECKPOINT = "+callbacks.more={_target_: lightning.pytorch.callbacks.ModelCheckp
         ("callbacks.last_checkpoint.filename=/tmp/x/PWNED", "PWNED: what a run goes on from is last.ckpt"),
         ("callbacks.last_checkpoint.filename=null", "what a run goes on from is last.ckpt"),
         ("+callbacks.last_checkpoint.dirpath=/tmp/x", "last_checkpoint.dirpath=/tmp/x has no effect"),
+        ("+callbacks.best_checkpoint.save_top_k=3", "save_top_k=3 cannot be used: best.ckpt is one complete file"),
+        ("+callbacks.best_checkpoint.save_weights_only=true", "save_weights_only=True cannot be used"),
+        ("+callbacks.last_checkpoint.every_n_train_steps=5", "every_n_train_steps=5 cannot be used: last.ckpt is"),
         (
             CHECKPOINT.replace("NAME", "../../ESC"),
             r"callbacks.more.filename=../../ESC cannot be used: .*without folders",
