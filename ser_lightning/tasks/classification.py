@@ -19,7 +19,7 @@ from ser_lightning.tasks.task import Metric, Task, TestClips
 from ser_lightning.utils.errors import UserError, counted
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from ser_lightning.evaluation.robustness import ConditionAnswers
     from ser_lightning.evaluation.subgroups import Subgroups
@@ -71,6 +71,7 @@ class Classification(Task):
     lowest: ClassVar[str] = "least recognised"
     tables: ClassVar[tuple[str, ...]] = ("labels", "overall")
     figures: ClassVar[tuple[str, ...]] = ("confusion", "reliability", "subgroups", "robustness")
+    predictions_class: ClassVar[type[Predictions]] = Predictions
     fewest_outputs: ClassVar[int] = 2
     left_out: ClassVar[str] = "left_out_by_label"
 
@@ -115,12 +116,6 @@ class Classification(Task):
             teacher_weight=teacher_weight,
             teacher_temperature=teacher_temperature,
         )
-
-    def make_readout(self, training_targets: "Tensor | None" = None) -> "nn.Module":
-        """Return a module that gives logits as they are."""
-        from torch import nn
-
-        return nn.Identity()
 
     def make_metrics(self, loss: Any) -> "ClassificationMetrics":
         """Return UAR, accuracy, macro-F1, loss, and recall by label, of a validation set."""
@@ -188,10 +183,6 @@ class Classification(Task):
             else distribution_scores(predictions.probabilities, clips.vote_shares),
             predictions=predictions,
         )
-
-    def predictions_from_rows(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Predictions:
-        """Return the predictions that a file's header and lines hold."""
-        return Predictions.from_rows(header, rows)
 
     def predicted(self, outputs: NDArray) -> NDArray:
         """Return the most probable labels (N,)."""

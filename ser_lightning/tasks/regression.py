@@ -71,6 +71,7 @@ class Regression(Task):
     lowest: ClassVar[str] = "lowest"
     tables: ClassVar[tuple[str, ...]] = ("targets", "overall")
     figures: ClassVar[tuple[str, ...]] = ("scatter", "subgroups", "robustness")
+    predictions_class: ClassVar[type[NumberPredictions]] = NumberPredictions
     fewest_outputs: ClassVar[int] = 1
     left_out: ClassVar[str] = "left_out_without_value"
     labels: ClassVar[tuple[str, ...]] = ()  # type: ignore[misc]
@@ -145,14 +146,6 @@ class Regression(Task):
 
         return RegressionMetrics(self.targets, loss)
 
-    def answers(self, outputs: "Tensor") -> "Tensor":
-        """Return the numbers as they are."""
-        return outputs
-
-    def averaged(self, outputs: "Tensor") -> "Tensor":
-        """Return the numbers as they are."""
-        return outputs
-
     def count_clips(self, truth: NDArray) -> dict[str, int]:
         """Return the number of clips for each target: every clip has a value."""
         return dict.fromkeys(self.targets, len(truth))
@@ -190,10 +183,6 @@ class Regression(Task):
             subgroups=subgroups(clips.columns, scored),
             predictions=predictions,
         )
-
-    def predictions_from_rows(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> NumberPredictions:
-        """Return the predictions that a file's header and lines hold."""
-        return NumberPredictions.from_rows(header, rows)
 
     def predicted(self, outputs: NDArray) -> NDArray:
         """Return the numbers, as they would be written."""

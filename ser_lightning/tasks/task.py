@@ -56,6 +56,7 @@ class Task(ABC):
         output_word: what stands for the name of an output where any is meant, and ``outputs_word`` for all.
         lowest: what the output with the lowest score is called.
         tables: what shows a result on a terminal, and ``figures`` the pictures, by the names of their files.
+        predictions_class: of the predictions for clips, which are read from and written to predictions.csv.
         fewest_outputs: that a model has.
         left_out: what the data's warnings call clips without what is predicted.
         labels: the classes that clips are of, where there are any.
@@ -73,6 +74,7 @@ class Task(ABC):
     lowest: ClassVar[str]
     tables: ClassVar[Sequence[str]]
     figures: ClassVar[Sequence[str]]
+    predictions_class: ClassVar[Any]
     fewest_outputs: ClassVar[int]
     left_out: ClassVar[str]
     labels: tuple[str, ...]
@@ -111,9 +113,14 @@ class Task(ABC):
     def make_loss(self, *, training_targets: "Tensor | None" = None, **settings: Any) -> "nn.Module":
         """Return a module (outputs (B, K), targets (B, K)) -> loss; ``training_targets`` (N, K) are all of them."""
 
-    @abstractmethod
     def make_readout(self, training_targets: "Tensor | None" = None) -> "nn.Module":
-        """Return a module: what the network gives (B, K) -> outputs (B, K). It is fitted to the targets (N, K)."""
+        """Return a module: what the network gives (B, K) -> outputs (B, K), fitted to the training targets (N, K).
+
+        By default they are the same.
+        """
+        from torch import nn
+
+        return nn.Identity()
 
     def unit(self, readout: "nn.Module") -> "Tensor | float":
         """Return the unit of differences between answers, 1 or (K,): in it they are compared with a tolerance."""
@@ -127,13 +134,13 @@ class Task(ABC):
     def make_metrics(self, loss: "nn.Module") -> "nn.Module":
         """Return a module with ``update(outputs, truth)``, ``compute()`` -> values by name, and ``reset()``."""
 
-    @abstractmethod
     def answers(self, outputs: "Tensor") -> "Tensor":
-        """Map outputs (B, K) to answers, as people get them: probabilities, or numbers."""
+        """Map outputs (B, K) to answers, as people get them: by default the outputs themselves."""
+        return outputs
 
-    @abstractmethod
     def averaged(self, outputs: "Tensor") -> "Tensor":
-        """Map outputs (P, K) for pieces of clips to what is averaged over the pieces of a clip."""
+        """Map outputs (P, K) for pieces of clips to what is averaged over a clip's pieces, by default the same."""
+        return outputs
 
     @abstractmethod
     def count_clips(self, truth: NDArray) -> dict[str, int]:
@@ -155,9 +162,9 @@ class Task(ABC):
     def evaluate(self, clips: TestClips, outputs: NDArray) -> Any:
         """Evaluate outputs (N, K), in the order of the clips."""
 
-    @abstractmethod
     def predictions_from_rows(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
         """Return the predictions that a file's header and lines hold. Raises: ValueError for others."""
+        return self.predictions_class.from_rows(header, rows)
 
     @abstractmethod
     def predicted(self, outputs: NDArray) -> NDArray:
