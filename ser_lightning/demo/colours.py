@@ -1,4 +1,4 @@
-"""Colours of the classes and of the picture around them, on light and on dark."""
+"""Choose the colours of the classes and of the picture around them, on light and on dark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

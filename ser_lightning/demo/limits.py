@@ -1,4 +1,4 @@
-"""What one demo takes at most: of a recording, of the disk, and of requests."""
+"""Say what one demo takes at most: of a recording, of the disk, and of requests."""
 
 RECORDING_MB = 200
 RECORDING_BYTES = RECORDING_MB << 20

@@ -161,6 +161,7 @@ def _visitor(request: gr.Request) -> str:
 
 
 def _inputs() -> tuple[gr.File, gr.Audio]:
+    """Lay out what takes a file, and what records one."""
     with gr.Tabs():
         with gr.Tab("File"):
             given = gr.File(label="WAV, FLAC, Ogg, MP3 and others", type="filepath", elem_id="file")
@@ -176,6 +177,7 @@ def _inputs() -> tuple[gr.File, gr.Audio]:
 
 
 def _cut() -> tuple[gr.Slider, gr.Slider]:
+    """Lay out the sliders that say how a long recording is cut: window and hop."""
     usual = Windows()
     with gr.Accordion("Long recordings", open=False):
         window = gr.Slider(
@@ -198,6 +200,7 @@ def _cut() -> tuple[gr.Slider, gr.Slider]:
 
 
 def _outputs() -> tuple[gr.HTML, gr.Audio, gr.HTML]:
+    """Lay out the answer, the player and the picture."""
     answer = gr.HTML(words.HINT, elem_classes="answer", elem_id="answer")
     player = gr.Audio(
         label="the model's input",
@@ -212,6 +215,7 @@ def _outputs() -> tuple[gr.HTML, gr.Audio, gr.HTML]:
 
 
 def _updates(shown: Shown) -> list[Any]:
+    """Return what Gradio puts into answer, player and picture."""
     return [
         shown.answer,
         gr.update(value=shown.player and str(shown.player), visible=shown.player is not None),

@@ -1,4 +1,4 @@
-"""Which files belong to which browser, from its first open page of the demo to its last."""
+"""Keep which files belong to which browser, from its first open page of the demo to its last."""
 
 import os
 import shutil
@@ -103,6 +103,7 @@ def _delete(folder: Path) -> None:
 
 
 def _changed_and_size(upload: Path) -> tuple[float, int, Path]:
+    """Return when an upload's folder changed, how many bytes it has, and the folder."""
     try:
         n_bytes = sum(file.stat().st_size for file in upload.rglob("*") if file.is_file())
         return upload.stat().st_mtime, n_bytes, upload

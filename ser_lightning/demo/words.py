@@ -9,7 +9,7 @@ from markupsafe import Markup
 from ser_lightning.demo import limits
 from ser_lightning.demo.about import About
 from ser_lightning.demo.colours import DARK, LIGHT
-from ser_lightning.inference.recognizer import Prediction, Segment
+from ser_lightning.inference.recognizer import Prediction
 from ser_lightning.report.numbers import clock, decimal, percent
 from ser_lightning.utils.errors import counted
 
@@ -114,19 +114,17 @@ def _segments(prediction: Prediction) -> Markup:
     left_out = f", without {n_silent:,} that are silent" if n_silent else ""
     n_left = len(segments) - _MOST_ROWS
     not_shown = Markup("<p>and {:,} more: ser predict lists them all</p>").format(n_left) if n_left > 0 else ""
-    rows = Markup("").join(map(_row, segments[:_MOST_ROWS]))
+    rows = []
+    for segment in segments[:_MOST_ROWS]:
+        if segment.labelled:
+            cells = [segment.label, percent(segment.confidence)]
+        else:
+            cells = [f"{name} {decimal(value, 2)}" for name, value in segment.values.items()]
+        if segment.silent:
+            cells = ["silent", *[""] * (len(cells) - 1)]
+        times = f"{clock(segment.start_s)}–{clock(segment.end_s)}"
+        row = Markup("").join(Markup("<td>{}</td>").format(cell) for cell in (times, *cells))
+        rows.append(Markup("<tr>{}</tr>").format(row))
     return Markup(
         '<details><summary>The mean over {}{}</summary><div class="rows"><table>{}</table>{}</div></details>'
-    ).format(counted(len(segments) - n_silent, "segment"), left_out, rows, not_shown)
-
-
-def _row(segment: Segment) -> Markup:
-    """Write when a segment is, and what was predicted of it."""
-    if segment.labelled:
-        label, share = segment.label, percent(segment.confidence)
-        cells = ["silent", ""] if segment.silent else [label, share]
-    else:
-        numbers = [f"{name} {decimal(value, 2)}" for name, value in segment.values.items()]
-        cells = ["silent", *[""] * (len(numbers) - 1)] if segment.silent else numbers
-    answer = Markup("").join(Markup("<td>{}</td>").format(cell) for cell in cells)
-    return Markup("<tr><td>{}–{}</td>{}</tr>").format(clock(segment.start_s), clock(segment.end_s), answer)
+    ).format(counted(len(segments) - n_silent, "segment"), left_out, Markup("").join(rows), not_shown)

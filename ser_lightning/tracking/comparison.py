@@ -1,4 +1,4 @@
-"""Weights & Biases: a comparison as a run of its own, of job type ``compare``.
+"""Log a comparison to Weights & Biases as a run of its own, of job type ``compare``.
 
 Like every run here it is offline by default, asks for no login, and whatever goes wrong with it is a warning.
 """

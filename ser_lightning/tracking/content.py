@@ -1,4 +1,4 @@
-"""What W&B is told of a run directory: figures, charts, and the row of its table of runs."""
+"""Collect what W&B is told of a run directory: figures, charts, and the row of its table of runs."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the environment says of Weights & Biases, where the config says nothing."""
+"""Read what the environment says of Weights & Biases, where the config says nothing."""
 
 import netrc
 import os
@@ -42,10 +42,10 @@ def wanted_mode(argument: str | None, usual: str) -> Mode:
     Raises: ValueError for a mode that there is not.
     """
     disabled = os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on")
-    asked = argument or ("disabled" if disabled else os.environ.get("WANDB_MODE") or usual)
-    if asked not in _MODES:
-        raise ValueError(f"W&B mode {asked!r} is unknown: use online, offline or disabled (logger or WANDB_MODE)")
-    return _MODES[asked]
+    mode = argument or ("disabled" if disabled else os.environ.get("WANDB_MODE") or usual)
+    if mode not in _MODES:
+        raise ValueError(f"W&B mode {mode!r} is unknown: use online, offline or disabled (logger or WANDB_MODE)")
+    return _MODES[mode]
 
 
 def has_credentials(base_url: str) -> bool:

@@ -1,4 +1,4 @@
-"""Lightning's logger for W&B, of a run that starts beside the training and may break in the middle of it."""
+"""Log to a W&B run that starts beside the training and may break in the middle of it, by Lightning's logger."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -66,6 +66,7 @@ class TolerantWandbLogger(WandbLogger):
         self._log(lambda: WandbLogger.log_hyperparams(self, params))
 
     def _log(self, action: Callable[[], None]) -> None:
+        """Do it, or keep it while the run is still starting."""
         if self._starting is not None and not self._starting.done():
             self._kept.append(action)
         else:
@@ -73,6 +74,7 @@ class TolerantWandbLogger(WandbLogger):
             self._try(action)
 
     def _try(self, action: Callable[[], None]) -> None:
+        """Do it, unless W&B broke before; where it breaks now, that is a warning."""
         if self._broken:
             return
         try:

@@ -1,4 +1,4 @@
-"""Weights & Biases: what it is told, and that it can never stop or cost a training.
+"""Log a run to Weights & Biases, which can never stop or cost a training.
 
 Offline by default, never a login prompt, nothing outside the run directory. Whatever goes wrong with W&B is
 one logged warning, and the training goes on without it: metrics.csv and result.json are the record, W&B is a
@@ -187,12 +187,12 @@ def _inside(run_dir: Path) -> Iterator[None]:
 def _run_id(run_dir: Path) -> str:
     """Return the id that the directory's W&B run has, or from now on has."""
     path = run_dir / "wandb_id.txt"
-    known = read_text(path).strip() if has_content(path) else ""
-    if not is_file_name(known):  # W&B calls a folder so
-        known = wanted_run_id() or secrets.token_hex(4)
+    run_id = read_text(path).strip() if has_content(path) else ""
+    if not is_file_name(run_id):  # W&B calls a folder so
+        run_id = wanted_run_id() or secrets.token_hex(4)
         with written_whole(path) as file:
-            file.write(known + "\n")
-    return known
+            file.write(run_id + "\n")
+    return run_id
 
 
 def log_result(run: "Run | None", run_dir: Path, result: Result | Failure | None = None) -> None:
