@@ -1,4 +1,4 @@
-"""What a comparison of runs says: plain values, made by `compare`, shown by tables and the page.
+"""Hold what a comparison of runs says: plain values, made by `compare`, shown by tables and the page.
 
 Scores are by the names that the task has for its metrics, the headline first. Shares lie between 0 and 1.
 K: labels.

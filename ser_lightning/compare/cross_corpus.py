@@ -1,4 +1,4 @@
-"""Models that were trained on one corpus and tested on another: a table of every pair, and a heat map.
+"""Show models that were trained on one corpus and tested on another: a table of every pair, and a heat map.
 
 Each pair of corpora is a protocol of its own, whose results are ranked with no other's.
 """

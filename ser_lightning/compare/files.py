@@ -1,4 +1,4 @@
-"""Comparisons as CSV, JSON and Markdown. What came from a config or a file name is text there, never markup."""
+"""Write comparisons as CSV, JSON and Markdown. What came from configs and file names is text there, never markup."""
 
 import csv
 import io

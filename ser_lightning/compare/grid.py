@@ -1,4 +1,4 @@
-"""The grid of folds and seeds that a group's runs fill, and the warnings about gaps and repeats."""
+"""Place a group's runs in the grid of folds and seeds, and warn about gaps and repeats."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

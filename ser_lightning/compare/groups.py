@@ -1,4 +1,4 @@
-"""The groups of a comparison, each the runs of one model, and what to call them."""
+"""Group the runs of a comparison by model, and name the groups by what tells them apart."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

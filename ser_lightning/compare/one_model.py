@@ -1,4 +1,4 @@
-"""Which runs are one model's: those that differ in nothing but fold and seed, by settings and by result.json."""
+"""Tell which runs are one model's: those that differ in fold and seed alone, by settings and by result.json."""
 
 import json
 from collections import defaultdict

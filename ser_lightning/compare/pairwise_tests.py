@@ -1,4 +1,4 @@
-"""Pairwise tests of groups, on the clips, folds and seeds that both have.
+"""Test groups in pairs, on the clips, folds and seeds that both have.
 
 N: clips of a run.  S: speakers.  R: repetitions.
 """
@@ -67,13 +67,13 @@ def _sides(first: Runs, second: Runs) -> tuple[Runs, Runs]:
     """
     if not (is_reference(first) or is_reference(second)):
         return first, second
-    ones = {cell: run for cell, run in first.items() if cell[0] not in folds(second)}
-    others = {cell: run for cell, run in second.items() if cell[0] not in folds(first)}
+    ours = {cell: run for cell, run in first.items() if cell[0] not in folds(second)}
+    theirs = {cell: run for cell, run in second.items() if cell[0] not in folds(first)}
     for fold in [fold for fold in folds(first) if fold in folds(second)]:
         of_fold = [[run for (name, _), run in sorted(runs.items()) if name == fold] for runs in (first, second)]
-        for number, (one, other) in enumerate(product(*of_fold)):
-            ones[fold, number], others[fold, number] = one, other
-    return ones, others
+        for number, (our_run, their_run) in enumerate(product(*of_fold)):
+            ours[fold, number], theirs[fold, number] = our_run, their_run
+    return ours, theirs
 
 
 def _common(first: Runs, second: Runs) -> dict[Cell, tuple[_Rows, _Rows]]:
@@ -89,6 +89,7 @@ def _common(first: Runs, second: Runs) -> dict[Cell, tuple[_Rows, _Rows]]:
 
 
 def _results(first: Runs, second: Runs, rows: Mapping[Cell, tuple[_Rows, _Rows]], clips: Clips) -> _Results:
+    """Score two groups on the rows of each fold and seed that both have."""
     sides = [
         clips.pooled({cell: runs[cell] for cell in rows}, {cell: of_cell[side] for cell, of_cell in rows.items()})
         for side, runs in enumerate((first, second))
@@ -110,11 +111,13 @@ def _recognised_alone(
     """Count the clips that were recognised by one of two alone, mean over repetitions."""
     only_first = only_second = 0
     for cell, (ours, theirs) in rows.items():
-        one, other = (clips.task.recognised(run.truth, run.predicted) for run in (first[cell], second[cell]))
-        if one is None or other is None:
+        by_first, by_second = (
+            clips.task.recognised(run.truth, run.predicted) for run in (first[cell], second[cell])
+        )
+        if by_first is None or by_second is None:
             return None
-        only_first += int((one[ours] & ~other[theirs]).sum())
-        only_second += int((other[theirs] & ~one[ours]).sum())
+        only_first += int((by_first[ours] & ~by_second[theirs]).sum())
+        only_second += int((by_second[theirs] & ~by_first[ours]).sum())
     n_repetitions = len({clips.repetition(cell) for cell in rows})
     return only_first / n_repetitions, only_second / n_repetitions
 

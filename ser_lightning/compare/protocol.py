@@ -1,4 +1,7 @@
-"""What results must share to be ranked together: corpus, what is predicted, split, how the epoch was selected."""
+"""Sort runs by protocol: what results must share to be ranked together.
+
+These are corpus, what is predicted, split, and how the epoch was selected.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -87,6 +90,7 @@ def _facts(run: FinishedRun) -> dict[str, Any]:
 
 
 def _protocol_facts(run: FinishedRun) -> dict[str, Any]:
+    """Return what a result holds for, whichever fold it tested."""
     result = run.result
     protocol = {name: value for name, value in result.protocol.facts().items() if name not in _BY_FOLD}
     if run.training is not None and run.tests_others:
@@ -123,10 +127,10 @@ def _different_facts(groups: Sequence[Sequence[FinishedRun]]) -> str:
     """Return a line for each fact that is not the same in all groups, of runs under one protocol each."""
     facts = [_facts(group[0]) for group in groups]
     lines = []
-    for name in dict.fromkeys(name for known in facts for name in known):
+    for name in dict.fromkeys(name for of_group in facts for name in of_group):
         values: dict[str, list[FinishedRun]] = {}
-        for known, group in zip(facts, groups, strict=True):
-            value = known.get(name, _DEFAULTS.get(name))
+        for of_group, group in zip(facts, groups, strict=True):
+            value = of_group.get(name, _DEFAULTS.get(name))
             text = label_source(value) if name == "label_source" else _text(value)
             values.setdefault(text, []).extend(group)
         if len(values) > 1:
@@ -157,6 +161,7 @@ def _in_which(values: Mapping[str, Sequence[FinishedRun]]) -> str:
 
 
 def _text(value: Any) -> str:
+    """Write the value of a fact for people."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -63,6 +63,7 @@ def _compare_section(runs: Sequence[FinishedRun], failed: Sequence[tuple[str, st
 
 
 def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
+    """Score a group: all its clips pooled, with intervals over speakers and deviations over repetitions."""
     task, pooled = clips.task, clips.pooled(runs)  # (S, R, ...)
     is_tested = task.n_clips(pooled) > 0  # (S,)
     sums = pooled[is_tested]
@@ -71,14 +72,14 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
     scores = {name: estimate for name, estimate in estimates.items() if "." not in name}
     by_repetition = task.group_scores(np.moveaxis(sums.sum(axis=0)[None], 1, 0))  # (R, V)
     first = next(iter(runs.values()))
-    made = [_run(run) for run in runs.values()]
-    minutes = [run.minutes for run in made if run.minutes is not None]
+    shown = [_run(run) for run in runs.values()]
+    minutes = [run.minutes for run in shown if run.minutes is not None]
     shares = task.speaker_scores(sums)  # (S,)
     speakers = [speaker for speaker, tested in zip(clips.speakers, is_tested, strict=True) if tested]
     return Group(
         name=name,
         model=first.model,
-        runs=made,
+        runs=shown,
         seeds=grid.seeds(runs),
         folds=grid.folds(runs),
         incomplete=[grid.say([cell]) for cell in grid.incomplete(runs)],
@@ -104,6 +105,7 @@ def _group(name: str, runs: grid.Runs, clips: Clips) -> Group:
 
 
 def _run(run: FinishedRun) -> Run:
+    """Return what a comparison shows of a run."""
     result = run.result
     test, val = result.metrics.test, result.metrics.val
     trained_s = result.throughput.train_s if result.throughput is not None else None
@@ -124,12 +126,12 @@ def _with_differences(groups: Sequence[Group], runs: Mapping[str, grid.Runs]) ->
     """Return the groups, each with the settings in which it differs from the first."""
     firsts = [next(iter(runs[group.name].values())) for group in groups]
     by_group: list[Mapping[str, Any]] = [settings(first) for first in firsts]
-    made = []
+    with_differences = []
     for group, first, own in zip(groups, firsts, by_group, strict=True):
         values = differing([by_group[0], own]) or differing([recorded(firsts[0]), recorded(first)])
         ordered = {name: (values[name][0], values[name][1]) for name in by_importance(values)}
-        made.append(replace(group, differs=ordered))
-    return made
+        with_differences.append(replace(group, differs=ordered))
+    return with_differences
 
 
 def _caveats(groups: Mapping[str, grid.Runs], clips: Clips) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The clips that the runs of a comparison were tested on, and by speaker the sums that scores are computed from.
+"""Count, for each speaker, what the scores of a comparison are computed from, over the clips that runs tested.
 
 N: clips of a run.  S: speakers.  R: repetitions.
 """

@@ -1,4 +1,4 @@
-"""A comparison for people on a terminal: what was compared under which protocol, the ranking, the pairs."""
+"""Print a comparison on a terminal: what was compared under which protocol, the ranking, the pairs."""
 
 from collections.abc import Sequence
 from math import comb
@@ -48,15 +48,14 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console) -> No
 
 def headline(comparison: Comparison) -> str:
     """Return the protocol in a line."""
-    known = comparison.protocol
-    speakers = "unseen speakers" if comparison.speaker_independent else "SPEAKERS SHARED"
+    protocol = comparison.protocol
     parts = [
-        corpora(known),
-        f"split {known['split']}",
-        speakers,
-        *filter(None, [known_of_speakers(known.get("speaker_clips"))]),
-        f"{comparison.task.summary} ({label_source(known['label_source'])})",
-        f"epoch by {known['selection']}",
+        corpora(protocol),
+        f"split {protocol['split']}",
+        "unseen speakers" if comparison.speaker_independent else "SPEAKERS SHARED",
+        *filter(None, [known_of_speakers(protocol.get("speaker_clips"))]),
+        f"{comparison.task.summary} ({label_source(protocol['label_source'])})",
+        f"epoch by {protocol['selection']}",
         *["SYNTHETIC SPEECH"] * comparison.synthetic,
     ]
     return " · ".join(parts)
@@ -110,6 +109,7 @@ def score_cell(comparison: Comparison, group: Group, name: str) -> str:
 
 
 def _every_pair(comparison: Comparison) -> bool:
+    """Return whether tables show every pair, and not those with the best group alone."""
     few = comb(ALL_PAIRS_SHOWN_UP_TO, 2)  # two references are no pair
     with_references = any(group.reference for group in comparison.groups)
     return len(comparison.groups) <= ALL_PAIRS_SHOWN_UP_TO or (with_references and len(comparison.pairs) <= few)

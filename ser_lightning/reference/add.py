@@ -184,12 +184,13 @@ def _check_split(runs: Sequence[FinishedRun], others: Sequence[FinishedRun]) -> 
     except MisnamedFile:  # its names say something in their folders alone
         return
     for run in runs:
-        made = split(manifest, rule, int(run.fold)).hash(manifest)
-        if made != run.result.protocol.split_hash:
-            raise UserError(_wrong_hash(run, made, "by its rule"))
+        expected = split(manifest, rule, int(run.fold)).hash(manifest)
+        if expected != run.result.protocol.split_hash:
+            raise UserError(_wrong_hash(run, expected, "by its rule"))
 
 
 def _wrong_hash(run: FinishedRun, expected: str, where: str) -> str:
+    """Return what to say of a run whose clips are not those of its split."""
     protocol = run.result.protocol
     return (
         f"{run.path} has the split_hash {protocol.split_hash} for fold {run.fold} of {protocol.split}, which is "

@@ -1,4 +1,4 @@
-"""The file of a reference: an archive of arrays, NPZ, that is read without running anything that it holds.
+"""Pack and read the file of a reference: an archive of arrays, NPZ, that is read without running anything in it.
 
 N: all clips that its runs were tested on, in the order of their ids.  R: runs.  P: predictions of all runs.
 K: labels.  L: bytes of the longest id.
@@ -149,9 +149,9 @@ def _refuse_swelling(data: bytes) -> None:
 def check_scores(result: Result, truth: NDArray, predicted: NDArray) -> None:
     """Raise ValueError where the test scores of a result are not those of its predictions."""
     labels = result.predicts.outputs
-    made = scores(confusion(truth, predicted, len(labels)), labels)
+    computed = scores(confusion(truth, predicted, len(labels)), labels)
     recorded = result.metrics.test
-    if any(abs(getattr(recorded, name) - getattr(made, name)) > TOLERANCE for name in _SCORES):
+    if any(abs(getattr(recorded, name) - getattr(computed, name)) > TOLERANCE for name in _SCORES):
         raise ValueError("its predictions do not give the scores that it says")
 
 

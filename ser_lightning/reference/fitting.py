@@ -1,4 +1,4 @@
-"""Which references, and which of their runs, can stand beside other runs."""
+"""Select the references, and those of their runs, that can stand beside other runs."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""docs/leaderboard.md: a table for each protocol, made from the references and nothing else."""
+"""Write docs/leaderboard.md: a table for each protocol, made from the references and nothing else."""
 
 from collections.abc import Iterator, Sequence
 
@@ -64,7 +64,9 @@ def leaderboard(references: Sequence[Reference]) -> str:
 def _section(references: Sequence[Reference]) -> Iterator[str]:
     """Yield the lines of a protocol: what it is, those with all folds ranked, those with some, remarks."""
     compared = {reference.name: compare(RunsRead(with_all_folds(reference.runs)))[0] for reference in references}
-    ranked = sorted(references, key=lambda known: (-compared[known.name].groups[0].headline.value, known.name))
+    ranked = sorted(
+        references, key=lambda reference: (-compared[reference.name].groups[0].headline.value, reference.name)
+    )
     first = next(iter(compared.values()))
     protocol = first.protocol
     known = known_of_speakers(protocol.get("speaker_clips"))

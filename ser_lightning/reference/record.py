@@ -1,4 +1,4 @@
-"""What a reference keeps of each run's result and config: nothing that names a place on somebody's machine."""
+"""Keep of a run's result and config what a reference needs: nothing that names a place on somebody's machine."""
 
 import re
 import shlex

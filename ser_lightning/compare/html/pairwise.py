@@ -72,6 +72,7 @@ def _turned(pairs: Sequence[Pair], first: str, second: str) -> Pair | None:
 
 
 def _texts(pair: Pair | None, style: Style) -> dict[str, str]:
+    """Return what is written of a pair, by the names that page.js knows; of two that were not tested, a dash."""
     names = "difference interval significance permutation permutation_holm mcnemar mcnemar_holm effect only_first"
     if pair is None:
         return dict.fromkeys([*names.split(), "only_second", "n_clips", "n_speakers"], MISSING)
@@ -100,7 +101,7 @@ def _confusions(first: Group, second: Group) -> dict[str, list[list[Cell]]]:
     if first.confusion is None or second.confusion is None:
         return {}
     gaps = [
-        [_difference_cell(one, two) for one, two in zip(*rows, strict=True)]
+        [_difference_cell(*shares) for shares in zip(*rows, strict=True)]
         for rows in zip(_shares(first), _shares(second), strict=True)
     ]
     return {"first": confusion_cells(first), "second": confusion_cells(second), "difference": gaps}
@@ -120,11 +121,12 @@ def _shares(group: Group) -> list[list[float | None]]:
     return [[clips / sum(row) if sum(row) else None for clips in row] for row in group.confusion or ()]
 
 
-def _difference_cell(one: float | None, two: float | None) -> Cell:
-    if one is None or two is None:
+def _difference_cell(first: float | None, second: float | None) -> Cell:
+    """Return the cell of a difference of two shares."""
+    if first is None or second is None:
         return MISSING, 0.0, ""
-    sign = "more" if one > two else "less" if one < two else ""
-    return points(one - two), round(min(abs(one - two) / _STRONG, 1.0), 3), sign
+    sign = "more" if first > second else "less" if first < second else ""
+    return points(first - second), round(min(abs(first - second) / _STRONG, 1.0), 3), sign
 
 
 def pair_data(comparison: Comparison) -> dict[str, Any]:
@@ -158,5 +160,4 @@ def pair_data(comparison: Comparison) -> dict[str, Any]:
 
 def _numbers(*values: float | None) -> list[float | None]:
     """Return numbers as JSON can hold them, and short: seven digits are more than are shown."""
-    known = [math.nan if value is None else value for value in values]
-    return [float(f"{value:.7g}") if math.isfinite(value) else None for value in known]
+    return [float(f"{value:.7g}") if value is not None and math.isfinite(value) else None for value in values]

@@ -1,4 +1,4 @@
-"""What the page calls things, by the name of the task."""
+"""Return what the page calls things, by the name of the task."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Pictures as high as a line of text, one in each row of a table: intervals, and a dot per speaker."""
+"""Draw pictures as high as a line of text, one in each row of a table: intervals, and a dot per speaker."""
 
 import math
 from collections import defaultdict

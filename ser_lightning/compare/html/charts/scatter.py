@@ -26,12 +26,15 @@ MAX_NAMES = 16  # of more groups, the ranks are shown
 
 @dataclass(frozen=True)
 class _Box:
+    """A box of the chart, in pixels from its upper left corner."""
+
     left: float
     top: float
     right: float
     bottom: float
 
     def touches(self, other: "_Box") -> bool:
+        """Return whether they have a place in common."""
         return not (
             self.right <= other.left
             or other.right <= self.left
@@ -49,6 +52,7 @@ class _Place:
     anchor: str
 
     def box(self, x: float, y: float, letters: int) -> _Box:
+        """Return the box of a text of so many letters beside a point."""
         width = letters * _LETTER_PX
         left = x + self.dx - width * {"start": 0, "middle": 0.5, "end": 1}[self.anchor]
         return _Box(left, y + self.dy - 11, left + width, y + self.dy - 11 + _LINE_PX)
