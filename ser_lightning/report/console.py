@@ -1,4 +1,4 @@
-"""What a person sees of a finished run: pictures in its directory and a few tables on the console.
+"""Show a finished run to a person: pictures in its directory and a few tables on the console.
 
 Everything is read from the run directory, so all of it can be made again at any time.
 """

@@ -1,4 +1,4 @@
-"""What result.json counts under ``warnings``, in words: for the console, the model card and comparisons."""
+"""Say in words what result.json counts under ``warnings``: for the console, the model card and comparisons."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Says how a model's probabilities agree with the shares of annotators' votes."""
+"""Say how a model's probabilities agree with the shares of annotators' votes."""
 
 from ser_lightning.runs.result import ClassificationResult, Result
 from ser_lightning.utils.errors import counted

@@ -1,4 +1,4 @@
-"""Squares of shares, darker the higher: their colours, the names of rows and columns, and pictures of several.
+"""Draw squares of shares, darker the higher: their colours, the names of rows and columns, several in a picture.
 
 K: rows, and columns. Positions and sizes are in inches from the lower left corner.
 """

@@ -1,4 +1,4 @@
-"""What a person reads of what the parts of a split share, out of the record ``leakage`` of a result."""
+"""Say in words what the parts of a split share, out of the record ``leakage`` of a result."""
 
 from ser_lightning.runs.result import Result
 from ser_lightning.utils.errors import counted, some

@@ -1,4 +1,4 @@
-"""model_card.md: what a stranger who comes upon a checkpoint must know before using it, out of its run's directory.
+"""Write model_card.md out of a run's directory: what a stranger must know before using the checkpoint.
 
 S: speakers.  K: labels.
 """

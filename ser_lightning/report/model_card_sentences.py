@@ -1,4 +1,4 @@
-"""What a model card says in words of how a run was made: its protocol, its data, its cost."""
+"""Write the sentences of a model card on how a run was made: its protocol, its data, its cost."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -75,9 +75,9 @@ def minutes(number: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Write a time in hours, minutes and seconds: 1 h 5 min, 2 min 32 s."""
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0) + [f"{rest} s"] * (hours == 0)
+    parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0) + [f"{left} s"] * (hours == 0)
     return " ".join(parts)
 
 
@@ -123,9 +123,9 @@ def _around_difference(text: str, others: Sequence[str], longest: int) -> str:
     common = max((_n_shared(text, other) for other in others if other != text), default=0)
     lead = longest // 3
     word = re.search(rf"[^\s,(\[=]{{0,{lead}}}$", text[lead : max(lead, common)])
-    rest = text[max(lead, common) - len(word[0] if word else "") :]
+    tail = text[max(lead, common) - len(word[0] if word else "") :]
     room = longest - lead - 1
-    return text[:lead] + "…" + (rest if len(rest) <= room else rest[: room - 1] + "…")
+    return text[:lead] + "…" + (tail if len(tail) <= room else tail[: room - 1] + "…")
 
 
 def _n_shared(one: str, other: str) -> int:
@@ -150,6 +150,6 @@ def _known(value: float | None) -> TypeGuard[float]:
 
 def clock(seconds: float) -> str:
     """Write 1:02:03.4, without the hours where there are none."""
-    minutes, rest = divmod(round(seconds, 1), 60)
+    minutes, left = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+    return f"{hours}:{minutes:02d}:{left:04.1f}" if hours else f"{minutes}:{left:04.1f}"

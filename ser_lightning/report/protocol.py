@@ -1,4 +1,4 @@
-"""A result's protocol in words: corpora, labels, and what was known of each speaker."""
+"""Say a result's protocol in words: corpora, labels, and what was known of each speaker."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""reliability.png: whether a model is right as often as it says, and what its most confident answers are worth."""
+"""Draw reliability.png: whether a model is right as often as it says, and the worth of its most confident answers."""
 
 from collections.abc import Mapping
 from pathlib import Path

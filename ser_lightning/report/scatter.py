@@ -1,4 +1,4 @@
-"""scatter.png: predicted against true numbers, a panel for each target, with the line on which both are equal.
+"""Draw scatter.png: predicted against true numbers, a panel for each target, and the line on which both are equal.
 
 N: clips.  K: targets.
 """

@@ -1,4 +1,4 @@
-"""The pictures of the headline by acoustic condition, and by parts of the test clips."""
+"""Draw the headline by acoustic condition, and by parts of the test clips."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,6 +109,7 @@ def _note(dots: Sequence[Dot]) -> str:
 
 
 def _dot(row: Part, group: str, name: str, cells: Sequence[str], *, hollow: bool = False) -> Dot:
+    """Return the row of a picture for a part that has a score."""
     assert row.headline is not None, "a part without a score is not drawn"
     return Dot(
         group=group,

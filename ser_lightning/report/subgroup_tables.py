@@ -1,4 +1,4 @@
-"""Tables on a terminal: scores by acoustic condition, and by parts of the test clips."""
+"""Make tables for a terminal: scores by acoustic condition, and by parts of the test clips."""
 
 from collections.abc import Sequence
 from math import nan
@@ -68,4 +68,5 @@ def _units(style: Style) -> str:
 def _with_interval(
     value: float | None, interval: Sequence[float] | None, style: Style, *, signed: bool = False
 ) -> str:
+    """Write a number of a record with its interval, nothing where it is not known."""
     return "" if value is None else style.bracketed(Estimate(value, *(interval or (nan, nan))), signed=signed)

@@ -1,4 +1,4 @@
-"""The figures of a result, by the names that its task gives them."""
+"""Draw the figures of a result, by the names that its task gives them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The tables of a result on a terminal, by the names that its task gives them."""
+"""Make the tables of a result for a terminal, by the names that its task gives them."""
 
 from collections.abc import Sequence
 
@@ -37,6 +37,7 @@ def result_table(name: str, result: Result) -> Table:
 
 
 def _overall_table(result: Result) -> Table:
+    """Return validation and test, and below them how annotators agreed, where that is known."""
     metrics = result.predicts.metrics
     table = _table("overall", [metric.title for metric in metrics.values()])
     for name, scores, style in (("validation", result.metrics.val, ""), ("test", result.metrics.test, "bold")):
