@@ -44,8 +44,7 @@ class Mamba(nn.Module):
         self.A_log = nn.Parameter(torch.arange(1.0, d_state + 1).log().repeat(n_inner, 1))  # (C, E)
         self.D = nn.Parameter(torch.ones(n_inner))
         self.out_proj = nn.Linear(n_inner, d_model, bias=False)
-        # short and long memories: each channel's first Δ lies between 0.001 and 0.1, evenly in its logarithm
-        # (section 3.6)
+        # each channel's first Δ lies between 0.001 and 0.1, evenly in its logarithm (section 3.6)
         nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
         delta = torch.empty(n_inner).uniform_(math.log(0.001), math.log(0.1)).exp()
         with torch.no_grad():

@@ -31,6 +31,7 @@ from ser_lightning.utils.progress import track
 
 _PART_BYTES = 256_000_000
 _BATCH_SAMPLES = 40 * 16_000  # read at a time, padding counted
+_TABLE = "clips.csv"
 _ROOM = 1.05  # asked for, of what is written
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class FeatureCache:
         parts = sorted(path for path in self._folder.glob("[0-9]*") if path.name.isdigit())
         for folder in parts[len(self._maps) :]:
             start = 0
-            with (folder / "clips.csv").open(newline="", encoding="utf-8") as file:
+            with (folder / _TABLE).open(newline="", encoding="utf-8") as file:
                 for clip in csv.DictReader(file):
                     n_frames = int(clip["frames"])
                     self._places[clip["audio_hash"]] = (len(self._maps), start, n_frames)
@@ -147,8 +148,10 @@ class FeatureCache:
         batches: Iterator[list[Clip]],
         encode: Callable[[list[Clip]], tuple[Tensor, Tensor]],
     ) -> None:
-        table_path = folder / "clips.csv"
-        with (folder / self._file).open("wb") as data, table_path.open("w", encoding="utf-8") as table:
+        with (
+            (folder / self._file).open("wb") as data,
+            (folder / _TABLE).open("w", encoding="utf-8") as table,
+        ):
             table.write("audio_hash,frames\n")
             for batch in batches:
                 states, frames = (tensor.cpu() for tensor in encode(batch))
