@@ -1,4 +1,4 @@
-"""Write comparisons as CSV, JSON and Markdown. What came from configs and file names is text there, never markup."""
+"""Write comparisons as CSV, JSON and Markdown. Text of configs and file names is never markup."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Draw reliability.png: whether a model is right as often as it says, and the worth of its most confident answers."""
+"""Draw reliability.png: whether a model is right as often as it says, and what confident answers are worth."""
 
 from collections.abc import Mapping
 from pathlib import Path
