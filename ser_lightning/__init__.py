@@ -1,15 +1,10 @@
 """Speech emotion recognition experiments: PyTorch Lightning, Hydra, honest protocols."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ser_lightning.inference.recognizer import EmotionRecognizer, Prediction, Segment, load_model
     from ser_lightning.inference.windows import Windows
-
-# oneDNN's kernels for AMX give garbage, NaN among it, for strided bf16 convolutions over maps two columns wide
-# (torch 2.11; those for AVX-512 are right). It reads this once, before its first operation.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 __version__ = "0.1.0"
 __all__ = ["EmotionRecognizer", "Prediction", "Segment", "Windows", "load_model"]

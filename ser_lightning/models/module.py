@@ -19,6 +19,7 @@ from ser_lightning.data.long_clips import joined
 from ser_lightning.models.augment import Augmentation
 from ser_lightning.models.frontend import LogMel
 from ser_lightning.models.gathered_outputs import Outputs
+from ser_lightning.models.layers.single_column import correct_single_columns
 from ser_lightning.models.nets.arguments import check_arguments, check_memory
 from ser_lightning.models.nets.network import cached_forward, hook
 from ser_lightning.models.raw_waveform import RawWaveform
@@ -98,6 +99,7 @@ class EmotionModule(LightningModule):
         shape = {"n_mels": self.frontend.n_mels, "n_classes": task.n_outputs}
         check_memory(net, **shape)
         network = net(**shape)
+        correct_single_columns(network)
         self.net: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = optimizer
         self._scheduler = scheduler

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_lightning.models.layers.masking import clear_padding
+from ser_lightning.models.layers.single_column import correct_single_columns
 from ser_lightning.models.pretrained.adapters import add_adapters, merge_adapters
 from ser_lightning.models.pretrained.checkpoint import read_encoder, remake_encoder
 from ser_lightning.models.pretrained.statistics import layer_statistics
@@ -74,6 +75,7 @@ class Backbone(nn.Module):
             if freeze_feature_encoder:
                 encoder.freeze_feature_encoder()
         else:
+            correct_single_columns(encoder)  # those of what is a part are corrected with the rest
             self.__dict__["encoder"] = encoder.eval().requires_grad_(False)  # at hand, but no part of this module
         if mode == "lora":
             added = add_adapters(encoder.model, family=self.source.family, **adapters)
