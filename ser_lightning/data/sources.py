@@ -215,7 +215,8 @@ class Sources:
 
         Raises: UserError for a label of the test corpus that no training clip has.
         """
-        emotions_of, votes_on, trained = [], [], set()
+        emotions_of, votes_on = [], []
+        trained: set[str | None] = set()
         tested: set[str | None] = set()
         for source, packed_corpus in zip(self._all, packed, strict=True):
             joint = partial(map_emotions, label_map=self._label_map, corpus=source.corpus.title)
@@ -228,14 +229,15 @@ class Sources:
                     choices = voted  # a list with votes needs no emotions
             emotions_of.append(emotions)
             votes_on.append(votes)
-            tested = set(emotions)  # of the last one, the test corpus where there is one
-            if votes is not None and self._label_source != INTENDED:
+            if source.corpus.name != self.test_corpus:
+                trained.update(choices)
+            elif votes is not None and self._label_source != INTENDED:
                 best = winners(votes.table(packed_corpus.manifest.column("id")))
                 tested = {votes.labels[number] for number in best if number >= 0} & set(voted)
-            if source.corpus.name != self.test_corpus:
-                trained |= {label for label in choices if label is not None}
-        labels = tuple(sorted(trained))
-        untrained = sorted({label for label in tested if label is not None} - trained)
+            else:
+                tested = set(emotions)
+        labels = tuple(sorted(label for label in trained if label is not None))
+        untrained = sorted(label for label in tested - trained if label is not None)
         if untrained:
             raise UserError(
                 f"{self.test_corpus} has clips of {', '.join(untrained)}, which no training clip is: "

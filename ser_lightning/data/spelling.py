@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 # Unicode's Default_Ignorable_Code_Point: zero-width spaces and joiners, marks of direction, variation selectors,
 # fillers, tags. A reader sees none of them; of other letters, controls and formats (Cc, Cf) are as invisible.
@@ -36,6 +37,11 @@ def normalise(name: str) -> str:
         if letter.isspace() or not (_IGNORABLE.match(letter) or unicodedata.category(letter) in ("Cc", "Cf"))
     ]
     return _BLANKS.sub(" ", unicodedata.normalize("NFC", "".join(visible))).strip()
+
+
+def list_name(path: Path) -> str:
+    """Return what a user's list is called in results: its file's name in lower case, of letters, digits and _."""
+    return re.sub(r"\W+", "_", normalise(path.stem)).strip("_").lower() or "csv"
 
 
 def spelling_faults(names: Iterable[str], kind: str) -> list[str]:

@@ -23,7 +23,7 @@ from ser_lightning.data.csv_table import (
     repetitions,
 )
 from ser_lightning.data.manifest import UNKNOWN_SPEAKER
-from ser_lightning.data.spelling import normalise, spelling_faults
+from ser_lightning.data.spelling import list_name, normalise, spelling_faults
 from ser_lightning.data.splits.fold_names import folds_by_number, parts_by_name
 from ser_lightning.data.votes import PREFIX, Votes, is_votes_table, vote_faults, votes_of
 from ser_lightning.utils.errors import UserError
@@ -134,7 +134,7 @@ def _corpus(
             cells_of.setdefault(facts.id, row)  # of two files of one clip's name, the first is used
         votes = votes_of(cells_of, [facts.emotion for facts in files.values()], source=path.name)
     return Corpus(
-        name=re.sub(r"\W+", "_", normalise(path.stem)).strip("_").lower() or "csv",
+        name=list_name(path),
         title=path.name,
         n_speakers=len(listing.known_speakers),
         clips_by_label=dict(sorted(Counter(facts.emotion for facts in files.values()).items())),

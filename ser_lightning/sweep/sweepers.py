@@ -19,6 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ser_lightning.data.spelling import list_name
 from ser_lightning.runs.directory import RunDirectory
 from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.record import plan
@@ -76,13 +77,14 @@ def _pairs_of_corpora(overrides: dict[str, Override]) -> list[list[str]]:
     """Take the corpora out of the overrides. Return for each pair what is trained on, and what is tested on."""
     corpora = overrides.pop("data.corpora").value()
     overrides.pop("data.test_corpus", None)
-    names = [str(getattr(name, "text", name)) for name in corpora] if isinstance(corpora, list) else []
-    if len(set(names)) < 2:
+    listed = corpora if isinstance(corpora, list) else []
+    names = list(dict.fromkeys(str(getattr(name, "text", name)) for name in listed))
+    if len(names) < 2:
         raise HydraException("experiment=cross_corpus needs two corpora at least: data.corpora=[cremad,ravdess]")
-    stems = Counter(Path(name).stem for name in dict.fromkeys(names))
-    if alike := [name for name in dict.fromkeys(names) if stems[Path(name).stem] > 1]:
+    called = Counter(list_name(Path(name)) for name in names)
+    if alike := [name for name in names if called[list_name(Path(name))] > 1]:
         raise HydraException(f"{some(alike)}: results are told apart by a list's file name, so rename one of them")
-    quoted = {name: assignment("", name).removeprefix("=") for name in dict.fromkeys(names)}
+    quoted = {name: assignment("", name).removeprefix("=") for name in names}
     return [
         [f"data.corpora=[{quoted[trained]}]", f"data.test_corpus={quoted[tested]}"]
         for trained in quoted

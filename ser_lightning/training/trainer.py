@@ -95,17 +95,20 @@ def _check_checkpoint(name: str, callback: Mapping[str, Any]) -> None:
         if file != kind:
             purpose = {"best": "what is tested", "last": "what a run goes on from"}[kind]
             raise UserError(f"callbacks.{name}.filename={file}: {purpose} is {kind}.ckpt; leave it out")
-        for key, default in _COMPLETE.items():
-            if callback.get(key) not in (None, default):
-                raise UserError(
-                    f"callbacks.{name}.{key}={callback[key]} cannot be used: {kind}.ckpt is one complete file, "
-                    "written after an epoch; leave it out, or give it to a ModelCheckpoint of another name"
-                )
+        complete = f"{kind}.ckpt is one complete file, written after an epoch"
+        remedy = "leave it out, or give it to a ModelCheckpoint of another name"
+        _refuse_changed(f"callbacks.{name}.", callback, _COMPLETE, f": {complete}; {remedy}")
     elif file is not None and (file in ("best", "last") or not _FILENAME.fullmatch(file)):
         raise UserError(
             f"callbacks.{name}.filename={file} cannot be used: it must be a name without folders that is neither "
             "best nor last, of letters, digits, - _ = . {epoch} and {step}"
         )
+
+
+def _refuse_changed(prefix: str, settings: Mapping[Any, Any], defaults: Mapping[str, Any], reason: str) -> None:
+    for name, default in defaults.items():
+        if settings.get(name) not in (None, default):
+            raise UserError(f"{prefix}{name}={settings[name]} cannot be used{reason}")
 
 
 def _n_devices(asked: Any) -> int:
@@ -124,12 +127,9 @@ def check_trainer(config: DictConfig) -> None:
     for name, remedy in _ELSEWHERE.items():
         if name in settings:
             raise UserError(f"trainer.{name} has no effect: use {remedy}")
-    for name, default in _WITHIN_EPOCHS.items():
-        if settings.get(name) not in (None, default):
-            raise UserError(
-                f"trainer.{name}={settings[name]} cannot be used, as epochs are trained and validated as a whole: "
-                "use trainer.max_epochs and trainer.limit_train_batches"
-            )
+    whole = "epochs are trained and validated as a whole"
+    remedy = "use trainer.max_epochs and trainer.limit_train_batches"
+    _refuse_changed("trainer.", settings, _WITHIN_EPOCHS, f", as {whole}: {remedy}")
     if re.search("spawn|fork|notebook", str(settings.strategy)):
         raise UserError(
             f"trainer.strategy={settings.strategy} cannot be used, as its processes keep what they measure to "

@@ -1,5 +1,6 @@
 """The sweeper over all combinations: which jobs it gives the launcher, and in which batches."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -88,7 +89,9 @@ def test_a_search_is_over_what_the_model_and_the_task_have(caplog, targets, kept
     ) is bool(targets)
 
 
-def test_lists_that_results_could_not_tell_apart_are_refused_before_the_first_job():
-    parsed = OverridesParser.create().parse_overrides(["data.corpora=[a/my.csv,b/my.csv,cremad]"])
-    with pytest.raises(HydraException, match=r"a/my\.csv, b/my\.csv: results are told apart by a list's file name"):
+@pytest.mark.parametrize("other", ["b/my.csv", "My.csv"])
+def test_lists_that_results_could_not_tell_apart_are_refused_before_the_first_job(other):
+    parsed = OverridesParser.create().parse_overrides([f"data.corpora=[a/my.csv,{other},cremad]"])
+    told = f"a/my.csv, {other}: results are told apart by a list's file name"
+    with pytest.raises(HydraException, match=re.escape(told)):
         sweepers._pairs_of_corpora({override.get_key_element(): override for override in parsed})

@@ -62,7 +62,7 @@ def decode(path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
     for a Git LFS pointer, and for damage that the format itself can tell (MP3 and WAV have no checksums).
     """
     samples = bytearray()  # it grows in place, where a list of blocks would be held twice in the end
-    source = decode_blocks(path, lambda block: samples.extend(block.tobytes()), sample_rate_hz=sample_rate_hz)
+    source = decode_blocks(path, lambda block: samples.extend(block.data), sample_rate_hz=sample_rate_hz)
     return Sound(samples=np.frombuffer(samples, np.int16), **vars(source))
 
 
