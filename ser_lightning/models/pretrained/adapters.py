@@ -51,6 +51,9 @@ def add_adapters(
         peft.inject_adapter_in_model(settings, model)
     except ValueError as error:
         raise UserError(f"model.net.lora_targets={chosen} is not among this model's layers ({error})") from error
+    for module in model.modules():
+        if isinstance(module, peft.tuners.tuners_utils.BaseTunerLayer):
+            module.cast_input_dtype_enabled = False  # autocast does that, and back again would be another pass
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
