@@ -20,7 +20,7 @@ from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.prediction import Prediction, Segment, summarised
 from ser_lightning.inference.windows import Windows
 from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics, normaliser
-from ser_lightning.utils.errors import UserError
+from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.precision import choose_precision
 from ser_lightning.utils.safe_instantiate import make_part
 
@@ -267,4 +267,8 @@ def recognizer(checkpoint: Checkpoint, *, device: str = "cpu", trust: bool = Fal
         raise UserError(f"device {device} is not known: use cpu, or cuda") from error
     if place.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device} cannot be used here: PyTorch finds no GPU, use cpu")
+    try:
+        torch.zeros(1, device=place).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:  # whatever torch knows, and has not here
+        raise UserError(f"device {device} cannot be used here ({first_line(error)}): use cpu") from error
     return EmotionRecognizer(checkpoint, trust=trust).to(place)

@@ -36,6 +36,11 @@ def scheduled(
         )
     if settings.get("mode") in ("min", "max") and settings["mode"] != mode:
         raise UserError(f"model.scheduler.mode={settings['mode']} is not that of monitor.mode={mode}: leave it out")
+    if settings.get("total_steps") is not None:
+        raise UserError(
+            f"model.scheduler.total_steps={settings['total_steps']} has no effect: the steps of the training are "
+            "counted, so set trainer.max_epochs"
+        )
     options: dict[str, Any] = {}
     waits = getattr(make, "func", make) is ReduceLROnPlateau
     by_step = "total_steps" in inspect.signature(make).parameters

@@ -146,6 +146,7 @@ def test_bare_samples_in_pieces_are_what_they_are_whole():
         (["a good one.wav", "--raw-rate", "16000"], None, "for it alone"),
         (["a good one.wav", "--hop", "9"], None, "hop ≤ window"),
         (["a good one.wav", "--device", "toaster"], None, "device toaster is not known"),
+        (["a good one.wav", "--device", "hpu"], None, "device hpu cannot be used here"),
         (["a good one.wav", "--csv", "/nowhere/a.csv"], None, "/nowhere is not there"),
     ],
 )

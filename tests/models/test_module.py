@@ -203,6 +203,11 @@ def test_a_learning_rate_has_one_setting():
     assert scheduled("model.optimizer.lr=0.1", scheduler=one_cycle)["interval"] == "step"
 
 
+def test_a_schedule_has_as_many_steps_as_the_training():
+    with pytest.raises(UserError, match=r"model\.scheduler\.total_steps=100 has no effect: .* set trainer\.max_epochs"):
+        scheduled("+model.scheduler.total_steps=100")
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
