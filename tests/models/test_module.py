@@ -204,8 +204,9 @@ def test_a_learning_rate_has_one_setting():
 
 
 def test_a_schedule_has_as_many_steps_as_the_training():
-    with pytest.raises(UserError, match=r"model\.scheduler\.total_steps=100 has no effect: .* set trainer\.max_epochs"):
-        scheduled("+model.scheduler.total_steps=100")
+    warmup = {"_target_": "ser_lightning.models.schedule.warmup_cosine", "total_steps": 100}
+    with pytest.raises(UserError, match=r"model\.scheduler\.total_steps=100 has no effect: .*trainer\.max_epochs"):
+        scheduled(scheduler=warmup)
 
 
 @pytest.mark.parametrize(
