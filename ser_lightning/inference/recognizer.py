@@ -19,6 +19,7 @@ from ser_lightning.inference.checked_weights import check_size, load_weights
 from ser_lightning.inference.checkpoint import Checkpoint, read_checkpoint
 from ser_lightning.inference.prediction import Prediction, Segment, summarised
 from ser_lightning.inference.windows import Windows
+from ser_lightning.models.layers.single_column import correct_single_columns
 from ser_lightning.models.speaker_statistics import ClipMoments, SpeakerStatistics, normaliser
 from ser_lightning.utils.errors import UserError, first_line
 from ser_lightning.utils.precision import choose_precision
@@ -66,6 +67,7 @@ class EmotionRecognizer(nn.Module):
         shape = {"n_mels": self.frontend.n_mels, "n_classes": self.task.n_outputs}
         check_size(model["net"], partial(make, model["net"], **shape), checkpoint)
         net = make(model["net"], **shape)
+        correct_single_columns(net)
         self.net = net.to(memory_format=torch.channels_last)
         self.speaker_clips = model.get("speaker_clips", 1) if self.speaker_statistics is not None else 1
         self.readout: nn.Module = self.task.make_readout()

@@ -209,6 +209,26 @@ def test_adapters_for_no_layer_are_named():
         net("whisper", mode="lora", lora_targets=["fc9"])
 
 
+@pytest.mark.parametrize(
+    ("family", "targets", "said"),
+    [
+        ("whisper", ["q_proj", "nothing"], "nothing is none of the linear ones that can be adapted, fc1, fc2"),
+        ("whisper", ["embed_positions"], "embed_positions is none of the linear ones"),
+        ("whisper", "q_proj", "lora_targets=q_proj cannot be used: it is a list"),
+        ("whisper", [1], r"lora_targets=\[1\] cannot be used"),
+        ("wavlm", ["q_proj"], "q_proj is none of the linear ones"),  # its attention reads past any adapter
+    ],
+)
+def test_adapters_that_could_not_learn_are_refused(family, targets, said):
+    with pytest.raises(UserError, match=said):
+        net(family, mode="lora", lora_targets=targets)
+
+
+def test_a_rank_is_no_larger_than_what_it_adapts():
+    with pytest.raises(UserError, match=r"model\.net\.lora_rank=100000 is out of range: .* at most"):
+        net("whisper", mode="lora", lora_rank=100_000)
+
+
 def net(family="wav2vec2", **arguments):
     torch.manual_seed(0)
     return Pretrained(n_mels=1, n_classes=6, name=str(tiny_checkpoint(family)), **arguments)

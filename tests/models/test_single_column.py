@@ -47,6 +47,25 @@ def test_strided_convolutions_are_right_in_32_bits_and_close_in_bf16(kind, width
         assert (ours - expected).abs().max() < 0.03 * expected.abs().max()
 
 
+class Doubled(nn.Conv1d):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+def test_what_is_derived_from_a_convolution_is_left_as_it_is():
+    doubled, x = Doubled(4, 4, 3, stride=2, padding=1), torch.randn(2, 4, 1)
+    before = doubled(x)
+    correct_single_columns(doubled)
+    assert torch.equal(doubled(x), before)
+
+
+def test_the_input_may_be_named():
+    conv, x = nn.Conv1d(4, 4, 3, stride=2, padding=1), torch.randn(2, 4, 1)
+    before = conv(x)
+    correct_single_columns(conv)
+    torch.testing.assert_close(conv(input=x), before)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet_transformer"])
 def test_answers_for_very_short_clips_are_close_in_bf16(name):
     torch.manual_seed(0)

@@ -16,15 +16,20 @@ def correct_single_columns(net: nn.Module) -> None:
     they are right, and the first column is the same.
     """
     for module in net.modules():
-        if isinstance(module, nn.Conv1d | nn.Conv2d) and module.stride[-1] > 1 and module.padding_mode == "zeros":
-            module.register_forward_hook(_corrected)
+        if not isinstance(module, nn.Conv1d | nn.Conv2d) or type(module) not in (nn.Conv1d, nn.Conv2d):
+            continue  # what is derived from them may compute otherwise
+        if module.stride[-1] > 1 and module.padding_mode == "zeros":
+            module.register_forward_hook(_corrected, with_kwargs=True)
 
 
-def _corrected(conv: nn.Conv1d | nn.Conv2d, inputs: tuple[Tensor], output: Tensor) -> Tensor | None:
+def _corrected(
+    conv: nn.Conv1d | nn.Conv2d, inputs: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
+) -> Tensor | None:
     """Return (B, C, 1) or (B, C, H, 1) anew where ``output`` is of one column; None keeps what was computed."""
     if torch.compiler.is_exporting() or output.shape[-1] > 1:  # an export must not depend on the example's length
         return None
     convolve = functional.conv2d if isinstance(conv, nn.Conv2d) else functional.conv1d
     by_one = (*conv.stride[:-1], 1)
-    columns = convolve(inputs[0], conv.weight, conv.bias, by_one, conv.padding, conv.dilation, conv.groups)
+    (x,) = (*inputs, *named.values())
+    columns = convolve(x, conv.weight, conv.bias, by_one, conv.padding, conv.dilation, conv.groups)
     return columns[..., :1]

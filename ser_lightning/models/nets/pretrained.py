@@ -252,7 +252,9 @@ def _moments(states: Tensor) -> ClipMoments:
 
 def _used_layers(layers: Sequence[int] | None, n_layers: int) -> list[int]:
     """Return the layers to use, all where ``layers`` is None. Raises: UserError for one that is not there."""
+    if layers is not None and not isinstance(layers, Sequence):
+        raise UserError(f"model.net.layers={layers} is no list: say [{layers}]")
     chosen = list(range(n_layers) if layers is None else layers)
-    if not chosen or not all(0 <= layer < n_layers for layer in chosen):
+    if not chosen or not all(type(layer) is int and 0 <= layer < n_layers for layer in chosen):
         raise UserError(f"model.net.layers={chosen} is not among the layers of this model, 0 to {n_layers - 1}")
     return chosen

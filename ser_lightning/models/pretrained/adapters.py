@@ -31,10 +31,11 @@ def add_adapters(
 
     Raises: UserError where peft is not installed, and for targets that no layer has.
     """
-    check("model.net.", integer=True, at_least=1, lora_rank=rank)
+    chosen = _TARGETS.get(family, _OTHER_TARGETS) if targets is None else targets
+    adapted = _adapted(model, family, chosen)
+    check("model.net.", integer=True, at_least=1, at_most=min(map(_smaller_side, adapted)), lora_rank=rank)
     check("model.net.", above=0, lora_alpha=alpha)
     check("model.net.", at_least=0, below=1, lora_dropout=dropout)
-    chosen = list(_TARGETS.get(family, _OTHER_TARGETS) if targets is None else targets)
     try:
         import peft
     except ImportError:
@@ -45,16 +46,38 @@ def add_adapters(
         r=rank,
         lora_alpha=cast(int, alpha),  # any number does
         lora_dropout=dropout,
-        target_modules=chosen,
+        target_modules=list(chosen),
     )
-    try:
-        peft.inject_adapter_in_model(settings, model)
-    except ValueError as error:
-        raise UserError(f"model.net.lora_targets={chosen} is not among this model's layers ({error})") from error
+    peft.inject_adapter_in_model(settings, model)
     for module in model.modules():
-        if isinstance(module, peft.tuners.tuners_utils.BaseTunerLayer):
-            module.cast_input_dtype_enabled = False  # autocast does that, and back again would be another pass
+        if hasattr(module, "cast_input_dtype_enabled"):  # autocast does that, and back again is another pass
+            setattr(module, "cast_input_dtype_enabled", False)  # noqa: B010  no module of torch has it
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def _adapted(model: nn.Module, family: str, targets: Sequence[str]) -> list[nn.Linear]:
+    """Return the linear layers whose names end so. Raises: UserError where a target is none of them."""
+    if isinstance(targets, str) or not targets or not all(isinstance(target, str) for target in targets):
+        raise UserError(
+            f"model.net.lora_targets={targets} cannot be used: it is a list of layers, as [q_proj,v_proj]"
+        )
+    layers = {
+        f".{name}": layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and not (family == "wavlm" and "attention." in name)
+    }
+    absent = [target for target in targets if not any(name.endswith(f".{target}") for name in layers)]
+    if absent:
+        known = sorted({name.rpartition(".")[2] for name in layers})
+        raise UserError(
+            f"model.net.lora_targets={list(targets)} is not among this model's layers: {', '.join(absent)} is none "
+            f"of the linear ones that can be adapted, {', '.join(known)}"
+        )
+    return [layer for name, layer in layers.items() if name.endswith(tuple(f".{target}" for target in targets))]
+
+
+def _smaller_side(layer: nn.Linear) -> int:
+    return min(layer.in_features, layer.out_features)
 
 
 def merge_adapters(model: nn.Module) -> None:
