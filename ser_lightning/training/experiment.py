@@ -34,6 +34,7 @@ from ser_lightning.training.callbacks import (
     MoveCheckpoints,
     SeedEpochs,
     StampCheckpoints,
+    TrimMemory,
     progress,
 )
 from ser_lightning.training.checkpoints import AtomicCheckpoints, StayStopped, resumable_checkpoint
@@ -289,7 +290,7 @@ def _trainer(
             callback.dirpath = str(run.checkpoints)
         callbacks.append(callback)
     if not config.trainer.get("fast_dev_run"):
-        callbacks += [FirstCheckpoint(run.last), StayStopped()]
+        callbacks += [FirstCheckpoint(run.last), StayStopped(), TrimMemory()]
     if config.trainer.get("enable_progress_bar", True):
         callbacks.append(progress())
     return make_trainer(

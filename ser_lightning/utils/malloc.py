@@ -32,7 +32,13 @@ def kept_memory() -> Iterator[None]:
         library.mallopt(_MMAP_MAX, _USUAL_MMAP_MAX)
         library.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP_THRESHOLD)
         library.mallopt(_TRIM_THRESHOLD, _USUAL_TRIM_THRESHOLD)
-        library.malloc_trim(0)
+        trim()
+
+
+def trim() -> None:
+    """Return free memory that the C library holds to the system, where that is glibc."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def give_back() -> None:
@@ -42,5 +48,4 @@ def give_back() -> None:
     small pieces stays with the C library.
     """
     gc.collect()
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
+    trim()
