@@ -22,8 +22,8 @@ from ser_lightning.utils.files import written_whole
 from ser_lightning.utils.malloc import trim
 
 _SCORES = [f"val/{name}" for kind in all_tasks().values() for name in kind.curves]  # of any task
-_TRIMMED_EVERY_S = 30.0
 _CURVES = ("epoch", "lr", "train/loss", "val/loss", *_SCORES)
+_TRIMMED_EVERY_S = 30.0
 
 log = logging.getLogger(__name__)
 

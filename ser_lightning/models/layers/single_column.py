@@ -16,8 +16,8 @@ def correct_single_columns(net: nn.Module) -> None:
     they are right, and the first column is the same.
     """
     for module in net.modules():
-        if not isinstance(module, nn.Conv1d | nn.Conv2d) or type(module) not in (nn.Conv1d, nn.Conv2d):
-            continue  # what is derived from them may compute otherwise
+        if type(module) is not nn.Conv1d and type(module) is not nn.Conv2d:
+            continue  # also what is derived from these, which may compute otherwise
         if module.stride[-1] > 1 and module.padding_mode == "zeros":
             module.register_forward_hook(_corrected, with_kwargs=True)
 

@@ -32,8 +32,8 @@ def add_adapters(
     Raises: UserError where peft is not installed, and for targets that no layer has.
     """
     chosen = _TARGETS.get(family, _OTHER_TARGETS) if targets is None else targets
-    adapted = _adapted(model, family, chosen)
-    check("model.net.", integer=True, at_least=1, at_most=min(map(_smaller_side, adapted)), lora_rank=rank)
+    most = min(min(layer.weight.shape) for layer in _adapted(model, family, chosen))
+    check("model.net.", integer=True, at_least=1, at_most=most, lora_rank=rank)
     check("model.net.", above=0, lora_alpha=alpha)
     check("model.net.", at_least=0, below=1, lora_dropout=dropout)
     try:
@@ -66,18 +66,17 @@ def _adapted(model: nn.Module, family: str, targets: Sequence[str]) -> list[nn.L
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Linear) and not (family == "wavlm" and "attention." in name)
     }
-    absent = [target for target in targets if not any(name.endswith(f".{target}") for name in layers)]
+    ending = {
+        target: [layer for name, layer in layers.items() if name.endswith(f".{target}")] for target in targets
+    }
+    absent = [target for target in targets if not ending[target]]
     if absent:
         known = sorted({name.rpartition(".")[2] for name in layers})
         raise UserError(
             f"model.net.lora_targets={list(targets)} is not among this model's layers: {', '.join(absent)} is none "
             f"of the linear ones that can be adapted, {', '.join(known)}"
         )
-    return [layer for name, layer in layers.items() if name.endswith(tuple(f".{target}" for target in targets))]
-
-
-def _smaller_side(layer: nn.Linear) -> int:
-    return min(layer.in_features, layer.out_features)
+    return [layer for of_target in ending.values() for layer in of_target]
 
 
 def merge_adapters(model: nn.Module) -> None:
