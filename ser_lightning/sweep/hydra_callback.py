@@ -52,6 +52,12 @@ class Watch(Callback):
                 check_monitor(config)
             settings = [text for text in command if not text.startswith("hydra")]
             record.plan(sweep, command=command, monitor=dict(config.monitor) if search else None, settings=settings)
+            if search:
+                from ser_lightning.sweep.optuna_resume import resume_search
+
+                _say_what_differs(record.read_plan(sweep).get("searched", []))
+                with open_dict(config.hydra.sweeper):
+                    resume_search(config.hydra.sweeper)
         except UserError as error:
             sys.exit(f"failed: {error}")
         except OSError as error:
@@ -59,12 +65,6 @@ class Watch(Callback):
                 f"failed: hydra.sweep.dir={sweep} cannot be written ({error.strerror}): name another directory"
             )
         _running = sweep
-        if search:
-            from ser_lightning.sweep.optuna_resume import resume_search
-
-            _say_what_differs(record.read_plan(sweep).get("searched", []))
-            with open_dict(config.hydra.sweeper):
-                resume_search(config.hydra.sweeper)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Make the run's directory ready. Raises: SystemExit where it cannot be written."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from ser_lightning.utils.errors import UserError, first_line
+
 log = logging.getLogger("ser_lightning.sweep")
 
 
@@ -13,18 +15,29 @@ def resume_search(sweeper: DictConfig) -> None:
     """Change the sweeper's config so that it runs the trials that are left: ``n_trials`` counts the full search.
 
     Trials that were interrupted are tried again, with the same values: their directories hold what was done.
+    Raises: UserError where the database cannot be read.
     """
     import optuna
+    from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     prefix = "sqlite:///"
-    if not (sweeper.storage or "").startswith(prefix) or not Path(sweeper.storage.removeprefix(prefix)).is_file():
+    database = Path((sweeper.storage or "").removeprefix(prefix))
+    if not (sweeper.storage or "").startswith(prefix) or not database.is_file():
         return
-    study = optuna.create_study(
-        study_name=sweeper.study_name, storage=sweeper.storage, direction=sweeper.direction, load_if_exists=True
-    )
+    try:
+        study = optuna.create_study(
+            study_name=sweeper.study_name,
+            storage=sweeper.storage,
+            direction=sweeper.direction,
+            load_if_exists=True,
+        )
+        trials = study.get_trials(deepcopy=False)
+    except SQLAlchemyError as error:
+        raise UserError(
+            f"{database} cannot be read ({first_line(error)}): begin the search anew in its own hydra.sweep.dir"
+        ) from error
     states = optuna.trial.TrialState
-    trials = study.get_trials(deepcopy=False)
     for trial in trials:
         if trial.state == states.RUNNING:
             study.tell(trial.number, state=states.FAIL)

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ser_lightning.data.spelling import list_name
 from ser_lightning.runs.directory import RunDirectory
+from ser_lightning.sweep.hydra_callback import print_stopped
 from ser_lightning.sweep.job import refuse
 from ser_lightning.sweep.record import plan
 from ser_lightning.sweep.resolvers import job_name, varying_keys
@@ -104,7 +105,7 @@ def _values(override: Override) -> list[str]:
 
 
 class Search(Sweeper):
-    """Run Optuna's sweeper. An error that stops it is logged in a line, and the sweep still ends in its table."""
+    """Run Optuna's sweeper. An error that stops it ends in a line, below the table of what was done."""
 
     def __init__(self, **settings: Any):
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
@@ -125,9 +126,11 @@ class Search(Sweeper):
             return self._sweeper.sweep(arguments)
         except Exception as error:
             if not self._guard.n_launched and self._sweeper.sweeper.n_trials > 0:
-                raise HydraException(f"the search could not begin: {first_line(error)}") from error
+                reason = f"{first_line(error).rstrip('.')}: give another search its own hydra.sweep.dir"
+                raise HydraException(f"the search could not begin: {reason}") from error
             if self._guard.n_finished:  # else Optuna stumbles over there being no best trial
-                log.error("the search stopped: %s", first_line(error))
+                print_stopped()
+                raise HydraException(f"the search stopped: {first_line(error)}") from error
 
 
 def _leave_out_what_does_nothing(params: Any, config: DictConfig) -> None:

@@ -88,8 +88,10 @@ class StayStopped(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop at once: Lightning keeps that a training was stopped in its checkpoint, but does not look there."""
-        stoppers = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
-        if any(stopper.stopped_epoch for stopper in stoppers):
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        states = [callback.state_dict() for callback in callbacks if isinstance(callback, EarlyStopping)]
+        # the number of the first epoch is 0; Lightning before 2.6 gives no reason
+        if any(state["stopped_epoch"] or state.get("stopping_reason") for state in states):
             trainer.should_stop = True
 
     def on_train_batch_start(

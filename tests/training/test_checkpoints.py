@@ -173,11 +173,17 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_stopped_early_and_killed_before_the_test_it_is_not_trained_further(tiny, tmp_path, monkeypatch):
-    cfg = tiny(*WORSE[:2], "callbacks.early_stopping.patience=1", "trainer.max_epochs=30")
+@pytest.mark.parametrize(
+    ("stopping", "most_epochs"),
+    [("callbacks.early_stopping.patience=1", 29), ("+callbacks.early_stopping.stopping_threshold=0.0", 1)],
+)
+def test_stopped_early_and_killed_before_the_test_it_is_not_trained_further(
+    tiny, tmp_path, monkeypatch, stopping, most_epochs
+):
+    cfg = tiny(*WORSE[:2], stopping, "trainer.max_epochs=30")
     whole, broken = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
     train(cfg, whole)
-    assert whole.read_result().plain()["epochs"]["trained"] < 30
+    assert whole.read_result().plain()["epochs"]["trained"] <= most_epochs
 
     def killed(*args):
         raise RuntimeError("power cut")
