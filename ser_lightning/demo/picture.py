@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ser_lightning.demo.colours import Theme
 from ser_lightning.demo.sound import envelope, spectrogram
 from ser_lightning.inference.recognizer import Prediction, Segment
+from ser_lightning.report.drawing import written_as_given
 
 _SIZE = (5.6, 5.4)  # inches: small, so that its writing can be read on a phone
 _PLACE = {"left": 0.11, "right": 0.955, "top": 0.95, "bottom": 0.1, "hspace": 0.22}
@@ -37,18 +38,19 @@ def draw(
     """Draw samples (T,) and what was predicted of them, as a PNG; ``ranges`` are those of numbers, by name."""
     figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor=theme.paper)
     FigureCanvasAgg(figure)
-    wave, spectrum, answer = figure.subplots(3, sharex=True, height_ratios=(1, 1.7, 1.7), gridspec_kw=_PLACE)
-    _draw_wave(wave, samples, prediction.duration_s, theme)
-    _draw_spectrum(spectrum, samples, sample_rate_hz, theme)
-    if prediction.labelled:
-        _draw_shares(answer, prediction, theme)
-    else:
-        _draw_numbers(answer, prediction, theme, ranges or {})
-    if prediction.silent:
-        _write(answer, prediction.duration_s / 2, 0.5, "silent", theme.ink, box=theme.paper)
-    _count_time(answer, prediction.duration_s, theme)
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    with written_as_given():
+        wave, spectrum, answer = figure.subplots(3, sharex=True, height_ratios=(1, 1.7, 1.7), gridspec_kw=_PLACE)
+        _draw_wave(wave, samples, prediction.duration_s, theme)
+        _draw_spectrum(spectrum, samples, sample_rate_hz, theme)
+        if prediction.labelled:
+            _draw_shares(answer, prediction, theme)
+        else:
+            _draw_numbers(answer, prediction, theme, ranges or {})
+        if prediction.silent:
+            _write(answer, prediction.duration_s / 2, 0.5, "silent", theme.ink, box=theme.paper)
+        _count_time(answer, prediction.duration_s, theme)
+        figure.savefig(file, format="png")
     return file.getvalue()
 
 
@@ -143,16 +145,7 @@ def _draw_numbers(
 
 def _write(axes: Axes, x: float, y: float, text: str, colour: str, *, box: str | None = None) -> None:
     around = None if box is None else {"facecolor": box, "edgecolor": "none", "boxstyle": "round,pad=0.4"}
-    axes.text(
-        x,
-        y,
-        text.replace("$", r"\$"),  # no formula
-        color=colour,
-        fontsize=10.5,
-        ha="center",
-        va="center",
-        bbox=around,
-    )
+    axes.text(x, y, text, color=colour, fontsize=10.5, ha="center", va="center", bbox=around)
 
 
 def _dress(axes: Axes, title: str, theme: Theme) -> None:
