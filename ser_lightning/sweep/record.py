@@ -43,13 +43,13 @@ def plan(
         monitor: of a search, the metric and its mode.
         settings: of a search, what all its trials have; where it goes on with others, they are kept beside.
 
-    Raises: UserError where the directory holds a search by another metric.
+    Raises: UserError where the directory holds a search by another metric, or one of the two is no search.
     """
     known = read_plan(sweep)
-    if monitor is not None and known["monitor"] not in (None, monitor):
-        raise UserError(
-            f"{sweep} holds a search by {known['monitor']['metric']}: give this one its own hydra.sweep.dir"
-        )
+    begins, was_begun = command or monitor, known["command"] or known["monitor"]
+    if begins and was_begun and known["monitor"] != monitor:
+        kind = "a sweep" if known["monitor"] is None else f"a search by {known['monitor']['metric']}"
+        raise UserError(f"{sweep} holds {kind}: give this one its own hydra.sweep.dir")
     sweep.mkdir(parents=True, exist_ok=True)
     jobs = list(jobs)
     content = {

@@ -141,7 +141,7 @@ class History(_EpochMetrics):
 
     The rows go with the checkpoints: a resumed run's file is that of an unbroken one.
 
-    Raises: UserError when the training loss is infinite or NaN.
+    Raises: UserError when the loss of training or validation is infinite or NaN.
     """
 
     def __init__(self, path: Path):
@@ -158,11 +158,12 @@ class History(_EpochMetrics):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row, and log the learning rate."""
         values = self.measured(trainer)
-        if not math.isfinite(values["train/loss"]):
-            raise UserError(
-                f"the training loss became {values['train/loss']} in epoch {trainer.current_epoch + 1}: "
-                "lower model.optimizer.lr, or set trainer.precision=32-true"
-            )
+        for name, loss in (("training", values["train/loss"]), ("validation", values.get("val/loss", 0.0))):
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the {name} loss became {loss} in epoch {trainer.current_epoch + 1}: "
+                    "lower model.optimizer.lr, or set trainer.precision=32-true"
+                )
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         pl_module.log("lr", rate)  # for the logger: the row has it in full precision
         values.pop("lr", None)  # of the epoch before

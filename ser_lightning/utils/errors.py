@@ -102,7 +102,7 @@ def why(error: BaseException) -> str:
         return {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}.get(number, f"ended by {number.name}")
     if isinstance(error, SystemExit):
         return "terminated"
-    if isinstance(error, OSError) and is_full(error):
+    if isinstance(error, OSError) and not isinstance(error, NoRoom) and is_full(error):
         return str(NoRoom(error.filename or "what is to be written"))
     if is_out_of_memory(error):
         return f"memory ran out ({first_line(error)}): {LESS_MEMORY}"

@@ -188,6 +188,16 @@ def test_a_search_by_another_metric_needs_a_directory_of_its_own(tmp_path):
         plan(tmp_path, monitor={"metric": "val/uar", "mode": "max"})
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kind"), [(None, "val/uar", "a sweep"), ("val/uar", None, "a search by val/uar")]
+)
+def test_a_search_and_a_sweep_that_is_none_need_a_directory_each(tmp_path, first, second, kind):
+    first, second = (metric and {"metric": metric, "mode": "max"} for metric in (first, second))
+    plan(tmp_path, ["a"], ["seed=0,1"], monitor=first)
+    with pytest.raises(UserError, match=f"holds {kind}: give this one its own"):
+        plan(tmp_path, command=["model=cnn"], monitor=second)
+
+
 @pytest.mark.parametrize("is_changed", [False, True])
 def test_jobs_on_data_that_changed_in_between_are_named(tmp_path, is_changed):
     for seed in (0, 1, 2):

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import logging
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -277,7 +278,7 @@ def test_a_disk_that_is_full_after_training_is_said_in_words_with_what_could_not
     monkeypatch.setattr("ser_lightning.training.experiment.write_predictions", fails)
     with pytest.raises(UserError, match=r"there is no room left for .*predictions\.csv: make some, and go on"):
         train(tiny(), run)
-    assert "no room left" in run.read_result().plain()["reason"]
+    assert re.match(r"there is no room left for .*predictions\.csv:", run.read_result().plain()["reason"])
     assert run.last.is_file() and not run.predictions.exists()
 
 
@@ -335,10 +336,12 @@ def test_an_epoch_without_validation_has_no_numbers_of_the_one_before(tiny, tmp_
     assert ["val/loss" in line for line in lines] == [False, True, False]
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path):
+@pytest.mark.parametrize(("lr", "n_batches", "which"), [("1e30", 1.0, "training"), ("1e10", 1, "validation")])
+def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path, lr, n_batches, which):
     run = RunDirectory(tmp_path / "run")
-    with pytest.raises(UserError, match="training loss became"):
-        train(tiny("model.optimizer.lr=1e30", "model.scheduler=null", "trainer.gradient_clip_val=null"), run)
+    settings = ["model.scheduler=null", "trainer.gradient_clip_val=null", f"trainer.limit_train_batches={n_batches}"]
+    with pytest.raises(UserError, match=f"{which} loss became"):
+        train(tiny(f"model.optimizer.lr={lr}", *settings), run)
     assert json.loads(run.result.read_text())["status"] == "failed"
 
 
