@@ -1,10 +1,13 @@
 """`ser demo`: try a model in the browser."""
 
+import os
+import sys
 from pathlib import Path
 
 import click
 
 from ser_lightning.commands.options import checkpoint_argument, trust_option
+from ser_lightning.commands.program import explain
 from ser_lightning.utils.cores import settle
 
 
@@ -34,4 +37,9 @@ def demo(checkpoint: str, host: str, port: int | None, password: str | None, no_
     settle()
     from ser_lightning.demo.server import serve
 
-    serve(Path(checkpoint), host=host, port=port, password=password, open_browser=not no_browser, trust=trust)
+    try:
+        serve(Path(checkpoint), host=host, port=port, password=password, open_browser=not no_browser, trust=trust)
+    except KeyboardInterrupt as error:
+        status = explain(error)
+        sys.stdout.flush()
+        os._exit(status)  # else an answer that is still computed would be waited for

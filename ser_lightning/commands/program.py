@@ -48,7 +48,7 @@ class Program(Group):
             except BrokenPipeError:
                 raise
             except (Exception, KeyboardInterrupt) as error:
-                status = _explain(error)
+                status = explain(error)
         sys.exit(status)
 
 
@@ -76,7 +76,7 @@ class _Screen(logging.Handler):
         click.echo(printable(record.getMessage(), lines=True), err=True)
 
 
-def _explain(error: BaseException) -> int:
+def explain(error: BaseException) -> int:
     """Say why it failed, and what may help. Returns the exit status."""
     if os.environ.get("SER_TRACEBACK"):
         traceback.print_exception(error)

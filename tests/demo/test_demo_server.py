@@ -108,6 +108,23 @@ def test_it_starts_with_a_line_and_ends_without_a_trace(tmp_path, cremad_root, n
     assert not list(tmp_path.glob("ser_demo_*"))
 
 
+COMPUTING = """
+import threading, time
+from ser_lightning.cli import main
+from ser_lightning.demo import server
+def serve(*arguments, **more):
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    raise KeyboardInterrupt
+server.serve = serve
+main(["demo", "best.ckpt"])
+"""
+
+
+def test_ctrl_c_waits_for_no_answer():
+    ended = subprocess.run([sys.executable, "-c", COMPUTING], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (130, "stopped: interrupted\n")
+
+
 class Stub:
     """A model and a server that do nothing; what the server was made with."""
 
