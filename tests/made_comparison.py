@@ -14,7 +14,7 @@ from ser_lightning.tasks.classification import Classification
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "calm", "surprise")
 MODELS = ("cnn_transformer", "resnet18", "cnn_gru", "mamba", "cnn")
-HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u2028"
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u2028\u202e"
 
 
 def make_comparison(

@@ -28,6 +28,7 @@ from ser_lightning.report import metric_style, numbers, protocol
 from ser_lightning.report.leakage import SHARED
 from ser_lightning.utils.errors import counted
 from ser_lightning.utils.files import written_whole
+from ser_lightning.utils.text import printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _N_CURVES_SHOWN = 8  # at first: as many as there are colours
@@ -53,7 +54,8 @@ def write_page(path: Path, comparisons: Sequence[Comparison]) -> None:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
     with written_whole(path) as file:
-        file.write(text.encode("utf-8", "replace").decode())  # names of files need not be valid Unicode
+        # names need not be valid Unicode, and may hold what turns the direction of writing around
+        file.write(printable(text.encode("utf-8", "replace").decode(), lines=True))
 
 
 @cache
