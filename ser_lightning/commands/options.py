@@ -20,6 +20,11 @@ trust_option = click.option(
 )
 
 
+_NO_TEXTS = {  # why an option's file cannot be printed
+    "html": "a page is for a browser",
+    "heat-map": "it is a picture",
+    "output": "a model is no text",
+}
 _ENDINGS = {  # of files that an option may replace
     "csv": (".csv", ".tsv", ".txt"),
     "json": (".json", ".txt"),
@@ -39,7 +44,7 @@ def check_places(places: Mapping[str, str], *, endings: Sequence[str] = ()) -> N
     """
     if list(places.values()).count(STDOUT) > 1:
         raise UserError("only one of them can have stdout: name a file for the others")
-    for option, what in (("html", "a page is for a browser"), ("heat-map", "it is a picture")):
+    for option, what in _NO_TEXTS.items():
         if places.get(option) == STDOUT:
             raise UserError(f"--{option} needs the name of a file: {what}")
     options_of: dict[str, str] = {}
@@ -70,7 +75,7 @@ def _fault(path: Path, endings: Sequence[str]) -> str:
     if path.is_dir():
         return "is a directory: name a file"
     if not folder.is_dir():
-        return f"cannot be written: {path.parent} is not there"
+        return f"cannot be written: {path.parent} is {'no directory' if folder.exists() else 'not there'}"
     if path.is_file():
         from ser_lightning.runs.directory import is_record  # which takes OmegaConf
 

@@ -66,17 +66,17 @@ class TrimMemory(Callback):
 
 
 class Clock(Callback):
-    """Measures training throughput: clips over the time from the end of an epoch's first step to that of its last.
+    """Measures how long the training steps took, and their throughput once the first of an epoch is done.
 
-    Validation and checkpoints after an epoch are not in it. Its state goes with the checkpoints: what is resumed
+    Validation and checkpoints after an epoch are in neither. Its state goes with the checkpoints: what is resumed
     counts on.
     """
 
     def __init__(self) -> None:
         self._clips = self._epoch_clips = 0
-        self.train_s = 0.0  # of all epochs so far
+        self._clips_s = self.train_s = 0.0  # of all epochs so far, without their first steps, and with them
         self._started, self._before_s = time.perf_counter(), 0.0
-        self._epoch_start = self._last_step = 0.0
+        self._epoch_start = self._first_step = self._last_step = 0.0
 
     @property
     def elapsed_s(self) -> float:
@@ -86,35 +86,42 @@ class Clock(Callback):
     @property
     def clips_per_s(self) -> float | None:
         """Return the clips a second over all epochs so far."""
-        return round(self._clips / self.train_s, 1) if self.train_s else None
+        return round(self._clips / self._clips_s, 1) if self._clips_s else None
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._epoch_start = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Start the epoch's clock after the first batch, and count the clips of the others."""
+        """Note when the first batch was done, and count the clips of the others."""
         if (batch_idx == 0 or trainer.is_last_batch) and pl_module.device.type == "cuda":
             torch.cuda.synchronize()
         self._last_step = time.perf_counter()
         if batch_idx == 0:
-            self._epoch_clips, self._epoch_start = 0, self._last_step
+            self._epoch_clips, self._first_step = 0, self._last_step
         else:
             self._epoch_clips += len(batch.label) * trainer.world_size
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's clips a second."""
-        epoch_s = self._last_step - self._epoch_start
+        clips_s = self._last_step - self._first_step
         self._clips += self._epoch_clips
-        self.train_s += epoch_s
-        if epoch_s:  # unknown with a single batch
-            pl_module.log("train/clips_per_s", self._epoch_clips / epoch_s)
+        self._clips_s += clips_s
+        self.train_s += self._last_step - self._epoch_start
+        if clips_s:  # unknown with a single batch
+            pl_module.log("train/clips_per_s", self._epoch_clips / clips_s)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has been counted."""
-        return {"clips": self._clips, "train_s": self.train_s, "elapsed_s": self.elapsed_s}
+        counted = {"clips": self._clips, "clips_s": self._clips_s}
+        return counted | {"train_s": self.train_s, "elapsed_s": self.elapsed_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from these counts."""
         self._clips, self.train_s = state_dict["clips"], state_dict["train_s"]
+        self._clips_s = state_dict.get("clips_s", self.train_s)  # one in older checkpoints
         self._before_s = state_dict.get("elapsed_s", self.train_s)
 
 

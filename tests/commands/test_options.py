@@ -45,6 +45,8 @@ def folder(tmp_path, monkeypatch):
         ({"csv": "nowhere/a.csv"}, "nowhere is not there"),
         ({"csv": ""}, "--csv  names no file"),
         ({"heat-map": "-"}, "--heat-map needs the name of a file"),
+        ({"output": "-"}, "--output needs the name of a file: a model is no text"),
+        ({"output": "table.csv/a.onnx"}, "table.csv is no directory"),
         ({"csv": "-", "json": "-"}, "only one of them can have stdout"),
     ],
 )

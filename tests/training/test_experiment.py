@@ -326,7 +326,8 @@ def test_a_directory_holds_one_config_and_one_process(tiny, tmp_path):
 def test_an_epoch_without_validation_has_no_numbers_of_the_one_before(tiny, tmp_path, caplog):
     caplog.set_level("INFO")
     run = RunDirectory(tmp_path / "run")
-    train(tiny("+trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3"), run)
+    one_step = "trainer.limit_train_batches=1"
+    train(tiny("+trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3", one_step), run)
     with run.metrics.open() as file:
         rows = list(csv.DictReader(file))
     assert [bool(row["val/uar"]) for row in rows] == [False, True, False]
@@ -334,6 +335,8 @@ def test_an_epoch_without_validation_has_no_numbers_of_the_one_before(tiny, tmp_
     assert [value is not None for value in run.read_result().history["val/loss"]] == [False, True, False]
     lines = [line for line in caplog.messages if line.startswith("epoch ")]
     assert ["val/loss" in line for line in lines] == [False, True, False]
+    throughput = run.read_result().throughput  # of which a single step says nothing
+    assert throughput.train_clips_per_s is None and throughput.train_s > 0
 
 
 @pytest.mark.parametrize(("lr", "n_batches", "which"), [("1e30", 1.0, "training"), ("1e10", 1, "validation")])
