@@ -96,6 +96,7 @@ def test_a_result_that_cannot_be_compared_is_a_line(good, spoilt, changes, said)
         ("predictions.csv", b"id,speaker,label,predicted,p_a\nx,s,b,a,1\n", "line 2"),
         ("config.yaml", b"a: [", "config.yaml cannot be read"),
         ("config.yaml", b"- 1", "config.yaml holds no settings"),
+        ("config.yaml", b"trainer: {}\ndata: {}\nmodel: {name: cnn}", "config.yaml is not whole: there is no seed"),
         ("config.yaml", b"{a: " * 1000 + b"}" * 1000, "nested too deeply, or refers to itself"),
         ("config.yaml", b"a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]\n", "nested too deeply, or refers to itself"),
         ("config.yaml", b"a: " + b"1" * 2_000_000, "larger than 1,000,000 bytes"),
