@@ -58,11 +58,12 @@ def _print_section(console: Console, parts: Iterable[RenderableType], *, gap: bo
 def _overview(audit: Audit) -> Iterator[str]:
     """Yield lines on how much there is, from whom, and in which formats."""
     sexes = ", ".join(f"{n} {sex}" for sex, n in audit.speakers_by_sex.items())
+    of_sexes = f" ({sexes})" if set(audit.speakers_by_sex) - {"unknown"} else ""
     seconds = audit.total_s
     length = f"{seconds:.0f} s"
     if seconds >= 60:
         length = f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-    yield f"{_of(audit.clips, 'clip')}, {_of(audit.speakers, 'speaker')} ({sexes}), {length}"
+    yield f"{_of(audit.clips, 'clip')}, {_of(audit.speakers, 'speaker')}{of_sexes}, {length}"
     formats = []
     for source in audit.formats:
         channels = _CHANNELS.get(source.channels, f"{source.channels} channels")
@@ -166,6 +167,10 @@ def _promise(split: SplitAudit) -> Text:
         return Text(f"split {split.name}: declared speaker-independent, and is not", style="bold red")
     if split.shares_test_speakers:
         return Text(f"split {split.name}: SPEAKERS SHARED between training and test", style="bold yellow")
+    if split.n_unknown and not split.speaker_independent:
+        unknown = counted(split.n_unknown, "clip")
+        text = f"SPEAKERS NOT KNOWN of {unknown}: those of the test may be in training, too"
+        return Text(f"split {split.name}: {text}", style="bold yellow")
     known = ", as far as they are known" if split.n_unknown else ""
     return Text(f"split {split.name}: no test speaker is in training{known}", style="bold")
 
