@@ -52,9 +52,11 @@ def read_runs(folders: Sequence[Path]) -> RunsRead:
 def read_checked(folder: Path) -> FinishedRun:
     """Read the run of a directory.
 
-    Raises: as `read_run`; ValueError where its split does not test on its speakers.
+    Raises: as `read_run`; ValueError where its split does not test on its speakers, or its config is cut off.
     """
     run = read_run(RunDirectory(folder))
+    if absent := [part for part in ("data", "model", "seed") if part not in run.config]:
+        raise ValueError(f"{run.result.config} is not whole: there is no {absent[0]} in it")
     protocol = run.result.protocol
     rule = ((run.config.get("data") or {}).get("splits") or {}).get(protocol.split) or {}
     if str(rule.get("_target_")).endswith(".SpeakerFolds") and not protocol.test_corpus:

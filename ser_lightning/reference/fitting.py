@@ -7,7 +7,7 @@ from pathlib import Path
 from ser_lightning.compare.protocol import difference, protocol_key
 from ser_lightning.reference.files import Reference, read_reference, read_references
 from ser_lightning.runs.finished import FinishedRun
-from ser_lightning.utils.errors import UserError, did_you_mean, some
+from ser_lightning.utils.errors import UserError, counted, did_you_mean, some
 
 
 def named_references(names: Sequence[str]) -> list[Reference]:
@@ -40,8 +40,10 @@ def why_none_fits(references: Sequence[Reference], runs: Sequence[FinishedRun]) 
     for reference in references:
         same_fold = [other for other in reference.runs if other.fold == run.fold]
         names[difference((same_fold or reference.runs)[0], run)].append(reference.name)
-    reasons = [f"{some(of_reason)} ({reason})" for reason, of_reason in names.items()]
-    return f"no reference fits these runs: {some(reasons) or 'there is none'}"
+    reasons = [f"{some(list(dict.fromkeys(of_reason)))} ({reason})" for reason, of_reason in names.items()]
+    n_missing = run.result.warnings.get("missing")
+    lacking = f", whose copy of {run.result.protocol.corpus} lacks {counted(n_missing, 'clip')}" if n_missing else ""
+    return f"no reference fits these runs{lacking}: {some(reasons) or 'there is none'}"
 
 
 def with_all_folds(runs: Sequence[FinishedRun]) -> list[FinishedRun]:

@@ -67,12 +67,13 @@ def _section(references: Sequence[Reference]) -> Iterator[str]:
     ranked = sorted(
         references, key=lambda reference: (-compared[reference.name].groups[0].headline.value, reference.name)
     )
-    first = next(iter(compared.values()))
-    protocol = first.protocol
+    # the one that is tested on the most folds says which clips all of them are of
+    fullest = max(compared.values(), key=lambda comparison: len(comparison.groups[0].folds))
+    protocol = fullest.protocol
     known = known_of_speakers(protocol.get("speaker_clips"))
     yield f"## {protocol['corpus']}, {protocol['split']}{f', {known}' if known else ''}"
     yield ""
-    yield f"{markdown(headline(first))}. Clips of the folds: {protocol['split_hash']}."
+    yield f"{markdown(headline(fullest))}. Clips of the folds: {protocol['split_hash']}."
     complete = [reference for reference in ranked if reference.complete]
     incomplete = [reference for reference in ranked if not reference.complete]
     if complete:

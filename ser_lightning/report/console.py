@@ -27,7 +27,8 @@ from ser_lightning.runs.result import Failure, Result
 from ser_lightning.utils.errors import UserError, counted
 from ser_lightning.utils.terminal import SafeConsole
 
-_NOT_LOGGED = (  # that preparation does not log
+_SAID_AT_THE_END = (  # what preparation does not log, or nobody should miss
+    "missing",
     *("left_out_by_label", "left_out_without_value", "tied_votes"),
     *("unknown_speaker", "unknown_trained", "namesakes", "outside_split"),
 )
@@ -83,7 +84,7 @@ def print_summary(run_dir: Path, console: Console | None = None, *, data_warning
             console.print(line)
         counts = result.warnings
         if data_warnings_said:
-            counts = {kind: n for kind, n in counts.items() if kind in _NOT_LOGGED}
+            counts = {kind: n for kind, n in counts.items() if kind in _SAID_AT_THE_END}
         for line in data_warnings(counts):
             console.print(Text(f"data warning: {line}", style="yellow"))
     place = run_dir.absolute()  # to be pasted anywhere

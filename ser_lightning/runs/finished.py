@@ -19,7 +19,6 @@ from ser_lightning.utils.files import has_content, read_settings
 from ser_lightning.utils.safe_instantiate import with_current_names
 
 _CUTS = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
-_PARTS = ("trainer", "data", "model", "seed")  # of a config
 
 
 class CutRun(ValueError):
@@ -100,8 +99,6 @@ def read_run(run: RunDirectory, result: Result | Failure | None = None) -> Finis
     if isinstance(result, Failure):
         raise ValueError(result.reason or "no reason recorded")
     config = with_current_names(read_settings(run.path / result.config))
-    if absent := [part for part in _PARTS if part not in config]:
-        raise ValueError(f"{result.config} is not whole: there is no {absent[0]} in it")
     if cuts := _cuts(config, result):
         raise CutRun(f"this run was cut, and says nothing of its model: {', '.join(cuts)}")
     predictions = read_predictions(run.predictions, result.predicts.predictions_from_rows)

@@ -32,7 +32,8 @@ class Threads(NamedTuple):
     def __str__(self) -> str:
         beside = "" if self.others is None else f", of which others use {self.others:.1f}"
         number = "" if self.number is None else f"{self.number} of them, "
-        return f"threads: {number}{self.waiting} while they wait for each other; {self.cores} cores{beside}"
+        threads = "1" if self.number == 1 else f"{number}{self.waiting} while they wait for each other"
+        return f"threads: {threads}; {self.cores} cores{beside}"
 
 
 settled: Threads | None = None

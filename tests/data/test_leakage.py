@@ -1,5 +1,7 @@
 """What parts of a split share is found by comparison: in training, across lists, whatever they are called."""
 
+import io
+import re
 import shutil
 
 import numpy as np
@@ -7,8 +9,10 @@ import pytest
 import soundfile
 from conftest import config
 from layouts import make_csv, tone
+from rich.console import Console
 
 from ser_lightning.data.audit.corpus_audit import audit
+from ser_lightning.data.audit.tables import print_audit
 from ser_lightning.data.leakage import Shared, TrainingRecord, keeps_test_apart
 from ser_lightning.training.experiment import make_data, unsplit_data
 from ser_lightning.utils.errors import UserError
@@ -71,6 +75,15 @@ def test_of_speakers_whom_a_list_calls_unknown_nothing_is_claimed(tmp_path, word
     assert not any("unknown" in who for part in record["heard"].values() for who in part["speakers"])
     report = audit(data.clips, {"kfold": data.rules["kfold"]}, chosen="kfold")
     assert (report.speakers.found, report.speakers.expected) == (5, 5)
+
+
+def test_of_unknown_speakers_alone_an_audit_claims_nothing(tmp_path):
+    path = listed(tmp_path, speakers=range(6))
+    path.write_text(re.sub(r"\bp[0-5]\b", "unknown", path.read_text()))
+    data, screen = data_of(path, "data.split=random"), io.StringIO()
+    print_audit(audit(data.clips, {"random": data.rules["random"]}, chosen="random"), Console(file=screen, width=200))
+    assert "split random: SPEAKERS NOT KNOWN of 12 clips" in screen.getvalue()
+    assert "12 clips, 0 speakers, " in screen.getvalue()
 
 
 def test_among_initials_na_is_somebody(tmp_path):

@@ -412,8 +412,9 @@ def test_what_goes_in_comes_out(tmp_path, monkeypatch):
     assert len([path for path in (tmp_path / "m").iterdir() if path.is_dir()]) > 3
 
 
-def test_a_broken_filling_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(feature_cache, "_PART_BYTES", 200)
+@pytest.mark.parametrize(("limit", "most"), [("_PART_BYTES", 200), ("_PART_CLIPS", 2)])
+def test_a_broken_filling_goes_on_where_it_was(tmp_path, monkeypatch, limit, most):
+    monkeypatch.setattr(feature_cache, limit, most)
     monkeypatch.setattr(feature_cache, "_BATCH_SAMPLES", 2_000)
     first = []
 

@@ -141,10 +141,13 @@ def test_data_warnings_are_counted(tmp_path):
 
 
 def test_data_warnings_that_were_logged_before_are_not_repeated(tmp_path):
-    make_run(tmp_path, warnings={"silent": 1, "clipped": 3, "left_out_by_label": 2})
+    make_run(tmp_path, warnings={"silent": 1, "missing": 9, "clipped": 3, "left_out_by_label": 2})
     page = io.StringIO()
     print_summary(tmp_path, Console(file=page, width=100), data_warnings_said=True)
-    assert lines_with(page.getvalue(), "data warning") == ["data warning: 2 clips without a label here, left out"]
+    assert lines_with(page.getvalue(), "data warning") == [
+        "data warning: 9 clips of the corpus missing: this is a part of it",
+        "data warning: 2 clips without a label here, left out",
+    ]
 
 
 def test_every_kind_of_warning_has_words():

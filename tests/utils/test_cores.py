@@ -54,6 +54,11 @@ def test_threads_that_fit_beside_the_others_spin(monkeypatch):
     assert os.environ["OMP_NUM_THREADS"] == "4"
 
 
+def test_one_thread_waits_for_no_other(monkeypatch):
+    beside(monkeypatch, 1.5)
+    assert str(cores.settle(1)) == "threads: 1; 8 cores, of which others use 1.5"
+
+
 def test_a_quota_bounds_the_threads_of_a_large_machine(monkeypatch):
     beside(monkeypatch, 40.0, n_cores=64)
     monkeypatch.setattr(cores, "_quotas", lambda: [2.0, 16.0])

@@ -4,8 +4,8 @@
                   clips.csv    one row a clip, in that order: audio_hash, frames
            /00001/ …
 
-Clips are added a part of some hundred megabytes at a time; a part is whole or not there, and never changes. So a
-broken run goes on where it was, and corpora that share a sound share its features.
+Clips are added a part of some hundred clips at a time; a part is whole or not there, and never changes. So a broken
+run goes on where it was, and corpora that share a sound share its features.
 
 B: clips.  L: layers.  F: frames of the longest clip.  D: width.
 """
@@ -29,7 +29,8 @@ from ser_lightning.utils.errors import UserError
 from ser_lightning.utils.files import alone, folder_written_whole, writable
 from ser_lightning.utils.progress import track
 
-_PART_BYTES = 256_000_000
+_PART_BYTES, _PART_CLIPS = 256_000_000, 500  # so many at the most are encoded again after a broken run
+_MOST_PARTS = 200  # of very many clips: each is a file that stays open
 _BATCH_SAMPLES = 40 * 16_000  # read at a time, padding counted
 _TABLE = "clips.csv"
 _ROOM = 1.05  # asked for, of what is written
@@ -134,7 +135,12 @@ class FeatureCache:
             )
         batches = list(_cut(lacking, lambda batch: batch[0].n_samples * len(batch) > _BATCH_SAMPLES))
         progress = iter(track(batches, "encoding", size=len))
-        for part in list(_cut(batches, lambda some: sum(map(self._bytes, some)) > _PART_BYTES)):
+        most_clips = max(_PART_CLIPS, len(lacking) // _MOST_PARTS)
+
+        def is_too_much(part: list[list[Clip]]) -> bool:
+            return sum(map(self._bytes, part)) > _PART_BYTES or sum(map(len, part)) > most_clips
+
+        for part in list(_cut(batches, is_too_much)):
             with folder_written_whole(self._folder / f"{len(self._maps):05d}") as unfinished:
                 self._write(unfinished, islice(progress, len(part)), encode)
             self._open_parts()
