@@ -29,7 +29,7 @@ def job_name(overrides: Sequence[str], varying: Sequence[str] = ()) -> str:
     """Return the directory of a job, ``model=cnn,data.fold=1,seed=0``: what was asked for.
 
     Where things lie, and what is logged, is left out unless it is ``varying`` in the sweep. A long name keeps what
-    varies alone, then the ends of its keys, then both ends of its values. What no directory should be called is
+    varies alone, the ends of its keys, rounded numbers, then both ends of its values. What no directory should be called is
     replaced. A digest keeps apart the names that were changed.
     """
     parts = [text for text in overrides if _key(text) in varying or not _key(text).startswith(_PLACES)]
@@ -46,6 +46,7 @@ def job_name(overrides: Sequence[str], varying: Sequence[str] = ()) -> str:
             name = ",".join(f"{key}={cut(value, longest)}" for key, value in pairs)
             if len(name.encode()) <= _LONGEST:
                 break
+            values = [_rounded(value) for value in values]
         name = cut(name, _LONGEST)
     if name != full:
         name += "-" + hashlib.sha256(full.encode()).hexdigest()[:8]
@@ -62,6 +63,11 @@ def varying_keys(hydra: Any) -> list[str]:
 def _key(override: str) -> str:
     """Return the key of an override, without the package of a group: model.net of ``+model.net=…``."""
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def _rounded(value: str) -> str:
+    """Return a number of many digits, as a search draws it, with four; any other text as it is."""
+    return f"{float(value):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", value) else value
 
 
 def _shortest_ends(keys: Sequence[str]) -> list[str]:

@@ -110,3 +110,15 @@ def test_the_benchmark_is_every_network_that_learns_from_scratch():
     known = [name for name in config_names("model") if name not in others and not name.startswith("notebook_")]
     assert sorted(chosen) == sorted(known)
     assert "torch" in sys.modules and config("experiment=benchmark").model.name == "cnn"
+
+
+def test_numbers_that_a_search_draws_are_rounded_in_a_long_name():
+    drawn = {
+        "model.optimizer.lr": "0.0005939321535345923",
+        "model.optimizer.weight_decay": "4.4225442259978466e-05",
+        "model.label_smoothing": "0.12055267521432877",
+        "model.augment.features.mask.p": "0.5448831829968969",
+        "model.augment.mixup.p": "0.4236547993389047",
+    }
+    name = job_name([f"{key}={value}" for key, value in drawn.items()])
+    assert name.startswith("lr=0.0005939,weight_decay=4.423e-05,label_smoothing=0.1206,mask.p=0.5449,mixup.p=0.4237-")
