@@ -133,6 +133,14 @@ def test_shared_speakers_and_synthetic_speech_cannot_be_overlooked(tmp_path):
     assert "unseen in training" not in page.said
 
 
+def test_equal_models_share_the_lead(tmp_path):
+    made = make_comparison(names=["a", "b", "c"])
+    first, second, third = made.groups
+    tied = replace(second, scores=second.scores | {"uar": first.scores["uar"]})
+    page = written(tmp_path, replace(made, groups=[first, tied, third]))
+    assert f"{first.name} and 1 other have the highest number, " in page.said
+
+
 def test_nothing_hostile_is_more_than_text(tmp_path):
     page = written(tmp_path, hostile_comparison())
     assert not page.all("img")
