@@ -41,9 +41,10 @@ def why_none_fits(references: Sequence[Reference], runs: Sequence[FinishedRun]) 
         same_fold = [other for other in reference.runs if other.fold == run.fold]
         names[difference((same_fold or reference.runs)[0], run)].append(reference.name)
     reasons = [f"{some(list(dict.fromkeys(of_reason)))} ({reason})" for reason, of_reason in names.items()]
-    n_missing = run.result.warnings.get("missing")
-    lacking = f", whose copy of {run.result.protocol.corpus} lacks {counted(n_missing, 'clip')}" if n_missing else ""
-    return f"no reference fits these runs{lacking}: {some(reasons) or 'there is none'}"
+    said = "no reference fits these runs"
+    if n_missing := run.result.warnings.get("missing"):
+        said += f", whose copy of {run.result.protocol.corpus} lacks {counted(n_missing, 'clip')}"
+    return f"{said}: {some(reasons) or 'there is none'}"
 
 
 def with_all_folds(runs: Sequence[FinishedRun]) -> list[FinishedRun]:

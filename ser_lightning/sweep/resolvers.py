@@ -29,8 +29,8 @@ def job_name(overrides: Sequence[str], varying: Sequence[str] = ()) -> str:
     """Return the directory of a job, ``model=cnn,data.fold=1,seed=0``: what was asked for.
 
     Where things lie, and what is logged, is left out unless it is ``varying`` in the sweep. A long name keeps what
-    varies alone, the ends of its keys, rounded numbers, then both ends of its values. What no directory should be called is
-    replaced. A digest keeps apart the names that were changed.
+    varies alone, the ends of its keys, rounded numbers, then both ends of its values. What no directory should be
+    called is replaced. A digest keeps apart the names that were changed.
     """
     parts = [text for text in overrides if _key(text) in varying or not _key(text).startswith(_PLACES)]
     if not parts:

@@ -81,7 +81,8 @@ def test_of_unknown_speakers_alone_an_audit_claims_nothing(tmp_path):
     path = listed(tmp_path, speakers=range(6))
     path.write_text(re.sub(r"\bp[0-5]\b", "unknown", path.read_text()))
     data, screen = data_of(path, "data.split=random"), io.StringIO()
-    print_audit(audit(data.clips, {"random": data.rules["random"]}, chosen="random"), Console(file=screen, width=200))
+    report = audit(data.clips, {"random": data.rules["random"]}, chosen="random")
+    print_audit(report, Console(file=screen, width=200))
     assert "split random: SPEAKERS NOT KNOWN of 12 clips" in screen.getvalue()
     assert "12 clips, 0 speakers, " in screen.getvalue()
 

@@ -342,9 +342,9 @@ def test_an_epoch_without_validation_has_no_numbers_of_the_one_before(tiny, tmp_
 @pytest.mark.parametrize(("lr", "n_batches", "which"), [("1e30", 1.0, "training"), ("1e10", 1, "validation")])
 def test_a_loss_that_is_no_number_stops_the_run(tiny, tmp_path, lr, n_batches, which):
     run = RunDirectory(tmp_path / "run")
-    settings = ["model.scheduler=null", "trainer.gradient_clip_val=null", f"trainer.limit_train_batches={n_batches}"]
+    settings = [f"model.optimizer.lr={lr}", "model.scheduler=null", "trainer.gradient_clip_val=null"]
     with pytest.raises(UserError, match=f"{which} loss became"):
-        train(tiny(f"model.optimizer.lr={lr}", *settings), run)
+        train(tiny(*settings, f"trainer.limit_train_batches={n_batches}"), run)
     assert json.loads(run.result.read_text())["status"] == "failed"
 
 
