@@ -104,6 +104,7 @@ class RunDirectory:
     def agree_on(self, cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         """Return the config of this directory's run, resolved: ``cfg``, written here, or the one written before.
 
+        A run that failed before anything was trained is none: its config is replaced.
         What was written before may be a stranger's: see `utils.safe_instantiate`.
         Raises: UserError where the directory holds a run of another config, or ``cfg.resume`` is given together
             with other overrides or without a run to go on with.
@@ -111,15 +112,18 @@ class RunDirectory:
         planned = self.planned(cfg, overrides)
         if cfg.resume:
             return planned
-        if not has_content(self.config):
-            write_json(self.overrides, {"overrides": list(overrides)})
-            write_config(self.config, planned)
-            return planned
-        # a setting that is new since, and null, is none
-        if names := differing([_settings(self.config), OmegaConf.to_container(planned)]):
-            raise UserError(
-                f"{self.path} holds a run that differs in {', '.join(names)}: give this one its own hydra.run.dir"
-            )
+        if has_content(self.config):
+            # a setting that is new since, and null, is none
+            names = differing([_settings(self.config), OmegaConf.to_container(planned)])
+            if not names:
+                return planned
+            result, checkpoints = self.read_result(), (self.best, self.last)
+            if result is None or result.status != "failed" or any(map(has_content, checkpoints)):
+                raise UserError(
+                    f"{self.path} holds a run that differs in {', '.join(names)}: give this one its own hydra.run.dir"
+                )
+        write_json(self.overrides, {"overrides": list(overrides)})
+        write_config(self.config, planned)
         return planned
 
     def planned(self, cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:

@@ -163,6 +163,17 @@ def test_the_tested_checkpoint_says_whom_it_was_trained_on(begun, tmp_path, monk
     assert run.read_result().plain()["protocol"]["speaker_independent"] is False
 
 
+def test_a_run_that_failed_before_it_trained_leaves_its_place_to_a_mended_one(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        train(config(*SMALL, "data=cremad", f"data.root={tmp_path / 'nowhere'}"), run, ["data=cremad"])
+    train(config(*SMALL), run, ["data=toy"])
+    assert run.read_result().plain()["status"] == "finished"
+    assert run.read_overrides() == ["data=toy"]
+    with pytest.raises(UserError, match="differs in "):
+        train(config(*SMALL, "seed=1"), run)
+
+
 def test_a_setting_that_is_new_since_and_null_is_no_other_config(tmp_path):
     run = RunDirectory(tmp_path)
     cfg = config("data=toy")
