@@ -164,7 +164,10 @@ def _groups(speakers: Sequence[str]) -> "NDArray[np.int64]":
 
     group = {name: number % _N_GROUPS for number, name in enumerate(sorted(set(speakers)))}
     if len(group) < 2:
-        raise UserError("one validation speaker is too few to fit and to test a temperature")
+        raise UserError(
+            "one validation speaker is too few to fit and to test a temperature: train on a split that validates "
+            "on several, as data.split=kfold does where there are ten speakers or more"
+        )
     return np.array([group[name] for name in speakers], dtype=np.int64)
 
 

@@ -212,12 +212,17 @@ def _about(
     from ser_lightning.runs.result_parts import Epochs, Model, Protocol, TestedCheckpoint, Training
 
     protocol = {**test.protocol, **protocol_entry(model.speaker_clips)}
+    warnings = test.clips.warnings()
     n_unknown = record.n_unknown_of_others if record is not None else 0
     if "trained_on" in protocol:
         protocol["speaker_independent"] = is_unseen
         n_unknown += record.n_unknown if record is not None else 0
     else:  # its own test: where speakers are not known, how it was split decides
         protocol["speaker_independent"] &= is_unseen
+    if n_unknown:
+        warnings["unknown_trained"] = n_unknown
+    if RunDirectory(saved.path.absolute().parent.parent).is_unfinished:
+        warnings["training_unfinished"] = 1
     return {
         "protocol": Protocol(**protocol),
         "contamination": hook(model.net, "contamination") or saved.stamp.get("contamination"),
@@ -226,7 +231,7 @@ def _about(
         "seed": saved.config["seed"],
         "epochs": Epochs(trained=saved.epoch, best=saved.epoch),
         "config": RunDirectory.config.name,
-        "warnings": test.clips.warnings() | ({"unknown_trained": n_unknown} if n_unknown else {}),
+        "warnings": warnings,
         "checkpoint": TestedCheckpoint(
             path=str(saved.path.absolute()),
             sha256=sha256_of(saved.path),

@@ -13,7 +13,12 @@ Runs = Mapping[Cell, FinishedRun]
 def without_repeats(name: str, runs: Sequence[FinishedRun]) -> tuple[dict[Cell, FinishedRun], list[str]]:
     """Return one run a fold and seed, the last that finished, and a line for each repeat."""
     cells: dict[Cell, list[FinishedRun]] = {}
-    for run in sorted(runs, key=lambda run: (*by_fold_and_seed(run), run.finished_s, str(run.path))):
+
+    def order(run: FinishedRun) -> tuple:
+        ended = "training_unfinished" not in run.result.warnings  # else it counts where there is no other
+        return *by_fold_and_seed(run), ended, run.finished_s, str(run.path)
+
+    for run in sorted(runs, key=order):
         cells.setdefault((run.fold, run.seed), []).append(run)
     warnings = [
         f"{name}, {say([cell])}: of {len(several)} runs the one that finished last counts, {several[-1].path}"

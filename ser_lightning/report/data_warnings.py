@@ -25,6 +25,10 @@ _WORDS = {  # kind -> of one, and of several
         "training clip of an unknown speaker, who may be in the test",
         "training clips of unknown speakers, who may be in the test",
     ),
+    "training_unfinished": (
+        "checkpoint of a run that is not finished: a later epoch may be better",
+        "checkpoints of runs that are not finished: a later epoch may be better",
+    ),
     "namesakes": (
         "speaker with the name of one in another corpus: if it is the same person, add data.same_speakers=yes",
         "speakers called as ones of another corpus: if they are the same people, add data.same_speakers=yes",

@@ -40,6 +40,10 @@ PLAN = "sweep.json"  # in the directory of a sweep, above those of its runs
 log = logging.getLogger(__name__)
 
 
+class InUse(UserError):
+    """A run directory that another process works on."""
+
+
 class RunFile:
     """A file or folder of a run: of a `RunDirectory` it is the full path, of the class the path within any run."""
 
@@ -77,14 +81,14 @@ class RunDirectory:
     def claimed(self) -> Iterator[None]:
         """Hold the directory as this process's own.
 
-        Raises: UserError where another running process holds it.
+        Raises: InUse where another running process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.lock, blocking=False)
         try:
             lock.acquire()
         except Timeout:
-            raise UserError(
+            raise InUse(
                 f"{self.path} belongs to a run that is still going: wait for its end, or give a new run its own "
                 "hydra.run.dir"
             ) from None
@@ -119,9 +123,8 @@ class RunDirectory:
                 return planned
             result, checkpoints = self.read_result(), (self.best, self.last)
             if result is None or result.status != "failed" or any(map(has_content, checkpoints)):
-                raise UserError(
-                    f"{self.path} holds a run that differs in {', '.join(names)}: give this one its own hydra.run.dir"
-                )
+                differs = f"differs in {', '.join(names)}"
+                raise UserError(f"{self.path} holds a run that {differs}: give this one its own hydra.run.dir")
         write_json(self.overrides, {"overrides": list(overrides)})
         write_config(self.config, planned)
         return planned
@@ -145,6 +148,12 @@ class RunDirectory:
     def read_result(self) -> "Result | Failure | None":
         """Return the result; None where there is none yet, or an incomplete one, which is logged."""
         return read_complete_record(self.result)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Return whether a run was begun here that is still going, was killed, or failed."""
+        result = self.read_result()
+        return has_content(self.config) and (result is None or result.status != "finished")
 
     def read_overrides(self) -> list[str]:
         """Return the overrides that started the run; none for runs that are older than the file."""

@@ -24,6 +24,7 @@ from ser_lightning.runs.result_parts import CorpusFacts
 from ser_lightning.runs.result_parts import Teacher as TeacherRecord
 from ser_lightning.tasks.registry import task_of
 from ser_lightning.training.parts import cache_features, fit_statistics, make_module
+from ser_lightning.utils.command_line import assignment, train_command
 from ser_lightning.utils.errors import UserError, some
 from ser_lightning.utils.files import sha256_of
 from ser_lightning.utils.progress import track
@@ -125,7 +126,7 @@ def distil(teacher: Teacher, student: EmotionModule, trainer: Trainer, data: Emo
 def read_teacher(path: str | None) -> Teacher | None:
     """Read a run's best checkpoint; None where there is no path.
 
-    Raises: UserError where there is none, or it is none of ours.
+    Raises: UserError where there is none, it is none of ours, or its run is not finished.
     """
     if path is None:
         return None
@@ -133,6 +134,9 @@ def read_teacher(path: str | None) -> Teacher | None:
     place = next((path for path in (run.path, run.best, run.last) if path.is_file()), None)
     if place is None:
         raise UserError(f"model.teacher={path} holds no checkpoint: name the directory of a run that is finished")
+    if place != run.path and run.is_unfinished:
+        command = train_command(assignment("resume", run.path))
+        raise UserError(f"model.teacher={path} is a run that is not finished: go on with it first, {command}")
     try:
         content = torch.load(place, map_location="cpu", weights_only=True)
         stamp, weights = content[STAMP], content["state_dict"]

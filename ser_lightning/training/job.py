@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from ser_lightning.runs.directory import RunDirectory, check_resumed_alone, no_run
+from ser_lightning.runs.directory import InUse, RunDirectory, check_resumed_alone, no_run
 from ser_lightning.sweep import extras_check, hydra_callback, resolvers, sweepers
 from ser_lightning.sweep.hydra_callback import is_search, log_to_screen
 from ser_lightning.sweep.job import end_with_sweep, run_apart
@@ -271,7 +271,7 @@ def _log_failure(error: BaseException, run: RunDirectory, *, went_on: bool) -> N
     if not (isinstance(cause(error), UserError) or is_interrupt(error)):
         logging.getLogger("traceback").error("full traceback:", exc_info=error)  # to the file alone
         log.info("the details are in %s", run.log)
-    if isinstance(cause(error), UserError) and not went_on:
+    if isinstance(cause(error), InUse) or (isinstance(cause(error), UserError) and not went_on):
         return  # it says itself what to do: the same again would end as this did
     command = train_command(assignment("resume", run.path))
     if run.last.is_file() and has_content(run.metrics):  # else there is but the one from before the first step

@@ -64,6 +64,16 @@ def test_its_own_test_is_what_the_run_said(trained, tmp_path):
     assert "no test speaker is in training" in out and "calibration error" in out
 
 
+def test_a_run_that_is_not_finished_is_said_to_be_none(trained, tmp_path):
+    killed = RunDirectory(tmp_path / "killed")
+    shutil.copytree(trained.path, killed.path)
+    killed.result.unlink()
+    code, out, errors = ser("eval", killed.path, "--to", tmp_path / "tested")
+    assert code == 0, errors
+    assert "data warning: 1 checkpoint of a run that is not finished" in out
+    assert result_of(tmp_path / "tested")["warnings"]["training_unfinished"] == 1
+
+
 def test_an_epoch_that_validation_did_not_select_is_another_protocol(trained, tmp_path):
     content = torch.load(trained.best, weights_only=True)
     (history,) = (state for state in content["callbacks"].values() if "rows" in state)

@@ -233,12 +233,17 @@ def test_what_is_odd_about_the_data_is_a_note_in_words(tmp_path):
     assert "data of cnn: 1,234 clips without a label here, left out" in warnings
 
 
-def test_a_run_that_was_repeated_counts_once_the_last_one(tmp_path):
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_run_that_was_repeated_counts_once_the_last_one_that_is_finished(tmp_path, is_last):
     first, last = make_run(tmp_path / "first", accuracy=0.4), make_run(tmp_path / "last", accuracy=0.9)
+    if is_last:
+        make_run(tmp_path / "of a killed one", accuracy=0.1, warnings={"training_unfinished": 1})
+    n_runs = 3 if is_last else 2
     os.utime(first / "result.json", (1e9, 1e9))
     comparison = only(tmp_path)
     assert [run.path for run in comparison.groups[0].runs] == [str(last)]
-    assert f"cnn, fold 0 seed 0: of 2 runs the one that finished last counts, {last}" in comparison.warnings
+    counts = f"cnn, fold 0 seed 0: of {n_runs} runs the one that finished last counts, {last}"
+    assert counts in comparison.warnings
 
 
 def test_gaps_are_named(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -172,6 +173,15 @@ def test_what_a_teacher_may_know_of_the_test_a_student_may(tiny, teacher, tmp_pa
     assert done.exit_code == 0, done.stderr
     for folder in (run.path, tmp_path / "to"):
         assert json.loads((folder / "result.json").read_text())["contamination"] == "trained on everything"
+
+
+def test_a_teacher_that_is_not_finished_is_gone_on_with_first(teacher, tmp_path):
+    killed = RunDirectory(tmp_path / "killed")
+    shutil.copytree(teacher.path, killed.path)
+    killed.result.unlink(missing_ok=True)
+    assert killed.config.is_file()
+    with pytest.raises(UserError, match=r"is not finished: go on with it first, python train\.py resume="):
+        read_teacher(str(killed.path))
 
 
 class Crash(Callback):

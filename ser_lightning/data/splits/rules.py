@@ -150,8 +150,7 @@ class StratifiedSpeakerFolds:
                 remedy = "data.split=loso takes two"
             if len(clips) < 2:
                 remedy = "data.split=random deals clips, whose speakers are then shared"
-            there_are = f"there {'is' if len(clips) == 1 else 'are'} {len(clips)}"
-            raise UserError(f"{self._n_folds} folds need as many speakers, and {there_are}: {remedy}")
+            raise UserError(f"{self._n_folds} folds need as many speakers, and there are {len(clips)}: {remedy}")
         total = sum(clips.values(), Counter())
         groups = [Counter[str]() for _ in range(self._n_folds)]
         fold_of = {}
