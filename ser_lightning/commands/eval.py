@@ -221,7 +221,8 @@ def _about(
         protocol["speaker_independent"] &= is_unseen
     if n_unknown:
         warnings["unknown_trained"] = n_unknown
-    if RunDirectory(saved.path.absolute().parent.parent).is_unfinished:
+    folder = saved.path.absolute().parent
+    if folder.name == RunDirectory.checkpoints.name and RunDirectory(folder.parent).is_unfinished:
         warnings["training_unfinished"] = 1
     return {
         "protocol": Protocol(**protocol),

@@ -4,9 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ser_lightning.utils.errors import counted
+
 UNKNOWN_SPEAKER = (
     "unknown speaker"  # and where from: such clips count as one speaker's, and nothing is claimed of them
 )
+
+
+def speakers_not_known(n_clips: int) -> str:
+    """Say that nothing can be claimed of a test's speakers, since those of so many clips are not known."""
+    return f"SPEAKERS NOT KNOWN of {counted(n_clips, 'clip')}: those of the test may be in training, too"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

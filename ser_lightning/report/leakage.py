@@ -1,5 +1,6 @@
 """Say in words what the parts of a split share, out of the record ``leakage`` of a result."""
 
+from ser_lightning.data.manifest import speakers_not_known
 from ser_lightning.runs.result import Result
 from ser_lightning.utils.errors import counted, some
 
@@ -41,7 +42,7 @@ def about_test(result: Result) -> tuple[str, bool]:
         return f"SOUNDS SHARED between {parts} ({n_sounds}): one speaker has two names", False
     unknown = n_unknown(result)
     if not result.protocol.speaker_independent:
-        return f"SPEAKERS NOT KNOWN of {counted(unknown, 'clip')}: those of the test may be in training, too", False
+        return speakers_not_known(unknown), False
     known = f", as far as they are known: {counted(unknown, 'clip')} of unknown speakers" if unknown else ""
     return f"no test speaker is in training{known}", True
 

@@ -21,16 +21,13 @@ def resume_search(sweeper: DictConfig) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    prefix = "sqlite:///"
-    database = Path((sweeper.storage or "").removeprefix(prefix))
-    if not (sweeper.storage or "").startswith(prefix) or not database.is_file():
+    storage, prefix = sweeper.storage or "", "sqlite:///"
+    database = Path(storage.removeprefix(prefix))
+    if not storage.startswith(prefix) or not database.is_file():
         return
     try:
         study = optuna.create_study(
-            study_name=sweeper.study_name,
-            storage=sweeper.storage,
-            direction=sweeper.direction,
-            load_if_exists=True,
+            study_name=sweeper.study_name, storage=storage, direction=sweeper.direction, load_if_exists=True
         )
         trials = study.get_trials(deepcopy=False)
     except SQLAlchemyError as error:

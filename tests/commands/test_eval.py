@@ -72,6 +72,11 @@ def test_a_run_that_is_not_finished_is_said_to_be_none(trained, tmp_path):
     assert code == 0, errors
     assert "data warning: 1 checkpoint of a run that is not finished" in out
     assert result_of(tmp_path / "tested")["warnings"]["training_unfinished"] == 1
+    alone = killed.path / "models" / "mine.ckpt"  # of which the config above says nothing
+    alone.parent.mkdir()
+    shutil.move(killed.best, alone)
+    assert ser("eval", alone, "--to", tmp_path / "alone")[0] == 0
+    assert "training_unfinished" not in result_of(tmp_path / "alone")["warnings"]
 
 
 def test_an_epoch_that_validation_did_not_select_is_another_protocol(trained, tmp_path):

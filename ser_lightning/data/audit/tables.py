@@ -10,6 +10,7 @@ from ser_lightning.data.audit.corpus_audit import Audit, Count, Spread
 from ser_lightning.data.audit.folds import SplitAudit
 from ser_lightning.data.audit.speakers import similarity_table
 from ser_lightning.data.corpora.corpus import SYNTHETIC
+from ser_lightning.data.manifest import speakers_not_known
 from ser_lightning.data.splits.split import SUBSETS
 from ser_lightning.utils.errors import counted
 from ser_lightning.utils.terminal import number_table
@@ -168,9 +169,7 @@ def _promise(split: SplitAudit) -> Text:
     if split.shares_test_speakers:
         return Text(f"split {split.name}: SPEAKERS SHARED between training and test", style="bold yellow")
     if split.n_unknown and not split.speaker_independent:
-        unknown = counted(split.n_unknown, "clip")
-        text = f"SPEAKERS NOT KNOWN of {unknown}: those of the test may be in training, too"
-        return Text(f"split {split.name}: {text}", style="bold yellow")
+        return Text(f"split {split.name}: {speakers_not_known(split.n_unknown)}", style="bold yellow")
     known = ", as far as they are known" if split.n_unknown else ""
     return Text(f"split {split.name}: no test speaker is in training{known}", style="bold")
 
